@@ -1,0 +1,26 @@
+//! The arguments that name an experiment, for all subcommands that take one.
+
+use std::path::PathBuf;
+
+use runner::Experiment;
+
+#[derive(clap::Args)]
+pub struct ExperimentArgs {
+    /// Experiment file, as in experiments/table1.toml
+    file: PathBuf,
+    /// Which [scale.<name>] table of the file to use
+    #[arg(long, value_name = "NAME", default_value = "mini")]
+    scale: String,
+    /// Override a setting, as in --set train_steps=100 or --set seeds=0,1,2; may be repeated
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    sets: Vec<String>,
+    /// Folder of all results
+    #[arg(long, value_name = "DIR", default_value = "results")]
+    pub results: PathBuf,
+}
+
+impl ExperimentArgs {
+    pub fn load(&self) -> anyhow::Result<Experiment> {
+        Ok(Experiment::load(&self.file, &self.scale, &self.sets)?)
+    }
+}

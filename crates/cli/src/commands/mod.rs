@@ -1,0 +1,11 @@
+//! One file per subcommand: its arguments, and what it does.
+
+pub mod doctor;
+mod experiment;
+pub mod methods;
+pub mod plan;
+pub mod plots;
+pub mod pretrain;
+pub mod run;
+pub mod status;
+pub mod world;

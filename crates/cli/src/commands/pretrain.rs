@@ -1,0 +1,51 @@
+//! `delora pretrain`: trains the small networks of `assets/mini` by their recipes.
+
+use std::path::PathBuf;
+
+use miniworld::pretrain::{self, Model, Options};
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// One of vae, clip, dino, unet; all: each in turn, then the report
+    #[arg(long, default_value = "all", value_parser = models)]
+    model: Models,
+    /// Tiny ImageNet in hub layout (`data/train-00000-of-00001.parquet`)
+    #[arg(long, value_name = "DIR")]
+    photos: PathBuf,
+    /// Folder that is shipped
+    #[arg(long, value_name = "DIR", default_value = "assets/mini")]
+    out: PathBuf,
+    /// Checkpoints and logs; a stopped run goes on from here
+    #[arg(long, value_name = "DIR", default_value = "runs/pretrain")]
+    work: PathBuf,
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Compute in bf16: faster on GPUs and on CPUs with AMX, slower on others
+    #[arg(long)]
+    bf16: bool,
+    /// Steps instead of the recipe's
+    #[arg(long)]
+    steps: Option<u64>,
+}
+
+#[derive(Clone)]
+struct Models(Vec<Model>);
+
+fn models(text: &str) -> Result<Models, String> {
+    match text {
+        "all" => Ok(Models(vec![Model::Vae, Model::Clip, Model::Dino, Model::UNet, Model::Report])),
+        one => Ok(Models(vec![one.parse()?])),
+    }
+}
+
+pub fn run(args: &Args) -> anyhow::Result<()> {
+    let options = Options {
+        out: args.out.clone(),
+        work: args.work.clone(),
+        photos: args.photos.clone(),
+        seed: args.seed,
+        bf16: args.bf16,
+        steps: args.steps,
+    };
+    args.model.0.iter().try_for_each(|&model| pretrain::run(model, &options))
+}

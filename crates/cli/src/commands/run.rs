@@ -1,0 +1,111 @@
+//! `delora run`: trains what is open, writes the tables, draws the figures.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use runner::{RunOptions, RunReport};
+
+use super::experiment::ExperimentArgs;
+use super::plots::draw;
+use crate::exit;
+use crate::tasks::workload;
+
+#[derive(clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    experiment: ExperimentArgs,
+    /// Folder of all figures
+    #[arg(long, value_name = "DIR", default_value = "plots")]
+    plots: PathBuf,
+    /// Stop after the first bank with a failed trial
+    #[arg(long)]
+    fail_fast: bool,
+    /// Time between two checkpoints of a bank: a number with ms, s, m or h
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration)]
+    checkpoint_every: Duration,
+    /// No progress; notices and failures are still printed
+    #[arg(long)]
+    quiet: bool,
+}
+
+pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let experiment = args.experiment.load()?;
+    let options = RunOptions {
+        results_dir: args.experiment.results.clone(),
+        fail_fast: args.fail_fast,
+        checkpoint_every: args.checkpoint_every,
+        quiet: args.quiet,
+    };
+    let report = runner::run(&experiment, workload(&experiment.task)?.as_ref(), &options)?;
+    println!("{}", summary(&report));
+    if report.interrupted {
+        return Ok(exit::interrupted());
+    }
+    if report.done + report.diverged + report.skipped + report.reused > 0 {
+        draw(&experiment, &args.experiment.results, &args.plots)?;
+    }
+    Ok(if report.failed.is_empty() { ExitCode::SUCCESS } else { exit::some_trials_failed() })
+}
+
+/// One line: what this run did, and where it is.
+fn summary(report: &RunReport) -> String {
+    let counts = [
+        (report.done, "done"),
+        (report.diverged, "diverged"),
+        (report.failed.len(), "failed"),
+        (report.skipped, "finished before"),
+        (report.reused, "taken from other experiments"),
+    ];
+    let mut parts: Vec<String> = counts
+        .iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, what)| format!("{count} {what}"))
+        .collect();
+    if report.interrupted {
+        parts.push("interrupted".to_string());
+    }
+    let parts = if parts.is_empty() { "no trials".to_string() } else { parts.join(", ") };
+    format!("{parts}; results in {}", report.folder.display())
+}
+
+/// Reads "500ms", "60s", "2m" or "1h".
+fn duration(text: &str) -> Result<Duration, String> {
+    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let seconds = match unit {
+        "ms" => 1e-3,
+        "s" => 1.0,
+        "m" => 60.0,
+        "h" => 3600.0,
+        _ => return Err("write a number and a unit: ms, s, m or h, as in 60s".to_string()),
+    };
+    let number: f64 = number.parse().map_err(|_| format!("`{number}` is not a number"))?;
+    Duration::try_from_secs_f64(number * seconds).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_duration_needs_a_number_and_a_unit() {
+        assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(duration("1.5m"), Ok(Duration::from_secs(90)));
+        assert_eq!(duration("2h"), Ok(Duration::from_secs(7200)));
+        for wrong in ["60", "s", "1 s", "1d", "-1s", "1.2.3s", "99999999999999999999999h"] {
+            assert!(duration(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn the_summary_names_what_happened_and_leaves_out_what_did_not() {
+        let mut report = RunReport { folder: "results/a/mini".into(), done: 3, ..RunReport::default() };
+        assert_eq!(summary(&report), "3 done; results in results/a/mini");
+        report.failed.push(("0123".to_string(), "no memory".to_string()));
+        report.interrupted = true;
+        assert_eq!(summary(&report), "3 done, 1 failed, interrupted; results in results/a/mini");
+        report = RunReport { folder: "r".into(), ..RunReport::default() };
+        assert_eq!(summary(&report), "no trials; results in r");
+    }
+}

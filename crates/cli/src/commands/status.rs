@@ -1,0 +1,17 @@
+//! `delora status`: what the ledger says, trial by trial.
+
+use super::experiment::ExperimentArgs;
+use crate::tasks::workload;
+
+#[derive(clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    experiment: ExperimentArgs,
+}
+
+pub fn run(args: &Args) -> anyhow::Result<()> {
+    let experiment = args.experiment.load()?;
+    let plan = runner::status(&experiment, workload(&experiment.task)?.as_ref(), &args.experiment.results)?;
+    print!("{}{plan}", plan.listing());
+    Ok(())
+}

@@ -1,0 +1,27 @@
+//! Which driver runs which task.
+
+use anyhow::bail;
+use runner::Workload;
+use sd_driver::SubjectDriven;
+
+/// The workload whose task an experiment file names.
+pub fn workload(task: &str) -> anyhow::Result<Box<dyn Workload>> {
+    let known: [Box<dyn Workload>; 1] = [Box::new(SubjectDriven::new())];
+    let names: Vec<String> = known.iter().map(|workload| format!("`{}`", workload.task())).collect();
+    match known.into_iter().find(|workload| workload.task() == task) {
+        Some(workload) => Ok(workload),
+        None => bail!("task `{task}` is not known; known are {}", names.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_task_is_found_by_name_and_an_unknown_one_lists_the_known() {
+        assert_eq!(workload("subject-driven").unwrap().task(), "subject-driven");
+        let error = workload("subject_driven").err().unwrap().to_string();
+        assert!(error.contains("`subject_driven`") && error.contains("`subject-driven`"), "{error}");
+    }
+}

@@ -1,0 +1,133 @@
+//! The trait that a method of adapting linear layers implements, and the words it is written in.
+
+use std::collections::BTreeMap;
+use std::ops::Index;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use tch::Tensor;
+
+use crate::class::LinearClass;
+use crate::config::Group;
+use crate::factors::Factors;
+
+/// How a parameter starts.
+pub enum Init {
+    Zero,
+    /// Uniform in ±`bound`, drawn per trial, site and parameter.
+    Uniform {
+        bound: f64,
+    },
+    /// `sign` times the start of the parameter `of`, which is drawn.
+    Copy {
+        of: &'static str,
+        sign: f64,
+    },
+    /// One value per trial, the same at every site.
+    PerTrial(Vec<f64>),
+    /// One [sites, shape…] tensor, the same for every trial.
+    PerSite(Tensor),
+}
+
+/// One parameter of a method at every site of a class.
+pub struct ParameterSpec {
+    pub name: &'static str,
+    /// Absent: a constant, stored beside the parameters and never trained.
+    pub group: Option<Group>,
+    /// Without the leading [trials, sites].
+    pub shape: Vec<i64>,
+    pub init: Init,
+}
+
+impl ParameterSpec {
+    pub fn trained(name: &'static str, group: Group, shape: &[i64], init: Init) -> ParameterSpec {
+        ParameterSpec { name, group: Some(group), shape: shape.to_vec(), init }
+    }
+
+    pub fn frozen(name: &'static str, shape: &[i64], init: Init) -> ParameterSpec {
+        ParameterSpec { name, group: None, shape: shape.to_vec(), init }
+    }
+}
+
+/// The parameters of one method at the sites of one class, by name, each [trials, sites, shape…].
+#[derive(Default)]
+pub struct Parameters(BTreeMap<&'static str, Tensor>);
+
+impl Parameters {
+    pub fn insert(&mut self, name: &'static str, value: Tensor) {
+        self.0.insert(name, value);
+    }
+
+    pub fn map(&self, change: impl Fn(&Tensor) -> Tensor) -> Parameters {
+        Parameters(self.0.iter().map(|(name, value)| (*name, change(value))).collect())
+    }
+}
+
+impl Index<&str> for Parameters {
+    type Output = Tensor;
+
+    fn index(&self, name: &str) -> &Tensor {
+        &self.0[name]
+    }
+}
+
+/// A method at the linear sites of one class, for a stack of trials.
+///
+/// Everything here has leading axes [trials, sites] and is written once for all of them.
+pub trait LinearAdapter {
+    fn parameters(&self) -> Vec<ParameterSpec>;
+
+    /// The adapted layer in activation form, made once per step from `parameters` in their own kind (f32, or f64
+    /// for distances). A dense product with a weight is for the norms of DoRA only, and not differentiated.
+    fn factors(&self, parameters: &Parameters) -> Factors;
+
+    /// The definition: W', [trials, sites, out_features, in_features]. For export and tests.
+    fn adapted_weight(&self, parameters: &Parameters) -> Tensor;
+
+    /// What ‖W' − W‖ (Frobenius) cannot exceed at these λ, whatever else was learnt, [trials, sites].
+    fn bound(&self, parameters: &Parameters) -> Option<Tensor>;
+
+    /// What the rank of W' − W cannot exceed, when it is less than full.
+    fn update_rank(&self) -> Option<i64>;
+}
+
+/// The settings of a linear method for one trial; absent fields take their defaults, unknown ones are errors.
+pub trait LinearSettings: Default + Serialize + DeserializeOwned {
+    /// The settings that trials must have in common to be stacked.
+    fn structure(&self) -> Value;
+
+    /// Says what is impossible at a weight [out_features, in_features], and what would do.
+    fn check(&self, in_features: i64, out_features: i64) -> Result<(), String>;
+
+    /// Trained parameters at one site.
+    fn num_parameters(&self, in_features: i64, out_features: i64) -> i64;
+
+    /// `trials` agree in their structure and have passed `check`.
+    fn build(trials: &[Self], class: &LinearClass) -> Box<dyn LinearAdapter>;
+
+    /// An example of each structural form with this even rank and no factor equal to one, which tests run over.
+    fn examples(rank: i64) -> Vec<Self>;
+}
+
+/// Refuses a rank that a weight cannot have.
+pub(crate) fn check_rank(rank: i64, in_features: i64, out_features: i64) -> Result<(), String> {
+    let limit = in_features.min(out_features);
+    if rank < 1 {
+        return Err(format!("rank {rank} is not positive; set `rank` to 1 or more"));
+    }
+    if rank > limit {
+        return Err(format!(
+            "rank {rank} exceeds {limit}, the smaller side of its weight; lower `rank` or drop the layer"
+        ));
+    }
+    Ok(())
+}
+
+/// Refuses a scale that is not a positive number.
+pub(crate) fn check_scale(name: &str, value: f64) -> Result<(), String> {
+    if value.is_finite() && value > 0.0 {
+        return Ok(());
+    }
+    Err(format!("`{name}` is {value}; it must be a positive number"))
+}

@@ -1,0 +1,162 @@
+//! What one trial is: its method with settings, its optimizer, schedule and seed.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// Parameters that share a learning rate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Group {
+    /// Directions: the low-rank factors and reflection vectors.
+    Angles,
+    /// The scale λ of an update.
+    Strength,
+    /// DoRA's norms of the rows of a weight.
+    Magnitude,
+    /// A whole weight.
+    Weight,
+    /// A bias.
+    Bias,
+    /// A task's head.
+    Head,
+}
+
+impl fmt::Display for Group {
+    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        let name = match self {
+            Group::Angles => "angles",
+            Group::Strength => "strength",
+            Group::Magnitude => "magnitude",
+            Group::Weight => "weight",
+            Group::Bias => "bias",
+            Group::Head => "head",
+        };
+        formatter.write_str(name)
+    }
+}
+
+/// A method by name, and those of its settings that differ from its defaults.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MethodConfig {
+    pub name: String,
+    #[serde(flatten)]
+    pub settings: Map<String, Value>,
+}
+
+/// AdamW, with the names and defaults of `torch.optim.AdamW`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct OptimizerConfig {
+    pub betas: [f64; 2],
+    pub eps: f64,
+    pub weight_decay: f64,
+    /// Largest norm of the trial's whole gradient; absent: gradients are not clipped.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clip_norm: Option<f64>,
+}
+
+impl Default for OptimizerConfig {
+    fn default() -> Self {
+        OptimizerConfig { betas: [0.9, 0.999], eps: 1e-8, weight_decay: 0.01, clip_norm: None }
+    }
+}
+
+/// The learning rate's factor over the steps; the formulas of transformers' `get_*_schedule_with_warmup`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "name", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Schedule {
+    Constant {
+        #[serde(default)]
+        warmup_steps: u64,
+    },
+    Linear {
+        #[serde(default)]
+        warmup_steps: u64,
+        total_steps: u64,
+    },
+    Cosine {
+        #[serde(default)]
+        warmup_steps: u64,
+        total_steps: u64,
+    },
+}
+
+impl Default for Schedule {
+    fn default() -> Self {
+        Schedule::Constant { warmup_steps: 0 }
+    }
+}
+
+impl Schedule {
+    /// The factor at `step`, counted from 0; with a warm-up the first factor is 0.
+    pub fn factor(&self, step: u64) -> f64 {
+        let (warmup_steps, total_steps) = match *self {
+            Schedule::Constant { warmup_steps } => (warmup_steps, u64::MAX),
+            Schedule::Linear { warmup_steps, total_steps } => (warmup_steps, total_steps),
+            Schedule::Cosine { warmup_steps, total_steps } => (warmup_steps, total_steps),
+        };
+        if step < warmup_steps {
+            return step as f64 / warmup_steps as f64;
+        }
+        let decay_steps = total_steps.saturating_sub(warmup_steps).max(1) as f64;
+        let progress = ((step - warmup_steps) as f64 / decay_steps).min(1.0);
+        match self {
+            Schedule::Constant { .. } => 1.0,
+            Schedule::Linear { .. } => 1.0 - progress,
+            Schedule::Cosine { .. } => 0.5 * (1.0 + (std::f64::consts::PI * progress).cos()),
+        }
+    }
+}
+
+/// One trial, as far as adaptation goes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrialConfig {
+    pub method: MethodConfig,
+    /// A parameter group that is absent stays as it starts.
+    pub learning_rate: BTreeMap<Group, f64>,
+    #[serde(default)]
+    pub optimizer: OptimizerConfig,
+    #[serde(default)]
+    pub schedule: Schedule,
+    pub seed: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn schedules_follow_their_formulas() {
+        let linear = Schedule::Linear { warmup_steps: 10, total_steps: 110 };
+        let cosine = Schedule::Cosine { warmup_steps: 10, total_steps: 110 };
+        for (step, on_line, on_cosine) in [
+            (0, 0.0, 0.0),
+            (5, 0.5, 0.5),
+            (10, 1.0, 1.0),
+            (35, 0.75, 0.853_553_390_593),
+            (110, 0.0, 0.0),
+            (500, 0.0, 0.0),
+        ] {
+            assert!((linear.factor(step) - on_line).abs() < 1e-12);
+            assert!((cosine.factor(step) - on_cosine).abs() < 1e-12);
+        }
+        assert_eq!(Schedule::Constant { warmup_steps: 4 }.factor(1), 0.25);
+        assert_eq!(Schedule::default().factor(1_000_000), 1.0);
+    }
+
+    #[test]
+    fn an_unknown_key_of_a_schedule_or_optimizer_is_an_error() {
+        for schedule in [json!({"name": "constant", "warmup": 3}), json!({"name": "linear", "steps": 3})] {
+            assert!(serde_json::from_value::<Schedule>(schedule).is_err());
+        }
+        assert!(serde_json::from_value::<OptimizerConfig>(json!({"decay": 0.1})).is_err());
+        let optimizer: OptimizerConfig = serde_json::from_value(json!({"eps": 1e-6})).unwrap();
+        assert_eq!(optimizer, OptimizerConfig { eps: 1e-6, ..Default::default() });
+    }
+}

@@ -1,0 +1,61 @@
+//! What can go wrong, where, and what to do about it.
+
+use std::path::PathBuf;
+
+use crate::config::Group;
+
+#[derive(Debug, thiserror::Error)]
+pub enum CoreError {
+    #[error("a bank needs at least one {what}; give some")]
+    Empty { what: &'static str },
+
+    #[error("site `{site}` is given twice; give each linear layer once")]
+    DuplicateSite { site: String },
+
+    #[error("site `{site}`: its weight has shape {shape:?}; give a matrix [out_features, in_features]")]
+    NotAMatrix { site: String, shape: Vec<i64> },
+
+    #[error("there is no site `{site}` in this bank; sites are the linear layers given to `Bank::new`")]
+    UnknownSite { site: String },
+
+    #[error("there is no method `{name}`; known methods are {known}")]
+    UnknownMethod { name: String, known: String },
+
+    #[error("trial {trial}, method `{method}`: {problem}; its settings and their defaults are {defaults}")]
+    Settings { trial: usize, method: &'static str, problem: String, defaults: String },
+
+    #[error("trial {trial}, method `{method}`, site `{site}`: {problem}")]
+    Impossible { trial: usize, method: &'static str, site: String, problem: String },
+
+    #[error(
+        "trial {trial}: method `{method}` has no parameter group `{group}`; \
+         remove it from `learning_rate` (its groups are {known})"
+    )]
+    UnknownGroup { trial: usize, method: &'static str, group: Group, known: String },
+
+    #[error(
+        "trial {trial}: method `{method}` gets no learning rate, so nothing would train; \
+         set `learning_rate` for one of {known}"
+    )]
+    NothingTrained { trial: usize, method: &'static str, known: String },
+
+    #[error("trial {trial}: `{setting}` is {value}; it must be {requirement}")]
+    OutOfRange { trial: usize, setting: String, value: f64, requirement: &'static str },
+
+    #[error("slot {slot} does not exist; this bank has {trials} trials")]
+    UnknownSlot { slot: usize, trials: usize },
+
+    #[error("site `{site}`, slot {slot}: there is no parameter `{name}`; there are {known}")]
+    UnknownParameter { site: String, slot: usize, name: String, known: String },
+
+    #[error(
+        "site `{site}`, parameter `{name}`: a value of shape {given:?} was given; it has shape {expected:?}"
+    )]
+    ParameterShape { site: String, name: String, given: Vec<i64>, expected: Vec<i64> },
+
+    #[error("checkpoint `{path}`: {problem}; delete it to start over")]
+    Checkpoint { path: PathBuf, problem: String },
+
+    #[error("`{path}`: {source}")]
+    Io { path: PathBuf, source: std::io::Error },
+}

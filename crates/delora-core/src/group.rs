@@ -1,0 +1,79 @@
+//! The trials of a bank that share a method and its structure, stacked.
+
+use serde_json::{Map, Value};
+use tch::{Device, Tensor};
+
+use crate::adapter::{LinearAdapter, Parameters};
+use crate::class::LinearClass;
+use crate::config::{Group, TrialConfig};
+use crate::method::Method;
+use crate::optimizer::BankAdamW;
+use crate::store::{Origin, Store};
+
+pub struct MethodGroup {
+    pub method: &'static Method,
+    /// The slot of its first trial; the others follow.
+    pub first: usize,
+    pub num_trials: usize,
+    /// One per class of sites.
+    pub adapters: Vec<Box<dyn LinearAdapter>>,
+    pub stores: Vec<Store>,
+    pub optimizer: BankAdamW,
+}
+
+impl MethodGroup {
+    /// `trials` share structure and trained groups; their settings have been checked.
+    pub fn new(
+        method: &'static Method,
+        first: usize,
+        trials: &[TrialConfig],
+        classes: &[LinearClass],
+        device: Device,
+    ) -> Result<MethodGroup, String> {
+        let settings: Vec<&Map<String, Value>> = trials.iter().map(|trial| &trial.method.settings).collect();
+        let adapters: Result<Vec<_>, String> =
+            classes.iter().map(|class| method.build(&settings, class)).collect();
+        let adapters = adapters?;
+        let specs: Vec<_> = adapters.iter().map(|adapter| adapter.parameters()).collect();
+        let seeds: Vec<u64> = trials.iter().map(|trial| trial.seed).collect();
+        let origin = Origin { method: method.name(), seeds: &seeds, classes, device };
+        let trained = |group| trials[0].learning_rate.contains_key(group);
+        let stores: Vec<Store> = (method.about.groups.iter())
+            .filter_map(|group| Store::new(&origin, &specs, Some(*group), trained(group)))
+            .chain(Store::new(&origin, &specs, None, false))
+            .collect();
+        let (groups, leaves): (Vec<Group>, Vec<&Tensor>) = (stores.iter().filter(|store| store.trained))
+            .filter_map(|store| Some((store.group?, &store.values)))
+            .unzip();
+        let optimizer = BankAdamW::new(&leaves, &groups, trials, device);
+        Ok(MethodGroup { method, first, num_trials: trials.len(), adapters, stores, optimizer })
+    }
+
+    /// Every parameter by class, as views with their gradients.
+    pub fn parameters(&self) -> Vec<Parameters> {
+        let mut parameters: Vec<Parameters> = self.adapters.iter().map(|_| Parameters::default()).collect();
+        self.stores.iter().for_each(|store| store.insert_into(&mut parameters));
+        parameters
+    }
+
+    /// λ of one class, [trials, sites], where the method has one.
+    pub fn strength(&self, class: usize, parameters: &Parameters) -> Option<Tensor> {
+        let store = self.stores.iter().find(|store| store.group == Some(Group::Strength))?;
+        store.names(class).next().map(|name| parameters[name].shallow_clone())
+    }
+
+    /// The tensors that gradients are taken of.
+    pub fn leaves(&self) -> Vec<&Tensor> {
+        trained(&self.stores)
+    }
+
+    /// `gradients` belong to `leaves`; `finite_losses` is [trials].
+    pub fn update(&mut self, step: u64, gradients: &[Tensor], finite_losses: &Tensor) {
+        let leaves = trained(&self.stores);
+        self.optimizer.step(step, &leaves, gradients, finite_losses);
+    }
+}
+
+fn trained(stores: &[Store]) -> Vec<&Tensor> {
+    stores.iter().filter(|store| store.trained).map(|store| &store.values).collect()
+}

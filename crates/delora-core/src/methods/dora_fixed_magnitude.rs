@@ -1,0 +1,61 @@
+//! DoRA with the rows of the weight held at their pretrained lengths: only directions are learnt.
+//!
+//! ```text
+//! W' = diag(m / n) · (W + s B A)        n_i = ‖row i of W + s B A‖, held constant in the gradient
+//! ```
+//!
+//! | symbol | shape                               | trained | at start                        |
+//! |--------|-------------------------------------|---------|---------------------------------|
+//! | W      | [sites, out_features, in_features]  | no      | checkpoint                      |
+//! | A      | [trials, sites, rank, in_features]  | angles  | uniform in ±1/sqrt(in_features) |
+//! | B      | [trials, sites, out_features, rank] | angles  | zero                            |
+//! | m      | [sites, out_features]               | no      | the norms of W's rows           |
+//! | scale  | [trials, sites]                     | no      | s = alpha / rank                |
+//!
+//! Start: B = 0 and m = n, so W' = W. Invariant: each row of W' is as long as W's, so ‖W' − W‖ ≤ 2 ‖W‖.
+//! Source: the paper, Figure 5. Departures: as DoRA's.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::dora::Dora;
+use super::lora;
+use crate::adapter::{LinearAdapter, LinearSettings};
+use crate::class::LinearClass;
+use crate::config::Group;
+use crate::method::{About, Method};
+
+pub const METHOD: Method = Method::linear::<Settings>(About {
+    name: "dora_fixed_magnitude",
+    title: "DoRA (fixed magnitude)",
+    formula: "‖W‖ (W + (α/r) B A) / ‖W + (α/r) B A‖",
+    groups: &[Group::Angles],
+    bound: "2‖W‖",
+});
+
+#[derive(Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Settings(lora::Settings);
+
+impl LinearSettings for Settings {
+    fn structure(&self) -> Value {
+        json!({ "rank": self.0.rank })
+    }
+
+    fn check(&self, in_features: i64, out_features: i64) -> Result<(), String> {
+        self.0.check(in_features, out_features)
+    }
+
+    fn num_parameters(&self, in_features: i64, out_features: i64) -> i64 {
+        self.0.num_parameters(in_features, out_features)
+    }
+
+    fn build(trials: &[Self], class: &LinearClass) -> Box<dyn LinearAdapter> {
+        let scales = trials.iter().map(|trial| trial.0.scale()).collect();
+        Box::new(Dora::new(trials[0].0.rank, scales, false, class))
+    }
+
+    fn examples(rank: i64) -> Vec<Self> {
+        lora::Settings::examples(rank).into_iter().map(Settings).collect()
+    }
+}

@@ -1,0 +1,123 @@
+//! LoRA: low-rank additive update of a frozen linear weight.
+//!
+//! ```text
+//! W' = W + (alpha / rank) · B A
+//! ```
+//!
+//! | symbol | shape                                | trained | at start                        |
+//! |--------|--------------------------------------|---------|---------------------------------|
+//! | W      | [sites, out_features, in_features]   | no      | checkpoint                      |
+//! | A      | [trials, sites, rank, in_features]   | angles  | uniform in ±1/sqrt(in_features) |
+//! | B      | [trials, sites, out_features, rank]  | angles  | zero                            |
+//! | scale  | [trials, sites]                      | no      | alpha / rank                    |
+//!
+//! Start: B = 0, so W' = W. Invariant: W' − W has rank at most `rank`.
+//! Source: Hu et al. 2022, section 4.1; alpha = 2 rank by default, as the DeLoRA paper tunes it.
+//! Departures: A is uniform, as in the authors' code and PEFT; the paper says Gaussian.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use tch::Tensor;
+
+use crate::adapter::{
+    Init, LinearAdapter, LinearSettings, ParameterSpec, Parameters, check_rank, check_scale,
+};
+use crate::class::LinearClass;
+use crate::config::Group;
+use crate::factors::{Factors, LowRank};
+use crate::method::{About, Method};
+
+pub const METHOD: Method = Method::linear::<Settings>(About {
+    name: "lora",
+    title: "LoRA",
+    formula: "W + (α/r) B A",
+    groups: &[Group::Angles],
+    bound: "unbounded",
+});
+
+#[derive(Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    pub rank: i64,
+    /// Absent: twice the rank.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub alpha: Option<f64>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings { rank: 16, alpha: None }
+    }
+}
+
+impl Settings {
+    /// alpha / rank
+    pub fn scale(&self) -> f64 {
+        self.alpha.map_or(2.0, |alpha| alpha / self.rank as f64)
+    }
+}
+
+struct Lora {
+    rank: i64,
+    scales: Vec<f64>,
+    class: LinearClass,
+}
+
+impl LinearSettings for Settings {
+    fn structure(&self) -> Value {
+        json!({ "rank": self.rank })
+    }
+
+    fn check(&self, in_features: i64, out_features: i64) -> Result<(), String> {
+        check_rank(self.rank, in_features, out_features)?;
+        self.alpha.map_or(Ok(()), |alpha| check_scale("alpha", alpha))
+    }
+
+    fn num_parameters(&self, in_features: i64, out_features: i64) -> i64 {
+        self.rank * (in_features + out_features)
+    }
+
+    fn build(trials: &[Self], class: &LinearClass) -> Box<dyn LinearAdapter> {
+        let scales = trials.iter().map(Settings::scale).collect();
+        Box::new(Lora { rank: trials[0].rank, scales, class: class.shared() })
+    }
+
+    fn examples(rank: i64) -> Vec<Self> {
+        vec![Settings { rank, alpha: Some(1.5 * rank as f64) }]
+    }
+}
+
+/// A, B and scale as above, which DoRA starts from too.
+pub(super) fn parameters(rank: i64, scales: &[f64], class: &LinearClass) -> Vec<ParameterSpec> {
+    let bound = 1.0 / (class.in_features as f64).sqrt();
+    vec![
+        ParameterSpec::trained("A", Group::Angles, &[rank, class.in_features], Init::Uniform { bound }),
+        ParameterSpec::trained("B", Group::Angles, &[class.out_features, rank], Init::Zero),
+        ParameterSpec::frozen("scale", &[], Init::PerTrial(scales.to_vec())),
+    ]
+}
+
+impl LinearAdapter for Lora {
+    fn parameters(&self) -> Vec<ParameterSpec> {
+        parameters(self.rank, &self.scales, &self.class)
+    }
+
+    fn factors(&self, parameters: &Parameters) -> Factors {
+        let scale = parameters["scale"].unsqueeze(-1).unsqueeze(-1); // [trials, sites, 1, 1]
+        let update = LowRank { a: &parameters["A"] * scale, b: parameters["B"].shallow_clone() };
+        Factors { update: Some(update), ..Factors::default() }
+    }
+
+    fn adapted_weight(&self, parameters: &Parameters) -> Tensor {
+        let scale = parameters["scale"].unsqueeze(-1).unsqueeze(-1); // [trials, sites, 1, 1]
+        self.class.dense() + parameters["B"].matmul(&parameters["A"]) * scale
+    }
+
+    fn bound(&self, _: &Parameters) -> Option<Tensor> {
+        None
+    }
+
+    fn update_rank(&self) -> Option<i64> {
+        Some(self.rank)
+    }
+}

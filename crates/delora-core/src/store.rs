@@ -1,0 +1,152 @@
+//! Parameters of a stack of trials in one flat tensor, so that an optimizer step is a few operations in all.
+
+use rand::RngExt;
+use tch::{Device, Kind, Tensor};
+
+use crate::adapter::{Init, ParameterSpec, Parameters};
+use crate::class::LinearClass;
+use crate::config::Group;
+use crate::random::stream;
+
+/// One parameter at all sites of one class: `sites` times `shape` consecutive values of each trial.
+struct Segment {
+    class: usize,
+    name: &'static str,
+    sites: i64,
+    shape: Vec<i64>,
+}
+
+impl Segment {
+    fn values_per_site(&self) -> i64 {
+        self.shape.iter().product()
+    }
+
+    fn len(&self) -> i64 {
+        self.sites * self.values_per_site()
+    }
+}
+
+/// Where a stack's start comes from.
+pub struct Origin<'a> {
+    pub method: &'static str,
+    /// One per trial.
+    pub seeds: &'a [u64],
+    pub classes: &'a [LinearClass],
+    pub device: Device,
+}
+
+/// All parameters of one group (or all constants), [trials, values].
+pub struct Store {
+    /// Absent: constants.
+    pub group: Option<Group>,
+    pub trained: bool,
+    pub values: Tensor,
+    segments: Vec<Segment>,
+}
+
+impl Store {
+    /// `specs` has those of each class in turn; only those of `group` are taken, and nothing is made of none.
+    pub fn new(
+        origin: &Origin,
+        specs: &[Vec<ParameterSpec>],
+        group: Option<Group>,
+        trained: bool,
+    ) -> Option<Store> {
+        let mut segments = Vec::new();
+        let mut columns = Vec::new(); // one [trials, sites · values per site] per segment
+        for (class_index, class_specs) in specs.iter().enumerate() {
+            let class = &origin.classes[class_index];
+            for spec in class_specs.iter().filter(|spec| spec.group == group) {
+                let segment = Segment {
+                    class: class_index,
+                    name: spec.name,
+                    sites: class.num_sites(),
+                    shape: spec.shape.clone(),
+                };
+                columns.push(start(origin, class, class_specs, spec, &segment));
+                segments.push(segment);
+            }
+        }
+        if segments.is_empty() {
+            return None;
+        }
+        let values = Tensor::cat(&columns, 1).to_device(origin.device).set_requires_grad(trained);
+        Some(Store { group, trained, values, segments })
+    }
+
+    /// Adds every parameter, as a view with its gradient, to its class's entry of `parameters`.
+    pub fn insert_into(&self, parameters: &mut [Parameters]) {
+        let trials = self.values.size()[0];
+        let lengths: Vec<i64> = self.segments.iter().map(Segment::len).collect();
+        let views = self.values.split_with_sizes(&lengths, 1);
+        for (segment, view) in self.segments.iter().zip(views) {
+            let shape: Vec<i64> = [trials, segment.sites].into_iter().chain(segment.shape.clone()).collect();
+            parameters[segment.class].insert(segment.name, view.view(shape.as_slice()));
+        }
+    }
+
+    /// One parameter of one trial at one site, sharing storage.
+    pub fn view(&self, class: usize, site: usize, trial: usize, name: &str) -> Option<Tensor> {
+        let mut first = 0;
+        for segment in &self.segments {
+            if segment.class == class && segment.name == name {
+                let count = segment.values_per_site();
+                let values = self.values.detach().select(0, trial as i64);
+                return Some(
+                    values.narrow(0, first + site as i64 * count, count).view(segment.shape.as_slice()),
+                );
+            }
+            first += segment.len();
+        }
+        None
+    }
+
+    pub fn names(&self, class: usize) -> impl Iterator<Item = &'static str> {
+        self.segments.iter().filter(move |segment| segment.class == class).map(|segment| segment.name)
+    }
+
+    /// Values of one trial.
+    pub fn count(&self) -> i64 {
+        self.values.size()[1]
+    }
+}
+
+/// The start of one parameter, [trials, sites · values per site], on the CPU.
+fn start(
+    origin: &Origin,
+    class: &LinearClass,
+    specs: &[ParameterSpec],
+    spec: &ParameterSpec,
+    segment: &Segment,
+) -> Tensor {
+    let trials = origin.seeds.len() as i64;
+    let options = (Kind::Float, Device::Cpu);
+    match &spec.init {
+        Init::Zero => Tensor::zeros([trials, segment.len()], options),
+        Init::PerTrial(values) => {
+            let values: Vec<f32> = values.iter().map(|&value| value as f32).collect();
+            Tensor::from_slice(&values).unsqueeze(1).repeat([1, segment.len()])
+        }
+        Init::PerSite(values) => values.to_device(Device::Cpu).reshape([1, -1]).repeat([trials, 1]),
+        Init::Uniform { bound } => drawn(origin, class, spec.name, *bound, segment),
+        Init::Copy { of, sign } => {
+            let source =
+                specs.iter().find(|spec| spec.name == *of).expect("a copy names a parameter of its method");
+            start(origin, class, specs, source, segment) * *sign
+        }
+    }
+}
+
+fn drawn(origin: &Origin, class: &LinearClass, name: &str, bound: f64, segment: &Segment) -> Tensor {
+    let mut values: Vec<f32> = Vec::with_capacity(origin.seeds.len() * segment.len() as usize);
+    for &seed in origin.seeds {
+        for site in &class.names {
+            let mut generator = stream(seed, &format!("init/{}/{site}/{name}", origin.method));
+            values.extend((0..segment.values_per_site()).map(|_| {
+                let unit: f64 = generator.random();
+                (bound * (2.0 * unit - 1.0)) as f32
+            }));
+        }
+    }
+    Tensor::from_slice(&values).view([origin.seeds.len() as i64, segment.len()])
+}

@@ -1,0 +1,200 @@
+//! Axes: ranges that cannot degenerate, round ticks, and their place in a panel.
+
+use crate::canvas::{Align, Canvas};
+use crate::style::{INK, LABEL_SIZE, MUTED, RULE, TICK_SIZE};
+
+/// Values beyond this are cut off: they would overflow in differences.
+const LARGEST: f64 = 1e150;
+const MOST_TICKS: usize = 12;
+
+/// A finite interval with `low < high`, whatever it was made from.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Range {
+    pub low: f64,
+    pub high: f64,
+}
+
+impl Range {
+    /// The smallest range with all finite values; one value gets room around it, no value gives 0 to 1.
+    pub fn covering(values: impl IntoIterator<Item = f64>) -> Self {
+        let finite = values.into_iter().filter(|value| value.is_finite());
+        let (low, high) = finite.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| {
+            (low.min(value.max(-LARGEST)), high.max(value.min(LARGEST)))
+        });
+        if low > high {
+            return Self { low: 0.0, high: 1.0 };
+        }
+        let centre = f64::midpoint(low, high);
+        let least = (centre.abs() * 1e-6).max(1e-12);
+        if high - low >= least {
+            return Self { low, high };
+        }
+        let room = (centre.abs() * 0.1).max(0.05);
+        Self { low: centre - room, high: centre + room }
+    }
+
+    /// Widened by `share` of its length on each side.
+    pub fn padded(self, share: f64) -> Self {
+        let room = (self.high - self.low) * share;
+        Self { low: self.low - room, high: self.high + room }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scale {
+    Linear,
+    Log,
+}
+
+/// An axis from figure coordinate `from` (at `range.low`) to `to`.
+#[derive(Clone, Copy, Debug)]
+pub struct Axis {
+    range: Range,
+    scale: Scale,
+    from: f64,
+    to: f64,
+}
+
+impl Axis {
+    pub fn linear(range: Range, from: f64, to: f64) -> Self {
+        Self { range, scale: Scale::Linear, from, to }
+    }
+
+    /// `range` in the values themselves, all above zero.
+    pub fn log(range: Range, from: f64, to: f64) -> Self {
+        let low = range.low.max(1e-12);
+        let high = range.high.max(low * 1.01);
+        let range = Range { low: low.log10(), high: high.log10() };
+        Self { range, scale: Scale::Log, from, to }
+    }
+
+    pub fn at(&self, value: f64) -> f64 {
+        let value = match self.scale {
+            Scale::Linear => value,
+            Scale::Log => value.max(1e-12).log10(),
+        };
+        let share = (value - self.range.low) / (self.range.high - self.range.low);
+        self.from + (self.to - self.from) * share.clamp(0.0, 1.0)
+    }
+
+    /// Tick values with their labels, about `wanted` of them.
+    pub fn ticks(&self, wanted: usize) -> Vec<(f64, String)> {
+        match self.scale {
+            Scale::Linear => linear_ticks(self.range, wanted),
+            Scale::Log => log_ticks(self.range),
+        }
+    }
+
+    /// Grid lines, tick labels and a title below, for a horizontal axis over `top..bottom`.
+    pub fn draw_below(&self, canvas: &mut Canvas, top: f64, bottom: f64, title: &str, wanted: usize) {
+        for (value, label) in self.ticks(wanted) {
+            let x = self.at(value);
+            canvas.path(&[(x, top), (x, bottom)], RULE, 1.0, 1.0);
+            canvas.path(&[(x, bottom), (x, bottom + 5.0)], MUTED, 1.0, 1.0);
+            canvas.text(&label, (x, bottom + 17.0), TICK_SIZE, INK, Align::Centre);
+        }
+        canvas.path(&[(self.from, bottom), (self.to, bottom)], MUTED, 1.0, 1.2);
+        let middle = f64::midpoint(self.from, self.to);
+        canvas.text(title, (middle, bottom + 42.0), LABEL_SIZE, INK, Align::Centre);
+    }
+
+    /// The same to the left of `left..right`, for a vertical axis.
+    pub fn draw_left(&self, canvas: &mut Canvas, left: f64, right: f64, title: &str, wanted: usize) {
+        let mut widest: f64 = 0.0;
+        for (value, label) in self.ticks(wanted) {
+            let y = self.at(value);
+            canvas.path(&[(left, y), (right, y)], RULE, 1.0, 1.0);
+            canvas.path(&[(left - 5.0, y), (left, y)], MUTED, 1.0, 1.0);
+            canvas.text(&label, (left - 9.0, y), TICK_SIZE, INK, Align::Right);
+            widest = widest.max(crate::canvas::text_width(&label, TICK_SIZE));
+        }
+        canvas.path(&[(left, self.from), (left, self.to)], MUTED, 1.0, 1.2);
+        let middle = f64::midpoint(self.from, self.to);
+        canvas.text_upwards(title, (left - widest - 24.0, middle), LABEL_SIZE, INK);
+    }
+}
+
+fn linear_ticks(range: Range, wanted: usize) -> Vec<(f64, String)> {
+    let raw = (range.high - range.low) / wanted.clamp(1, MOST_TICKS) as f64;
+    let power = 10_f64.powf(raw.log10().floor());
+    let step = power
+        * [1.0, 2.0, 2.5, 5.0, 10.0].into_iter().find(|nice| nice * power >= raw * 0.999).unwrap_or(10.0);
+    let first = (range.low / step).ceil();
+    let decimals = (0..=8).find(|places| is_whole(step * 10_f64.powi(*places))).unwrap_or(8) as usize;
+    let large = range.low.abs().max(range.high.abs()) >= 1e5 || step < 1e-8;
+    (0..=MOST_TICKS)
+        .map(|index| (first + index as f64) * step)
+        .take_while(|value| *value <= range.high + step * 1e-6)
+        .map(|value| (value, if large { format!("{value:.1e}") } else { signed(value, decimals) }))
+        .collect()
+}
+
+fn log_ticks(range: Range) -> Vec<(f64, String)> {
+    let (low, high) = (range.low.ceil() as i32, range.high.floor() as i32);
+    let stride = ((high - low) / 7).max(1);
+    let mut ticks: Vec<f64> = (low..=high).step_by(stride as usize).map(|power| 10_f64.powi(power)).collect();
+    if ticks.len() < 3 {
+        let powers = range.low.floor() as i32..=range.high.ceil() as i32;
+        let between = |value: &f64| (range.low..=range.high).contains(&value.log10());
+        ticks = powers
+            .flat_map(|power| [1.0, 2.0, 5.0].map(|nice| nice * 10_f64.powi(power)))
+            .filter(between)
+            .collect();
+    }
+    ticks.into_iter().map(|value| (value, power_label(value))).collect()
+}
+
+fn power_label(value: f64) -> String {
+    if (1e-4..1e5).contains(&value) { format!("{value}") } else { format!("{value:.0e}") }
+}
+
+fn is_whole(value: f64) -> bool {
+    (value - value.round()).abs() < 1e-6
+}
+
+/// A number with a true minus sign, and no sign on zero.
+pub fn signed(value: f64, decimals: usize) -> String {
+    let digits = format!("{:.decimals$}", value.abs());
+    let zero = digits.chars().all(|digit| digit == '0' || digit == '.');
+    if value < 0.0 && !zero { format!("−{digits}") } else { digits }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn degenerate_values_still_give_a_range() {
+        let cases: [&[f64]; 6] =
+            [&[], &[0.5], &[0.0, 0.0], &[f64::NAN, f64::INFINITY], &[f64::MAX, f64::MIN], &[1e9, 1e9]];
+        for values in cases {
+            let range = Range::covering(values.iter().copied());
+            assert!(range.low < range.high && range.low.is_finite() && range.high.is_finite(), "{values:?}");
+            let ticks = Axis::linear(range, 0.0, 100.0).ticks(5);
+            assert!(ticks.len() <= MOST_TICKS + 1, "{values:?}: {} ticks", ticks.len());
+        }
+        assert_eq!(Range::covering([0.2, f64::NAN, 0.7]), Range { low: 0.2, high: 0.7 });
+    }
+
+    #[test]
+    fn ticks_are_round_and_inside() {
+        let labels = |low, high| -> Vec<String> {
+            let axis = Axis::linear(Range { low, high }, 0.0, 1.0);
+            axis.ticks(5).into_iter().map(|(_, label)| label).collect()
+        };
+        assert_eq!(labels(-0.11, 0.93), ["0.00", "0.25", "0.50", "0.75"]);
+        assert_eq!(labels(0.0, 300.0), ["0", "100", "200", "300"]);
+        assert_eq!(labels(-2.0, 2.0), ["−2", "−1", "0", "1", "2"]);
+    }
+
+    #[test]
+    fn a_log_axis_puts_equal_ratios_at_equal_distances_and_survives_zero() {
+        let axis = Axis::log(Range { low: 0.01, high: 100.0 }, 0.0, 100.0);
+        assert!((axis.at(1.0) - 50.0).abs() < 1e-9);
+        assert!((axis.at(0.1) - 25.0).abs() < 1e-9);
+        assert_eq!(axis.at(0.0), 0.0);
+        assert_eq!(axis.ticks(5).len(), 5);
+        let flat = Axis::log(Range { low: 0.0, high: 0.0 }, 0.0, 100.0);
+        assert!(flat.at(1.0).is_finite() && flat.ticks(5).len() < 20);
+    }
+}

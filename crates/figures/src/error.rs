@@ -1,0 +1,53 @@
+//! What can go wrong between a CSV and its figure.
+
+use std::path::{Path, PathBuf};
+
+#[derive(Debug, thiserror::Error)]
+pub enum FiguresError {
+    #[error("figure `{name}` is not known; `figures` may list {known}")]
+    UnknownFigure { name: String, known: String },
+
+    #[error("cannot read `{}`: {source}; run the experiment first, it writes this file", path.display())]
+    Read { path: PathBuf, source: std::io::Error },
+
+    #[error("cannot write `{}`: {source}", path.display())]
+    Write { path: PathBuf, source: std::io::Error },
+
+    #[error("`{}` is not a well-formed CSV: {message}", path.display())]
+    Csv { path: PathBuf, message: String },
+
+    #[error("`{}` has no column `{column}`; its columns are {present}", path.display())]
+    MissingColumn { path: PathBuf, column: String, present: String },
+
+    #[error("`{}` has no {what}; {remedy}", path.display())]
+    Nothing { path: PathBuf, what: String, remedy: String },
+
+    #[error("`{}` is not a usable picture: {message}", path.display())]
+    Picture { path: PathBuf, message: String },
+
+    #[error("`experiments/paper.toml`: {0}")]
+    Paper(#[from] toml::de::Error),
+
+    #[error("drawing `{}` failed: {message}", path.display())]
+    Drawing { path: PathBuf, message: String },
+}
+
+pub type Result<T> = std::result::Result<T, FiguresError>;
+
+impl FiguresError {
+    pub(crate) fn read(path: &Path, source: std::io::Error) -> Self {
+        Self::Read { path: path.to_path_buf(), source }
+    }
+
+    pub(crate) fn write(path: &Path, source: std::io::Error) -> Self {
+        Self::Write { path: path.to_path_buf(), source }
+    }
+
+    pub(crate) fn picture(path: &Path, message: impl ToString) -> Self {
+        Self::Picture { path: path.to_path_buf(), message: message.to_string() }
+    }
+
+    pub(crate) fn drawing(path: &Path, message: impl ToString) -> Self {
+        Self::Drawing { path: path.to_path_buf(), message: message.to_string() }
+    }
+}

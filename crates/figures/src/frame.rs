@@ -1,0 +1,88 @@
+//! A CSV read by column name; columns it does not know stay untouched.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use crate::error::{FiguresError, Result};
+
+pub struct Frame {
+    path: PathBuf,
+    names: Vec<String>,
+    columns: HashMap<String, usize>,
+    rows: Vec<csv::StringRecord>,
+}
+
+impl Frame {
+    pub fn read(path: &Path) -> Result<Self> {
+        let file = std::fs::File::open(path).map_err(|source| FiguresError::read(path, source))?;
+        let bad =
+            |error: csv::Error| FiguresError::Csv { path: path.to_path_buf(), message: error.to_string() };
+        let mut reader = csv::Reader::from_reader(file);
+        let names: Vec<String> = reader.headers().map_err(bad)?.iter().map(str::to_owned).collect();
+        let columns = names.iter().enumerate().map(|(index, name)| (name.clone(), index)).collect();
+        let rows = reader.records().collect::<std::result::Result<_, _>>().map_err(bad)?;
+        Ok(Self { path: path.to_path_buf(), names, columns, rows })
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    pub fn has(&self, column: &str) -> bool {
+        self.columns.contains_key(column)
+    }
+
+    /// The first of `columns` that the file has; an error names the file and the first of them.
+    pub fn one_of<'a>(&self, columns: &[&'a str]) -> Result<&'a str> {
+        columns.iter().find(|column| self.has(column)).copied().ok_or_else(|| FiguresError::MissingColumn {
+            path: self.path.clone(),
+            column: columns[0].to_owned(),
+            present: self.names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "),
+        })
+    }
+
+    /// The cell's text; empty where the file has no such column.
+    pub fn text(&self, row: usize, column: &str) -> &str {
+        self.columns.get(column).and_then(|index| self.rows[row].get(*index)).unwrap_or("").trim()
+    }
+
+    /// The cell's number; `None` where it is empty, not a number, or not finite.
+    pub fn number(&self, row: usize, column: &str) -> Option<f64> {
+        self.text(row, column).parse().ok().filter(|value: &f64| value.is_finite())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(text: &str) -> Frame {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("trials.csv");
+        std::fs::write(&path, text).unwrap();
+        Frame::read(&path).unwrap()
+    }
+
+    #[test]
+    fn empty_and_non_finite_cells_are_missing_and_zero_is_a_number() {
+        let frame = frame("a,b\n0,\nNaN,inf\n1.5,x\n");
+        let cells: Vec<_> = (0..3).flat_map(|row| [frame.number(row, "a"), frame.number(row, "b")]).collect();
+        assert_eq!(cells, [Some(0.0), None, None, None, Some(1.5), None]);
+        assert_eq!(frame.number(0, "c"), None);
+    }
+
+    #[test]
+    fn a_missing_column_is_named_with_its_file() {
+        let message = frame("a,b\n1,2\n").one_of(&["dino", "config.dino"]).unwrap_err().to_string();
+        assert!(message.contains("trials.csv") && message.contains("`dino`"), "{message}");
+        assert!(message.contains("`a`, `b`"), "{message}");
+    }
+}

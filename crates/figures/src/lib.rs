@@ -1,0 +1,72 @@
+//! CSV in, figure out: tables, plots and picture grids of one results folder.
+//!
+//! Reads `results/<experiment>/<scale>/` as the runner and the workload wrote it, and the paper's numbers from
+//! `experiments/paper.toml`; writes SVG and PNG from the same shapes, Markdown and CSV. It knows no model and
+//! trains nothing. Same files in, same files out, on any machine: the font is embedded.
+
+mod axis;
+mod canvas;
+mod curves;
+mod error;
+mod frame;
+mod grid;
+mod output;
+mod paper;
+mod plots;
+mod spread;
+mod stats;
+mod style;
+mod table;
+mod trials;
+
+use std::path::{Path, PathBuf};
+
+pub use error::{FiguresError, Result};
+pub use grid::Choice;
+use paper::Paper;
+use table::{TABLE_1, TABLE_8};
+use trials::Trials;
+
+/// What an experiment file's `figures` may list.
+pub const FIGURES: [&str; 5] = ["table1", "table8", "curves", "grid", "variants"];
+
+/// Draws the `figures` of an experiment from its results and returns the files written.
+///
+/// `results` and `plots` are the folders of one scale, `results/<experiment>/<scale>` and
+/// `plots/<experiment>/<scale>`; `scale` names it in headings. All names are checked before anything is drawn.
+pub fn render(figures: &[String], scale: &str, results: &Path, plots: &Path) -> Result<Vec<PathBuf>> {
+    if let Some(name) = figures.iter().find(|name| !FIGURES.contains(&name.as_str())) {
+        let known = FIGURES.map(|figure| format!("`{figure}`")).join(", ");
+        return Err(FiguresError::UnknownFigure { name: name.clone(), known });
+    }
+    let trials = Trials::read(results)?;
+    trials.require_some()?;
+    let paper = Paper::load()?;
+    let mut written = Vec::new();
+    for figure in figures {
+        written.extend(match figure.as_str() {
+            "table1" => {
+                [TABLE_1.write(&trials, &paper, plots)?, TABLE_1.draw(&trials, &paper, scale, plots)?]
+                    .concat()
+            }
+            "table8" => {
+                [TABLE_8.write(&trials, &paper, plots)?, TABLE_8.draw(&trials, &paper, scale, plots)?]
+                    .concat()
+            }
+            "curves" => plots::curves::write_curves(&trials, results, plots)?,
+            "grid" => grid::write_grid(&trials, results, plots, &Choice::default())?,
+            _ => plots::variants::write_variants(&trials, results, scale, plots)?,
+        });
+    }
+    if figures.iter().any(|figure| figure.starts_with("table")) {
+        written.extend(table::write_pairs(&trials, plots)?);
+    }
+    Ok(written)
+}
+
+/// The picture grid alone, of a chosen subject, seed and prompts.
+pub fn render_grid(choice: &Choice, results: &Path, plots: &Path) -> Result<Vec<PathBuf>> {
+    let trials = Trials::read(results)?;
+    trials.require_some()?;
+    grid::write_grid(&trials, results, plots, choice)
+}

@@ -1,0 +1,249 @@
+//! Training loss and distance of the tracked layer against the step, a line with a band for each method.
+
+use std::path::{Path, PathBuf};
+
+use crate::axis::{Axis, Range};
+use crate::canvas::{Align, Canvas};
+use crate::curves::{Band, Curves, band, smoothed};
+use crate::error::Result;
+use crate::output::write_figure;
+use crate::style::{
+    ALARM, LABEL_SIZE, MUTED, Marker, NOTE_SIZE, RULE, TICK_SIZE, TITLE_SIZE, colour, marker, rank, title,
+};
+use crate::trials::{Status, Trial, Trials, counted};
+
+const WIDTH: f64 = 1000.0;
+const HEIGHT: f64 = 500.0;
+const TOP: f64 = 52.0;
+const BOTTOM: f64 = 396.0;
+/// The loss is averaged over this share of the training.
+const SMOOTHING: f64 = 0.1;
+/// Losses of more methods than this lie on each other, and so would their bands.
+const MOST_LOSS_BANDS: usize = 4;
+/// Beyond this ratio of the methods' farthest distances their axis is logarithmic.
+const LOG_RATIO: f64 = 100.0;
+const LABEL_SPACING: f64 = 21.0;
+
+/// One method in one panel.
+struct Line<'a> {
+    method: &'a str,
+    bands: Vec<Band>,
+    /// Last finite points of diverged trials.
+    ends: Vec<(f64, f64)>,
+}
+
+/// `curves.svg` and `curves.png`.
+pub fn write_curves(trials: &Trials, results: &Path, plots: &Path) -> Result<Vec<PathBuf>> {
+    trials.require_some()?;
+    let loss = Curves::read(results, "loss")?;
+    let distance = Curves::read(results, "distance")?;
+    write_figure(plots, "curves", &figure(trials, &loss, &distance))
+}
+
+fn figure(trials: &Trials, loss: &Curves, distance: &Curves) -> Canvas {
+    let mut canvas = Canvas::new(WIDTH, HEIGHT);
+    let losses = lines(trials, loss, SMOOTHING);
+    let distances = lines(trials, distance, 0.0);
+    let panel =
+        Panel { left: 80.0, right: 376.0, heading: "Training loss", title: "loss (mean squared error)" };
+    let banded = losses.len() <= MOST_LOSS_BANDS;
+    panel.draw(&mut canvas, &losses, false, banded);
+    let log = needs_log(&distances);
+    let panel = Panel {
+        left: 478.0,
+        right: 762.0,
+        heading: "Distance from pretrained",
+        title: "‖W′ − W‖ (Frobenius)",
+    };
+    let ends = panel.draw(&mut canvas, &distances, log, true);
+    draw_labels(&mut canvas, trials, &ends, panel.right);
+
+    let layer = distance.layer.as_ref().map_or(String::new(), |layer| format!(" Distance of {layer}."));
+    let methods: Vec<&str> = losses.iter().map(|line| line.method).collect();
+    let percent = SMOOTHING * 100.0;
+    let extent = trials.extent(&methods);
+    let unbanded = if banded { "" } else { ", without bands" };
+    let note = format!(
+        "Lines: mean, bands: ± std over {extent}; loss smoothed over {percent:.0} % of the steps{unbanded}."
+    );
+    canvas.text(&note, (16.0, HEIGHT - 36.0), NOTE_SIZE, MUTED, Align::Left);
+    canvas.text(layer.trim(), (16.0, HEIGHT - 15.0), NOTE_SIZE, MUTED, Align::Left);
+    canvas
+}
+
+fn lines<'a>(trials: &'a Trials, curves: &Curves, smoothing: f64) -> Vec<Line<'a>> {
+    let mut methods: Vec<&str> = trials.all().iter().map(|trial| trial.method.as_str()).collect();
+    methods.sort_by_key(|method| (rank(method), *method));
+    methods.dedup();
+    let points = |trial: &Trial| {
+        let points = curves.by_trial.get(&trial.id)?;
+        let window = (points.len() as f64 * smoothing).round().max(1.0) as usize;
+        Some(smoothed(points, window))
+    };
+    let line = |method| {
+        let done = trials.of(method).filter(|trial| trial.status == Status::Done);
+        let done: Vec<Vec<(f64, f64)>> = done.filter_map(points).collect();
+        let broken = trials.of(method).filter(|trial| trial.status == Status::Diverged);
+        let ends = broken.filter_map(points).filter_map(|points| points.last().copied()).collect();
+        Line { method, bands: band(&done), ends }
+    };
+    let drawn = |line: &Line| !line.bands.is_empty() || !line.ends.is_empty();
+    methods.into_iter().map(line).filter(drawn).collect()
+}
+
+struct Panel {
+    left: f64,
+    right: f64,
+    heading: &'static str,
+    title: &'static str,
+}
+
+impl Panel {
+    /// Draws the lines and returns where each ends, for its label.
+    fn draw<'a>(
+        &self,
+        canvas: &mut Canvas,
+        lines: &[Line<'a>],
+        log: bool,
+        banded: bool,
+    ) -> Vec<(&'a str, f64)> {
+        let steps = lines.iter().flat_map(|line| line.bands.iter().map(|band| band.step));
+        let steps = steps.chain(lines.iter().flat_map(|line| line.ends.iter().map(|(step, _)| *step)));
+        let across = Axis::linear(Range::covering(steps.chain([0.0])), self.left, self.right);
+        let up = up_axis(lines, log, banded);
+        across.draw_below(canvas, TOP, BOTTOM, "training step", 4);
+        up.draw_left(canvas, self.left, self.right, self.title, 5);
+        let middle = f64::midpoint(self.left, self.right);
+        canvas.text(self.heading, (middle, TOP - 26.0), TITLE_SIZE, crate::style::INK, Align::Centre);
+        for line in lines.iter().filter(|_| banded) {
+            draw_band(canvas, line, &across, &up);
+        }
+        for line in lines {
+            let path: Vec<(f64, f64)> =
+                line.bands.iter().map(|band| (across.at(band.step), up.at(band.mean))).collect();
+            if path.len() > 1 {
+                canvas.path(&path, colour(line.method), 1.0, 2.0);
+            }
+        }
+        lines.iter().map(|line| (line.method, draw_marks(canvas, line, &across, &up))).collect()
+    }
+}
+
+/// Markers along the line and a cross where a trial diverged; the height of the line's end.
+fn draw_marks(canvas: &mut Canvas, line: &Line, across: &Axis, up: &Axis) -> f64 {
+    let colour = colour(line.method);
+    let stagger = rank(line.method) % 5;
+    let last = line.bands.len().saturating_sub(1);
+    let mut marked: Vec<usize> =
+        [0.18, 0.52].map(|share| (last as f64 * (share + 0.06 * stagger as f64)) as usize).into();
+    marked.push(last);
+    marked.dedup();
+    for band in marked.into_iter().filter_map(|index| line.bands.get(index)) {
+        canvas.marker(marker(line.method), (across.at(band.step), up.at(band.mean)), 5.0, colour);
+    }
+    for (step, value) in &line.ends {
+        canvas.marker(Marker::Cross, (across.at(*step), up.at(*value)), 6.0, ALARM);
+    }
+    let end = line.bands.last().map(|band| band.mean).or(line.ends.last().map(|(_, value)| *value));
+    end.map_or(BOTTOM, |value| up.at(value))
+}
+
+/// The largest mean of each line, where it is above zero.
+fn peaks(lines: &[Line]) -> Vec<f64> {
+    let peak = |line: &Line| line.bands.iter().map(|band| band.mean).fold(0.0, f64::max);
+    lines.iter().map(peak).filter(|peak| *peak > 0.0).collect()
+}
+
+/// Every line starts near zero; what a linear axis cannot show is methods that end far apart.
+fn needs_log(lines: &[Line]) -> bool {
+    let peaks = peaks(lines);
+    let smallest = peaks.iter().copied().fold(f64::INFINITY, f64::min);
+    peaks.iter().any(|peak| peak / smallest > LOG_RATIO)
+}
+
+fn up_axis(lines: &[Line], log: bool, banded: bool) -> Axis {
+    let bands = lines.iter().flat_map(|line| &line.bands);
+    let ends = lines.iter().flat_map(|line| line.ends.iter().map(|(_, value)| *value));
+    if log {
+        let range = Range::covering(bands.map(|band| band.mean).chain(ends).filter(|value| *value > 0.0));
+        let smallest = peaks(lines).into_iter().fold(range.high, f64::min);
+        let low = range.low.max(smallest / 30.0);
+        return Axis::log(Range { low: low / 1.3, high: range.high * 1.5 }, BOTTOM, TOP);
+    }
+    // A trial that blew up must not flatten the others: its cross sits at the edge.
+    let reach = if banded { 1.0 } else { 0.0 };
+    let edges = |band: &Band| [band.mean - reach * band.std, band.mean + reach * band.std];
+    let range = Range::covering(bands.flat_map(edges));
+    let range = if lines.iter().all(|line| line.bands.is_empty()) { Range::covering(ends) } else { range };
+    Axis::linear(range.padded(0.05), BOTTOM, TOP)
+}
+
+fn draw_band(canvas: &mut Canvas, line: &Line, across: &Axis, up: &Axis) {
+    if line.bands.len() < 2 || line.bands.iter().all(|band| band.std == 0.0) {
+        return;
+    }
+    let edge = |side: f64| {
+        line.bands.iter().map(move |band| (across.at(band.step), up.at(band.mean + side * band.std)))
+    };
+    let lower: Vec<(f64, f64)> = edge(-1.0).collect();
+    let outline: Vec<(f64, f64)> = edge(1.0).chain(lower.into_iter().rev()).collect();
+    canvas.polygon(&outline, colour(line.method), 0.13);
+}
+
+/// Method names right of the last panel, moved apart, each tied to its line's end.
+fn draw_labels(canvas: &mut Canvas, trials: &Trials, ends: &[(&str, f64)], right: f64) {
+    let mut labels: Vec<(&str, f64, f64)> = ends.iter().map(|(method, y)| (*method, *y, *y)).collect();
+    labels.sort_by(|one, other| one.1.total_cmp(&other.1));
+    let heights = apart(&labels.iter().map(|label| label.1).collect::<Vec<_>>(), TOP, BOTTOM);
+    for ((method, end, _), y) in labels.into_iter().zip(heights) {
+        canvas.path(&[(right + 8.0, end), (right + 22.0, y)], RULE, 1.0, 1.4);
+        canvas.marker(marker(method), (right + 32.0, y), 5.0, colour(method));
+        let lost = crate::spread::diverged(trials.of(method));
+        canvas.text(title(method), (right + 43.0, y), TICK_SIZE, colour_of_text(method), Align::Left);
+        if lost > 0 {
+            let shift = crate::canvas::text_width(title(method), TICK_SIZE) + 43.0 + 8.0;
+            canvas.text(&format!("×{lost}"), (right + shift, y), TICK_SIZE, ALARM, Align::Left);
+        }
+    }
+    let lost: usize = ends.iter().map(|(method, _)| crate::spread::diverged(trials.of(method))).sum();
+    if lost > 0 {
+        let text = format!("× {} diverged", counted(lost, "trial"));
+        canvas.text(&text, (right + 26.0, TOP - 26.0), LABEL_SIZE, ALARM, Align::Left);
+    }
+}
+
+/// Names are dark enough to read on white whatever the method's colour.
+fn colour_of_text(method: &str) -> crate::style::Colour {
+    let crate::style::Colour(red, green, blue) = colour(method);
+    let darker = |part: u8| (f64::from(part) * 0.75) as u8;
+    crate::style::Colour(darker(red), darker(green), darker(blue))
+}
+
+/// Sorted heights moved so that neighbours are `LABEL_SPACING` apart, inside `top..bottom` while they fit.
+fn apart(wanted: &[f64], top: f64, bottom: f64) -> Vec<f64> {
+    let mut heights = wanted.to_vec();
+    for index in 1..heights.len() {
+        heights[index] = heights[index].max(heights[index - 1] + LABEL_SPACING);
+    }
+    let mut limit = bottom;
+    for height in heights.iter_mut().rev() {
+        *height = height.min(limit);
+        limit = *height - LABEL_SPACING;
+    }
+    let above = heights.first().map_or(0.0, |first| (top - first).max(0.0));
+    heights.iter().map(|height| height + above).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_keep_their_order_and_their_distance() {
+        let heights = apart(&[100.0, 101.0, 101.0, 380.0, 395.0], TOP, BOTTOM);
+        assert_eq!(heights[0], 100.0);
+        assert!(heights.windows(2).all(|pair| pair[1] - pair[0] >= LABEL_SPACING - 1e-9), "{heights:?}");
+        assert!(*heights.last().unwrap() <= BOTTOM);
+        assert!(apart(&[], TOP, BOTTOM).is_empty());
+    }
+}

@@ -1,0 +1,186 @@
+//! The trials of one results folder: `trials.csv`, less what `summary.csv` did not choose.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use crate::error::{FiguresError, Result};
+use crate::frame::Frame;
+
+/// One row of `trials.csv`.
+#[derive(Clone, Debug)]
+pub struct Trial {
+    pub id: String,
+    pub method: String,
+    pub subject: String,
+    pub seed: String,
+    pub status: Status,
+    row: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    Done,
+    Diverged,
+    Failed,
+}
+
+pub struct Trials {
+    frame: Frame,
+    trials: Vec<Trial>,
+}
+
+impl Trials {
+    /// Reads `trials.csv` of `results`; where a summary is there, keeps the trials of the points it lists.
+    ///
+    /// A search tries several settings for each compared point and the summary names the best: the others
+    /// are not results. A method that the summary does not mention keeps all its trials.
+    pub fn read(results: &Path) -> Result<Self> {
+        let frame = Frame::read(&results.join("trials.csv"))?;
+        let method = frame.one_of(&["method", "config.method.name", "config.method"])?;
+        let seed = frame.one_of(&["seed", "config.seed"])?;
+        let id = frame.one_of(&["trial_id"])?;
+        let status = frame.one_of(&["status"])?;
+        let subject = ["config.subject.name", "subject", "config.subject"];
+        let subject = subject.into_iter().find(|column| frame.has(column)).unwrap_or("subject");
+        let read_row = |row| Trial {
+            id: frame.text(row, id).to_owned(),
+            method: frame.text(row, method).to_owned(),
+            subject: frame.text(row, subject).to_owned(),
+            seed: frame.text(row, seed).to_owned(),
+            status: match frame.text(row, status) {
+                "done" => Status::Done,
+                "diverged" => Status::Diverged,
+                _ => Status::Failed,
+            },
+            row,
+        };
+        let mut trials: Vec<Trial> = (0..frame.len()).map(read_row).collect();
+        let summary = results.join("summary.csv");
+        if summary.exists() {
+            let chosen = Chosen::new(&Frame::read(&summary)?, &frame);
+            trials.retain(|trial| chosen.keeps(trial, &frame));
+        }
+        Ok(Self { frame, trials })
+    }
+
+    pub fn all(&self) -> &[Trial] {
+        &self.trials
+    }
+
+    pub fn of<'a>(&'a self, method: &'a str) -> impl Iterator<Item = &'a Trial> + 'a {
+        self.trials.iter().filter(move |trial| trial.method == method)
+    }
+
+    /// A number of a trial that ran to its end; a diverged trial has no score.
+    pub fn score(&self, trial: &Trial, column: &str) -> Option<f64> {
+        (trial.status == Status::Done).then(|| self.frame.number(trial.row, column)).flatten()
+    }
+
+    pub fn setting(&self, trial: &Trial, column: &str) -> &str {
+        self.frame.text(trial.row, column)
+    }
+
+    /// A number of a trial whatever its status.
+    pub fn number(&self, trial: &Trial, column: &str) -> Option<f64> {
+        self.frame.number(trial.row, column)
+    }
+
+    pub fn column<'a>(&self, names: &[&'a str]) -> Result<&'a str> {
+        self.frame.one_of(names)
+    }
+
+    pub fn has(&self, column: &str) -> bool {
+        self.frame.has(column)
+    }
+
+    /// An error when there is nothing to draw at all.
+    pub fn require_some(&self) -> Result<()> {
+        if self.trials.is_empty() {
+            return Err(FiguresError::Nothing {
+                path: self.frame.path().to_path_buf(),
+                what: "trials".to_owned(),
+                remedy: "run the experiment first".to_owned(),
+            });
+        }
+        Ok(())
+    }
+
+    /// "18 trials (3 subjects × 6 seeds)", for the compared method with most trials that ran to their end.
+    pub fn extent(&self, methods: &[&str]) -> String {
+        let done = |method: &&str| self.of(method).filter(|trial| trial.status == Status::Done).count();
+        self.extent_of(methods.iter().map(done).max().unwrap_or(0), methods)
+    }
+
+    /// The same with the number of trials given.
+    pub fn extent_of(&self, most: usize, methods: &[&str]) -> String {
+        let compared = |trial: &&Trial| methods.contains(&trial.method.as_str());
+        let distinct = |field: fn(&Trial) -> &str| {
+            self.trials.iter().filter(compared).map(field).collect::<BTreeSet<_>>().len()
+        };
+        let (subjects, seeds) = (distinct(|trial| &trial.subject), distinct(|trial| &trial.seed));
+        format!("{} ({} × {})", counted(most, "trial"), counted(subjects, "subject"), counted(seeds, "seed"))
+    }
+}
+
+pub fn counted(count: usize, noun: &str) -> String {
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
+}
+
+/// The points of the summary's rows: the settings that a trial must share, by column of `trials.csv`.
+struct Chosen {
+    /// Method, empty where the experiment compares none, and the settings that the row states.
+    points: Vec<(String, Vec<(String, String)>)>,
+}
+
+impl Chosen {
+    /// A compared setting stands in the summary under its path, a tuned one as `best.<path>`.
+    fn new(summary: &Frame, trials: &Frame) -> Self {
+        let setting = |name: &String| {
+            let path = name.strip_prefix("best.").unwrap_or(name);
+            let column = if path.starts_with("config.") { path.to_owned() } else { format!("config.{path}") };
+            trials.has(&column).then_some((name.clone(), column))
+        };
+        let settings: Vec<(String, String)> = summary.names().iter().filter_map(setting).collect();
+        let point = |row: usize| {
+            let cells =
+                settings.iter().map(|(name, column)| (column.clone(), summary.text(row, name).to_owned()));
+            let stated = cells.filter(|(_, value)| !value.is_empty()).collect();
+            (summary.text(row, "method").to_owned(), stated)
+        };
+        Self { points: (0..summary.len()).map(point).collect() }
+    }
+
+    fn keeps(&self, trial: &Trial, trials: &Frame) -> bool {
+        let of_method = |(method, _): &&(String, _)| method.is_empty() || *method == trial.method;
+        let mut points = self.points.iter().filter(of_method).peekable();
+        points.peek().is_none()
+            || points
+                .any(|(_, point)| point.iter().all(|(column, value)| trials.text(trial.row, column) == value))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn trials_of_settings_that_the_summary_did_not_choose_are_left_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let trials = "trial_id,status,method,seed,subject,config.rate,dino\n\
+            a,done,lora,0,cat,0.1,0.5\nb,done,lora,0,cat,0.2,0.6\nc,done,none,0,cat,,0.1\nd,diverged,delora,0,cat,0.1,0.3\n";
+        std::fs::write(folder.path().join("trials.csv"), trials).unwrap();
+        let read = |()| Trials::read(folder.path()).unwrap();
+        assert_eq!(read(()).all().len(), 4);
+        let summary = "method,best.rate,dino_mean\nlora,0.2,0.6\ndelora,,0.3\n";
+        std::fs::write(folder.path().join("summary.csv"), summary).unwrap();
+        let chosen = read(());
+        let ids: Vec<&str> = chosen.all().iter().map(|trial| trial.id.as_str()).collect();
+        assert_eq!(ids, ["b", "c", "d"]);
+        assert_eq!(chosen.score(&chosen.all()[0], "dino"), Some(0.6));
+        assert_eq!(chosen.score(&chosen.all()[2], "dino"), None, "a diverged trial has no score");
+        std::fs::write(folder.path().join("summary.csv"), "rate,n\n0.1,2\n").unwrap();
+        let without_methods = read(());
+        let ids: Vec<&str> = without_methods.all().iter().map(|trial| trial.id.as_str()).collect();
+        assert_eq!(ids, ["a", "d"]);
+    }
+}

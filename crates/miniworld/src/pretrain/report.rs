@@ -1,0 +1,217 @@
+//! Held-out evaluations of the shipped networks: `REPORT.md` and two sheets of pictures beside it.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use image::{RgbImage, imageops};
+use models::Frozen;
+use models::clip::{Clip, ClipConfig};
+use models::diffusion::{Sampling, StableDiffusion, load_network, load_vae};
+use models::images::{from_bytes, from_tensor};
+use models::text::CaptionTokenizer;
+use models::vit::{Vit, VitConfig};
+use models::{load_weights, read_config};
+use rand::RngExt;
+use tch::{Kind, Tensor, nn, no_grad};
+
+use super::Options;
+use super::data::batch_stream;
+use super::trainer::device;
+use crate::objects::CLASSES;
+use crate::{SIZE, Scene};
+
+/// Scenes from this seed on are in no training set: training draws seeds from a stream, not from a range.
+const HELD_OUT: u64 = 1 << 40;
+/// Captions that each picture is compared with.
+const CHOICES: usize = 20;
+
+pub fn run(options: &Options) -> Result<()> {
+    let mut text = String::from(
+        "# The mini networks\n\nWritten by `delora pretrain --model report` from the files beside it.\n\n\
+         | question | measured | wanted |\n|---|---|---|\n",
+    );
+    let [scenes, photos] = reconstruction(options)?;
+    writeln!(text, "| VAE: PSNR on 256 held-out scenes | {scenes:.1} dB | ≥ 26 dB |")?;
+    writeln!(text, "| VAE: PSNR on 256 held-out photographs | {photos:.1} dB | |")?;
+    let triplets = triplets(options)?;
+    writeln!(
+        text,
+        "| DINO: held-out triplets with the same instance closer than another of its class | {:.1} % | ≥ 90 % |",
+        100.0 * triplets.right
+    )?;
+    writeln!(
+        text,
+        "| DINO: mean cosine, same instance / other of its class | {:.2} / {:.2} | |",
+        triplets.same, triplets.other
+    )?;
+    let clip = Evaluator::load(options)?;
+    let real = clip.retrieval_of_scenes();
+    writeln!(text, "| CLIP: right caption of {CHOICES} for held-out scenes | {:.1} % | |", 100.0 * real)?;
+    let generated = clip.retrieval_of_generated(options)?;
+    writeln!(
+        text,
+        "| UNet: right caption of {CHOICES}, by CLIP, for generated pictures | {:.1} % | ≥ 60 % |",
+        100.0 * generated
+    )?;
+    let path = options.out.join("REPORT.md");
+    print!("{text}");
+    std::fs::write(&path, text).with_context(|| format!("{}: cannot be written", path.display()))
+}
+
+fn pictures_of(scenes: &[Scene]) -> Tensor {
+    let rgb: Vec<u8> = scenes.iter().flat_map(|scene| scene.render().rgb).collect();
+    from_bytes(&rgb, scenes.len(), SIZE, SIZE).to_device(device())
+}
+
+/// PSNR on scenes and on photographs, from the latents' means.
+fn reconstruction(options: &Options) -> Result<[f64; 2]> {
+    let vae = load_vae(&options.diffusion(), device())?.network;
+    let psnr = |pictures: &Tensor| {
+        let parts = pictures.split(32, 0);
+        let errors = parts.iter().map(|part| {
+            let decoded = no_grad(|| vae.decode(&vae.encode(part).0)).clamp(-1.0, 1.0);
+            f64::try_from((decoded - part).square().sum(Kind::Double)).expect("a sum is a number")
+        });
+        let error = errors.sum::<f64>() / pictures.numel() as f64;
+        10.0 * (4.0 / error).log10()
+    };
+    let scenes: Vec<Scene> = (0..256).map(|index| Scene::sample(HELD_OUT + index)).collect();
+    let photos = options.photos("valid")?;
+    let rgb: Vec<u8> = photos.iter().take(256).flat_map(|photo| photo.rgb.iter().copied()).collect();
+    let photos = from_bytes(&rgb, rgb.len() / (SIZE * SIZE * 3), SIZE, SIZE).to_device(device());
+    Ok([psnr(&pictures_of(&scenes)), psnr(&photos)])
+}
+
+struct Triplets {
+    right: f64,
+    same: f64,
+    other: f64,
+}
+
+fn triplets(options: &Options) -> Result<Triplets> {
+    let folder = options.out.join("dino");
+    let vit = load_network(&folder, "model.safetensors", device(), |path, config: &VitConfig| {
+        Vit::new(path, config)
+    })?
+    .network;
+    let features = |scenes: &[Scene]| unit(no_grad(|| vit.forward(&pictures_of(scenes))));
+    let (mut anchors, mut same, mut other) = (Vec::new(), Vec::new(), Vec::new());
+    for index in 0..500 {
+        let (anchor, positive, negative) = Scene::triplet(HELD_OUT + index);
+        anchors.push(anchor);
+        same.push(positive);
+        other.push(negative);
+    }
+    let anchors = features(&anchors);
+    let cosine = |scenes: &[Scene]| {
+        (&anchors * features(scenes)).sum_dim_intlist([-1i64].as_slice(), false, Kind::Float)
+    };
+    let (same, other) = (cosine(&same), cosine(&other));
+    let mean = |tensor: &Tensor| f64::try_from(tensor.to_kind(Kind::Double).mean(Kind::Double));
+    Ok(Triplets { right: mean(&same.gt_tensor(&other))?, same: mean(&same)?, other: mean(&other)? })
+}
+
+fn unit(features: Tensor) -> Tensor {
+    &features / features.norm_scalaropt_dim(2.0, [-1i64].as_slice(), true)
+}
+
+struct Evaluator {
+    clip: Clip,
+    tokenizer: CaptionTokenizer,
+}
+
+impl Evaluator {
+    fn load(options: &Options) -> Result<Evaluator> {
+        let folder = options.out.join("clip");
+        let config: ClipConfig = read_config(&folder.join("config.json"))?;
+        let store = nn::VarStore::new(device());
+        let clip = Clip::new(&store.root(), &config);
+        load_weights(&store, &folder.join("model.safetensors"))?;
+        let text = &config.text_config;
+        let length = text.max_position_embeddings as usize;
+        let tokenizer =
+            CaptionTokenizer::from_file(&folder.join("tokenizer.json"), length, text.eos_token_id)?;
+        Ok(Evaluator { clip, tokenizer })
+    }
+
+    /// Share of pictures whose own caption is the closest among 20 drawn without repetition.
+    fn retrieval(&self, pictures: &Tensor, captions: &[String]) -> f64 {
+        let ids = self.tokenizer.encode_batch(captions).to_device(device());
+        let text = unit(no_grad(|| self.clip.text_features(&ids, Kind::Float)));
+        let vision = unit(no_grad(|| self.clip.vision.forward(pictures)));
+        let cosines = Vec::<Vec<f32>>::try_from(vision.matmul(&text.tr())).expect("a matrix of numbers");
+        let mut stream = batch_stream(20, 0);
+        let is_right = |&index: &usize| {
+            let mut others = Vec::new();
+            while others.len() < CHOICES - 1 {
+                let other = stream.random_range(0..captions.len());
+                if captions[other] != captions[index] && !others.contains(&other) {
+                    others.push(other);
+                }
+            }
+            others.iter().all(|&other| cosines[index][other] < cosines[index][index])
+        };
+        (0..captions.len()).filter(is_right).count() as f64 / captions.len() as f64
+    }
+
+    fn retrieval_of_scenes(&self) -> f64 {
+        let scenes: Vec<Scene> = (0..400).map(|index| Scene::sample(HELD_OUT + index)).collect();
+        let captions: Vec<String> =
+            scenes.iter().zip(0u64..).map(|(scene, seed)| scene.caption(seed)).collect();
+        self.retrieval(&pictures_of(&scenes), &captions)
+    }
+
+    /// Generates from captions of held-out scenes and from each class's prompts; writes both as sheets.
+    fn retrieval_of_generated(&self, options: &Options) -> Result<f64> {
+        let diffusion = StableDiffusion::load(&options.diffusion(), device())?;
+        let captions: Vec<String> =
+            (0..200).map(|index| Scene::sample(HELD_OUT + 1000 + index).caption(index)).collect();
+        let pictures = generate(&diffusion, &captions);
+        write_sheet(&pictures.narrow(0, 0, 60), 12, &options.out.join("captions.png"))?;
+        let prompts: Vec<String> = CLASSES
+            .iter()
+            .flat_map(|class| {
+                let all = crate::prompts(class, "", matches!(*class, "cat" | "dog"));
+                [0, 1, 2, 6, 13, 17, 20, 21, 24].map(|index| all[index].clone())
+            })
+            .collect();
+        write_sheet(&generate(&diffusion, &prompts), 9, &options.out.join("prompts.png"))?;
+        Ok(self.retrieval(&pictures, &captions))
+    }
+}
+
+/// One picture per caption, from noise of one seed.
+fn generate(diffusion: &StableDiffusion, captions: &[String]) -> Tensor {
+    let [channels, height, width] = diffusion.latent_shape();
+    let mut stream = batch_stream(21, 0);
+    let draws: Vec<f32> = rand_distr::Distribution::sample_iter(rand_distr::StandardNormal, &mut stream)
+        .take(captions.len() * (channels * height * width) as usize)
+        .collect();
+    let noise = Tensor::from_slice(&draws).view([captions.len() as i64, channels, height, width]);
+    let context = diffusion.captions.encode(captions, Kind::Float);
+    let unconditional = diffusion.captions.encode(&[""], Kind::Float);
+    let sampling = Sampling { steps: 20, guidance_scale: 4.0 };
+    let parts: Vec<Tensor> = noise
+        .to_device(device())
+        .split(64, 0)
+        .iter()
+        .zip(context.split(64, 0))
+        .map(|(noise, context)| {
+            let latents = diffusion.sample(noise, &context, &unconditional, sampling, &Frozen);
+            diffusion.decode(&latents).clamp(-1.0, 1.0)
+        })
+        .collect();
+    Tensor::cat(&parts, 0)
+}
+
+fn write_sheet(pictures: &Tensor, columns: usize, path: &Path) -> Result<()> {
+    let tiles = from_tensor(pictures);
+    let rows = tiles.len().div_ceil(columns);
+    let mut sheet = RgbImage::new((columns * SIZE) as u32, (rows * SIZE) as u32);
+    for (index, tile) in tiles.iter().enumerate() {
+        let (column, row) = (index % columns, index / columns);
+        imageops::replace(&mut sheet, tile, (column * SIZE) as i64, (row * SIZE) as i64);
+    }
+    sheet.save(path).with_context(|| format!("{}: cannot be written", path.display()))
+}

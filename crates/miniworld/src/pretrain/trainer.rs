@@ -1,0 +1,240 @@
+//! One network in training: AdamW with a cosine rate, an exponential moving average, and checkpoints.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use models::save_weights;
+use tch::{Device, Kind, Tensor, nn, no_grad};
+
+/// How a network is trained.
+#[derive(Debug, Clone, Copy)]
+pub struct Schedule {
+    pub steps: u64,
+    pub learning_rate: f64,
+    pub warmup_steps: u64,
+    pub weight_decay: f64,
+    /// Decay of the moving average that is evaluated and shipped.
+    pub ema: f64,
+}
+
+const BETAS: (f64, f64) = (0.9, 0.99);
+const EPS: f64 = 1e-8;
+const CLIP_NORM: f64 = 1.0;
+const CHECKPOINT_SECONDS: u64 = 60;
+
+/// A trainable tensor with the optimizer's memory of it.
+struct Parameter {
+    name: String,
+    value: Tensor,
+    first_moment: Tensor,
+    second_moment: Tensor,
+    average: Tensor,
+    decays: bool,
+}
+
+/// See the module's header.
+pub struct Trainer {
+    parameters: Vec<Parameter>,
+    schedule: Schedule,
+    step: u64,
+    folder: PathBuf,
+    log: Log,
+    saved: Instant,
+}
+
+impl Trainer {
+    /// Takes the trainable variables of `store`; goes on from the checkpoint in `folder` where there is one.
+    pub fn new(store: &nn::VarStore, schedule: Schedule, folder: &Path) -> Result<Trainer> {
+        std::fs::create_dir_all(folder).with_context(|| format!("{}: cannot be made", folder.display()))?;
+        let mut parameters: Vec<Parameter> = store
+            .variables()
+            .into_iter()
+            .map(|(name, value)| Parameter {
+                first_moment: value.zeros_like(),
+                second_moment: value.zeros_like(),
+                average: value.detach().copy(),
+                decays: value.dim() > 1,
+                name,
+                value,
+            })
+            .collect();
+        parameters.sort_by(|a, b| a.name.cmp(&b.name));
+        let (folder, log) = (folder.to_owned(), Log::default());
+        let mut trainer = Trainer { parameters, schedule, step: 0, folder, log, saved: Instant::now() };
+        trainer.resume()?;
+        Ok(trainer)
+    }
+
+    /// Steps made so far.
+    pub fn step(&self) -> u64 {
+        self.step
+    }
+
+    /// Whether all steps are made.
+    pub fn is_done(&self) -> bool {
+        self.step >= self.schedule.steps
+    }
+
+    /// One step down the gradient of `loss`; logs, and saves a checkpoint when a minute has passed.
+    pub fn update(&mut self, loss: &Tensor, pictures: usize) -> Result<()> {
+        for parameter in &mut self.parameters {
+            parameter.value.zero_grad();
+        }
+        loss.backward();
+        no_grad(|| self.adamw());
+        self.step += 1;
+        self.log.add(loss, pictures);
+        if self.step.is_multiple_of(20) || self.is_done() {
+            self.log.flush(self.step, self.rate(), &self.folder)?;
+        }
+        if self.saved.elapsed().as_secs() >= CHECKPOINT_SECONDS || self.is_done() {
+            self.save()?;
+            self.saved = Instant::now();
+        }
+        Ok(())
+    }
+
+    fn rate(&self) -> f64 {
+        let Schedule { steps, learning_rate, warmup_steps, .. } = self.schedule;
+        if self.step < warmup_steps {
+            return learning_rate * (self.step + 1) as f64 / warmup_steps as f64;
+        }
+        let progress = (self.step - warmup_steps) as f64 / (steps - warmup_steps).max(1) as f64;
+        learning_rate * (0.02 + 0.98 * 0.5 * (1.0 + (std::f64::consts::PI * progress.min(1.0)).cos()))
+    }
+
+    fn adamw(&mut self) {
+        let norms: Vec<Tensor> = self
+            .parameters
+            .iter()
+            .filter(|parameter| parameter.value.grad().defined())
+            .map(|parameter| parameter.value.grad().norm())
+            .collect();
+        let norm = f64::try_from(Tensor::stack(&norms, 0).norm()).expect("a norm is a number");
+        if !norm.is_finite() {
+            return; // a bad batch is skipped
+        }
+        let clip = (CLIP_NORM / (norm + 1e-6)).min(1.0);
+        let rate = self.rate();
+        let time = (self.step + 1) as i32;
+        let correction = (1.0 - BETAS.1.powi(time)).sqrt() / (1.0 - BETAS.0.powi(time));
+        let ema = self.schedule.ema.min((1.0 + self.step as f64) / (10.0 + self.step as f64));
+        for parameter in &mut self.parameters {
+            let gradient = parameter.value.grad();
+            if !gradient.defined() {
+                continue;
+            }
+            let gradient = gradient * clip;
+            if parameter.decays {
+                let _ = parameter.value.g_mul_scalar_(1.0 - rate * self.schedule.weight_decay);
+            }
+            let _ = parameter.first_moment.lerp_(&gradient, 1.0 - BETAS.0);
+            let _ = parameter.second_moment.lerp_(&(&gradient * &gradient), 1.0 - BETAS.1);
+            let scale = parameter.second_moment.sqrt() + EPS;
+            let update = &parameter.first_moment / scale * (-rate * correction);
+            let _ = parameter.value.g_add_(&update);
+            let _ = parameter.average.lerp_(&parameter.value, 1.0 - ema);
+        }
+    }
+
+    fn checkpoint(&self) -> PathBuf {
+        self.folder.join("checkpoint.safetensors")
+    }
+
+    fn save(&self) -> Result<()> {
+        let mut tensors = vec![("step".to_owned(), Tensor::from(self.step as i64).to_kind(Kind::Double))];
+        for parameter in &self.parameters {
+            let Parameter { name, value, first_moment, second_moment, average, .. } = parameter;
+            let states =
+                [("value", value), ("first", first_moment), ("second", second_moment), ("average", average)];
+            tensors.extend(states.map(|(state, tensor)| (format!("{state}/{name}"), tensor.shallow_clone())));
+        }
+        Ok(save_weights(&tensors, Kind::Float, &self.checkpoint())?)
+    }
+
+    fn resume(&mut self) -> Result<()> {
+        let path = self.checkpoint();
+        if !path.exists() {
+            return Ok(());
+        }
+        let tensors: std::collections::HashMap<String, Tensor> = Tensor::read_safetensors(&path)
+            .with_context(|| format!("{}: cannot be read; delete it to start over", path.display()))?
+            .into_iter()
+            .collect();
+        let get = |name: String| {
+            tensors.get(&name).with_context(|| {
+                format!("{}: `{name}` is missing; delete the file to start over", path.display())
+            })
+        };
+        self.step = f64::try_from(get("step".to_owned())?)? as u64;
+        for parameter in &mut self.parameters {
+            let Parameter { name, value, first_moment, second_moment, average, .. } = parameter;
+            let states =
+                [("value", value), ("first", first_moment), ("second", second_moment), ("average", average)];
+            for (state, tensor) in states {
+                let stored = get(format!("{state}/{name}"))?;
+                no_grad(|| tensor.copy_(stored));
+            }
+        }
+        eprintln!("{}: goes on from step {}", self.folder.display(), self.step);
+        Ok(())
+    }
+
+    /// Puts the moving average into the network, for evaluation or shipping.
+    pub fn use_average(&mut self) {
+        no_grad(|| {
+            for parameter in &mut self.parameters {
+                parameter.value.copy_(&parameter.average);
+            }
+        });
+    }
+}
+
+/// Mean loss and speed since the last line.
+struct Log {
+    losses: Vec<Tensor>,
+    pictures: usize,
+    started: Instant,
+}
+
+impl Default for Log {
+    fn default() -> Log {
+        Log { losses: Vec::new(), pictures: 0, started: Instant::now() }
+    }
+}
+
+impl Log {
+    fn add(&mut self, loss: &Tensor, pictures: usize) {
+        self.losses.push(loss.detach());
+        self.pictures += pictures;
+    }
+
+    fn flush(&mut self, step: u64, rate: f64, folder: &Path) -> Result<()> {
+        use std::io::Write;
+        let loss = f64::try_from(Tensor::stack(&self.losses, 0).mean(Kind::Double))?;
+        let speed = self.pictures as f64 / self.started.elapsed().as_secs_f64();
+        eprintln!("step {step}  loss {loss:.5}  rate {rate:.2e}  {speed:.0} pictures/s");
+        let path = folder.join("log.csv");
+        let is_new = !path.exists();
+        let mut file = std::fs::File::options().create(true).append(true).open(&path)?;
+        if is_new {
+            writeln!(file, "step,loss,learning_rate,pictures_per_second")?;
+        }
+        writeln!(file, "{step},{loss},{rate},{speed}")?;
+        *self = Log::default();
+        Ok(())
+    }
+}
+
+/// The variables of `store` by name, as they are shipped.
+pub fn named(store: &nn::VarStore) -> Vec<(String, Tensor)> {
+    let mut tensors: Vec<(String, Tensor)> = store.variables().into_iter().collect();
+    tensors.sort_by(|a, b| a.0.cmp(&b.0));
+    tensors
+}
+
+/// The device that training runs on.
+pub fn device() -> Device {
+    Device::cuda_if_available()
+}

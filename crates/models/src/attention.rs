@@ -1,0 +1,103 @@
+//! Multi-head attention and the pre-norm transformer layer shared by CLIP and ViT.
+
+use tch::{Device, Kind, Tensor, nn};
+
+use crate::layers::{Activation, LayerNorm, Linear};
+
+/// Scaled dot-product attention over `heads` heads.
+///
+/// `query` `[N, T, D]`, `key` and `value` `[N, S, D]` give `[N, T, D]`.
+pub(crate) fn attention(query: &Tensor, key: &Tensor, value: &Tensor, heads: i64, causal: bool) -> Tensor {
+    let (batch, tokens, features) = query.size3().expect("attention takes [N, T, D]");
+    // libtorch's bf16 attention is five times slower on CPUs than its f32 one, which it then runs in.
+    let kind = query.kind();
+    let inner = if query.device() == Device::Cpu { Kind::Float } else { kind };
+    let split = |input: &Tensor| {
+        let length = input.size()[1];
+        input.view([batch, length, heads, features / heads]).transpose(1, 2).to_kind(inner) // [N, heads, T, D / heads]
+    };
+    Tensor::scaled_dot_product_attention(
+        &split(query),
+        &split(key),
+        &split(value),
+        None::<&Tensor>,
+        0.0,
+        causal,
+        None,
+        false,
+    )
+    .to_kind(kind)
+    .transpose(1, 2)
+    .reshape([batch, tokens, features])
+}
+
+/// State-dict names of a transformer layer's parts.
+pub(crate) struct LayerNames {
+    pub norm1: &'static str,
+    pub query: &'static str,
+    pub key: &'static str,
+    pub value: &'static str,
+    pub out: &'static str,
+    pub norm2: &'static str,
+    pub up: &'static str,
+    pub down: &'static str,
+}
+
+/// Sizes of a transformer layer.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LayerSizes {
+    pub features: i64,
+    pub heads: i64,
+    pub hidden: i64,
+    pub eps: f64,
+    pub activation: Activation,
+    pub causal: bool,
+}
+
+/// x + attention(norm(x)), then x + mlp(norm(x)).
+#[derive(Debug)]
+pub(crate) struct TransformerLayer {
+    norm1: LayerNorm,
+    query: Linear,
+    key: Linear,
+    value: Linear,
+    out: Linear,
+    norm2: LayerNorm,
+    up: Linear,
+    down: Linear,
+    sizes: LayerSizes,
+}
+
+/// The path of `name`, whose dots separate levels.
+pub(crate) fn sub<'a>(path: &nn::Path<'a>, name: &str) -> nn::Path<'a> {
+    name.split('.').fold(path.clone(), |path, part| path / part)
+}
+
+impl TransformerLayer {
+    pub fn new(path: &nn::Path, names: &LayerNames, sizes: LayerSizes) -> TransformerLayer {
+        let LayerSizes { features, hidden, eps, .. } = sizes;
+        let square = |name| Linear::new(sub(path, name), features, features, true);
+        TransformerLayer {
+            norm1: LayerNorm::new(sub(path, names.norm1), features, eps),
+            query: square(names.query),
+            key: square(names.key),
+            value: square(names.value),
+            out: square(names.out),
+            norm2: LayerNorm::new(sub(path, names.norm2), features, eps),
+            up: Linear::new(sub(path, names.up), features, hidden, true),
+            down: Linear::new(sub(path, names.down), hidden, features, true),
+            sizes,
+        }
+    }
+
+    /// `input` `[N, T, features]` gives the same shape.
+    pub fn forward(&self, input: &Tensor) -> Tensor {
+        let normed = self.norm1.forward(input);
+        let (query, key, value) =
+            (self.query.forward(&normed), self.key.forward(&normed), self.value.forward(&normed));
+        let mixed = attention(&query, &key, &value, self.sizes.heads, self.sizes.causal);
+        let input = input + self.out.forward(&mixed);
+        let hidden = self.sizes.activation.apply(&self.up.forward(&self.norm2.forward(&input)));
+        input + self.down.forward(&hidden)
+    }
+}

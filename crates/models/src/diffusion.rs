@@ -1,0 +1,187 @@
+//! Stable Diffusion's parts put together: a checkpoint folder, captions to contexts, and guided sampling.
+
+use std::path::Path;
+
+use tch::{Device, Kind, Tensor, nn, no_grad};
+
+use crate::clip::{ClipText, ClipTextConfig};
+use crate::scheduler::{DpmSolverPlusPlus, FinalStep, NoiseSchedule, Sampler, ScheduleConfig};
+use crate::text::CaptionTokenizer;
+use crate::unet::{UNet2DCondition, UNetConfig};
+use crate::vae::{AutoencoderKl, VaeConfig};
+use crate::{LinearHook, WeightsError, load_weights, read_config};
+
+/// What can be wrong with a checkpoint folder.
+#[derive(Debug, thiserror::Error)]
+pub enum DiffusionError {
+    #[error(transparent)]
+    Weights(#[from] WeightsError),
+    #[error(transparent)]
+    Text(#[from] crate::text::TextError),
+}
+
+/// A frozen network and the store that owns its weights.
+#[derive(Debug)]
+pub struct Loaded<T> {
+    pub network: T,
+    store: nn::VarStore,
+}
+
+impl<T> Loaded<T> {
+    /// Bytes of the network's weights.
+    pub fn bytes(&self) -> usize {
+        self.store.variables().values().map(|tensor| tensor.numel() * tensor.kind().elt_size_in_bytes()).sum()
+    }
+}
+
+/// Reads `config.json` and `file` of `folder` into the network that `build` makes, frozen and on `device`.
+pub fn load_network<C: serde::de::DeserializeOwned, T>(
+    folder: &Path,
+    file: &str,
+    device: Device,
+    build: impl FnOnce(&nn::Path, &C) -> T,
+) -> Result<Loaded<T>, WeightsError> {
+    let config: C = read_config(&folder.join("config.json"))?;
+    let mut store = nn::VarStore::new(device);
+    let network = build(&store.root(), &config);
+    load_weights(&store, &folder.join(file))?;
+    store.freeze();
+    Ok(Loaded { network, store })
+}
+
+const DIFFUSION_FILE: &str = "diffusion_pytorch_model.safetensors";
+const TRANSFORMERS_FILE: &str = "model.safetensors";
+
+/// `vae/` of a checkpoint.
+pub fn load_vae(checkpoint: &Path, device: Device) -> Result<Loaded<AutoencoderKl>, WeightsError> {
+    load_network(&checkpoint.join("vae"), DIFFUSION_FILE, device, |path, config: &VaeConfig| {
+        AutoencoderKl::new(path, config)
+    })
+}
+
+/// `tokenizer/` and `text_encoder/` of a checkpoint.
+#[derive(Debug)]
+pub struct CaptionEncoder {
+    pub tokenizer: CaptionTokenizer,
+    tower: Loaded<ClipText>,
+    device: Device,
+}
+
+impl CaptionEncoder {
+    pub fn load(checkpoint: &Path, device: Device) -> Result<CaptionEncoder, DiffusionError> {
+        let folder = checkpoint.join("text_encoder");
+        let tower = load_network(&folder, TRANSFORMERS_FILE, device, |path, config: &ClipTextConfig| {
+            ClipText::new(path, config)
+        })?;
+        let config = tower.network.config();
+        // SD 1.5 pads with the end token, which its config calls 2 by mistake: it is the last id.
+        let pad = if config.eos_token_id == 2 { config.vocab_size - 1 } else { config.eos_token_id };
+        let tokenizer = CaptionTokenizer::from_file(
+            &checkpoint.join("tokenizer/tokenizer.json"),
+            config.max_position_embeddings as usize,
+            pad,
+        )?;
+        Ok(CaptionEncoder { tokenizer, tower, device })
+    }
+
+    /// Hidden states `[N, S, D]` of `captions`, in `kind`.
+    pub fn encode<T: AsRef<str>>(&self, captions: &[T], kind: Kind) -> Tensor {
+        let ids = self.tokenizer.encode_batch(captions).to_device(self.device);
+        no_grad(|| self.tower.network.forward(&ids, kind))
+    }
+
+    /// Width D of the hidden states.
+    pub fn features(&self) -> i64 {
+        self.tower.network.config().hidden_size
+    }
+}
+
+/// How pictures are sampled.
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sampling {
+    /// Steps of DPM-Solver++(2M).
+    pub steps: usize,
+    pub guidance_scale: f64,
+}
+
+/// A frozen text-to-image model.
+#[derive(Debug)]
+pub struct StableDiffusion {
+    pub unet: Loaded<UNet2DCondition>,
+    pub vae: Loaded<AutoencoderKl>,
+    pub captions: CaptionEncoder,
+    pub schedule: NoiseSchedule,
+    pub device: Device,
+}
+
+impl StableDiffusion {
+    /// Loads a checkpoint folder in Stable Diffusion's layout: `unet/`, `vae/`, `text_encoder/`, `tokenizer/` and
+    /// `scheduler/`.
+    pub fn load(checkpoint: &Path, device: Device) -> Result<StableDiffusion, DiffusionError> {
+        let schedule: ScheduleConfig = read_config(&checkpoint.join("scheduler/scheduler_config.json"))?;
+        let unet =
+            load_network(&checkpoint.join("unet"), DIFFUSION_FILE, device, |path, config: &UNetConfig| {
+                UNet2DCondition::new(path, config)
+            })?;
+        Ok(StableDiffusion {
+            unet,
+            vae: load_vae(checkpoint, device)?,
+            captions: CaptionEncoder::load(checkpoint, device)?,
+            schedule: NoiseSchedule::new(&schedule),
+            device,
+        })
+    }
+
+    /// Shape `[channels, height, width]` of one latent.
+    pub fn latent_shape(&self) -> [i64; 3] {
+        let config = self.unet.network.config();
+        [config.in_channels, config.sample_size, config.sample_size]
+    }
+
+    /// Samples latents from `noise` `[N, C, h, w]` under `context` `[N, S, D]`, guided away from `unconditional`
+    /// `[1, S, D]`; computed in the kind of `noise`. The rows keep their order and do not see one another.
+    pub fn sample(
+        &self,
+        noise: &Tensor,
+        context: &Tensor,
+        unconditional: &Tensor,
+        sampling: Sampling,
+        hook: &dyn LinearHook,
+    ) -> Tensor {
+        let mut sampler = DpmSolverPlusPlus::new(&self.schedule, sampling.steps, FinalStep::SigmaMin);
+        let (rows, length, features) = context.size3().expect("contexts are [N, S, D]");
+        // Each row beside its unconditional twin, so that rows of one trial stay together.
+        let both = Tensor::stack(&[unconditional.expand_as(context), context.shallow_clone()], 1);
+        let both = both.view([2 * rows, length, features]);
+        let mut sample = noise.shallow_clone();
+        no_grad(|| {
+            for (index, timestep) in sampler.timesteps().to_vec().into_iter().enumerate() {
+                let timesteps = Tensor::full([2 * rows], timestep as i64, (Kind::Int64, self.device));
+                let twins = sample.repeat_interleave_self_int(2, 0, 2 * rows);
+                let predicted = self.unet.network.forward(&twins, &timesteps, &both, hook);
+                let mut shape = sample.size();
+                shape.insert(1, 2);
+                let predicted = predicted.contiguous().view(shape.as_slice());
+                let (away, towards) = (predicted.select(1, 0), predicted.select(1, 1));
+                let guided = &away + (towards - &away) * sampling.guidance_scale;
+                sample = sampler.step(index, &sample, &guided);
+            }
+        });
+        sample
+    }
+
+    /// Pictures `[N, 3, H, W]`, about in [-1, 1], of scaled `latents`.
+    pub fn decode(&self, latents: &Tensor) -> Tensor {
+        let vae = &self.vae.network;
+        no_grad(|| vae.decode(&(latents / vae.config().scaling_factor)))
+    }
+
+    /// Mean and standard deviation `[N, C, h, w]` of the scaled latents of `pictures` `[N, 3, H, W]`.
+    pub fn encode(&self, pictures: &Tensor) -> (Tensor, Tensor) {
+        let vae = &self.vae.network;
+        let (mean, log_variance) = no_grad(|| vae.encode(pictures));
+        let scale = vae.config().scaling_factor;
+        (mean * scale, (log_variance * 0.5).exp() * scale)
+    }
+}

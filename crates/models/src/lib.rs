@@ -1,0 +1,21 @@
+//! Frozen networks in Hugging Face layout.
+//!
+//! Every network is built in a [`tch::nn::VarStore`] whose variable names are the state-dict names of the
+//! reference implementation, so that a checkpoint loads without a renaming table. Sizes come from the
+//! checkpoint's `config.json`. Linear layers that adapters may attach to go through a [`LinearHook`];
+//! the networks know neither methods nor the trial axis.
+
+mod attention;
+pub mod clip;
+pub mod diffusion;
+pub mod images;
+mod layers;
+pub mod scheduler;
+pub mod text;
+pub mod unet;
+pub mod vae;
+pub mod vit;
+mod weights;
+
+pub use layers::{Activation, Frozen, Linear, LinearHook};
+pub use weights::{WeightsError, load_weights, read_config, save_weights};

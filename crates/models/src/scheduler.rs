@@ -1,0 +1,182 @@
+//! The diffusion process: training noise, and the samplers DDIM and DPM-Solver++ (second order, multistep).
+//!
+//! Reference: diffusers' `DDPMScheduler`, `DDIMScheduler` and `DPMSolverMultistepScheduler`, with Stable
+//! Diffusion's constants (`scaled_linear` betas from 0.00085 to 0.012, noise prediction).
+
+use serde::{Deserialize, Serialize};
+use tch::{Kind, Tensor};
+
+/// The keys of `scheduler/scheduler_config.json` that decide the process.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ScheduleConfig {
+    pub num_train_timesteps: usize,
+    pub beta_start: f64,
+    pub beta_end: f64,
+    /// Only `scaled_linear` is defined here: betas are squares of evenly spaced roots.
+    pub beta_schedule: BetaSchedule,
+}
+
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BetaSchedule {
+    ScaledLinear,
+}
+
+impl Default for ScheduleConfig {
+    fn default() -> ScheduleConfig {
+        ScheduleConfig {
+            num_train_timesteps: 1000,
+            beta_start: 0.00085,
+            beta_end: 0.012,
+            beta_schedule: BetaSchedule::ScaledLinear,
+        }
+    }
+}
+
+/// The forward process: ᾱ at each training timestep.
+#[derive(Debug, Clone)]
+pub struct NoiseSchedule {
+    alphas_cumprod: Vec<f64>,
+}
+
+impl NoiseSchedule {
+    pub fn new(config: &ScheduleConfig) -> NoiseSchedule {
+        let (start, end) = (config.beta_start.sqrt(), config.beta_end.sqrt());
+        let last = (config.num_train_timesteps - 1).max(1) as f64;
+        let mut product = 1.0;
+        let alphas_cumprod = (0..config.num_train_timesteps)
+            .map(|step| {
+                let root = start + (end - start) * step as f64 / last;
+                product *= 1.0 - root * root;
+                product
+            })
+            .collect();
+        NoiseSchedule { alphas_cumprod }
+    }
+
+    /// ᾱ for timesteps 0, 1, ….
+    pub fn alphas_cumprod(&self) -> &[f64] {
+        &self.alphas_cumprod
+    }
+
+    /// sqrt(ᾱ) x + sqrt(1 - ᾱ) ε, with `sample` and `noise` `[N, C, H, W]` and `timesteps` `[N]` (i64).
+    pub fn add_noise(&self, sample: &Tensor, noise: &Tensor, timesteps: &Tensor) -> Tensor {
+        let alphas = self.at(timesteps).view([-1, 1, 1, 1]);
+        let sigmas: Tensor = 1.0 - &alphas;
+        sample * alphas.sqrt() + noise * sigmas.sqrt()
+    }
+
+    /// ᾱ at `timesteps` `[N]`, as f32 `[N]` on their device.
+    pub fn at(&self, timesteps: &Tensor) -> Tensor {
+        let table =
+            Tensor::from_slice(&self.alphas_cumprod).to_kind(Kind::Float).to_device(timesteps.device());
+        table.index_select(0, timesteps)
+    }
+
+    fn alpha_sigma(&self, timestep: usize) -> (f64, f64) {
+        let alpha_cumprod = self.alphas_cumprod[timestep];
+        (alpha_cumprod.sqrt(), (1.0 - alpha_cumprod).sqrt())
+    }
+}
+
+/// A sampler's plan: the timesteps at which the network is asked, and the step it makes with each answer.
+pub trait Sampler {
+    /// Training timesteps, from noise to picture.
+    fn timesteps(&self) -> &[usize];
+    /// The next sample from `sample` and the predicted noise at `timesteps()[index]`, called in order.
+    fn step(&mut self, index: usize, sample: &Tensor, noise: &Tensor) -> Tensor;
+}
+
+/// DDIM with η = 0, `leading` spacing, `steps_offset` 1 and `set_alpha_to_one` false, as SD's configs have it.
+#[derive(Debug)]
+pub struct Ddim {
+    schedule: NoiseSchedule,
+    timesteps: Vec<usize>,
+    stride: usize,
+}
+
+impl Ddim {
+    pub fn new(schedule: &NoiseSchedule, steps: usize) -> Ddim {
+        let stride = schedule.alphas_cumprod.len() / steps;
+        let timesteps = (0..steps).rev().map(|step| step * stride + 1).collect();
+        Ddim { schedule: schedule.clone(), timesteps, stride }
+    }
+}
+
+impl Sampler for Ddim {
+    fn timesteps(&self) -> &[usize] {
+        &self.timesteps
+    }
+
+    fn step(&mut self, index: usize, sample: &Tensor, noise: &Tensor) -> Tensor {
+        let timestep = self.timesteps[index];
+        let (alpha, sigma) = self.schedule.alpha_sigma(timestep);
+        let (alpha_next, sigma_next) = self.schedule.alpha_sigma(timestep.saturating_sub(self.stride));
+        let clean = (sample - noise * sigma) / alpha;
+        clean * alpha_next + noise * sigma_next
+    }
+}
+
+/// Where DPM-Solver++ ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FinalStep {
+    /// At timestep 0, of second order unless fewer than 15 steps are made: diffusers 0.17.1, the paper's scripts.
+    SigmaMin,
+    /// At σ = 0, of first order: the default of newer diffusers.
+    Zero,
+}
+
+/// DPM-Solver++(2M), midpoint form, data prediction.
+#[derive(Debug)]
+pub struct DpmSolverPlusPlus {
+    schedule: NoiseSchedule,
+    timesteps: Vec<usize>,
+    final_step: FinalStep,
+    previous: Option<Tensor>,
+}
+
+impl DpmSolverPlusPlus {
+    pub fn new(schedule: &NoiseSchedule, steps: usize, final_step: FinalStep) -> DpmSolverPlusPlus {
+        let last = (schedule.alphas_cumprod.len() - 1) as f64;
+        let timesteps = (1..=steps)
+            .rev()
+            .map(|step| (last * step as f64 / steps as f64).round_ties_even() as usize)
+            .collect();
+        DpmSolverPlusPlus { schedule: schedule.clone(), timesteps, final_step, previous: None }
+    }
+
+    /// α, σ and λ = ln(α/σ) of the `index`-th point of the trajectory; the end may be σ = 0, with λ infinite.
+    fn point(&self, index: usize) -> (f64, f64, f64) {
+        let (alpha, sigma) = match self.timesteps.get(index) {
+            Some(&timestep) => self.schedule.alpha_sigma(timestep),
+            None if self.final_step == FinalStep::Zero => (1.0, 0.0),
+            None => self.schedule.alpha_sigma(0),
+        };
+        (alpha, sigma, (alpha / sigma).ln())
+    }
+}
+
+impl Sampler for DpmSolverPlusPlus {
+    fn timesteps(&self) -> &[usize] {
+        &self.timesteps
+    }
+
+    fn step(&mut self, index: usize, sample: &Tensor, noise: &Tensor) -> Tensor {
+        let (alpha, sigma, lambda) = self.point(index);
+        let (alpha_next, sigma_next, lambda_next) = self.point(index + 1);
+        let clean = (sample - noise * sigma) / alpha;
+        let is_last = index + 1 == self.timesteps.len();
+        let first_order_end = self.final_step == FinalStep::Zero || self.timesteps.len() < 15;
+        let width = lambda_next - lambda;
+        let target = match self.previous.take() {
+            Some(previous) if !(is_last && first_order_end) => {
+                let (_, _, lambda_before) = self.point(index - 1);
+                let ratio = width / (lambda - lambda_before);
+                &clean + (&clean - previous) * (0.5 * ratio)
+            }
+            _ => clean.shallow_clone(),
+        };
+        self.previous = Some(clean);
+        sample * (sigma_next / sigma) - target * (alpha_next * ((-width).exp() - 1.0))
+    }
+}

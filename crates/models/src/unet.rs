@@ -1,0 +1,348 @@
+//! UNet2DConditionModel in the layout of Stable Diffusion 1.5 (`unet/` of the checkpoint).
+//!
+//! Reference: diffusers' `UNet2DConditionModel` with `use_linear_projection = false`; key names and shapes in
+//! the checkpoint's own state dict. All linear layers of the attention modules go through the hook.
+
+use serde::{Deserialize, Serialize};
+use tch::{Kind, Tensor, nn};
+
+use crate::attention::attention;
+use crate::layers::{Conv2d, GroupNorm, LayerNorm, Linear, LinearHook};
+
+/// The keys of `unet/config.json` that decide shapes.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct UNetConfig {
+    pub sample_size: i64,
+    pub in_channels: i64,
+    pub out_channels: i64,
+    /// `CrossAttnDownBlock2D` or `DownBlock2D`, from the highest resolution down.
+    pub down_block_types: Vec<String>,
+    /// `CrossAttnUpBlock2D` or `UpBlock2D`, from the lowest resolution up.
+    pub up_block_types: Vec<String>,
+    pub block_out_channels: Vec<i64>,
+    pub layers_per_block: i64,
+    pub cross_attention_dim: i64,
+    /// The number of heads, in spite of its name (a bug of the original configs that stays).
+    pub attention_head_dim: i64,
+    #[serde(default = "default_groups")]
+    pub norm_num_groups: i64,
+    #[serde(default = "default_eps")]
+    pub norm_eps: f64,
+}
+
+fn default_groups() -> i64 {
+    32
+}
+
+fn default_eps() -> f64 {
+    1e-5
+}
+
+#[derive(Debug)]
+struct ResnetBlock {
+    norm1: GroupNorm,
+    conv1: Conv2d,
+    time_emb_proj: Linear,
+    norm2: GroupNorm,
+    conv2: Conv2d,
+    conv_shortcut: Option<Conv2d>,
+}
+
+impl ResnetBlock {
+    fn new(path: nn::Path, channels: (i64, i64), time_features: i64, config: &UNetConfig) -> ResnetBlock {
+        let (groups, eps) = (config.norm_num_groups, config.norm_eps);
+        let (inputs, outputs) = channels;
+        ResnetBlock {
+            norm1: GroupNorm::new(&path / "norm1", inputs, groups, eps),
+            conv1: Conv2d::new(&path / "conv1", channels, 3, 1, 1),
+            time_emb_proj: Linear::new(&path / "time_emb_proj", time_features, outputs, true),
+            norm2: GroupNorm::new(&path / "norm2", outputs, groups, eps),
+            conv2: Conv2d::new(&path / "conv2", (outputs, outputs), 3, 1, 1),
+            conv_shortcut: (inputs != outputs)
+                .then(|| Conv2d::new(&path / "conv_shortcut", channels, 1, 1, 0)),
+        }
+    }
+
+    /// `time` is silu(time embedding), `[N, time_features]`.
+    fn forward(&self, input: &Tensor, time: &Tensor) -> Tensor {
+        let hidden = self.conv1.forward(&self.norm1.forward(input).silu());
+        let hidden = hidden + self.time_emb_proj.forward(time).unsqueeze(-1).unsqueeze(-1);
+        let hidden = self.conv2.forward(&self.norm2.forward(&hidden).silu());
+        match &self.conv_shortcut {
+            Some(shortcut) => shortcut.forward(input) + hidden,
+            None => input + hidden,
+        }
+    }
+}
+
+/// Attention with keys and values from `context`, or from the input itself where there is none.
+#[derive(Debug)]
+struct Attention {
+    to_q: Linear,
+    to_k: Linear,
+    to_v: Linear,
+    to_out: Linear,
+    heads: i64,
+}
+
+impl Attention {
+    fn new(path: nn::Path, features: i64, context_features: i64, heads: i64) -> Attention {
+        Attention {
+            to_q: Linear::new(&path / "to_q", features, features, false),
+            to_k: Linear::new(&path / "to_k", context_features, features, false),
+            to_v: Linear::new(&path / "to_v", context_features, features, false),
+            to_out: Linear::new(&path / "to_out" / 0, features, features, true),
+            heads,
+        }
+    }
+
+    fn forward(&self, input: &Tensor, context: &Tensor, hook: &dyn LinearHook) -> Tensor {
+        let query = hook.linear(&self.to_q, input);
+        let key = hook.linear(&self.to_k, context);
+        let value = hook.linear(&self.to_v, context);
+        hook.linear(&self.to_out, &attention(&query, &key, &value, self.heads, false))
+    }
+
+    fn linears(&self) -> [&Linear; 4] {
+        [&self.to_q, &self.to_k, &self.to_v, &self.to_out]
+    }
+}
+
+/// `Transformer2DModel` with one `BasicTransformerBlock`.
+#[derive(Debug)]
+struct SpatialTransformer {
+    norm: GroupNorm,
+    proj_in: Conv2d,
+    norm1: LayerNorm,
+    attn1: Attention,
+    norm2: LayerNorm,
+    attn2: Attention,
+    norm3: LayerNorm,
+    ff_in: Linear,
+    ff_out: Linear,
+    proj_out: Conv2d,
+}
+
+impl SpatialTransformer {
+    fn new(path: nn::Path, features: i64, config: &UNetConfig) -> SpatialTransformer {
+        let heads = config.attention_head_dim;
+        let block = &path / "transformer_blocks" / 0;
+        let feed_forward = &block / "ff" / "net";
+        let square = (features, features);
+        SpatialTransformer {
+            norm: GroupNorm::new(&path / "norm", features, config.norm_num_groups, 1e-6),
+            proj_in: Conv2d::new(&path / "proj_in", square, 1, 1, 0),
+            norm1: LayerNorm::new(&block / "norm1", features, 1e-5),
+            attn1: Attention::new(&block / "attn1", features, features, heads),
+            norm2: LayerNorm::new(&block / "norm2", features, 1e-5),
+            attn2: Attention::new(&block / "attn2", features, config.cross_attention_dim, heads),
+            norm3: LayerNorm::new(&block / "norm3", features, 1e-5),
+            ff_in: Linear::new(&feed_forward / 0 / "proj", features, 8 * features, true),
+            ff_out: Linear::new(&feed_forward / 2, 4 * features, features, true),
+            proj_out: Conv2d::new(&path / "proj_out", square, 1, 1, 0),
+        }
+    }
+
+    fn forward(&self, input: &Tensor, context: &Tensor, hook: &dyn LinearHook) -> Tensor {
+        let (batch, channels, height, width) = input.size4().expect("pictures are [N, C, H, W]");
+        let hidden = self.proj_in.forward(&self.norm.forward(input));
+        let mut hidden = hidden.permute([0, 2, 3, 1]).reshape([batch, height * width, channels]); // [N, T, C]
+        let normed = self.norm1.forward(&hidden);
+        hidden = &hidden + self.attn1.forward(&normed, &normed, hook);
+        hidden = &hidden + self.attn2.forward(&self.norm2.forward(&hidden), context, hook);
+        let gated = hook.linear(&self.ff_in, &self.norm3.forward(&hidden)).chunk(2, -1);
+        let gated = &gated[0] * gated[1].gelu("none"); // [N, T, 4 C]
+        hidden = &hidden + hook.linear(&self.ff_out, &gated);
+        let hidden = hidden.reshape([batch, height, width, channels]).permute([0, 3, 1, 2]);
+        self.proj_out.forward(&hidden) + input
+    }
+}
+
+/// One level: residual blocks, each followed by attention where the level has it, then a change of size.
+#[derive(Debug)]
+struct Level {
+    resnets: Vec<ResnetBlock>,
+    attentions: Vec<SpatialTransformer>,
+    resize: Option<Conv2d>,
+}
+
+impl Level {
+    fn layer(&self, index: usize, input: &Tensor, step: &Step) -> Tensor {
+        let hidden = self.resnets[index].forward(input, &step.time);
+        match self.attentions.get(index) {
+            Some(attention) => attention.forward(&hidden, &step.context, step.hook),
+            None => hidden,
+        }
+    }
+}
+
+/// What every block of one forward pass needs.
+struct Step<'a> {
+    time: Tensor,
+    context: Tensor,
+    hook: &'a dyn LinearHook,
+}
+
+/// The denoiser: predicts the noise in a latent picture, given the timestep and the caption's hidden states.
+#[derive(Debug)]
+pub struct UNet2DCondition {
+    config: UNetConfig,
+    conv_in: Conv2d,
+    time_linear_1: Linear,
+    time_linear_2: Linear,
+    down: Vec<Level>,
+    middle: Level,
+    up: Vec<Level>,
+    norm_out: GroupNorm,
+    conv_out: Conv2d,
+}
+
+impl UNet2DCondition {
+    /// Builds the network in `path` with fresh weights.
+    pub fn new(path: &nn::Path, config: &UNetConfig) -> UNet2DCondition {
+        let channels = &config.block_out_channels;
+        let (first, last) = (channels[0], channels[channels.len() - 1]);
+        let time_features = 4 * first;
+        let time = path / "time_embedding";
+        let middle = path / "mid_block";
+        let middle_resnet =
+            |index: i64| ResnetBlock::new(&middle / "resnets" / index, (last, last), time_features, config);
+        UNet2DCondition {
+            conv_in: Conv2d::new(path / "conv_in", (config.in_channels, first), 3, 1, 1),
+            time_linear_1: Linear::new(&time / "linear_1", first, time_features, true),
+            time_linear_2: Linear::new(&time / "linear_2", time_features, time_features, true),
+            down: down_levels(&(path / "down_blocks"), config),
+            middle: Level {
+                resnets: vec![middle_resnet(0), middle_resnet(1)],
+                attentions: vec![SpatialTransformer::new(&middle / "attentions" / 0, last, config)],
+                resize: None,
+            },
+            up: up_levels(&(path / "up_blocks"), config),
+            norm_out: GroupNorm::new(path / "conv_norm_out", first, config.norm_num_groups, config.norm_eps),
+            conv_out: Conv2d::new(path / "conv_out", (first, config.out_channels), 3, 1, 1),
+            config: config.clone(),
+        }
+    }
+
+    pub fn config(&self) -> &UNetConfig {
+        &self.config
+    }
+
+    /// Predicted noise, in the shape of `sample`.
+    ///
+    /// `sample` `[N, in_channels, H, W]`, `timesteps` `[N]`, `context` `[N, S, cross_attention_dim]`. Runs in the
+    /// kind of `sample`.
+    pub fn forward(
+        &self,
+        sample: &Tensor,
+        timesteps: &Tensor,
+        context: &Tensor,
+        hook: &dyn LinearHook,
+    ) -> Tensor {
+        let time = timestep_embedding(timesteps, self.config.block_out_channels[0]).to_kind(sample.kind());
+        let time = self.time_linear_2.forward(&self.time_linear_1.forward(&time).silu()).silu();
+        let step = Step { time, context: context.to_kind(sample.kind()), hook };
+        let mut hidden = self.conv_in.forward(sample);
+        let mut skips = vec![hidden.shallow_clone()];
+        for level in &self.down {
+            for index in 0..level.resnets.len() {
+                hidden = level.layer(index, &hidden, &step);
+                skips.push(hidden.shallow_clone());
+            }
+            if let Some(downsample) = &level.resize {
+                hidden = downsample.forward(&hidden);
+                skips.push(hidden.shallow_clone());
+            }
+        }
+        hidden = self.middle.layer(0, &hidden, &step);
+        hidden = self.middle.resnets[1].forward(&hidden, &step.time);
+        for level in &self.up {
+            for index in 0..level.resnets.len() {
+                let skip = skips.pop().expect("one skip for each layer on the way up");
+                hidden = level.layer(index, &Tensor::cat(&[hidden, skip], 1), &step);
+            }
+            if let Some(upsample) = &level.resize {
+                let (_, _, height, width) = hidden.size4().expect("pictures are [N, C, H, W]");
+                hidden = upsample.forward(&hidden.upsample_nearest2d([2 * height, 2 * width], None, None));
+            }
+        }
+        self.conv_out.forward(&self.norm_out.forward(&hidden).silu())
+    }
+
+    /// The projections `to_q`, `to_k`, `to_v`, `to_out.0` of every attention module, in state-dict order of the
+    /// blocks: the layers that subject-driven generation adapts.
+    pub fn attention_linears(&self) -> Vec<&Linear> {
+        let levels = self.down.iter().chain([&self.middle]).chain(&self.up);
+        let transformers = levels.flat_map(|level| &level.attentions);
+        transformers.flat_map(|block| [&block.attn1, &block.attn2]).flat_map(Attention::linears).collect()
+    }
+}
+
+fn attentions(
+    path: &nn::Path,
+    kind: &str,
+    features: i64,
+    count: i64,
+    config: &UNetConfig,
+) -> Vec<SpatialTransformer> {
+    let count = if kind.starts_with("CrossAttn") { count } else { 0 };
+    (0..count).map(|index| SpatialTransformer::new(path / "attentions" / index, features, config)).collect()
+}
+
+fn down_levels(path: &nn::Path, config: &UNetConfig) -> Vec<Level> {
+    let channels = &config.block_out_channels;
+    let time_features = 4 * channels[0];
+    let mut previous = channels[0];
+    let mut levels = Vec::new();
+    for (index, (&features, kind)) in channels.iter().zip(&config.down_block_types).enumerate() {
+        let path = path / index;
+        let resnet = |layer: i64| {
+            let inputs = if layer == 0 { previous } else { features };
+            ResnetBlock::new(&path / "resnets" / layer, (inputs, features), time_features, config)
+        };
+        let is_last = index + 1 == channels.len();
+        levels.push(Level {
+            resnets: (0..config.layers_per_block).map(resnet).collect(),
+            attentions: attentions(&path, kind, features, config.layers_per_block, config),
+            resize: (!is_last)
+                .then(|| Conv2d::new(&path / "downsamplers" / 0 / "conv", (features, features), 3, 2, 1)),
+        });
+        previous = features;
+    }
+    levels
+}
+
+fn up_levels(path: &nn::Path, config: &UNetConfig) -> Vec<Level> {
+    let channels: Vec<i64> = config.block_out_channels.iter().rev().copied().collect();
+    let time_features = 4 * config.block_out_channels[0];
+    let layers = config.layers_per_block + 1;
+    let mut previous = channels[0];
+    let mut levels = Vec::new();
+    for (index, (&features, kind)) in channels.iter().zip(&config.up_block_types).enumerate() {
+        let path = path / index;
+        let is_last = index + 1 == channels.len();
+        let below = channels[(index + 1).min(channels.len() - 1)];
+        let resnet = |layer: i64| {
+            let inputs = if layer == 0 { previous } else { features };
+            let skip = if layer + 1 == layers { below } else { features };
+            ResnetBlock::new(&path / "resnets" / layer, (inputs + skip, features), time_features, config)
+        };
+        levels.push(Level {
+            resnets: (0..layers).map(resnet).collect(),
+            attentions: attentions(&path, kind, features, layers, config),
+            resize: (!is_last)
+                .then(|| Conv2d::new(&path / "upsamplers" / 0 / "conv", (features, features), 3, 1, 1)),
+        });
+        previous = features;
+    }
+    levels
+}
+
+/// Sinusoidal embedding `[N, features]`, cosines first (`flip_sin_to_cos`), frequency shift 0.
+fn timestep_embedding(timesteps: &Tensor, features: i64) -> Tensor {
+    let half = features / 2;
+    let exponents =
+        Tensor::arange(half, (Kind::Float, timesteps.device())) * (-(10_000f64.ln()) / half as f64);
+    let angles = timesteps.to_kind(Kind::Float).unsqueeze(-1) * exponents.exp().unsqueeze(0);
+    Tensor::cat(&[angles.cos(), angles.sin()], -1)
+}

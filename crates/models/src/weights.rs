@@ -1,0 +1,109 @@
+//! Reading and writing weights (`.safetensors`) and `config.json`, strictly.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use safetensors::{Dtype, SafeTensors};
+use serde::de::DeserializeOwned;
+use tch::{Device, Kind, Tensor, nn};
+
+/// What can be wrong with a folder of weights.
+#[derive(Debug, thiserror::Error)]
+pub enum WeightsError {
+    #[error("{path}: cannot be read: {source}", path = path.display())]
+    Read { path: PathBuf, source: std::io::Error },
+    #[error("{path}: cannot be written: {source}", path = path.display())]
+    Write { path: PathBuf, source: std::io::Error },
+    #[error("{path}: not the expected configuration: {source}", path = path.display())]
+    Config { path: PathBuf, source: serde_json::Error },
+    #[error("{path}: not a whole safetensors file ({source}); fetch or copy it again", path = path.display())]
+    Damaged { path: PathBuf, source: safetensors::SafeTensorError },
+    #[error("{path}: tensor `{name}` is missing, and {more} more; the file is of another model or version", path = path.display())]
+    Missing { path: PathBuf, name: String, more: usize },
+    #[error("{path}: tensor `{name}` is not part of this model, and {more} more; the file is of another model or version", path = path.display())]
+    Unexpected { path: PathBuf, name: String, more: usize },
+    #[error("{path}: tensor `{name}` has shape {found:?}, the configuration asks for {expected:?}", path = path.display())]
+    Shape { path: PathBuf, name: String, found: Vec<i64>, expected: Vec<i64> },
+    #[error("{path}: tensor `{name}` is stored as {found:?}; supported are F64, F32, F16 and BF16", path = path.display())]
+    Kind { path: PathBuf, name: String, found: Dtype },
+}
+
+/// Buffers that some checkpoints carry and no network here needs.
+const IGNORED: [&str; 2] = ["position_ids", "rotary_emb.inv_freq"];
+
+/// Parses a `config.json`; keys that decide no shape are ignored.
+pub fn read_config<T: DeserializeOwned>(path: &Path) -> Result<T, WeightsError> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|source| WeightsError::Read { path: path.to_owned(), source })?;
+    serde_json::from_str(&text).map_err(|source| WeightsError::Config { path: path.to_owned(), source })
+}
+
+/// Fills every variable of `store` from the file at `path`, keeping the variables' own kind and device.
+///
+/// Errors: a file that is unreadable or cut short; a variable without a tensor, a tensor without a variable, a
+/// tensor of another shape. Nothing is changed unless everything fits.
+pub fn load_weights(store: &nn::VarStore, path: &Path) -> Result<(), WeightsError> {
+    let owned = || path.to_owned();
+    let bytes = std::fs::read(path).map_err(|source| WeightsError::Read { path: owned(), source })?;
+    let file =
+        SafeTensors::deserialize(&bytes).map_err(|source| WeightsError::Damaged { path: owned(), source })?;
+    let variables = store.variables();
+    let wanted: BTreeSet<&str> = variables.keys().map(String::as_str).collect();
+    let found: BTreeSet<&str> = file.names().into_iter().filter(|name| !is_ignored(name)).collect();
+    let mut missing = wanted.difference(&found);
+    if let Some(name) = missing.next() {
+        return Err(WeightsError::Missing { path: owned(), name: name.to_string(), more: missing.count() });
+    }
+    let mut unexpected = found.difference(&wanted);
+    if let Some(name) = unexpected.next() {
+        return Err(WeightsError::Unexpected {
+            path: owned(),
+            name: name.to_string(),
+            more: unexpected.count(),
+        });
+    }
+    let mut pairs = Vec::with_capacity(variables.len());
+    for (name, variable) in variables {
+        let view = file.tensor(&name).map_err(|source| WeightsError::Damaged { path: owned(), source })?;
+        let shape: Vec<i64> = view.shape().iter().map(|&size| size as i64).collect();
+        if shape != variable.size() {
+            return Err(WeightsError::Shape { path: owned(), name, found: shape, expected: variable.size() });
+        }
+        let kind = kind_of(view.dtype()).ok_or_else(|| WeightsError::Kind {
+            path: owned(),
+            name: name.clone(),
+            found: view.dtype(),
+        })?;
+        pairs.push((variable, Tensor::from_data_size(view.data(), &shape, kind)));
+    }
+    tch::no_grad(|| pairs.into_iter().for_each(|(mut variable, tensor)| variable.copy_(&tensor)));
+    Ok(())
+}
+
+fn is_ignored(name: &str) -> bool {
+    IGNORED.iter().any(|suffix| name.ends_with(suffix))
+}
+
+fn kind_of(dtype: Dtype) -> Option<Kind> {
+    match dtype {
+        Dtype::F64 => Some(Kind::Double),
+        Dtype::F32 => Some(Kind::Float),
+        Dtype::F16 => Some(Kind::Half),
+        Dtype::BF16 => Some(Kind::BFloat16),
+        _ => None,
+    }
+}
+
+/// Writes named tensors in `kind` to `path`, whole or not at all.
+pub fn save_weights(tensors: &[(String, Tensor)], kind: Kind, path: &Path) -> Result<(), WeightsError> {
+    let failed = |source| WeightsError::Write { path: path.to_owned(), source };
+    let partial = path.with_extension("partial");
+    let tensors: Vec<(&str, Tensor)> = tensors
+        .iter()
+        .map(|(name, tensor)| {
+            (name.as_str(), tensor.detach().to_device(Device::Cpu).to_kind(kind).contiguous())
+        })
+        .collect();
+    Tensor::write_safetensors(&tensors, &partial).map_err(|source| failed(std::io::Error::other(source)))?;
+    std::fs::rename(&partial, path).map_err(failed)
+}

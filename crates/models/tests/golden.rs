@@ -1,0 +1,203 @@
+//! Networks and schedulers against diffusers and transformers, on the files made by `tools/goldens/models.py`.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use models::clip::{Clip, ClipConfig, ClipText, ClipTextConfig, ClipVision, ClipVisionConfig};
+use models::scheduler::{Ddim, DpmSolverPlusPlus, FinalStep, NoiseSchedule, Sampler, ScheduleConfig};
+use models::unet::UNet2DCondition;
+use models::vae::AutoencoderKl;
+use models::vit::{Vit, VitConfig};
+use models::{Frozen, Linear, LinearHook, load_weights, read_config};
+use serde::de::DeserializeOwned;
+use tch::{Device, Kind, Tensor, nn};
+
+const DIFFUSERS: &str = "diffusion_pytorch_model.safetensors";
+const TRANSFORMERS: &str = "model.safetensors";
+/// Sums run in another order than in the reference, through some hundred layers.
+const NETWORK_TOLERANCE: f64 = 1e-4;
+const SCHEDULE_TOLERANCE: f64 = 1e-5;
+
+fn folder(case: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(case)
+}
+
+fn tensors(case: &str) -> HashMap<String, Tensor> {
+    Tensor::read_safetensors(folder(case).join("io.safetensors")).unwrap().into_iter().collect()
+}
+
+/// The network of a case, with its weights; the store keeps them alive.
+fn load<C: DeserializeOwned, N>(
+    case: &str,
+    file: &str,
+    build: impl Fn(&nn::Path, &C) -> N,
+) -> (nn::VarStore, N) {
+    let store = nn::VarStore::new(Device::Cpu);
+    let network = build(&store.root(), &read_config(&folder(case).join("config.json")).unwrap());
+    load_weights(&store, &folder(case).join(file)).unwrap();
+    (store, network)
+}
+
+fn assert_close(what: &str, ours: &Tensor, reference: &Tensor, tolerance: f64) {
+    assert_eq!(ours.size(), reference.size(), "{what}: shapes differ");
+    let difference = (ours - reference).abs().max().double_value(&[]);
+    println!("{what}: largest difference {difference:.1e}");
+    assert!(difference <= tolerance, "{what}: differs by {difference:e}, allowed are {tolerance:e}");
+}
+
+fn unet_matches(case: &str) {
+    let io = tensors(case);
+    let (_store, unet) = load(case, DIFFUSERS, UNet2DCondition::new);
+    let inputs = ["sample", "context"].map(|name| io[name].copy().set_requires_grad(true));
+    let output = unet.forward(&inputs[0], &io["timesteps"], &inputs[1], &Frozen);
+    assert_close(case, &output, &io["output"], NETWORK_TOLERANCE);
+    let loss = output.square().sum(Kind::Float) * 0.5;
+    let gradients = Tensor::run_backward(&[loss], &inputs, false, false);
+    assert_close(
+        &format!("{case} gradient of the sample"),
+        &gradients[0],
+        &io["sample_gradient"],
+        NETWORK_TOLERANCE,
+    );
+    assert_close(
+        &format!("{case} gradient of the context"),
+        &gradients[1],
+        &io["context_gradient"],
+        NETWORK_TOLERANCE,
+    );
+}
+
+#[test]
+fn unet_of_three_levels_matches_diffusers() {
+    unet_matches("unet_three_levels");
+}
+
+#[test]
+fn unet_of_four_levels_in_the_layout_of_stable_diffusion_matches_diffusers() {
+    unet_matches("unet_four_levels");
+}
+
+/// Adds 1 to the output of one layer.
+struct Shift<'a>(&'a str);
+
+impl LinearHook for Shift<'_> {
+    fn linear(&self, layer: &Linear, input: &Tensor) -> Tensor {
+        layer.forward(input) + f64::from(layer.name == self.0)
+    }
+}
+
+#[test]
+fn every_attention_linear_has_its_state_dict_name_and_reaches_the_output_through_the_hook() {
+    let io = tensors("unet_three_levels");
+    let (store, unet) = load("unet_three_levels", DIFFUSERS, UNet2DCondition::new);
+    let variables = store.variables();
+    assert_eq!(unet.attention_linears().len(), 8 * 7); // two levels down, two up with two layers, the middle
+    for layer in unet.attention_linears() {
+        assert_eq!(layer.weight, variables[&format!("{}.weight", layer.name)], "{}", layer.name);
+        let hook = Shift(&layer.name);
+        let output = tch::no_grad(|| unet.forward(&io["sample"], &io["timesteps"], &io["context"], &hook));
+        let moved = (output - &io["output"]).abs().max().double_value(&[]);
+        // Adding one to every key adds the same to all scores of a query: the softmax does not see it.
+        let is_key = layer.name.ends_with("to_k");
+        assert_eq!(moved > 1e-3, !is_key, "{} moved the output by {moved}", layer.name);
+    }
+}
+
+fn vae_matches(case: &str) {
+    let io = tensors(case);
+    let (_store, vae) = load(case, DIFFUSERS, AutoencoderKl::new);
+    let (mean, logvar) = tch::no_grad(|| vae.encode(&io["image"]));
+    assert_close(&format!("{case} mean"), &mean, &io["mean"], NETWORK_TOLERANCE);
+    assert_close(&format!("{case} logvar"), &logvar, &io["logvar"], NETWORK_TOLERANCE);
+    let decoded = tch::no_grad(|| vae.decode(&io["latent"]));
+    assert_close(&format!("{case} decoded"), &decoded, &io["decoded"], NETWORK_TOLERANCE);
+}
+
+#[test]
+fn vae_of_two_levels_matches_diffusers() {
+    vae_matches("vae_two_levels");
+}
+
+#[test]
+fn vae_of_three_levels_matches_diffusers() {
+    vae_matches("vae_three_levels");
+}
+
+#[test]
+fn clip_text_matches_transformers() {
+    let io = tensors("clip_text");
+    let (_store, text) =
+        load("clip_text", TRANSFORMERS, |path, config: &ClipTextConfig| ClipText::new(path, config));
+    let hidden = tch::no_grad(|| text.forward(&io["ids"], Kind::Float));
+    assert_close("clip_text hidden", &hidden, &io["hidden"], NETWORK_TOLERANCE);
+    let pooled = text.pool(&io["hidden"], &io["ids"]);
+    assert_close("clip_text pooled", &pooled, &io["pooled"], 0.0); // a row of `hidden`, nothing computed
+}
+
+#[test]
+fn clip_vision_matches_transformers() {
+    let io = tensors("clip_vision");
+    let projection = io["image_embeds"].size()[1];
+    let (_store, vision) = load("clip_vision", TRANSFORMERS, |path, config: &ClipVisionConfig| {
+        ClipVision::new(path, config, projection)
+    });
+    let embeds = tch::no_grad(|| vision.forward(&io["image"]));
+    assert_close("clip_vision", &embeds, &io["image_embeds"], NETWORK_TOLERANCE);
+}
+
+#[test]
+fn clip_matches_transformers() {
+    let io = tensors("clip");
+    let (_store, clip) = load("clip", TRANSFORMERS, |path, config: &ClipConfig| Clip::new(path, config));
+    let _guard = tch::no_grad_guard();
+    let text = clip.text_features(&io["ids"], Kind::Float);
+    assert_close("clip text features", &text, &io["text_embeds"], NETWORK_TOLERANCE);
+    let image = clip.vision.forward(&io["image"]);
+    assert_close("clip image features", &image, &io["image_embeds"], NETWORK_TOLERANCE);
+    assert_close("clip scale", &clip.scale(), &io["scale"], 1e-6);
+}
+
+#[test]
+fn vit_matches_transformers() {
+    let io = tensors("vit");
+    let (_store, vit) = load("vit", TRANSFORMERS, |path, config: &VitConfig| Vit::new(path, config));
+    let class_token = tch::no_grad(|| vit.forward(&io["image"]));
+    assert_close("vit", &class_token, &io["hidden"].select(1, 0), NETWORK_TOLERANCE);
+}
+
+#[test]
+fn noise_schedule_matches_diffusers() {
+    let io = tensors("schedulers");
+    let schedule = NoiseSchedule::new(&ScheduleConfig::default());
+    let ours = Tensor::from_slice(schedule.alphas_cumprod()).to_kind(Kind::Float);
+    assert_close("alphas_cumprod", &ours, &io["alphas_cumprod"], SCHEDULE_TOLERANCE);
+    let noisy = schedule.add_noise(&io["start"], &io["noise"], &io["add_noise_timesteps"]);
+    assert_close("add_noise", &noisy, &io["add_noise"], SCHEDULE_TOLERANCE);
+}
+
+/// Follows a whole trajectory under the fake network of the script.
+fn sampler_matches(case: &str, mut sampler: impl Sampler) {
+    let io = tensors("schedulers");
+    let asked: Vec<i64> = (&io[&format!("{case}.timesteps")]).try_into().unwrap();
+    let timesteps: Vec<usize> = sampler.timesteps().to_vec();
+    assert_eq!(timesteps.iter().map(|&t| t as i64).collect::<Vec<_>>(), asked, "{case}: timesteps differ");
+    let mut sample = io["start"].shallow_clone();
+    let mut samples = Vec::new();
+    for (index, &timestep) in timesteps.iter().enumerate() {
+        let noise = &sample * 0.3 + 0.1 * (timestep as f64).sin();
+        sample = sampler.step(index, &sample, &noise);
+        samples.push(sample.shallow_clone());
+    }
+    assert_close(case, &Tensor::stack(&samples, 0), &io[&format!("{case}.samples")], SCHEDULE_TOLERANCE);
+}
+
+#[test]
+fn samplers_match_diffusers() {
+    let schedule = NoiseSchedule::new(&ScheduleConfig::default());
+    for steps in [10, 25] {
+        sampler_matches(&format!("ddim_{steps}"), Ddim::new(&schedule, steps));
+        for (name, end) in [("dpm_sigma_min", FinalStep::SigmaMin), ("dpm_zero", FinalStep::Zero)] {
+            sampler_matches(&format!("{name}_{steps}"), DpmSolverPlusPlus::new(&schedule, steps, end));
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! A workload without a model: each trial walks down a noisy parabola, and the faults of real ones can be ordered.
+
+use std::cell::RefCell;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, anyhow, bail};
+use runner::{
+    BankContext, CurvePoint, Estimate, Interrupted, Outcome, Provenance, SettingError, Status, Trial,
+    Workload, settings, write_atomically,
+};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    pub steps: u64,
+    pub seed: u64,
+    pub subject: Value,
+    pub method: Method,
+    #[serde(default = "one")]
+    pub rate_multiplier: f64,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Method {
+    pub name: String,
+    pub rate: f64,
+    #[serde(default)]
+    pub rank: u32,
+    #[serde(default)]
+    pub fault: Option<Fault>,
+}
+
+/// What goes wrong in the bank that the trial is in.
+#[derive(Deserialize, Clone, Copy, PartialEq)]
+#[serde(rename_all = "snake_case")]
+pub enum Fault {
+    Error,
+    Panic,
+    Silent,
+    NotANumber,
+}
+
+fn one() -> f64 {
+    1.0
+}
+
+#[derive(Default)]
+pub struct Toy {
+    /// Time that each step of a bank takes.
+    pub pause: Duration,
+    /// Largest bank that fits into memory, if memory is short.
+    pub memory: Option<usize>,
+    /// Ids of every bank that was run, in order.
+    pub banks: RefCell<Vec<Vec<String>>>,
+}
+
+const SUBJECTS: [&str; 4] = ["ant", "bee", "cat", "dog"];
+const METHODS: [&str; 3] = ["plain", "bounded", "wild"];
+
+impl Workload for Toy {
+    fn task(&self) -> &str {
+        "toy"
+    }
+
+    fn expand(&self, key: &str, value: &Value, _config: &Value) -> Result<Option<Vec<Value>>> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Selection {
+            first: usize,
+            #[serde(default)]
+            skip: usize,
+        }
+        if key != "subject" || value.get("first").is_none() {
+            return Ok(None);
+        }
+        let Selection { first, skip } = settings(value).map_err(|error| error.under(key))?;
+        Ok(Some(SUBJECTS.iter().skip(skip).take(first).map(|name| json!(name)).collect()))
+    }
+
+    fn validate(&self, config: &Value) -> Result<String> {
+        let config: Config = settings(config)?;
+        if !METHODS.contains(&config.method.name.as_str()) {
+            bail!(SettingError::unknown_name("method.name", "method", &config.method.name, &METHODS));
+        }
+        if config.method.rate <= 0.0 {
+            let message = format!("found {}; a rate is above 0", config.method.rate);
+            bail!(SettingError::new("method.rate", message));
+        }
+        Ok("digest".to_string())
+    }
+
+    fn bank_key(&self, config: &Value) -> String {
+        config["steps"].to_string()
+    }
+
+    fn max_bank(&self, _config: &Value) -> usize {
+        4
+    }
+
+    fn run_bank(&self, trials: &[Trial], context: &BankContext) -> Result<Vec<Outcome>> {
+        self.banks.borrow_mut().push(trials.iter().map(|trial| trial.id.clone()).collect());
+        if self.memory.is_some_and(|memory| trials.len() > memory) {
+            bail!("CUDA out of memory. Tried to allocate 2 GiB");
+        }
+        let configs: Vec<Config> =
+            trials.iter().map(|trial| settings(&trial.config)).collect::<Result<_, _>>()?;
+        let path = context.checkpoint_dir.join("state.json");
+        let mut state = Walk::load(&path)?.unwrap_or_else(|| Walk::new(trials.len()));
+        let (started, mut saved) = (Instant::now(), Instant::now());
+        while state.step < configs[0].steps {
+            std::thread::sleep(self.pause);
+            state.advance(&configs);
+            context.progress.step(state.step, configs[0].steps, "walking");
+            if context.stopped() || saved.elapsed() >= context.checkpoint_every {
+                write_atomically(
+                    &path,
+                    json!([state.step, state.places, state.losses]).to_string().as_bytes(),
+                )?;
+                saved = Instant::now();
+            }
+            if context.stopped() {
+                return Err(Interrupted.into());
+            }
+        }
+        let train_seconds = started.elapsed().as_secs_f64() / trials.len() as f64;
+        let mut late = Vec::new();
+        for slot in (0..trials.len()).filter(|slot| !context.done[*slot]) {
+            match configs[slot].method.fault {
+                Some(Fault::Error) => return Err(anyhow!("the disk is gone").context("reading the pictures")),
+                Some(Fault::Panic) => panic!("index out of bounds in slot {slot}"),
+                Some(Fault::Silent) => continue,
+                Some(Fault::NotANumber) | None => {}
+            }
+            std::thread::sleep(self.pause);
+            let mut outcome = state.outcome(slot, &trials[slot], &configs[slot], context)?;
+            outcome.train_seconds = train_seconds;
+            // Half are reported at once and half at the end, since both are allowed.
+            if slot % 2 == 0 { (context.finished)(outcome) } else { late.push(outcome) }
+        }
+        Ok(late)
+    }
+
+    fn estimate(&self, _config: &Value) -> Option<Estimate> {
+        Some(Estimate { seconds: 30.0, memory_bytes: 1_000_000_000 })
+    }
+
+    fn provenance(&self) -> Provenance {
+        Provenance { device: "cpu".to_string(), libtorch: String::new() }
+    }
+}
+
+/// Where every trial of a bank is.
+struct Walk {
+    step: u64,
+    places: Vec<f64>,
+    losses: Vec<Vec<f64>>,
+}
+
+const DIVERGED: f64 = 1e6;
+
+impl Walk {
+    fn new(slots: usize) -> Walk {
+        Walk { step: 0, places: vec![1.0; slots], losses: vec![Vec::new(); slots] }
+    }
+
+    fn load(path: &Path) -> Result<Option<Walk>> {
+        if !path.exists() {
+            return Ok(None);
+        }
+        let (step, places, losses) = serde_json::from_slice(&std::fs::read(path)?)?;
+        Ok(Some(Walk { step, places, losses }))
+    }
+
+    fn advance(&mut self, configs: &[Config]) {
+        for (slot, config) in configs.iter().enumerate() {
+            // The noise of a step comes from the trial's own seed and subject.
+            let noise = blake3::hash(format!("{} {} {}", config.seed, config.subject, self.step).as_bytes())
+                .as_bytes()[0];
+            let place = &mut self.places[slot];
+            *place -= config.method.rate * config.rate_multiplier * (*place + f64::from(noise) / 2560.0);
+            self.losses[slot].push(*place * *place);
+        }
+        self.step += 1;
+    }
+
+    fn outcome(&self, slot: usize, trial: &Trial, config: &Config, context: &BankContext) -> Result<Outcome> {
+        let losses = &self.losses[slot];
+        let status = match losses.iter().position(|loss| *loss > DIVERGED) {
+            Some(step) => Status::Diverged { step: step as u64 },
+            None => Status::Done,
+        };
+        let mut outcome = Outcome::new(&trial.id, status);
+        let score =
+            if config.method.fault == Some(Fault::NotANumber) { f64::NAN } else { -losses[losses.len() - 1] };
+        outcome.metrics.insert("score".to_string(), score);
+        outcome.metrics.insert("num_parameters".to_string(), f64::from(config.method.rank));
+        let point = |(step, value): (usize, &f64)| CurvePoint {
+            step: step as u64,
+            metric: "loss".to_string(),
+            layer: None,
+            value: *value,
+        };
+        outcome.curves = losses.iter().enumerate().map(point).collect();
+        let picture = format!("{}.txt", trial.id);
+        write_atomically(&context.artifacts_dir.join(&picture), trial.id.as_bytes())?;
+        outcome.artifacts.insert("picture".to_string(), picture);
+        Ok(outcome)
+    }
+}

@@ -1,0 +1,81 @@
+//! Identity of a trial: a hash of everything that its result depends on.
+
+use serde_json::{Number, Value, json};
+
+/// Version of the code's protocol. A change that alters what a config computes raises it, so that old
+/// results are not taken for new ones.
+pub const PROTOCOL_VERSION: u32 = 1;
+
+/// First 16 hex digits of the blake3 of config, inputs, task and protocol version.
+pub fn trial_id(task: &str, config: &Value, inputs: &str) -> String {
+    let body = json!({"config": config, "inputs": inputs, "protocol": PROTOCOL_VERSION, "task": task});
+    short_hash(canonical(&body).as_bytes())
+}
+
+pub(crate) fn short_hash(bytes: &[u8]) -> String {
+    blake3::hash(bytes).to_hex()[..16].to_string()
+}
+
+/// JSON text with sorted keys and one spelling for each number: `1`, `1.0` and `1e0` are equal.
+pub fn canonical(value: &Value) -> String {
+    match value {
+        Value::Null | Value::Bool(_) | Value::String(_) => value.to_string(),
+        Value::Number(number) => number_text(number),
+        Value::Array(items) => format!("[{}]", items.iter().map(canonical).collect::<Vec<_>>().join(",")),
+        Value::Object(table) => {
+            let mut keys: Vec<_> = table.keys().collect();
+            keys.sort();
+            let entry = |key: &String| format!("{}:{}", Value::from(key.as_str()), canonical(&table[key]));
+            format!("{{{}}}", keys.into_iter().map(entry).collect::<Vec<_>>().join(","))
+        }
+    }
+}
+
+/// Shortest text that reads back as the same number; whole numbers have no point.
+pub(crate) fn number_text(number: &Number) -> String {
+    const EXACT: f64 = 9_007_199_254_740_992.0; // 2^53: below it every whole f64 is an exact integer
+    match number.as_f64() {
+        Some(float) if number.is_f64() && float.fract() == 0.0 && float.abs() < EXACT => {
+            (float as i64).to_string()
+        }
+        _ => number.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn numbers_have_one_spelling_and_keys_one_order() {
+        let left: Value = serde_json::from_str(r#"{"b": 1.0, "a": [1e-3, -0.0, "x\""]}"#).unwrap();
+        let right: Value = serde_json::from_str(r#"{"a": [0.001, 0, "x\""], "b": 1}"#).unwrap();
+        assert_eq!(canonical(&left), canonical(&right));
+        assert_eq!(canonical(&left), r#"{"a":[0.001,0,"x\""],"b":1}"#);
+    }
+
+    #[test]
+    fn an_id_is_stable_across_versions_of_this_code() {
+        let config = json!({"seed": 1, "method": {"name": "delora", "rank": 16}});
+        let text = r#"{"config":{"method":{"name":"delora","rank":16},"seed":1},"inputs":"digest","protocol":1,"task":"toy"}"#;
+        assert_eq!(trial_id("toy", &config, "digest"), short_hash(text.as_bytes()));
+        assert_eq!(trial_id("toy", &config, "digest"), "6f5fbd3250511678");
+    }
+
+    #[test]
+    fn config_inputs_and_task_each_change_the_id() {
+        let id = |task: &str, rank: u32, inputs: &str| trial_id(task, &json!({"rank": rank}), inputs);
+        let all = [id("a", 1, "x"), id("a", 2, "x"), id("a", 1, "y"), id("b", 1, "x")];
+        assert_eq!(std::collections::BTreeSet::from(all.clone()).len(), all.len());
+        assert!(all.iter().all(|id| id.len() == 16));
+    }
+
+    proptest! {
+        #[test]
+        fn canonical_text_reads_back_as_the_same_number(float in proptest::num::f64::NORMAL) {
+            let text = canonical(&json!(float));
+            prop_assert_eq!(text.parse::<f64>().unwrap(), float);
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! Experiment files, plans, the ledger of finished trials, checkpoints and result tables.
+//!
+//! The runner knows no model and no method: a task plugs in through [`Workload`].
+
+mod attempt;
+mod checkpoints;
+mod error;
+mod experiment;
+mod folder;
+mod grid;
+mod identity;
+mod layers;
+mod ledger;
+mod lock;
+mod merge;
+mod plan;
+mod progress;
+mod readme;
+mod reuse;
+mod run;
+mod settings;
+mod signal;
+mod source;
+mod stamp;
+mod summary;
+mod tables;
+mod workload;
+
+pub use error::RunnerError;
+pub use experiment::{Direction, Experiment};
+pub use folder::write_atomically;
+pub use grid::{Grid, TunedAxis};
+pub use identity::{PROTOCOL_VERSION, canonical};
+pub use plan::{Plan, PlannedBank, State, plan, status};
+pub use run::{RunOptions, RunReport, rebuild, run};
+pub use settings::{SettingError, closest, settings};
+pub use signal::{EXIT_INTERRUPTED, stop_flag};
+pub use workload::{
+    BankContext, CurvePoint, Estimate, Interrupted, Outcome, Progress, Provenance, Status, Trial, Workload,
+};

@@ -1,0 +1,159 @@
+//! `trials.csv` and `curves.csv`, derived from the ledger: one row per recorded trial of the grid, in its order.
+//!
+//! | `trials.csv`                              | |
+//! |-------------------------------------------|---|
+//! | `trial_id`, `status`, `diverged_step`     | `done`, `diverged` or `failed` |
+//! | `method`, one column for each replicate   | where the experiment has them |
+//! | `config.<key.path>`                       | every setting |
+//! | one column for each metric                | `num_parameters` last |
+//! | `train_seconds`                           | without evaluation |
+//! | `commit`, `dirty`, `device`, `libtorch`   | provenance |
+//! | `protocol`, `started`, `finished`, `message` | `message` says why a trial failed |
+//!
+//! An empty cell is a missing value.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Number, Value};
+
+use crate::error::Result;
+use crate::experiment::Experiment;
+use crate::folder::{Folder, write_atomically};
+use crate::grid::{Grid, cell, setting};
+use crate::identity::number_text;
+use crate::ledger::{Entry, Ledger, Record};
+use crate::merge::leaves;
+use crate::workload::{Status, Trial};
+use crate::{readme, summary};
+
+/// A trial of the grid and its record.
+pub(crate) type Row<'a> = (&'a Trial, Box<Record>);
+
+/// Metric that stands last among the metrics.
+const NUM_PARAMETERS: &str = "num_parameters";
+
+/// Writes every table and the README; returns what is odd about them, if anything.
+pub(crate) fn write(
+    experiment: &Experiment,
+    grid: &Grid,
+    ledger: &Ledger,
+    folder: &Folder,
+) -> Result<Option<String>> {
+    let found = |trial: &'_ Trial| match ledger.read(&trial.id) {
+        Entry::Found(record) => Some(record),
+        Entry::Missing | Entry::Damaged { .. } => None,
+    };
+    let rows: Vec<Row> = grid.trials.iter().filter_map(|trial| Some((trial, found(trial)?))).collect();
+    let metrics = metrics(&rows, &experiment.metric);
+    write_atomically(
+        &folder.root.join("trials.csv"),
+        &csv_bytes(&trials(experiment, grid, &rows, &metrics)),
+    )?;
+    write_atomically(&folder.root.join("curves.csv"), &csv_bytes(&curves(&rows)))?;
+    let summary = summary::summarize(experiment, grid, &rows, &metrics);
+    write_atomically(&folder.root.join("summary.csv"), &csv_bytes(&summary.table()))?;
+    let readme = readme::text(experiment, grid, &rows, &summary);
+    write_atomically(&folder.root.join("README.md"), readme.as_bytes())?;
+    let measured = |(_, record): &Row| record.outcome.metrics.contains_key(&experiment.metric);
+    let done = rows.iter().any(|(_, record)| record.outcome.status == Status::Done);
+    Ok((done && !rows.iter().any(measured)).then(|| {
+        let known: Vec<&str> =
+            metrics.iter().map(String::as_str).filter(|name| *name != experiment.metric).collect();
+        format!(
+            "no trial has measured `{}`, the metric of the experiment; measured: {}",
+            experiment.metric,
+            known.join(", ")
+        )
+    }))
+}
+
+/// Names of all metrics, the experiment's own first, `num_parameters` last.
+fn metrics(rows: &[Row], main: &str) -> Vec<String> {
+    let names: BTreeSet<&String> =
+        rows.iter().flat_map(|(_, record)| record.outcome.metrics.keys()).collect();
+    let rank = |name: &str| match name {
+        NUM_PARAMETERS => 2,
+        name if name == main => 0,
+        _ => 1,
+    };
+    let mut names: Vec<String> =
+        names.into_iter().cloned().chain([main.to_string(), NUM_PARAMETERS.to_string()]).collect();
+    names.sort_by(|left, right| (rank(left), left).cmp(&(rank(right), right)));
+    names.dedup();
+    names
+}
+
+/// Every leaf of a config as `config.<key.path>`.
+fn flat(config: &Value) -> BTreeMap<String, String> {
+    let table = config.as_object().expect("a config is a table");
+    leaves(table).into_iter().map(|(path, value)| (path.join("."), cell(value))).collect()
+}
+
+fn trials(experiment: &Experiment, grid: &Grid, rows: &[Row], metrics: &[String]) -> Vec<Vec<String>> {
+    let configs: Vec<_> = rows.iter().map(|(trial, _)| flat(&trial.config)).collect();
+    let keys: BTreeSet<String> =
+        grid.trials.iter().flat_map(|trial| flat(&trial.config).into_keys()).collect();
+    let has_methods = grid.compared.iter().any(|path| path == "method");
+    let mut header: Vec<String> = ["trial_id", "status", "diverged_step"].map(String::from).into();
+    header.extend(has_methods.then(|| "method".to_string()));
+    header.extend(experiment.replicates.iter().cloned());
+    header.extend(keys.iter().map(|key| format!("config.{key}")));
+    header.extend(metrics.iter().cloned());
+    let last = [
+        "train_seconds",
+        "commit",
+        "dirty",
+        "device",
+        "libtorch",
+        "protocol",
+        "started",
+        "finished",
+        "message",
+    ];
+    header.extend(last.map(String::from));
+    let row = |((trial, record), config): (&Row, &BTreeMap<String, String>)| {
+        let Record { outcome, stamp, .. } = &**record;
+        let (step, message) = match &outcome.status {
+            Status::Done => (String::new(), String::new()),
+            Status::Diverged { step } => (step.to_string(), String::new()),
+            Status::Failed { message } => (String::new(), message.clone()),
+        };
+        let text = |path: &str| setting(trial, path).map(cell).unwrap_or_default();
+        let mut row = vec![trial.id.clone(), outcome.status.name().to_string(), step];
+        row.extend(has_methods.then(|| text("method")));
+        row.extend(experiment.replicates.iter().map(|path| text(path)));
+        row.extend(keys.iter().map(|key| config.get(key).cloned().unwrap_or_default()));
+        row.extend(
+            metrics.iter().map(|metric| outcome.metrics.get(metric).map(|v| float(*v)).unwrap_or_default()),
+        );
+        row.extend([float(outcome.train_seconds), stamp.commit.clone(), stamp.dirty.to_string()]);
+        row.extend([stamp.device.clone(), stamp.libtorch.clone(), stamp.protocol.to_string()]);
+        row.extend([stamp.started.clone(), stamp.finished.clone(), message]);
+        row
+    };
+    std::iter::once(header).chain(rows.iter().zip(&configs).map(row)).collect()
+}
+
+fn curves(rows: &[Row]) -> Vec<Vec<String>> {
+    let header = ["trial_id", "step", "metric", "layer", "value"].map(String::from).to_vec();
+    let points = rows.iter().flat_map(|(trial, record)| {
+        record.outcome.curves.iter().map(|point| {
+            let layer = point.layer.clone().unwrap_or_default();
+            vec![trial.id.clone(), point.step.to_string(), point.metric.clone(), layer, float(point.value)]
+        })
+    });
+    std::iter::once(header).chain(points).collect()
+}
+
+/// Shortest text that reads back as the same number; nothing for one that is not finite.
+pub(crate) fn float(value: f64) -> String {
+    Number::from_f64(value).map(|number| number_text(&number)).unwrap_or_default()
+}
+
+fn csv_bytes(rows: &[Vec<String>]) -> Vec<u8> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    for row in rows {
+        writer.write_record(row).expect("rows have equal lengths, and memory takes every byte");
+    }
+    writer.into_inner().expect("memory takes every byte")
+}

@@ -1,0 +1,185 @@
+//! What a task gives the runner, and what it gets: the types on both sides of [`Workload`].
+//!
+//! The runner knows no model and no formula. It hands a workload fully resolved trials, in banks, and
+//! writes what comes back; the workload trains, evaluates and keeps its own checkpoints.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// A task: how its settings are checked, and how a bank of trials is trained and evaluated.
+///
+/// Errors are `anyhow`, so that any error passes with `?`; two have a meaning for the runner wherever they
+/// stand in the chain: [`SettingError`](crate::SettingError), from `expand` and `validate`, gets the file and
+/// line of its key, and [`Interrupted`], from `run_bank`, says that the bank has checkpointed and can be resumed.
+pub trait Workload {
+    /// Value of `task` in the experiment files that this workload runs, as in "subject-driven".
+    fn task(&self) -> &str;
+
+    /// The values that a scientific or nuisance setting stands for, as for `subject = { first = 3 }`.
+    ///
+    /// Asked for each such value that is not already a list; `key` is its path, `config` holds the settings that
+    /// are no axes. `None` leaves the value as it is.
+    fn expand(&self, key: &str, value: &Value, config: &Value) -> anyhow::Result<Option<Vec<Value>>>;
+
+    /// Checks a resolved config strictly: unknown keys, wrong types, impossible values.
+    ///
+    /// Returns a digest of the inputs that the config names (weights, data), which becomes part of the trial's
+    /// identity. Called once per trial before any is run, so digests of large files should be kept in memory.
+    fn validate(&self, config: &Value) -> anyhow::Result<String>;
+
+    /// Trials with equal keys may share a bank.
+    fn bank_key(&self, config: &Value) -> String;
+
+    /// The most trials that a bank with this config should hold; a bank that runs out of memory is halved.
+    fn max_bank(&self, config: &Value) -> usize;
+
+    /// Trains and evaluates `trials` side by side, from the checkpoint in the context if there is one.
+    ///
+    /// Each trial is reported once, through `context.finished` as soon as it is evaluated or in the returned list.
+    fn run_bank(&self, trials: &[Trial], context: &BankContext) -> anyhow::Result<Vec<Outcome>>;
+
+    /// Time and memory of one trial, if known.
+    fn estimate(&self, config: &Value) -> Option<Estimate>;
+
+    /// Where the trials run, written beside every result.
+    fn provenance(&self) -> Provenance;
+}
+
+/// One training run: a fully resolved config and its identity.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Trial {
+    /// First 16 hex digits of the blake3 of config, inputs, task and protocol version.
+    pub id: String,
+    pub config: Value,
+}
+
+impl Trial {
+    /// Name of the trial's method, where the experiment has methods.
+    pub fn method(&self) -> Option<&str> {
+        self.config.pointer("/method/name").and_then(Value::as_str)
+    }
+}
+
+/// What one bank runs with.
+pub struct BankContext<'a> {
+    /// Folder of this bank's checkpoint. It exists; it holds `bank.json` (the runner's) and what the workload
+    /// wrote there in an earlier, interrupted run of the same trials in the same order.
+    pub checkpoint_dir: PathBuf,
+    /// Folder for files that outlive the run, such as pictures; it exists.
+    pub artifacts_dir: PathBuf,
+    /// Per trial, whether an earlier run has already finished it. Such a trial is in the bank only because the
+    /// checkpoint has its slot: it need not be evaluated again, and its outcome may be left out.
+    pub done: &'a [bool],
+    /// Set by the first Ctrl-C or SIGTERM: checkpoint and return [`Interrupted`].
+    pub stop: &'a AtomicBool,
+    pub progress: &'a dyn Progress,
+    /// Time between two checkpoints.
+    pub checkpoint_every: Duration,
+    /// Takes the outcome of one trial as soon as it is there, and makes it durable before it returns.
+    pub finished: &'a (dyn Fn(Outcome) + Sync),
+}
+
+impl BankContext<'_> {
+    /// Whether the run was asked to stop.
+    pub fn stopped(&self) -> bool {
+        self.stop.load(Ordering::SeqCst)
+    }
+}
+
+/// Where a bank reports how far it is.
+pub trait Progress: Sync {
+    /// `done` of `total` steps of the bank are over; `note` is a few words, such as "sampling" or a loss.
+    fn step(&self, done: u64, total: u64, note: &str);
+}
+
+/// Returned by `run_bank` when it has stopped at a checkpoint because it was asked to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("interrupted at a checkpoint; run the same command again to go on")]
+pub struct Interrupted;
+
+/// How a trial ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "status", rename_all = "snake_case")]
+pub enum Status {
+    Done,
+    /// The trial went non-finite at `step`: a result, not a fault, so it is not run again.
+    Diverged {
+        step: u64,
+    },
+    /// The trial could not be finished; a later run tries again.
+    Failed {
+        message: String,
+    },
+}
+
+impl Status {
+    /// The word in `trials.csv`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Status::Done => "done",
+            Status::Diverged { .. } => "diverged",
+            Status::Failed { .. } => "failed",
+        }
+    }
+}
+
+/// What came out of one trial.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Outcome {
+    pub trial_id: String,
+    #[serde(flatten)]
+    pub status: Status,
+    /// Metric name to value. A metric that was not measured is absent; a non-finite one fails a `Done` trial.
+    pub metrics: BTreeMap<String, f64>,
+    /// Points of `curves.csv`; non-finite values are dropped when the outcome is written.
+    pub curves: Vec<CurvePoint>,
+    /// Artifact name to file, relative to `BankContext::artifacts_dir`.
+    pub artifacts: BTreeMap<String, String>,
+    /// Training time without evaluation; this trial's share of its bank's.
+    pub train_seconds: f64,
+}
+
+impl Outcome {
+    /// An outcome without metrics, curves and artifacts, to be filled.
+    pub fn new(trial_id: &str, status: Status) -> Outcome {
+        Outcome {
+            trial_id: trial_id.to_string(),
+            status,
+            metrics: BTreeMap::new(),
+            curves: Vec::new(),
+            artifacts: BTreeMap::new(),
+            train_seconds: 0.0,
+        }
+    }
+}
+
+/// One value of a curve.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CurvePoint {
+    pub step: u64,
+    pub metric: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub layer: Option<String>,
+    pub value: f64,
+}
+
+/// Cost of one trial inside a bank of the usual size.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Estimate {
+    pub seconds: f64,
+    pub memory_bytes: u64,
+}
+
+/// Device and library that the trials run on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Provenance {
+    /// As in "cpu" or "cuda:0 (NVIDIA H200)".
+    pub device: String,
+    /// Version of libtorch; empty for a workload that uses none.
+    pub libtorch: String,
+}

@@ -1,0 +1,245 @@
+//! Experiment files: layers, grids, identities, and what is said about mistakes.
+
+#[path = "../examples/toy/workload.rs"]
+mod toy;
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use runner::{Experiment, Grid};
+use serde_json::{Value, json};
+use toy::Toy;
+
+const FILE: &str = r#"name = "walk"
+question = "Which walk ends lowest?"
+task = "toy"
+metric = "score"
+direction = "maximize"
+seeds = [0, 1]
+replicates = ["seed", "subject"]
+
+[fixed]
+steps = 5
+
+[scientific]
+method = ["plain", "bounded"]
+subject = { first = 2 }
+
+[method.plain]
+rate = 0.1
+
+[method.bounded]
+rate = [0.1, 0.2]
+rank = 4
+
+[scale.mini]
+steps = 3
+
+[scale.smoke]
+seeds = [7]
+scientific.method = ["plain"]
+
+[scale.smoke.method.plain]
+rank = 2
+"#;
+
+fn load(text: &str, scale: &str, sets: &[&str]) -> Result<Experiment, String> {
+    let sets: Vec<String> = sets.iter().map(|set| set.to_string()).collect();
+    Experiment::parse(Path::new("walk.toml"), text, scale, &sets).map_err(|error| error.to_string())
+}
+
+fn grid(text: &str, scale: &str, sets: &[&str]) -> Grid {
+    load(text, scale, sets).unwrap().grid(&Toy::default()).unwrap()
+}
+
+/// The message for a file with a mistake, or for a wrong option.
+fn mistake(text: &str, scale: &str, sets: &[&str]) -> String {
+    match load(text, scale, sets) {
+        Err(message) => message,
+        Ok(experiment) => experiment.grid(&Toy::default()).unwrap_err().to_string(),
+    }
+}
+
+fn ids(grid: &Grid) -> BTreeSet<String> {
+    grid.trials.iter().map(|trial| trial.id.clone()).collect()
+}
+
+#[test]
+fn the_grid_is_every_combination_in_the_order_of_the_file() {
+    let grid = grid(FILE, "mini", &[]);
+    // plain: 2 subjects x 2 seeds; bounded: 2 subjects x 2 rates x 2 seeds.
+    assert_eq!(grid.trials.len(), 4 + 8);
+    assert_eq!(grid.compared, ["method", "subject", "method.rate"]);
+    let first = json!({"steps": 3, "seed": 0, "subject": "ant", "method": {"name": "plain", "rate": 0.1}});
+    let last = json!({"steps": 3, "seed": 1, "subject": "bee", "method": {"name": "bounded", "rate": 0.2, "rank": 4}});
+    assert_eq!((&grid.trials[0].config, &grid.trials[11].config), (&first, &last));
+    assert_eq!(ids(&grid).len(), 12);
+}
+
+#[test]
+fn a_scale_overrides_header_axes_and_method_settings() {
+    let grid = grid(FILE, "smoke", &[]);
+    let configs: Vec<&Value> = grid.trials.iter().map(|trial| &trial.config).collect();
+    let config = |subject| json!({"steps": 5, "seed": 7, "subject": subject, "method": {"name": "plain", "rate": 0.1, "rank": 2}});
+    assert_eq!(configs, [&config("ant"), &config("bee")]);
+}
+
+#[test]
+fn options_override_the_scale_leaf_by_leaf() {
+    let sets = [
+        "steps=9",
+        "method=bounded",
+        "method.bounded.rate=0.5",
+        "seeds=3,4",
+        "subject.folder=my dog",
+        "subject.class=dog",
+    ];
+    let configs: Vec<Value> =
+        grid(FILE, "mini", &sets).trials.into_iter().map(|trial| trial.config).collect();
+    let config = |seed: u64| {
+        json!({"steps": 9, "seed": seed, "subject": {"folder": "my dog", "class": "dog"},
+            "method": {"name": "bounded", "rate": 0.5, "rank": 4}})
+    };
+    assert_eq!(configs, [config(3), config(4)]);
+}
+
+#[test]
+fn selections_can_skip_and_tuned_lists_multiply() {
+    let tuned =
+        format!("{FILE}\n[nuisance]\nrate_multiplier = [1, 2, 4]\n[nuisance.method.plain]\nrank = [1, 2]\n");
+    let grid = grid(&tuned, "mini", &["subject.skip=3", "seeds=[0]"]);
+    assert_eq!(grid.trials.len(), 3 * 2 + 2 * 3); // plain: multipliers x ranks; bounded: rates x multipliers
+    assert!(grid.trials.iter().all(|trial| trial.config["subject"] == "dog"));
+    let tuned: Vec<_> = grid.tuned.iter().map(|axis| (axis.path.as_str(), axis.method.as_deref())).collect();
+    assert_eq!(tuned, [("rate_multiplier", None), ("method.rank", Some("plain"))]);
+}
+
+#[test]
+fn a_list_in_fixed_settings_is_a_value() {
+    let text = FILE.replace("steps = 5", "steps = 5\nbetas = [0.9, 0.99]");
+    let experiment = load(&text, "mini", &[]).unwrap();
+    let message = experiment.grid(&Toy::default()).unwrap_err().to_string();
+    assert!(message.starts_with("walk.toml:11: fixed.betas: unknown key"), "{message}");
+}
+
+#[test]
+fn ids_do_not_depend_on_order_spelling_or_text() {
+    let base = ids(&grid(FILE, "mini", &[]));
+    let reordered = FILE
+        .replace(r#"["plain", "bounded"]"#, r#"["bounded", "plain"]"#)
+        .replace("[0.1, 0.2]\nrank = 4", "[2e-1, 0.10]\nrank = 4.0")
+        .replace("Which walk ends lowest?", "Another question?")
+        .replace("seeds = [0, 1]", "seeds = [1, 0]");
+    // A whole float is no rank, but as a number it is the same.
+    assert!(mistake(&reordered, "mini", &[]).contains("method.bounded.rank"));
+    assert_eq!(ids(&grid(&reordered.replace("4.0", "4"), "mini", &[])), base);
+    assert!(ids(&grid(FILE, "mini", &["steps=4"])).is_disjoint(&base));
+}
+
+#[test]
+fn a_grown_grid_keeps_its_old_ids() {
+    let base = ids(&grid(FILE, "mini", &[]));
+    let grown = ids(&grid(FILE, "mini", &["seeds=0,1,2", "method.plain.rate=0.1,0.3"]));
+    assert!(base.is_subset(&grown) && grown.len() == 12 + 12);
+}
+
+#[test]
+fn unknown_keys_are_named_with_line_and_suggestion() {
+    let wrong = FILE.replace("rank = 4", "rnak = 4");
+    assert_eq!(
+        mistake(&wrong, "mini", &[]),
+        "walk.toml:21: method.bounded.rnak: unknown key; did you mean `rank`?"
+    );
+    let wrong = FILE.replace("steps = 3", "stesp = 3");
+    assert_eq!(
+        mistake(&wrong, "mini", &[]),
+        "walk.toml:24: scale.mini.stesp: unknown key; did you mean `steps`?"
+    );
+    let wrong = FILE.replace("seeds = [0, 1]", "seed = [0, 1]");
+    assert_eq!(mistake(&wrong, "mini", &[]), "walk.toml:6: seed: unknown key; did you mean `seeds`?");
+    let wrong = FILE.replace("[method.bounded]", "[method.boundde]");
+    let expected = "`boundde` is no method of this experiment; did you mean `bounded`?";
+    assert_eq!(mistake(&wrong, "mini", &[]), format!("walk.toml:19: method.boundde: {expected}"));
+    let wrong = FILE.replace(r#""bounded"]"#, r#""bouned"]"#).replace("[method.bounded]", "[method.bouned]");
+    assert_eq!(
+        mistake(&wrong, "mini", &[]),
+        "walk.toml:13: scientific.method: `bouned`: unknown method; did you mean `bounded`?"
+    );
+    assert_eq!(
+        mistake(FILE, "mini", &["stpes=4"]),
+        "--set stpes=4: stpes: unknown key; did you mean `steps`?"
+    );
+    assert_eq!(mistake(FILE, "mni", &[]), "walk.toml:23: scale: `mni`: unknown scale; did you mean `mini`?");
+}
+
+#[test]
+fn wrong_types_and_values_say_what_was_found_and_what_is_right() {
+    let found = |from: &str, to: &str| mistake(&FILE.replace(from, to), "mini", &[]);
+    let message = found("rate = 0.1\n", "rate = \"fast\"\n");
+    assert!(
+        message.starts_with("walk.toml:17: method.plain.rate: invalid type: string \"fast\", expected f64"),
+        "{message}"
+    );
+    let message = found("rate = [0.1, 0.2]", "rate = [0.1, -0.2]");
+    assert_eq!(message, "walk.toml:20: method.bounded.rate: found -0.2; a rate is above 0");
+    let message = found("\"maximize\"", "\"upwards\"");
+    assert!(
+        message.starts_with("walk.toml:5: direction: unknown variant `upwards`, expected `maximize` or"),
+        "{message}"
+    );
+    let message = found("seeds = [0, 1]", "seeds = 3");
+    assert!(
+        message.starts_with("walk.toml:6: seeds: invalid type: integer `3`, expected a sequence"),
+        "{message}"
+    );
+    assert!(
+        found("{ first = 2 }", "{ frist = 2, first = 1 }")
+            .starts_with("walk.toml:14: scientific.subject.frist: unknown key")
+    );
+    assert!(found("steps = 5", "steps = nan").starts_with("walk.toml:10: fixed.steps: found NaN"));
+    assert!(
+        found("[0.1, 0.2]", "[0.1, 1e-1]").starts_with("walk.toml:20: method.bounded.rate: 0.1 stands twice")
+    );
+    assert!(found("[0.1, 0.2]", "[]").starts_with("walk.toml:20: method.bounded.rate: found an empty list"));
+    assert!(found("steps = 5", "steps = 5\nmethod = \"plain\"").starts_with("walk.toml:11: fixed.method"));
+    assert!(found("steps = 5", "steps = = 5").starts_with("walk.toml:10: "));
+    assert!(found("\"subject\"]", "\"subjects\"]").ends_with("did you mean `subject`?"));
+}
+
+#[test]
+fn missing_keys_are_named() {
+    let message = mistake(&FILE.replace("metric = \"score\"\n", ""), "mini", &[]);
+    assert_eq!(message, "walk.toml: missing field `metric`");
+    let message = mistake(&FILE.replace("rate = 0.1\n", ""), "mini", &[]);
+    assert_eq!(message, "walk.toml:16: method.plain: missing field `rate`");
+}
+
+#[test]
+fn every_mistake_of_a_file_comes_at_once() {
+    let wrong = FILE.replace("rank = 4", "rnak = 4").replace("rate = 0.1\n", "rate = -1\n");
+    let message = mistake(&wrong, "mini", &[]);
+    let lines: Vec<&str> = message.lines().collect();
+    assert_eq!(lines.len(), 2, "{message}");
+    assert!(
+        lines[0].starts_with("walk.toml:17: method.plain.rate") && lines[1].starts_with("walk.toml:21: ")
+    );
+}
+
+#[test]
+fn options_that_cannot_be_read_are_errors() {
+    assert!(mistake(FILE, "mini", &["steps"]).contains("write `--set key.path=value`"));
+    assert!(mistake(FILE, "mini", &["name=other"]).contains("same at every scale"));
+    assert!(mistake(FILE, "mini", &["seed=1"]).contains("`seeds`"));
+    let message = mistake(FILE, "mini", &["method.rank=4"]);
+    assert!(message.contains("method.<name>.<key>"), "{message}");
+    assert!(
+        mistake(FILE, "mini", &["method.plain.rate=fast"])
+            .starts_with("--set method.plain.rate=fast: method.plain.rate: ")
+    );
+}
+
+#[test]
+fn a_file_of_another_task_is_refused() {
+    let message = mistake(&FILE.replace("\"toy\"", "\"tiy\""), "mini", &[]);
+    assert_eq!(message, "walk.toml is of task `tiy`, and this is the driver of `toy`");
+}

@@ -1,0 +1,321 @@
+//! Runs of the toy workload in this process: what is run again, what is not, and what a fault costs.
+
+#[path = "../examples/toy/workload.rs"]
+mod toy;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use runner::{Experiment, RunOptions, RunReport, State, plan, rebuild, run, status};
+use toy::Toy;
+
+const FILE: &str = r#"
+name = "walk"
+question = "Which walk ends lowest?"
+task = "toy"
+metric = "score"
+direction = "maximize"
+seeds = [0, 1]
+replicates = ["seed", "subject"]
+[fixed]
+steps = 5
+[scientific]
+method = ["plain", "bounded"]
+subject = { first = 2 }
+[method.plain]
+rate = 0.1
+[method.bounded]
+rate = 0.2
+rank = 4
+"#;
+
+struct Study {
+    folder: tempfile::TempDir,
+    text: String,
+    toy: Toy,
+}
+
+impl Study {
+    fn new(text: &str) -> Study {
+        Study { folder: tempfile::tempdir().unwrap(), text: text.to_string(), toy: Toy::default() }
+    }
+
+    fn experiment(&self, sets: &[&str]) -> Experiment {
+        let sets: Vec<String> = sets.iter().map(|set| set.to_string()).collect();
+        Experiment::parse(&self.folder.path().join("walk.toml"), &self.text, "mini", &sets).unwrap()
+    }
+
+    fn run(&self, sets: &[&str]) -> RunReport {
+        self.toy.banks.borrow_mut().clear();
+        run(&self.experiment(sets), &self.toy, &self.options(false)).unwrap()
+    }
+
+    fn options(&self, fail_fast: bool) -> RunOptions {
+        let results_dir = self.folder.path().join("results");
+        RunOptions { results_dir, fail_fast, checkpoint_every: Duration::ZERO, quiet: true }
+    }
+
+    fn bank_sizes(&self) -> Vec<usize> {
+        self.toy.banks.borrow().iter().map(Vec::len).collect()
+    }
+
+    fn root(&self) -> PathBuf {
+        self.folder.path().join("results/walk/mini")
+    }
+
+    fn rows(&self, table: &str) -> Vec<BTreeMap<String, String>> {
+        let mut reader = csv::Reader::from_path(self.root().join(table)).unwrap();
+        reader.deserialize().map(|row| row.unwrap()).collect()
+    }
+
+    fn counts(&self, sets: &[&str]) -> Vec<(&'static str, usize)> {
+        let plan = status(&self.experiment(sets), &self.toy, &self.folder.path().join("results")).unwrap();
+        plan.counts()
+    }
+}
+
+fn column(rows: &[BTreeMap<String, String>], name: &str) -> Vec<String> {
+    rows.iter().map(|row| row[name].clone()).collect()
+}
+
+fn is_empty(folder: &Path) -> bool {
+    std::fs::read_dir(folder).unwrap().count() == 0
+}
+
+#[test]
+fn a_run_writes_every_row_once_and_a_second_run_computes_nothing() {
+    let study = Study::new(FILE);
+    let report = study.run(&[]);
+    assert_eq!((report.done, report.skipped, report.exit_code()), (8, 0, 0));
+    assert_eq!(study.bank_sizes(), [4, 4]);
+    let rows = study.rows("trials.csv");
+    assert_eq!(
+        column(&rows, "method"),
+        ["plain", "plain", "plain", "plain", "bounded", "bounded", "bounded", "bounded"]
+    );
+    assert_eq!(column(&rows, "subject"), ["ant", "ant", "bee", "bee", "ant", "ant", "bee", "bee"]);
+    assert_eq!(column(&rows, "seed"), ["0", "1", "0", "1", "0", "1", "0", "1"]);
+    assert_eq!(column(&rows, "config.method.rank"), ["", "", "", "", "4", "4", "4", "4"]);
+    assert!(rows.iter().all(|row| row["status"] == "done" && row["score"].parse::<f64>().unwrap() < 0.0));
+    assert_eq!(study.rows("curves.csv").len(), 8 * 5);
+    assert!(is_empty(&study.root().join("checkpoints")) && !study.root().join("lock").exists());
+
+    let tables = || {
+        ["trials.csv", "curves.csv", "summary.csv", "README.md"]
+            .map(|name| std::fs::read(study.root().join(name)).unwrap())
+    };
+    let before = tables();
+    let report = study.run(&[]);
+    assert_eq!((report.done, report.skipped, report.exit_code()), (0, 8, 0));
+    assert_eq!(study.bank_sizes(), [0; 0]);
+    assert_eq!(tables(), before);
+
+    std::fs::remove_file(study.root().join("summary.csv")).unwrap();
+    std::fs::write(study.root().join("trials.csv"), "edited").unwrap();
+    rebuild(&study.experiment(&[]), &study.toy, &study.folder.path().join("results")).unwrap();
+    assert_eq!(tables(), before);
+
+    // A clone has the tables without the ledger.
+    std::fs::remove_dir_all(study.root().join("trials")).unwrap();
+    let error =
+        rebuild(&study.experiment(&[]), &study.toy, &study.folder.path().join("results")).unwrap_err();
+    assert!(error.to_string().contains("run it first"), "{error}");
+    assert_eq!(tables(), before);
+}
+
+#[test]
+fn the_summary_averages_over_replicates() {
+    let study = Study::new(FILE);
+    study.run(&[]);
+    let trials = study.rows("trials.csv");
+    let summary = study.rows("summary.csv");
+    assert_eq!(column(&summary, "method"), ["plain", "bounded"]);
+    assert_eq!(column(&summary, "n"), ["4", "4"]);
+    for (row, trials) in summary.iter().zip(trials.chunks(4)) {
+        let scores: Vec<f64> = column(trials, "score").iter().map(|score| score.parse().unwrap()).collect();
+        let mean = scores.iter().sum::<f64>() / 4.0;
+        let variance = scores.iter().map(|score| (score - mean) * (score - mean)).sum::<f64>() / 3.0;
+        assert!((row["score_mean"].parse::<f64>().unwrap() - mean).abs() < 1e-12);
+        assert!((row["score_std"].parse::<f64>().unwrap() - variance.sqrt()).abs() < 1e-12);
+    }
+    let readme = std::fs::read_to_string(study.root().join("README.md")).unwrap();
+    for part in
+        ["# walk at scale mini", "Which walk ends lowest?", "8 (8 done, 0 diverged", "| bounded |", "± "]
+    {
+        assert!(readme.contains(part), "{part} in {readme}");
+    }
+}
+
+#[test]
+fn the_best_tuned_point_is_chosen_and_an_end_of_range_is_told() {
+    let study = Study::new(&format!(
+        "{FILE}[nuisance]\nrate_multiplier = [0.5, 1, 2, 4]\n[nuisance.method.plain]\nrank = [1, 2]\n"
+    ));
+    study.run(&["method.bounded.rate=0.8"]);
+    let summary = study.rows("summary.csv");
+    let trials = study.rows("trials.csv");
+    for row in &summary {
+        let mut means: BTreeMap<(String, String), f64> = BTreeMap::new();
+        for trial in trials.iter().filter(|trial| trial["method"] == row["method"]) {
+            let point = (trial["config.rate_multiplier"].clone(), trial["config.method.rank"].clone());
+            *means.entry(point).or_default() += trial["score"].parse::<f64>().unwrap() / 4.0;
+        }
+        let best = means.values().copied().fold(f64::NEG_INFINITY, f64::max);
+        assert!((row["score_mean"].parse::<f64>().unwrap() - best).abs() < 1e-12);
+        let chosen = (row["best.rate_multiplier"].clone(), row["best.method.rank"].clone());
+        assert!((means[&chosen] - best).abs() < 1e-12);
+    }
+    assert_eq!(column(&summary, "best.rate_multiplier"), ["4", "1"]);
+    assert_eq!(column(&summary, "at_range_end"), ["rate_multiplier", ""]);
+    assert_eq!(column(&summary, "n"), ["4", "4"]);
+}
+
+#[test]
+fn a_grown_grid_runs_only_what_is_new() {
+    let study = Study::new(FILE);
+    study.run(&[]);
+    let old = column(&study.rows("trials.csv"), "trial_id");
+    let report = study.run(&["seeds=0,1,2"]);
+    assert_eq!((report.done, report.skipped), (4, 8));
+    assert!(study.toy.banks.borrow().iter().flatten().all(|id| !old.contains(id)));
+    assert_eq!(study.rows("trials.csv").len(), 12);
+    study.run(&[]);
+    assert_eq!(column(&study.rows("trials.csv"), "trial_id"), old);
+}
+
+#[test]
+fn divergence_is_a_result_and_is_not_run_again() {
+    let study = Study::new(FILE);
+    let sets = ["method=plain,wild", "method.wild.rate=30"];
+    let report = study.run(&sets);
+    assert_eq!((report.done, report.diverged, report.exit_code()), (4, 4, 0));
+    let rows = study.rows("trials.csv");
+    assert_eq!(column(&rows[4..], "status"), ["diverged"; 4]);
+    assert!(rows[4..].iter().all(|row| row["diverged_step"].parse::<u64>().unwrap() > 0));
+    assert_eq!(study.counts(&sets), [("done", 4), ("diverged", 4)]);
+    assert_eq!(column(&study.rows("summary.csv"), "diverged"), ["0", "4"]);
+    assert_eq!(study.run(&sets).skipped, 8);
+}
+
+#[test]
+fn a_failing_bank_does_not_stop_the_others_and_is_tried_again() {
+    for (fault, message, checkpoints) in [
+        ("error", "reading the pictures: the disk is gone", 1),
+        ("panic", "the workload panicked: index out of bounds in slot 0", 1),
+        ("silent", "the workload returned no outcome for this trial", 0),
+        ("not_a_number", "metric `score` is NaN", 0),
+    ] {
+        let study =
+            Study::new(&FILE.replace("[method.plain]", &format!("[method.plain]\nfault = \"{fault}\"")));
+        let left = || study.root().join("checkpoints").read_dir().unwrap().count();
+        let once = run(&study.experiment(&[]), &study.toy, &study.options(true)).unwrap();
+        assert_eq!(
+            (once.failed.len(), study.bank_sizes()),
+            (4, vec![4]),
+            "fail_fast stops after the first bank"
+        );
+        assert_eq!(left(), checkpoints, "what was trained before the fault is kept for a retry");
+        let report = study.run(&[]);
+        assert_eq!((report.done, report.failed.len(), report.exit_code()), (4, 4, 1), "{fault}");
+        assert_eq!(report.failed[0].1, message);
+        assert_eq!(left(), 0, "a checkpoint that failed twice may itself be the fault");
+        assert_eq!(study.counts(&[]), [("done", 4), ("failed", 4)]);
+        let rows = study.rows("trials.csv");
+        assert_eq!(column(&rows, "status"), [["failed"; 4], ["done"; 4]].concat());
+        assert_eq!(column(&rows[..4], "message"), [message; 4]);
+        assert_eq!(study.run(&[]).skipped, 4, "only failed trials are tried again");
+    }
+}
+
+#[test]
+fn trials_reported_before_a_fault_in_their_bank_are_kept() {
+    // With the method varying after the subject, each bank holds two plain trials, then two that fail it.
+    let lists = ["method = [\"plain\", \"bounded\"]", "subject = { first = 2 }"];
+    let swapped = FILE.replace(&lists.join("\n"), &[lists[1], lists[0]].join("\n"));
+    let study = Study::new(&swapped.replace("rank = 4", "fault = \"panic\""));
+    let report = study.run(&[]);
+    let expected = ["done", "failed", "failed", "failed"];
+    assert_eq!(column(&study.rows("trials.csv"), "status"), [expected, expected].concat());
+    assert_eq!((report.done, report.failed.len()), (2, 6));
+}
+
+#[test]
+fn an_outcome_without_the_metric_of_the_experiment_is_told() {
+    let study = Study::new(&FILE.replace("metric = \"score\"", "metric = \"scroe\""));
+    study.run(&[]);
+    let notice = rebuild(&study.experiment(&[]), &study.toy, &study.folder.path().join("results")).unwrap();
+    assert!(notice.unwrap().starts_with("no trial has measured `scroe`"));
+    assert_eq!(column(&study.rows("summary.csv"), "scroe_mean"), ["", ""]);
+}
+
+#[test]
+fn a_bank_that_runs_out_of_memory_is_halved_until_it_fits() {
+    let study = Study { toy: Toy { memory: Some(1), ..Toy::default() }, ..Study::new(FILE) };
+    let report = study.run(&[]);
+    assert_eq!((report.done, report.failed.len(), report.exit_code()), (8, 0, 0));
+    // 4 fails, then 2 fails; from then on the limit of 1 is known.
+    assert_eq!((report.splits, study.bank_sizes()), (2, vec![4, 2, 1, 1, 1, 1, 1, 1, 1, 1]));
+    let whole = Study::new(FILE);
+    whole.run(&[]);
+    assert_eq!(column(&whole.rows("trials.csv"), "score"), column(&study.rows("trials.csv"), "score"));
+
+    let none = Study { toy: Toy { memory: Some(0), ..Toy::default() }, ..Study::new(FILE) };
+    let report = none.run(&[]);
+    assert_eq!((report.done, report.failed.len(), report.exit_code()), (0, 8, 1));
+    assert!(report.failed[0].1.contains("out of memory"));
+}
+
+#[test]
+fn a_damaged_file_is_reported_and_only_that_trial_is_run_again() {
+    let study = Study::new(FILE);
+    study.run(&[]);
+    let scores = column(&study.rows("trials.csv"), "score");
+    let victim = column(&study.rows("trials.csv"), "trial_id")[2].clone();
+    let file = study.root().join(format!("trials/{victim}.json"));
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, text.replacen("\"status\":\"done\"", "\"status\":\"gone\"", 1)).unwrap();
+    assert_eq!(study.counts(&[]), [("done", 7), ("damaged", 1)]);
+    let report = study.run(&[]);
+    assert_eq!((report.done, report.skipped, report.damaged.len()), (1, 7, 1));
+    assert!(
+        report.damaged[0].contains(&victim) && report.damaged[0].contains("checksum"),
+        "{}",
+        report.damaged[0]
+    );
+    assert_eq!(*study.toy.banks.borrow(), [vec![victim]]);
+    assert_eq!(column(&study.rows("trials.csv"), "score"), scores);
+}
+
+#[test]
+fn results_of_another_experiment_are_taken_with_their_pictures() {
+    let study = Study::new(FILE);
+    study.run(&[]);
+    let mut other = Study::new(&FILE.replace("\"walk\"", "\"stroll\"").replace("Which walk", "Which stroll"));
+    other.folder = study.folder;
+    let report = other.run(&["seeds=1,2"]);
+    assert_eq!((report.done, report.reused, report.skipped, report.exit_code()), (4, 4, 0, 0));
+    let root = other.folder.path().join("results/stroll/mini");
+    assert_eq!(std::fs::read_dir(root.join("pictures")).unwrap().count(), 8);
+    let report = other.run(&["seeds=1,2"]);
+    assert_eq!((report.reused, report.skipped), (0, 8));
+}
+
+#[test]
+fn a_plan_tells_trials_banks_time_and_memory_without_running() {
+    let study = Study::new(FILE);
+    let results = study.folder.path().join("results");
+    let text = plan(&study.experiment(&[]), &study.toy, &results).unwrap().to_string();
+    let expected = "walk at scale mini: 8 trials (8 open)\n2 banks of 4, 4 trials, 0 of them begun\n\
+        expected time: 4m00s\nexpected memory: 4.0 GB\n";
+    assert_eq!(text, expected);
+    assert!(!results.exists());
+    study.run(&["seeds=0"]);
+    let plan = plan(&study.experiment(&[]), &study.toy, &results).unwrap();
+    assert_eq!((plan.open(), plan.states.iter().filter(|state| **state == State::Done).count()), (4, 4));
+    assert!(
+        plan.listing().lines().next().unwrap().ends_with("done     method=plain subject=ant seed=0"),
+        "{}",
+        plan.listing()
+    );
+}

@@ -1,0 +1,18 @@
+//! Subject-driven generation with Stable Diffusion: DreamBooth's protocol with adapters on the UNet's attention.
+//!
+//! A trial adapts the attention projections to a few pictures of one subject under an identifier token, then
+//! draws every prompt and is scored by DINO and CLIP. Trials run in banks (see delora-core); training, sampling
+//! and scoring all carry the trial axis.
+
+mod estimate;
+mod evaluate;
+mod pictures;
+mod sampling;
+mod settings;
+mod subject;
+mod training;
+mod workload;
+mod world;
+
+pub use settings::Settings;
+pub use workload::SubjectDriven;

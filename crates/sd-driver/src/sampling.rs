@@ -1,0 +1,80 @@
+//! Drawing pictures, for all trials of a bank at once.
+
+use delora_core::stream;
+use models::LinearHook;
+use models::diffusion::{Sampling, StableDiffusion};
+use rand_distr::{Distribution, StandardNormal};
+use tch::{Kind, Tensor};
+
+/// Rows of the network per pass, the unconditional twins not counted: bounds memory, changes no result.
+const ROWS: usize = 256;
+
+/// What one trial draws: a context `[1, S, D]` per prompt, and the seed of its noise.
+pub struct Order {
+    pub contexts: Vec<Tensor>,
+    pub seed: u64,
+}
+
+/// How all trials draw.
+#[derive(Clone, Copy)]
+pub struct Plan {
+    pub pictures_per_prompt: usize,
+    pub sampling: Sampling,
+    pub kind: Kind,
+}
+
+/// Pictures `[prompts * pictures_per_prompt, 3, H, W]` for each order, prompt by prompt, in [-1, 1].
+///
+/// Every order has as many prompts. A trial's noise depends on its seed, the prompt and the picture alone, so trials
+/// of one seed draw from the same noise, whatever their method. `report` is told of finished and all rounds.
+pub fn draw(
+    diffusion: &StableDiffusion,
+    hook: &dyn LinearHook,
+    orders: &[Order],
+    plan: Plan,
+    mut report: impl FnMut(u64, u64),
+) -> Vec<Tensor> {
+    let prompts = orders[0].contexts.len();
+    let unconditional = diffusion.captions.encode(&[""], plan.kind);
+    let places: Vec<(usize, usize)> = (0..prompts)
+        .flat_map(|prompt| (0..plan.pictures_per_prompt).map(move |picture| (prompt, picture)))
+        .collect();
+    let per_round = (ROWS / orders.len()).max(1);
+    let rounds = places.len().div_ceil(per_round) as u64;
+    let mut drawn: Vec<Vec<Tensor>> = orders.iter().map(|_| Vec::new()).collect();
+    for (round, places) in places.chunks(per_round).enumerate() {
+        let rows = orders.iter().flat_map(|order| places.iter().map(move |place| (order, place)));
+        let (mut noise, mut contexts) = (Vec::new(), Vec::new());
+        for (order, &(prompt, picture)) in rows {
+            noise.push(start(diffusion, order.seed, prompt, picture));
+            contexts.push(order.contexts[prompt].shallow_clone());
+        }
+        let noise = Tensor::stack(&noise, 0).to_device(diffusion.device).to_kind(plan.kind);
+        let contexts = Tensor::cat(&contexts, 0).to_kind(plan.kind);
+        let latents = diffusion.sample(&noise, &contexts, &unconditional, plan.sampling, hook);
+        let pictures = decode(diffusion, &latents);
+        for (own, rows) in drawn.iter_mut().zip(pictures.split(places.len() as i64, 0)) {
+            own.push(rows);
+        }
+        report(round as u64 + 1, rounds);
+    }
+    drawn.iter().map(|rounds| Tensor::cat(rounds, 0)).collect()
+}
+
+/// Decodes a few at a time: full-size activations of a decoder are large.
+fn decode(diffusion: &StableDiffusion, latents: &Tensor) -> Tensor {
+    let parts: Vec<Tensor> = latents
+        .split(32, 0)
+        .iter()
+        .map(|part| diffusion.decode(part).to_kind(Kind::Float).clamp(-1.0, 1.0))
+        .collect();
+    Tensor::cat(&parts, 0)
+}
+
+fn start(diffusion: &StableDiffusion, seed: u64, prompt: usize, picture: usize) -> Tensor {
+    let shape = diffusion.latent_shape();
+    let size: i64 = shape.iter().product();
+    let stream = stream(seed, &format!("sampling prompt {prompt} picture {picture}"));
+    let draws: Vec<f32> = StandardNormal.sample_iter(stream).take(size as usize).collect();
+    Tensor::from_slice(&draws).view(shape)
+}

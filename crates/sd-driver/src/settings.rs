@@ -1,0 +1,200 @@
+//! The settings of one trial, as the runner resolves them from an experiment file.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use delora_core::{Group, MethodConfig, OptimizerConfig, Schedule, TrialConfig, find_method};
+use models::diffusion::Sampling;
+use runner::SettingError;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use tch::Kind;
+
+/// Everything that decides a trial's result.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    pub method: MethodSettings,
+    pub seed: u64,
+    pub subject: SubjectSettings,
+    /// Multiplies every learning rate of the method.
+    #[serde(default = "one")]
+    pub learning_rate_multiplier: f64,
+    #[serde(default)]
+    pub optimizer: OptimizerConfig,
+    #[serde(default)]
+    pub schedule: Schedule,
+    /// The rare token that names the subject.
+    pub identifier: String,
+    /// Folder of a checkpoint in Stable Diffusion's layout.
+    pub model: PathBuf,
+    /// Folder in DreamBooth's layout: a folder of pictures per subject, and `prompts_and_classes.txt`.
+    pub data: PathBuf,
+    pub evaluators: Evaluators,
+    /// Side of the training pictures in pixels.
+    pub resolution: u32,
+    pub train_steps: u64,
+    /// Pictures of the subject per step; with prior preservation as many of the class come on top.
+    pub batch: usize,
+    /// Absent: off.
+    #[serde(default)]
+    pub prior_preservation: Option<PriorPreservation>,
+    pub sampling: Sampling,
+    pub pictures_per_prompt: usize,
+    /// Draws only the first prompts of the 25; absent: all.
+    #[serde(default)]
+    pub first_prompts: Option<usize>,
+    #[serde(default)]
+    pub precision: Precision,
+    /// Most trials in a bank.
+    pub bank: usize,
+    /// The layer whose distance from the pretrained weight is recorded.
+    pub tracked_layer: String,
+    /// Steps between two records of the distance.
+    pub track_every: u64,
+}
+
+fn one() -> f64 {
+    1.0
+}
+
+/// A method by name, its learning rates per parameter group, and its own settings.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+pub struct MethodSettings {
+    pub name: String,
+    #[serde(default)]
+    pub learning_rate: BTreeMap<Group, f64>,
+    #[serde(flatten)]
+    pub settings: Map<String, Value>,
+}
+
+/// What is adapted to: a folder of pictures and the word for what they show.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct SubjectSettings {
+    pub name: String,
+    pub class: String,
+    /// The pictures; absent: the folder `name` under `data`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub folder: Option<PathBuf>,
+    /// Whether the prompts for living things are meant; absent: cats and dogs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub live: Option<bool>,
+}
+
+/// Folders of the networks that score.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Evaluators {
+    pub dino: PathBuf,
+    pub clip: PathBuf,
+}
+
+/// Pictures of the class, drawn by the base model, that the adapted model must still be able to denoise.
+#[derive(Debug, Clone, Copy, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct PriorPreservation {
+    pub weight: f64,
+    pub class_pictures: usize,
+}
+
+/// In which kind the frozen networks compute; adapters and losses are in f32 either way.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Precision {
+    #[default]
+    F32,
+    Bf16,
+}
+
+impl Precision {
+    pub fn kind(self) -> Kind {
+        match self {
+            Precision::F32 => Kind::Float,
+            Precision::Bf16 => Kind::BFloat16,
+        }
+    }
+}
+
+/// The row that scores the subject's own pictures against one another; no training.
+pub const REAL_IMAGES: &str = "real_images";
+/// The row of the model as it is.
+pub const NO_FINETUNING: &str = "none";
+
+impl Settings {
+    /// Reads and checks a resolved config.
+    pub fn read(config: &Value) -> Result<Settings, SettingError> {
+        let settings: Settings = runner::settings(config)?;
+        settings.check()?;
+        Ok(settings)
+    }
+
+    fn check(&self) -> Result<(), SettingError> {
+        let positive = |key: &str, value: usize| match value {
+            0 => Err(SettingError::new(key, "found 0; it has to be at least 1")),
+            _ => Ok(()),
+        };
+        positive("batch", self.batch)?;
+        positive("bank", self.bank)?;
+        positive("pictures_per_prompt", self.pictures_per_prompt)?;
+        positive("sampling.steps", self.sampling.steps)?;
+        positive("track_every", self.track_every as usize)?;
+        positive("first_prompts", self.first_prompts.unwrap_or(1))?;
+        if let Some(prior) = self.prior_preservation {
+            positive("prior_preservation.class_pictures", prior.class_pictures)?;
+        }
+        if self.resolution == 0 || !self.resolution.is_multiple_of(8) {
+            let message = format!("found {}; it has to be a multiple of 8", self.resolution);
+            return Err(SettingError::new("resolution", message));
+        }
+        if self.learning_rate_multiplier.is_nan() || self.learning_rate_multiplier <= 0.0 {
+            let message = format!("found {}; it has to be positive", self.learning_rate_multiplier);
+            return Err(SettingError::new("learning_rate_multiplier", message));
+        }
+        self.check_method()
+    }
+
+    fn check_method(&self) -> Result<(), SettingError> {
+        let name = self.method.name.as_str();
+        if name == REAL_IMAGES {
+            return Ok(());
+        }
+        let Ok(method) = find_method(name) else {
+            let mut known: Vec<&str> = delora_core::METHODS.iter().map(|method| method.about.name).collect();
+            known.push(REAL_IMAGES);
+            return Err(SettingError::unknown_name("method.name", "method", name, &known));
+        };
+        for group in method.about.groups {
+            if !self.method.learning_rate.contains_key(group) {
+                let message = format!("`{name}` trains {group}: set `method.{name}.learning_rate.{group}`");
+                return Err(SettingError::new("method.learning_rate", message));
+            }
+        }
+        if let Some(group) =
+            self.method.learning_rate.keys().find(|group| !method.about.groups.contains(group))
+        {
+            let message = format!("`{name}` has no parameters in this group; remove it");
+            return Err(SettingError::new(format!("method.learning_rate.{group}"), message));
+        }
+        Ok(())
+    }
+
+    /// Whether the trial trains anything.
+    pub fn trains(&self) -> bool {
+        self.method.name != REAL_IMAGES && self.method.name != NO_FINETUNING
+    }
+
+    /// The trial as delora-core takes it.
+    pub fn trial(&self) -> TrialConfig {
+        let rates = self.method.learning_rate.iter();
+        TrialConfig {
+            method: MethodConfig { name: self.method.name.clone(), settings: self.method.settings.clone() },
+            learning_rate: rates
+                .map(|(&group, rate)| (group, rate * self.learning_rate_multiplier))
+                .collect(),
+            optimizer: self.optimizer.clone(),
+            schedule: self.schedule.clone(),
+            seed: self.seed,
+        }
+    }
+}

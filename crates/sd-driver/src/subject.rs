@@ -1,0 +1,139 @@
+//! Subjects on disk: DreamBooth's layout, or any folder of pictures.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use image::RgbImage;
+use models::images::resize_and_crop;
+
+use crate::settings::{Settings, SubjectSettings};
+
+/// The file in a data folder that says what each subject is.
+pub const CLASSES_FILE: &str = "prompts_and_classes.txt";
+
+/// Subjects of the data folder that have pictures there, in the file's order.
+pub fn list(data: &Path) -> Result<Vec<SubjectSettings>> {
+    let path = data.join(CLASSES_FILE);
+    let text = std::fs::read_to_string(&path).with_context(|| {
+        format!("{}: cannot be read; `data` is a folder in DreamBooth's layout", path.display())
+    })?;
+    let lines = text.lines().skip_while(|line| line.trim() != "subject_name,class").skip(1);
+    let subjects: Vec<SubjectSettings> = lines
+        .map_while(|line| line.split_once(','))
+        .map(|(name, class)| SubjectSettings {
+            name: name.trim().to_owned(),
+            class: class.trim().to_owned(),
+            folder: None,
+            live: None,
+        })
+        .filter(|subject| data.join(&subject.name).is_dir())
+        .collect();
+    if subjects.is_empty() {
+        bail!("{}: no line below `subject_name,class` names a folder beside it", path.display());
+    }
+    Ok(subjects)
+}
+
+/// Folder of the subject's pictures.
+pub fn folder(settings: &Settings) -> PathBuf {
+    let subject = &settings.subject;
+    subject.folder.clone().unwrap_or_else(|| settings.data.join(&subject.name))
+}
+
+/// Picture files of a folder, by name.
+pub fn files(folder: &Path) -> Result<Vec<PathBuf>> {
+    let entries = std::fs::read_dir(folder)
+        .with_context(|| format!("{}: is no folder of pictures", folder.display()))?;
+    let mut files = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<PathBuf>>>()?;
+    files.retain(|path| {
+        let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
+        matches!(extension.to_lowercase().as_str(), "jpg" | "jpeg" | "png")
+    });
+    files.sort();
+    if files.len() < 2 {
+        bail!("{}: found {} pictures (.jpg, .png); at least 2 are needed", folder.display(), files.len());
+    }
+    Ok(files)
+}
+
+/// The pictures of a folder, shorter side scaled to `resolution`, cut to the centre square.
+pub fn pictures(folder: &Path, resolution: u32) -> Result<Vec<RgbImage>> {
+    files(folder)?
+        .iter()
+        .map(|path| {
+            let picture = image::open(path).with_context(|| format!("{}: is no picture", path.display()))?;
+            Ok(resize_and_crop(&picture.to_rgb8(), resolution))
+        })
+        .collect()
+}
+
+/// DreamBooth's 25 prompts for the subject's class, under `identifier`, or plain where it is empty.
+pub fn prompts(settings: &Settings, identifier: &str) -> Vec<String> {
+    let SubjectSettings { class, live, .. } = &settings.subject;
+    let live = live.unwrap_or_else(|| matches!(class.as_str(), "cat" | "dog"));
+    let mut prompts = protocol_prompts(class, identifier, live);
+    prompts.truncate(settings.first_prompts.unwrap_or(prompts.len()));
+    prompts
+}
+
+const SHARED: [&str; 10] = [
+    "in the jungle",
+    "in the snow",
+    "on the beach",
+    "on a cobblestone street",
+    "on top of pink fabric",
+    "on top of a wooden floor",
+    "with a city in the background",
+    "with a mountain in the background",
+    "with a blue house in the background",
+    "on top of a purple rug in a forest",
+];
+const FOR_OBJECTS: [&str; 10] = [
+    "with a wheat field in the background",
+    "with a tree and autumn leaves in the background",
+    "with the Eiffel Tower in the background",
+    "floating on top of water",
+    "floating in an ocean of milk",
+    "on top of green grass with sunflowers around it",
+    "on top of a mirror",
+    "on top of the sidewalk in a crowded street",
+    "on top of a dirt road",
+    "on top of a white rug",
+];
+const FOR_LIVE: [&str; 10] = [
+    "wearing a red hat",
+    "wearing a santa hat",
+    "wearing a rainbow scarf",
+    "wearing a black top hat and a monocle",
+    "in a chef outfit",
+    "in a firefighter outfit",
+    "in a police outfit",
+    "wearing pink glasses",
+    "wearing a yellow shirt",
+    "in a purple wizard outfit",
+];
+const ADJECTIVES: [&str; 5] = ["red", "purple", "shiny", "wet", "cube shaped"];
+
+fn protocol_prompts(class: &str, identifier: &str, live: bool) -> Vec<String> {
+    let subject = if identifier.is_empty() { class.to_owned() } else { format!("{identifier} {class}") };
+    let places = SHARED.iter().chain(if live { &FOR_LIVE } else { &FOR_OBJECTS });
+    let placed = places.map(|place| format!("a {subject} {place}"));
+    placed.chain(ADJECTIVES.iter().map(|adjective| format!("a {adjective} {subject}"))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_class_has_25_prompts_and_living_things_their_own() {
+        let object = protocol_prompts("can", "qwe", false);
+        let live = protocol_prompts("cat", "", true);
+        assert_eq!((object.len(), live.len()), (25, 25));
+        assert_eq!(object[10], "a qwe can with a wheat field in the background");
+        assert_eq!(live[10], "a cat wearing a red hat");
+        assert_eq!(object[24], "a cube shaped qwe can");
+        let distinct: std::collections::BTreeSet<_> = object.iter().collect();
+        assert_eq!(distinct.len(), 25);
+    }
+}

@@ -1,0 +1,258 @@
+//! DreamBooth training of a bank: one UNet pass per step for all trials.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use delora_core::{Bank, stream};
+use models::diffusion::StableDiffusion;
+use models::{Linear, LinearHook};
+use rand::{Rng, RngExt};
+use rand_distr::{Distribution, StandardNormal};
+use runner::{BankContext, Interrupted};
+use serde::{Deserialize, Serialize};
+use tch::{Kind, Tensor};
+
+use crate::settings::Settings;
+
+/// Sends a network's adapted layers through a bank; rows are trial-major.
+pub struct BankHook<'a> {
+    pub bank: &'a Bank,
+    pub sites: &'a std::collections::HashSet<String>,
+}
+
+impl LinearHook for BankHook<'_> {
+    fn linear(&self, layer: &Linear, input: &Tensor) -> Tensor {
+        if !self.sites.contains(&layer.name) {
+            return layer.forward(input);
+        }
+        let (rows, tokens, features) = input.size3().expect("a layer's input is [N, T, features]");
+        let trials = self.bank.num_trials() as i64;
+        let folded = input.reshape([trials, rows / trials * tokens, features]);
+        let output = self.bank.forward(&layer.name, &layer.weight, layer.bias.as_ref(), &folded);
+        output.reshape([rows, tokens, -1])
+    }
+}
+
+/// Latents to learn from: means and standard deviations of a set of pictures, each `[pictures, C, h, w]`, on the CPU.
+pub struct Moments {
+    pub mean: Vec<f32>,
+    pub deviation: Vec<f32>,
+    pub count: usize,
+}
+
+impl Moments {
+    pub fn of(diffusion: &StableDiffusion, pictures: &Tensor) -> Result<Moments> {
+        let (mean, deviation) = diffusion.encode(pictures);
+        let values =
+            |tensor: Tensor| Vec::<f32>::try_from(tensor.to_kind(Kind::Float).contiguous().view([-1]));
+        Ok(Moments { mean: values(mean)?, deviation: values(deviation)?, count: pictures.size()[0] as usize })
+    }
+
+    /// Appends one picture's latents, drawn from its posterior.
+    fn draw(&self, stream: &mut impl Rng, latents: &mut Vec<f32>) {
+        let size = self.mean.len() / self.count;
+        let start = stream.random_range(0..self.count) * size;
+        let pairs = self.mean[start..start + size].iter().zip(&self.deviation[start..start + size]);
+        latents.extend(pairs.map(|(mean, deviation)| {
+            let draw: f32 = StandardNormal.sample(&mut *stream);
+            mean + deviation * draw
+        }));
+    }
+}
+
+/// What one trial learns from.
+pub struct Lesson<'a> {
+    pub settings: &'a Settings,
+    pub subject: &'a Moments,
+    /// Contexts `[1, S, D]` of the instance prompt and the class prompt.
+    pub subject_context: Tensor,
+    pub class: Option<(&'a Moments, Tensor)>,
+}
+
+/// Losses and distances over a bank's training, per slot.
+#[derive(Default, Serialize, Deserialize)]
+pub struct Record {
+    /// `[step][slot]`; a step of one trial may be non-finite.
+    pub losses: Vec<Vec<f32>>,
+    /// Step to distance of the tracked layer, and mean distance over all layers, by slot.
+    pub distances: BTreeMap<u64, Vec<[f64; 2]>>,
+    /// Seconds of training so far.
+    pub seconds: f64,
+}
+
+const BANK_FILE: &str = "bank.safetensors";
+const RECORD_FILE: &str = "record.json";
+
+/// A bank and what is known of its training.
+pub struct Training {
+    pub bank: Bank,
+    pub record: Record,
+}
+
+impl Training {
+    /// Goes on from the checkpoint in `folder` where there is one.
+    pub fn resume(mut bank: Bank, folder: &Path) -> Result<Training> {
+        let (state, record) = (folder.join(BANK_FILE), folder.join(RECORD_FILE));
+        if !state.exists() {
+            return Ok(Training { bank, record: Record::default() });
+        }
+        bank.load_state(&state)?;
+        let text = std::fs::read(&record).with_context(|| format!("{}: cannot be read", record.display()))?;
+        let mut record: Record =
+            serde_json::from_slice(&text).with_context(|| format!("{}: is damaged", record.display()))?;
+        // The record is written first, so it may be ahead of the bank.
+        record.losses.truncate(bank.steps() as usize);
+        record.distances.retain(|&step, _| step <= bank.steps());
+        Ok(Training { bank, record })
+    }
+
+    fn save(&self, folder: &Path) -> Result<()> {
+        runner::write_atomically(&folder.join(RECORD_FILE), &serde_json::to_vec(&self.record)?)?;
+        Ok(self.bank.save(&folder.join(BANK_FILE))?)
+    }
+
+    /// Trains to the end; `lessons` are in slot order and agree in what their bank shares.
+    ///
+    /// Returns [`Interrupted`] after a checkpoint when asked to stop.
+    pub fn run(
+        &mut self,
+        diffusion: &StableDiffusion,
+        sites: &std::collections::HashSet<String>,
+        lessons: &[Lesson],
+        context: &BankContext,
+    ) -> Result<()> {
+        let shared = lessons[0].settings;
+        let contexts = step_contexts(lessons).to_device(diffusion.device);
+        let mut unread = Vec::new();
+        let (mut started, mut saved) = (Instant::now(), Instant::now());
+        while self.bank.steps() < shared.train_steps {
+            let step = self.bank.steps();
+            if step.is_multiple_of(shared.track_every) {
+                self.track(&shared.tracked_layer, step);
+            }
+            let batch = Batch::draw(diffusion, lessons, step);
+            let hook = BankHook { bank: &self.bank, sites };
+            let losses = batch.losses(diffusion, &contexts, lessons, &hook);
+            self.bank.step(&losses);
+            unread.push(losses.detach());
+            let done = self.bank.steps();
+            if done.is_multiple_of(10) {
+                context.progress.step(done, shared.train_steps, "training");
+            }
+            let is_over = done == shared.train_steps;
+            let is_due = saved.elapsed() >= context.checkpoint_every.max(Duration::from_millis(1));
+            if is_over || is_due || context.stopped() {
+                self.read(&mut unread)?;
+                self.record.seconds += started.elapsed().as_secs_f64();
+                if is_over {
+                    self.track(&shared.tracked_layer, done);
+                }
+                self.save(&context.checkpoint_dir)?;
+                if context.stopped() {
+                    return Err(Interrupted.into());
+                }
+                (started, saved) = (Instant::now(), Instant::now());
+            }
+        }
+        Ok(())
+    }
+
+    fn read(&mut self, unread: &mut Vec<Tensor>) -> Result<()> {
+        if unread.is_empty() {
+            return Ok(());
+        }
+        let losses = Tensor::stack(&std::mem::take(unread), 0).to_kind(Kind::Float); // [steps, trials]
+        self.record.losses.extend(Vec::<Vec<f32>>::try_from(losses)?);
+        Ok(())
+    }
+
+    fn track(&mut self, layer: &str, step: u64) {
+        let distances = self.bank.distances();
+        let layers = distances.len() as f64;
+        let of_slot = |slot: usize| {
+            let tracked =
+                distances.iter().find(|(site, _)| site == layer).map_or(f64::NAN, |(_, own)| own[slot]);
+            [tracked, distances.iter().map(|(_, own)| own[slot]).sum::<f64>() / layers]
+        };
+        self.record.distances.insert(step, (0..self.bank.num_trials()).map(of_slot).collect());
+    }
+}
+
+/// Contexts `[N, S, D]` of a step's rows: per trial those of the instance pictures, then those of the class pictures.
+fn step_contexts(lessons: &[Lesson]) -> Tensor {
+    let rows: Vec<Tensor> = lessons
+        .iter()
+        .flat_map(|lesson| {
+            let batch = lesson.settings.batch;
+            let class = lesson.class.iter().flat_map(move |(_, context)| std::iter::repeat_n(context, batch));
+            std::iter::repeat_n(&lesson.subject_context, batch).chain(class)
+        })
+        .map(Tensor::shallow_clone)
+        .collect();
+    Tensor::cat(&rows, 0)
+}
+
+/// One step's inputs for all trials, `N` rows, trial-major.
+struct Batch {
+    latents: Tensor,
+    noise: Tensor,
+    timesteps: Tensor,
+}
+
+impl Batch {
+    /// Each trial draws from its own stream of this step, whoever its neighbours are.
+    fn draw(diffusion: &StableDiffusion, lessons: &[Lesson], step: u64) -> Batch {
+        let [channels, height, width] = diffusion.latent_shape();
+        let size = (channels * height * width) as usize;
+        let (mut latents, mut noise, mut timesteps) = (Vec::new(), Vec::new(), Vec::new());
+        for lesson in lessons {
+            let mut stream = stream(lesson.settings.seed, &format!("training step {step}"));
+            let sets = [Some(lesson.subject), lesson.class.as_ref().map(|(moments, _)| *moments)];
+            for moments in sets.into_iter().flatten() {
+                for _ in 0..lesson.settings.batch {
+                    moments.draw(&mut stream, &mut latents);
+                    let draws = StandardNormal.sample_iter(&mut stream);
+                    noise.extend(draws.take(size).map(|draw: f32| draw));
+                    let steps = diffusion.schedule.alphas_cumprod().len() as i64;
+                    timesteps.push(stream.random_range(0..steps));
+                }
+            }
+        }
+        let shape = [timesteps.len() as i64, channels, height, width];
+        let on_device = |values: &[f32]| Tensor::from_slice(values).view(shape).to_device(diffusion.device);
+        Batch {
+            latents: on_device(&latents),
+            noise: on_device(&noise),
+            timesteps: Tensor::from_slice(&timesteps).to_device(diffusion.device),
+        }
+    }
+
+    /// Losses `[trials]`: mean squared error of the predicted noise on the instance pictures, plus the prior's weight
+    /// times that on the class pictures.
+    fn losses(
+        &self,
+        diffusion: &StableDiffusion,
+        contexts: &Tensor,
+        lessons: &[Lesson],
+        hook: &BankHook,
+    ) -> Tensor {
+        let settings = lessons[0].settings;
+        let kind = settings.precision.kind();
+        let noisy = diffusion.schedule.add_noise(&self.latents, &self.noise, &self.timesteps);
+        let unet = &diffusion.unet.network;
+        let predicted = unet.forward(&noisy.to_kind(kind), &self.timesteps, &contexts.to_kind(kind), hook);
+        let error = (predicted.to_kind(Kind::Float) - &self.noise).square();
+        let error = error.mean_dim([1i64, 2, 3].as_slice(), false, Kind::Float); // [N]
+        let error = error.view([lessons.len() as i64, -1, settings.batch as i64]).mean_dim(
+            [2i64].as_slice(),
+            false,
+            Kind::Float,
+        ); // [trials, 1 or 2]
+        match settings.prior_preservation {
+            Some(prior) => error.select(1, 0) + error.select(1, 1) * prior.weight,
+            None => error.select(1, 0),
+        }
+    }
+}

@@ -1,0 +1,372 @@
+//! The task as the runner sees it.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::rc::Rc;
+
+use anyhow::{Result, bail};
+use delora_core::{Bank, stream};
+use models::Frozen;
+use models::images::to_tensor;
+use rand::RngExt;
+use runner::{BankContext, CurvePoint, Estimate, Outcome, Provenance, SettingError, Status, Trial, Workload};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tch::Tensor;
+
+use crate::evaluate::{Reference, score};
+use crate::pictures::{write_sheet, write_strip};
+use crate::sampling::{Order, Plan, draw};
+use crate::settings::{REAL_IMAGES, Settings, SubjectSettings};
+use crate::subject;
+use crate::training::{BankHook, Lesson, Moments, Record, Training};
+use crate::world::{Digests, World, weight_files};
+
+/// Subject-driven generation.
+#[derive(Default)]
+pub struct SubjectDriven {
+    /// The networks of the last run, by where they came from.
+    world: RefCell<Option<(String, Rc<World>)>>,
+    digests: RefCell<Digests>,
+    /// Class pictures by all that they depend on.
+    classes: RefCell<HashMap<String, Rc<Moments>>>,
+}
+
+/// What one subject brings to a bank.
+struct SubjectData {
+    moments: Moments,
+    reference: Reference,
+}
+
+impl SubjectDriven {
+    pub fn new() -> SubjectDriven {
+        SubjectDriven::default()
+    }
+
+    fn world(&self, settings: &Settings) -> Result<Rc<World>> {
+        let key = format!("{:?} {:?}", settings.model, settings.evaluators);
+        let mut known = self.world.borrow_mut();
+        if let Some((of, world)) = known.as_ref()
+            && *of == key
+        {
+            return Ok(world.clone());
+        }
+        let world = Rc::new(World::load(settings)?);
+        *known = Some((key, world.clone()));
+        Ok(world)
+    }
+
+    /// Reads a subject's pictures and leaves a copy of what is learned from beside the results.
+    fn subject(&self, world: &World, settings: &Settings, context: &BankContext) -> Result<SubjectData> {
+        let pictures = subject::pictures(&subject::folder(settings), settings.resolution)?;
+        let name = &settings.subject.name;
+        write_strip(&pictures, &context.artifacts_dir.join(format!("subject-{name}.png")))?;
+        let prompts = subject::prompts(settings, "[V]").join("\n") + "\n";
+        runner::write_atomically(
+            &context.artifacts_dir.join(format!("prompts-{name}.txt")),
+            prompts.as_bytes(),
+        )?;
+        let pictures = to_tensor(&pictures).to_device(world.device);
+        Ok(SubjectData {
+            moments: Moments::of(&world.diffusion, &pictures)?,
+            reference: Reference::of(world, &pictures),
+        })
+    }
+
+    /// Pictures of the class, drawn by the base model: the same for every trial.
+    fn class_moments(&self, world: &World, settings: &Settings) -> Result<Option<Rc<Moments>>> {
+        let Some(prior) = settings.prior_preservation else { return Ok(None) };
+        let class = &settings.subject.class;
+        let key = json!([settings.model, class, prior.class_pictures, settings.sampling]).to_string();
+        if let Some(moments) = self.classes.borrow().get(&key) {
+            return Ok(Some(moments.clone()));
+        }
+        let kind = settings.precision.kind();
+        let context = world.diffusion.captions.encode(&[format!("a photo of {class}")], kind);
+        let seed = stream(0, &format!("pictures of class {class}")).random();
+        let order = Order { contexts: vec![context], seed };
+        let plan = Plan { pictures_per_prompt: prior.class_pictures, sampling: settings.sampling, kind };
+        let drawn = draw(&world.diffusion, &Frozen, &[order], plan, |_, _| {});
+        let moments = Rc::new(Moments::of(&world.diffusion, &drawn[0])?);
+        self.classes.borrow_mut().insert(key, moments.clone());
+        Ok(Some(moments))
+    }
+
+    fn train_and_draw(
+        &self,
+        world: &World,
+        trials: &[Trial],
+        settings: &[Settings],
+        context: &BankContext,
+    ) -> Result<Vec<Outcome>> {
+        let subjects = self.subjects(world, settings, context)?;
+        let sites = world.sites();
+        let names: HashSet<String> = sites.iter().map(|site| site.name.clone()).collect();
+        if !names.contains(&settings[0].tracked_layer) {
+            bail!("tracked_layer: `{}` is no adapted layer of the model", settings[0].tracked_layer);
+        }
+        let configs: Vec<_> = settings.iter().map(Settings::trial).collect();
+        let bank = Bank::new(&sites, &configs, world.device)?;
+        let order = bank.order().to_vec();
+        let mut training = Training::resume(bank, &context.checkpoint_dir)?;
+        if settings[0].trains() {
+            let classes = order
+                .iter()
+                .map(|&trial| self.class_moments(world, &settings[trial]))
+                .collect::<Result<Vec<_>>>()?;
+            let lessons: Vec<Lesson> = order
+                .iter()
+                .zip(&classes)
+                .map(|(&trial, class)| lesson(world, &settings[trial], &subjects, class.as_deref()))
+                .collect();
+            training.run(&world.diffusion, &names, &lessons, context)?;
+        }
+        let drawn = self.draw_all(world, &training.bank, &names, &order, settings, context);
+        let health = training.bank.health();
+        let mut outcomes = Vec::new();
+        for (slot, (&trial, drawn)) in order.iter().zip(&drawn).enumerate() {
+            if context.done[trial] {
+                continue;
+            }
+            let own = &settings[trial];
+            let status = match health[slot] {
+                Some(step) => Status::Diverged { step },
+                None => Status::Done,
+            };
+            let mut outcome = Outcome::new(&trials[trial].id, status);
+            let captions = subject::prompts(own, "");
+            let reference = &subjects[&own.subject.name].reference;
+            outcome.metrics = score(world, drawn, &captions, own.pictures_per_prompt, reference);
+            outcome.metrics.insert("num_parameters".to_owned(), training.bank.num_parameters(slot) as f64);
+            record(&mut outcome, &training.record, slot, &own.tracked_layer);
+            outcome.train_seconds = training.record.seconds / order.len() as f64;
+            let file = format!("{}.png", trials[trial].id);
+            write_sheet(drawn, own.pictures_per_prompt, &context.artifacts_dir.join(&file))?;
+            outcome.artifacts.insert("pictures".to_owned(), file);
+            outcomes.push(outcome);
+        }
+        Ok(outcomes)
+    }
+
+    fn subjects(
+        &self,
+        world: &World,
+        settings: &[Settings],
+        context: &BankContext,
+    ) -> Result<BTreeMap<String, SubjectData>> {
+        let mut subjects = BTreeMap::new();
+        for settings in settings {
+            if !subjects.contains_key(&settings.subject.name) {
+                subjects.insert(settings.subject.name.clone(), self.subject(world, settings, context)?);
+            }
+        }
+        Ok(subjects)
+    }
+
+    fn draw_all(
+        &self,
+        world: &World,
+        bank: &Bank,
+        sites: &HashSet<String>,
+        order: &[usize],
+        settings: &[Settings],
+        context: &BankContext,
+    ) -> Vec<Tensor> {
+        let shared = &settings[0];
+        let kind = shared.precision.kind();
+        let orders: Vec<Order> = order
+            .iter()
+            .map(|&trial| {
+                let own = &settings[trial];
+                let prompts = subject::prompts(own, &own.identifier);
+                let contexts = world.diffusion.captions.encode(&prompts, kind);
+                Order { contexts: contexts.split(1, 0), seed: own.seed }
+            })
+            .collect();
+        let plan = Plan { pictures_per_prompt: shared.pictures_per_prompt, sampling: shared.sampling, kind };
+        draw(&world.diffusion, &BankHook { bank, sites }, &orders, plan, |done, all| {
+            context.progress.step(done, all, "drawing");
+        })
+    }
+}
+
+fn lesson<'a>(
+    world: &World,
+    settings: &'a Settings,
+    subjects: &'a BTreeMap<String, SubjectData>,
+    class: Option<&'a Moments>,
+) -> Lesson<'a> {
+    let SubjectSettings { name, class: word, .. } = &settings.subject;
+    let encode = |prompt: String| world.diffusion.captions.encode(&[prompt], settings.precision.kind());
+    Lesson {
+        settings,
+        subject: &subjects[name].moments,
+        subject_context: encode(format!("a photo of {} {word}", settings.identifier)),
+        class: class.map(|moments| (moments, encode(format!("a photo of {word}")))),
+    }
+}
+
+/// Puts a slot's training into its outcome: curves, and the distances at the end as metrics.
+fn record(outcome: &mut Outcome, record: &Record, slot: usize, layer: &str) {
+    let point = |step, metric: &str, layer: Option<&str>, value| CurvePoint {
+        step,
+        metric: metric.to_owned(),
+        layer: layer.map(str::to_owned),
+        value,
+    };
+    let losses = record.losses.iter().enumerate();
+    outcome
+        .curves
+        .extend(losses.map(|(step, losses)| point(step as u64, "loss", None, f64::from(losses[slot]))));
+    for (&step, distances) in &record.distances {
+        let [tracked, mean] = distances[slot];
+        outcome.curves.push(point(step, "distance", Some(layer), tracked));
+        outcome.curves.push(point(step, "mean_distance", None, mean));
+    }
+    if let Some(distances) = record.distances.values().next_back() {
+        let names = ["distance", "mean_distance"];
+        let values = names.into_iter().zip(distances[slot]).filter(|(_, value)| value.is_finite());
+        outcome.metrics.extend(values.map(|(name, value)| (name.to_owned(), value)));
+    }
+}
+
+/// `subject = { first = 3 }`, `{ names = ["cat2"] }` or `{ folder = "my_dog", class = "dog" }`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Selection {
+    #[serde(default)]
+    first: Option<usize>,
+    #[serde(default)]
+    skip: usize,
+    #[serde(default)]
+    names: Option<Vec<String>>,
+    #[serde(default)]
+    name: Option<String>,
+    #[serde(default)]
+    folder: Option<std::path::PathBuf>,
+    #[serde(default)]
+    class: Option<String>,
+    #[serde(default)]
+    live: Option<bool>,
+}
+
+impl Selection {
+    fn subjects(self, config: &Value) -> Result<Vec<SubjectSettings>> {
+        if let Some(folder) = self.folder {
+            let Some(class) = self.class else {
+                return Err(SettingError::new(
+                    "subject.class",
+                    "missing: the word for what the pictures show",
+                )
+                .into());
+            };
+            let last = folder.file_name().map(|name| name.to_string_lossy().into_owned());
+            let name = self.name.or(last).unwrap_or_else(|| class.clone());
+            return Ok(vec![SubjectSettings { name, class, folder: Some(folder), live: self.live }]);
+        }
+        let Some(data) = config.get("data").and_then(Value::as_str) else {
+            return Err(SettingError::new("data", "missing: a folder in DreamBooth's layout").into());
+        };
+        let all = subject::list(data.as_ref())?;
+        let Some(names) = self.names.or(self.name.map(|name| vec![name])) else {
+            let chosen: Vec<SubjectSettings> =
+                all.iter().skip(self.skip).take(self.first.unwrap_or(usize::MAX)).cloned().collect();
+            if chosen.is_empty() {
+                let message = format!("selects none of the {} subjects in {data}", all.len());
+                return Err(SettingError::new("subject", message).into());
+            }
+            return Ok(chosen);
+        };
+        let known: Vec<&str> = all.iter().map(|subject| subject.name.as_str()).collect();
+        names
+            .iter()
+            .map(|name| {
+                all.iter().find(|subject| subject.name == *name).cloned().ok_or_else(|| {
+                    SettingError::unknown_name("subject.names", "subject", name, &known).into()
+                })
+            })
+            .collect()
+    }
+}
+
+impl Workload for SubjectDriven {
+    fn task(&self) -> &str {
+        "subject-driven"
+    }
+
+    fn expand(&self, key: &str, value: &Value, config: &Value) -> Result<Option<Vec<Value>>> {
+        if key != "subject" {
+            return Ok(None);
+        }
+        let selection = match value {
+            Value::String(name) => json!({ "name": name }),
+            other => other.clone(),
+        };
+        let selection: Selection = runner::settings(&selection).map_err(|error| error.under("subject"))?;
+        let subjects = selection.subjects(config)?;
+        Ok(Some(subjects.iter().map(serde_json::to_value).collect::<Result<_, _>>()?))
+    }
+
+    fn validate(&self, config: &Value) -> Result<String> {
+        let settings = Settings::read(config)?;
+        if let Ok(method) = delora_core::find_method(&settings.method.name) {
+            method
+                .structure(&settings.method.settings)
+                .map_err(|message| SettingError::new("method", message))?;
+        }
+        let mut files = weight_files(&settings);
+        files.extend(subject::files(&subject::folder(&settings))?);
+        self.digests.borrow_mut().of(&files)
+    }
+
+    fn bank_key(&self, config: &Value) -> String {
+        let mut shared = config.clone();
+        let kind = match Settings::read(config) {
+            Ok(settings) if settings.trains() => "trained",
+            Ok(settings) if settings.method.name == REAL_IMAGES => "real",
+            _ => "untrained",
+        };
+        if let Some(table) = shared.as_object_mut() {
+            for key in ["method", "seed", "subject", "learning_rate_multiplier", "optimizer", "schedule"] {
+                table.remove(key);
+            }
+        }
+        format!("{kind} {shared}")
+    }
+
+    fn max_bank(&self, config: &Value) -> usize {
+        Settings::read(config).map_or(1, |settings| settings.bank)
+    }
+
+    fn run_bank(&self, trials: &[Trial], context: &BankContext) -> Result<Vec<Outcome>> {
+        let settings = trials
+            .iter()
+            .map(|trial| Settings::read(&trial.config))
+            .collect::<Result<Vec<Settings>, SettingError>>()?;
+        let world = self.world(&settings[0])?;
+        if settings[0].method.name != REAL_IMAGES {
+            return self.train_and_draw(&world, trials, &settings, context);
+        }
+        let subjects = self.subjects(&world, &settings, context)?;
+        let outcomes = trials.iter().zip(&settings).map(|(trial, settings)| {
+            let mut outcome = Outcome::new(&trial.id, Status::Done);
+            outcome.metrics = subjects[&settings.subject.name].reference.scores_of_itself();
+            outcome
+        });
+        Ok(outcomes.collect())
+    }
+
+    fn estimate(&self, config: &Value) -> Option<Estimate> {
+        let settings = Settings::read(config).ok()?;
+        let world = self.world(&settings).ok()?;
+        Some(crate::estimate::estimate(&world, &settings))
+    }
+
+    fn provenance(&self) -> Provenance {
+        let device = match tch::Device::cuda_if_available() {
+            tch::Device::Cuda(index) => format!("cuda:{index}"),
+            _ => "cpu".to_owned(),
+        };
+        Provenance { device, libtorch: "2.11.0".to_owned() }
+    }
+}

@@ -1,0 +1,153 @@
+//! The frozen networks of a run, loaded once.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use delora_core::Site;
+use models::clip::{Clip, ClipConfig};
+use models::diffusion::{Loaded, StableDiffusion, load_network};
+use models::images::Preprocessor;
+use models::read_config;
+use models::text::CaptionTokenizer;
+use models::vit::{Vit, VitConfig};
+use tch::{Device, Kind, Tensor, no_grad};
+
+use crate::settings::Settings;
+
+/// A generator, and the evaluators that score it.
+pub struct World {
+    pub diffusion: StableDiffusion,
+    pub dino: Dino,
+    pub clip: ClipScorer,
+    pub device: Device,
+}
+
+impl World {
+    pub fn load(settings: &Settings) -> Result<World> {
+        let device = Device::cuda_if_available();
+        Ok(World {
+            diffusion: StableDiffusion::load(&settings.model, device)?,
+            dino: Dino::load(&settings.evaluators.dino, device)?,
+            clip: ClipScorer::load(&settings.evaluators.clip, device)?,
+            device,
+        })
+    }
+
+    /// The layers that are adapted.
+    pub fn sites(&self) -> Vec<Site> {
+        let linears = self.diffusion.unet.network.attention_linears();
+        linears
+            .into_iter()
+            .map(|linear| Site { name: linear.name.clone(), weight: linear.weight.shallow_clone() })
+            .collect()
+    }
+}
+
+/// Features per picture, of length one.
+fn normalised(features: Tensor) -> Tensor {
+    let features = features.to_kind(Kind::Float);
+    &features / features.norm_scalaropt_dim(2.0, [-1i64].as_slice(), true)
+}
+
+/// DINO's ViT: what a subject looks like.
+pub struct Dino {
+    network: Loaded<Vit>,
+    preprocessor: Preprocessor,
+}
+
+impl Dino {
+    fn load(folder: &Path, device: Device) -> Result<Dino> {
+        let network = load_network(folder, "model.safetensors", device, |path, config: &VitConfig| {
+            Vit::new(path, config)
+        })?;
+        Ok(Dino { network, preprocessor: read_config(&folder.join("preprocessor_config.json"))? })
+    }
+
+    /// Unit features `[N, D]` of `pictures` `[N, 3, H, W]` in [-1, 1].
+    pub fn features(&self, pictures: &Tensor) -> Tensor {
+        let size = self.network.network.config().image_size;
+        let pictures = self.preprocessor.apply(pictures, size);
+        normalised(no_grad(|| self.network.network.forward(&pictures)))
+    }
+}
+
+/// CLIP: what a picture shows, in words.
+pub struct ClipScorer {
+    network: Loaded<Clip>,
+    image_size: i64,
+    tokenizer: CaptionTokenizer,
+    preprocessor: Preprocessor,
+    device: Device,
+}
+
+impl ClipScorer {
+    fn load(folder: &Path, device: Device) -> Result<ClipScorer> {
+        let config: ClipConfig = read_config(&folder.join("config.json"))?;
+        let text = &config.text_config;
+        let pad = if text.eos_token_id == 2 { text.vocab_size - 1 } else { text.eos_token_id };
+        let tokenizer = CaptionTokenizer::from_file(
+            &folder.join("tokenizer.json"),
+            text.max_position_embeddings as usize,
+            pad,
+        )?;
+        let network = load_network(folder, "model.safetensors", device, |path, config: &ClipConfig| {
+            Clip::new(path, config)
+        })?;
+        Ok(ClipScorer {
+            network,
+            image_size: config.vision_config.image_size,
+            tokenizer,
+            preprocessor: read_config(&folder.join("preprocessor_config.json"))?,
+            device,
+        })
+    }
+
+    /// Unit features `[N, D]` of `pictures` `[N, 3, H, W]` in [-1, 1].
+    pub fn picture_features(&self, pictures: &Tensor) -> Tensor {
+        let pictures = self.preprocessor.apply(pictures, self.image_size);
+        normalised(no_grad(|| self.network.network.vision.forward(&pictures)))
+    }
+
+    /// Unit features `[N, D]` of captions.
+    pub fn text_features(&self, captions: &[String]) -> Tensor {
+        let ids = self.tokenizer.encode_batch(captions).to_device(self.device);
+        normalised(no_grad(|| self.network.network.text_features(&ids, Kind::Float)))
+    }
+}
+
+/// Hashes of files, each read once.
+#[derive(Default)]
+pub struct Digests(HashMap<PathBuf, blake3::Hash>);
+
+impl Digests {
+    /// One hash over the contents of `files`, in order.
+    pub fn of(&mut self, files: &[PathBuf]) -> Result<String> {
+        let mut hasher = blake3::Hasher::new();
+        for path in files {
+            let hash = match self.0.get(path) {
+                Some(hash) => *hash,
+                None => {
+                    let bytes =
+                        std::fs::read(path).with_context(|| format!("{}: cannot be read", path.display()))?;
+                    *self.0.entry(path.clone()).or_insert_with(|| blake3::hash(&bytes))
+                }
+            };
+            hasher.update(hash.as_bytes());
+        }
+        Ok(hasher.finalize().to_hex()[..16].to_owned())
+    }
+}
+
+/// Files of the networks that a trial's result depends on.
+pub fn weight_files(settings: &Settings) -> Vec<PathBuf> {
+    let Settings { model, evaluators, .. } = settings;
+    vec![
+        model.join("unet/diffusion_pytorch_model.safetensors"),
+        model.join("vae/diffusion_pytorch_model.safetensors"),
+        model.join("text_encoder/model.safetensors"),
+        model.join("tokenizer/tokenizer.json"),
+        evaluators.dino.join("model.safetensors"),
+        evaluators.clip.join("model.safetensors"),
+    ]
+}

@@ -1,0 +1,106 @@
+# `./justw RECIPE` on a fresh machine; `just RECIPE` where just and libtorch are there already.
+# What follows the recipe goes to the program: `just ablation-table1 --scale smoke --set train_steps=10`.
+
+set shell := ["bash", "-euo", "pipefail", "-c"]
+set positional-arguments
+set no-exit-message # each program says itself what is wrong
+
+export LIBTORCH := env("LIBTORCH", justfile_directory() / ".tools/libtorch/torch")
+export LD_LIBRARY_PATH := LIBTORCH / "lib" + if env("LD_LIBRARY_PATH", "") == "" { "" } else { ":" + env("LD_LIBRARY_PATH") }
+
+# `just RECIPE -- ARGUMENTS` means the same as without `--`
+arguments := 'if [ "${1-}" = -- ]; then shift; fi;'
+delora := "cargo run --release -p cli --bin delora --"
+
+[private]
+default:
+    @{{ just_executable() }} --justfile {{ justfile() }} --list
+
+# Table 1 and Table 8: every method on unseen subjects, ours beside the paper's
+[group("experiments")]
+ablation-table1 *ARGS: _libtorch
+    @{{ arguments }} {{ delora }} run experiments/table1.toml "$@"
+
+# The grid search behind Table 1's settings, on other subjects than those reported
+[group("experiments")]
+ablation-table1-search *ARGS: _libtorch
+    @{{ arguments }} {{ delora }} run experiments/table1-search.toml "$@"
+
+# DeLoRA's three published initial updates × weight norms
+[group("experiments")]
+delora-variants *ARGS: _libtorch
+    @{{ arguments }} {{ delora }} run experiments/delora-variants.toml "$@"
+
+# Table 1 on photographs: FOLDER holds one folder of pictures per subject, as DreamBooth's data set does
+[group("experiments")]
+real-photos FOLDER *ARGS: _libtorch
+    @shift; {{ arguments }} {{ delora }} run experiments/real-photos.toml \
+        --set subject.root={{ quote(join(invocation_directory(), FOLDER)) }} "$@"
+
+# Draw tables and figures again from results/, for one experiment file or for all that have results
+[group("experiments")]
+plots *ARGS: _libtorch
+    @{{ arguments }} \
+    if [ $# -gt 0 ]; then {{ delora }} plots "$@"; exit; fi; \
+    for file in experiments/*.toml; do \
+        if [ -d "results/$(basename "$file" .toml)" ]; then {{ delora }} plots "$file"; fi; \
+    done
+
+# Train the models of assets/mini (hours on two cores, resumable): `just pretrain --model vae`
+[group("models")]
+pretrain *ARGS: _libtorch
+    @{{ arguments }} if [ $# -eq 0 ]; then set -- --model all; fi; {{ delora }} pretrain "$@"
+
+# Make the golden files again from the reference implementations (needs Python 3.11 or 3.12 and a network)
+[group("models")]
+goldens:
+    @test -x .tools/goldens/bin/python || python3 -m venv .tools/goldens
+    @.tools/goldens/bin/pip install --quiet --requirement tools/goldens/requirements.txt
+    @for script in tools/goldens/*.py; do echo "$script"; .tools/goldens/bin/python "$script"; done
+
+# Say what was found on this machine and what is wrong with it
+[group("checks")]
+doctor *ARGS: _libtorch
+    @{{ arguments }} {{ delora }} doctor "$@"
+
+# Everything that must pass before a commit lands: lint, scripts, doc tests, smoke run, unit and golden tests
+[group("checks")]
+test: lint test-justw _libtorch
+    cargo test --workspace --doc --quiet
+    {{ just_executable() }} --justfile {{ justfile() }} smoke
+    @if cargo nextest --version >/dev/null 2>&1; then \
+        OMP_NUM_THREADS=1 cargo nextest run --workspace; \
+    else \
+        OMP_NUM_THREADS=1 cargo test --workspace --lib --bins --tests; \
+    fi
+
+# Every kind of run end to end, tiny, in a temporary folder; the second run must find everything done
+[group("checks")]
+smoke *ARGS: _libtorch
+    @{{ arguments }} tools/smoke.sh "$@"
+
+# The failures of justw that a fresh machine may meet, played with fake tools
+[group("checks")]
+test-justw:
+    tools/test-justw.sh
+
+# Formatting and clippy, warnings are errors
+[group("checks")]
+lint: _libtorch
+    cargo fmt --all --check
+    cargo clippy --workspace --all-targets -- -D warnings
+
+# Format all code
+[group("checks")]
+fmt:
+    cargo fmt --all
+
+# Measure what the trial axis buys: a bank of 8 against the same 8 trials one after another
+[group("checks")]
+bench *ARGS: _libtorch
+    @{{ arguments }} cargo bench -p sd-driver --bench bank -- "$@"
+
+_libtorch:
+    @if [ ! -d "$LIBTORCH/include" ]; then \
+        echo "error: no libtorch in $LIBTORCH; use ./justw instead of just, which fetches it, or set LIBTORCH" >&2; exit 1; \
+    fi
