@@ -35,7 +35,7 @@ delora-variants *ARGS: _libtorch
 [group("experiments")]
 real-photos FOLDER *ARGS: _libtorch
     @shift; {{ arguments }} {{ delora }} run experiments/real-photos.toml \
-        --set subject.root={{ quote(join(invocation_directory(), FOLDER)) }} "$@"
+        --set data={{ quote(join(invocation_directory(), FOLDER)) }} "$@"
 
 # Draw tables and figures again from results/, for one experiment file or for all that have results
 [group("experiments")]

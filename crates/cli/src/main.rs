@@ -7,6 +7,7 @@ mod cuda;
 mod doctor;
 mod exit;
 mod libtorch;
+mod memory;
 mod tasks;
 
 use std::process::ExitCode;
@@ -48,6 +49,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    memory::keep_freed_memory();
     let cli = Cli::parse();
     let cuda = cuda::load();
     let result = match &cli.command {

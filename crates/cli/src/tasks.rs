@@ -24,4 +24,14 @@ mod tests {
         let error = workload("subject_driven").err().unwrap().to_string();
         assert!(error.contains("`subject_driven`") && error.contains("`subject-driven`"), "{error}");
     }
+
+    #[test]
+    fn the_mini_world_speaks_the_protocol_word_for_word() {
+        for (class, live) in [("can", false), ("cat", true)] {
+            for identifier in ["", "qwe"] {
+                let protocol = sd_driver::protocol_prompts(class, identifier, live);
+                assert_eq!(miniworld::prompts(class, identifier, live), protocol);
+            }
+        }
+    }
 }

@@ -6,7 +6,7 @@
 
 pub mod contexts;
 mod noise;
-mod objects;
+pub mod objects;
 pub mod photos;
 pub mod pretrain;
 pub mod prompts;

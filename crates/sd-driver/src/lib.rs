@@ -6,6 +6,8 @@
 
 mod estimate;
 mod evaluate;
+#[cfg(test)]
+mod invariance;
 mod pictures;
 mod sampling;
 mod settings;
@@ -15,4 +17,5 @@ mod workload;
 mod world;
 
 pub use settings::Settings;
+pub use subject::protocol_prompts;
 pub use workload::SubjectDriven;

@@ -198,3 +198,52 @@ impl Settings {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn config() -> Value {
+        json!({
+            "method": {"name": "lora", "rank": 4, "alpha": 8.0, "learning_rate": {"angles": 1e-3}},
+            "seed": 1, "subject": {"name": "a", "class": "cat"}, "identifier": "qwe",
+            "learning_rate_multiplier": 4.0,
+            "model": "m", "data": "d", "evaluators": {"dino": "e", "clip": "f"},
+            "resolution": 64, "train_steps": 2, "batch": 1,
+            "sampling": {"steps": 2, "guidance_scale": 4.0}, "pictures_per_prompt": 1,
+            "bank": 2, "tracked_layer": "x", "track_every": 1,
+        })
+    }
+
+    fn problem(change: impl Fn(&mut Value)) -> String {
+        let mut config = config();
+        change(&mut config);
+        Settings::read(&config).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn the_multiplier_scales_every_rate_of_the_trial() {
+        let settings = Settings::read(&config()).unwrap();
+        assert_eq!(settings.trial().learning_rate[&Group::Angles], 4e-3);
+        assert_eq!(settings.trial().method.settings["rank"], 4);
+        assert!(settings.trains());
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_named_with_its_key() {
+        let unknown = problem(|config| config["identifer"] = json!("qwe"));
+        assert!(unknown.contains("identifer") && unknown.contains("`identifier`"), "{unknown}");
+        let method = problem(|config| config["method"]["name"] = json!("delroa"));
+        assert!(method.contains("method.name") && method.contains("did you mean `delora`"), "{method}");
+        let missing = problem(|config| config["method"]["learning_rate"] = json!({}));
+        assert!(missing.contains("method.lora.learning_rate.angles"), "{missing}");
+        let idle = problem(|config| config["method"]["learning_rate"]["strength"] = json!(1.0));
+        assert!(idle.contains("learning_rate.strength") && idle.contains("remove"), "{idle}");
+        let size = problem(|config| config["resolution"] = json!(60));
+        assert!(size.contains("resolution") && size.contains("multiple of 8"), "{size}");
+        let zero = problem(|config| config["sampling"]["steps"] = json!(0));
+        assert!(zero.contains("sampling.steps") && zero.contains("at least 1"), "{zero}");
+    }
+}

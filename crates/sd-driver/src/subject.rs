@@ -114,7 +114,8 @@ const FOR_LIVE: [&str; 10] = [
 ];
 const ADJECTIVES: [&str; 5] = ["red", "purple", "shiny", "wet", "cube shaped"];
 
-fn protocol_prompts(class: &str, identifier: &str, live: bool) -> Vec<String> {
+/// DreamBooth's 25 prompts (google/dreambooth, `prompts_and_classes.txt`).
+pub fn protocol_prompts(class: &str, identifier: &str, live: bool) -> Vec<String> {
     let subject = if identifier.is_empty() { class.to_owned() } else { format!("{identifier} {class}") };
     let places = SHARED.iter().chain(if live { &FOR_LIVE } else { &FOR_OBJECTS });
     let placed = places.map(|place| format!("a {subject} {place}"));

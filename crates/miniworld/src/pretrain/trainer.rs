@@ -78,11 +78,14 @@ impl Trainer {
 
     /// One step down the gradient of `loss`; logs, and saves a checkpoint when a minute has passed.
     pub fn update(&mut self, loss: &Tensor, pictures: usize) -> Result<()> {
-        for parameter in &mut self.parameters {
-            parameter.value.zero_grad();
-        }
-        loss.backward();
-        no_grad(|| self.adamw());
+        let values: Vec<&Tensor> = self.parameters.iter().map(|parameter| &parameter.value).collect();
+        let gradients = Tensor::run_backward(&[loss], &values, false, false);
+        self.descend(loss, &gradients, pictures)
+    }
+
+    /// One step for `gradients`, in the order of [`named`].
+    pub fn descend(&mut self, loss: &Tensor, gradients: &[Tensor], pictures: usize) -> Result<()> {
+        no_grad(|| self.adamw(gradients));
         self.step += 1;
         self.log.add(loss, pictures);
         if self.step.is_multiple_of(20) || self.is_done() {
@@ -104,13 +107,9 @@ impl Trainer {
         learning_rate * (0.02 + 0.98 * 0.5 * (1.0 + (std::f64::consts::PI * progress.min(1.0)).cos()))
     }
 
-    fn adamw(&mut self) {
-        let norms: Vec<Tensor> = self
-            .parameters
-            .iter()
-            .filter(|parameter| parameter.value.grad().defined())
-            .map(|parameter| parameter.value.grad().norm())
-            .collect();
+    fn adamw(&mut self, gradients: &[Tensor]) {
+        let norms: Vec<Tensor> =
+            gradients.iter().filter(|gradient| gradient.defined()).map(Tensor::norm).collect();
         let norm = f64::try_from(Tensor::stack(&norms, 0).norm()).expect("a norm is a number");
         if !norm.is_finite() {
             return; // a bad batch is skipped
@@ -120,8 +119,7 @@ impl Trainer {
         let time = (self.step + 1) as i32;
         let correction = (1.0 - BETAS.1.powi(time)).sqrt() / (1.0 - BETAS.0.powi(time));
         let ema = self.schedule.ema.min((1.0 + self.step as f64) / (10.0 + self.step as f64));
-        for parameter in &mut self.parameters {
-            let gradient = parameter.value.grad();
+        for (parameter, gradient) in self.parameters.iter_mut().zip(gradients) {
             if !gradient.defined() {
                 continue;
             }
@@ -224,6 +222,72 @@ impl Log {
         writeln!(file, "{step},{loss},{rate},{speed}")?;
         *self = Log::default();
         Ok(())
+    }
+}
+
+/// Copies of a network that share their weights, one per core: several small passes side by side keep a CPU busier
+/// than one pass whose every operation is split.
+pub struct Replicas<N> {
+    replicas: Vec<(N, Vec<Tensor>)>,
+}
+
+impl<N: Send> Replicas<N> {
+    /// `count` networks as `build` makes them, on the weights of `store`.
+    pub fn new(store: &nn::VarStore, count: usize, build: impl Fn(&nn::Path) -> N) -> Replicas<N> {
+        let originals = named(store);
+        let replicas = (0..count).map(|_| {
+            let own = nn::VarStore::new(store.device());
+            let network = build(&own.root());
+            let mut variables = named(&own);
+            for ((_, variable), (_, original)) in variables.iter_mut().zip(&originals) {
+                variable.set_data(&original.detach());
+            }
+            (network, variables.into_iter().map(|(_, variable)| variable).collect())
+        });
+        Replicas { replicas: replicas.collect() }
+    }
+
+    pub fn len(&self) -> usize {
+        self.replicas.len()
+    }
+
+    /// Mean loss and mean gradients, in the order of [`named`], of one part of a batch per replica.
+    pub fn gradients<I: Send>(
+        &mut self,
+        parts: Vec<I>,
+        loss: impl Fn(&N, I) -> Tensor + Sync,
+    ) -> (Tensor, Vec<Tensor>) {
+        let count = parts.len() as f64;
+        let loss = &loss;
+        let results: Vec<(Tensor, Vec<Tensor>)> = std::thread::scope(|scope| {
+            let running: Vec<_> = self
+                .replicas
+                .iter_mut()
+                .zip(parts)
+                .map(|((network, variables), part)| {
+                    scope.spawn(move || {
+                        let loss = loss(network, part);
+                        let gradients = Tensor::run_backward(&[&loss], variables, false, false);
+                        (loss.detach(), gradients)
+                    })
+                })
+                .collect();
+            running.into_iter().map(|thread| thread.join().expect("a training step does not panic")).collect()
+        });
+        no_grad(|| {
+            let losses: Vec<Tensor> = results.iter().map(|(loss, _)| loss.shallow_clone()).collect();
+            let mut parts = results.into_iter().map(|(_, gradients)| gradients);
+            let mut sum = parts.next().expect("at least one part");
+            for gradients in parts {
+                for (total, gradient) in sum.iter_mut().zip(&gradients) {
+                    let _ = total.g_add_(gradient);
+                }
+            }
+            for total in &mut sum {
+                let _ = total.g_div_scalar_(count);
+            }
+            (Tensor::stack(&losses, 0).mean(Kind::Float), sum)
+        })
     }
 }
 

@@ -14,13 +14,13 @@ use serde_json::json;
 use tch::{Kind, Tensor, nn, no_grad};
 
 use super::data::{batch_stream, prefetch};
-use super::trainer::{Schedule, Trainer, device};
+use super::trainer::{Replicas, Schedule, Trainer, device};
 use super::{Options, ship, write_json};
 use crate::photos::Photo;
 use crate::{SIZE, Scene};
 
 const SCHEDULE: Schedule =
-    Schedule { steps: 8000, learning_rate: 1e-3, warmup_steps: 200, weight_decay: 0.01, ema: 0.999 };
+    Schedule { steps: 5400, learning_rate: 1e-3, warmup_steps: 200, weight_decay: 0.01, ema: 0.999 };
 const BATCH: usize = 32;
 /// Pictures whose latents are cached; each is seen several times, with other words and other noise.
 const SCENES: usize = 48_000;
@@ -114,12 +114,13 @@ pub fn run(options: &Options) -> Result<()> {
     let vae = load_vae(&folder, device())?;
     let config = config(vae.network.config().latent_channels, captions.features());
     let store = nn::VarStore::new(device());
-    let unet = UNet2DCondition::new(&store.root(), &config);
+    let _network = UNet2DCondition::new(&store.root(), &config);
     let schedule = Schedule { steps: options.steps.unwrap_or(SCHEDULE.steps), ..SCHEDULE };
     let mut trainer = Trainer::new(&store, schedule, &options.work.join("unet"))?;
     if !trainer.is_done() {
         let cache = Cache::build(options, &vae.network, schedule.steps)?;
-        train(options, &unet, &mut trainer, &captions, cache)?;
+        let mut replicas = Replicas::new(&store, replicas(), |path| UNet2DCondition::new(path, &config));
+        train(options, &mut replicas, &mut trainer, &captions, cache)?;
     }
     trainer.use_average();
     ship(
@@ -148,7 +149,7 @@ pub fn run(options: &Options) -> Result<()> {
 
 fn train(
     options: &Options,
-    unet: &UNet2DCondition,
+    replicas: &mut Replicas<UNet2DCondition>,
     trainer: &mut Trainer,
     captions: &CaptionEncoder,
     cache: Cache,
@@ -168,14 +169,36 @@ fn train(
         let timesteps = Tensor::randint(1000, [BATCH as i64], (Kind::Int64, latents.device()));
         let noisy = schedule.add_noise(&latents, &noise, &timesteps);
         let context = captions.encode(&draw.captions, options.kind());
-        let predicted =
-            unet.forward(&noisy.to_kind(options.kind()), &timesteps, &context, &Frozen).to_kind(Kind::Float);
-        let error = (predicted - noise).square().mean_dim([1i64, 2, 3].as_slice(), false, Kind::Float);
         let alphas = schedule.at(&timesteps);
         let noise_share: Tensor = 1.0 - &alphas;
         let snr = alphas / noise_share;
         let weight = snr.clamp_max(MIN_SNR_GAMMA) / snr;
-        trainer.update(&(error * weight).mean(Kind::Float), BATCH)?;
+        let inputs = [noisy.to_kind(options.kind()), timesteps, context, noise, weight];
+        let part = BATCH as i64 / replicas.len() as i64;
+        let mut columns = inputs.map(|input| input.split(part, 0).into_iter());
+        let parts = (0..replicas.len()).map(|_| {
+            columns.each_mut().map(|column| column.next().expect("the batch divides by the replicas"))
+        });
+        let (loss, gradients) = replicas.gradients(parts.collect(), weighted_error);
+        trainer.descend(&loss, &gradients, BATCH)?;
     }
     Ok(())
+}
+
+/// Mean over the rows of weight · mean squared error of the predicted noise.
+fn weighted_error(unet: &UNet2DCondition, [noisy, timesteps, context, noise, weight]: [Tensor; 5]) -> Tensor {
+    let predicted = unet.forward(&noisy, &timesteps, &context, &Frozen).to_kind(Kind::Float);
+    let error = (predicted - noise).square().mean_dim([1i64, 2, 3].as_slice(), false, Kind::Float);
+    (error * weight).mean(Kind::Float)
+}
+
+/// One network per core on a CPU, up to four; one on a GPU.
+fn replicas() -> usize {
+    match device() {
+        tch::Device::Cpu => {
+            tch::set_num_threads(1);
+            std::thread::available_parallelism().map_or(1, |cores| [1, 2, 2, 4][cores.get().min(4) - 1])
+        }
+        _ => 1,
+    }
 }

@@ -1,0 +1,132 @@
+//! What the trial axis buys: a bank of 8 against the same 8 trials one after another, at batch 1.
+//!
+//! `just bench`: rounds of both in turn on the mini model, medians and the ratio. Times depend on the machine and on
+//! what else it does; the ratio is taken within one run.
+
+use std::collections::{BTreeMap, HashSet};
+use std::path::Path;
+use std::time::Instant;
+
+use delora_core::{Bank, Group, MethodConfig, Site, TrialConfig};
+use models::diffusion::StableDiffusion;
+use models::{Linear, LinearHook};
+use serde_json::json;
+use tch::{Device, Kind, Tensor};
+
+const TRIALS: usize = 8;
+const STEPS: usize = 10;
+const ROUNDS: usize = 7;
+
+struct Hook<'a>(&'a Bank, &'a HashSet<String>);
+
+impl LinearHook for Hook<'_> {
+    fn linear(&self, layer: &Linear, input: &Tensor) -> Tensor {
+        if !self.1.contains(&layer.name) {
+            return layer.forward(input);
+        }
+        let (rows, tokens, features) = input.size3().expect("a layer's input is [N, T, features]");
+        let trials = self.0.num_trials() as i64;
+        let input = input.reshape([trials, rows / trials * tokens, features]);
+        let output = self.0.forward(&layer.name, &layer.weight, layer.bias.as_ref(), &input);
+        output.reshape([rows, tokens, -1])
+    }
+}
+
+fn trial(method: &str, seed: u64) -> TrialConfig {
+    let (settings, groups): (_, &[(Group, f64)]) = match method {
+        "lora" => (json!({"rank": 16, "alpha": 32.0}), &[(Group::Angles, 1e-3)]),
+        "delora" => (json!({"rank": 16, "lambda": 4.0}), &[(Group::Angles, 1e-2), (Group::Strength, 1e-2)]),
+        "dora" => (json!({"rank": 16, "alpha": 32.0}), &[(Group::Angles, 1e-3), (Group::Magnitude, 1e-3)]),
+        _ => (json!({}), &[(Group::Angles, 1e-2)]),
+    };
+    let settings = settings.as_object().expect("a table").clone();
+    TrialConfig {
+        method: MethodConfig { name: method.to_owned(), settings },
+        learning_rate: BTreeMap::from_iter(groups.iter().copied()),
+        optimizer: Default::default(),
+        schedule: Default::default(),
+        seed,
+    }
+}
+
+/// Seconds of `STEPS` training steps of one bank, at one picture per trial.
+fn train(
+    diffusion: &StableDiffusion,
+    sites: &[Site],
+    names: &HashSet<String>,
+    trials: &[TrialConfig],
+) -> f64 {
+    let mut bank = Bank::new(sites, trials, diffusion.device).expect("the trials are well formed");
+    let rows = trials.len() as i64;
+    let [channels, height, width] = diffusion.latent_shape();
+    let options = (Kind::Float, diffusion.device);
+    let latents = Tensor::randn([rows, channels, height, width], options);
+    let timesteps = Tensor::randint(1000, [rows], (Kind::Int64, diffusion.device));
+    let context = diffusion.captions.encode(&vec!["a photo of qwe cat"; trials.len()], Kind::Float);
+    let mut step = || {
+        let noise = latents.randn_like();
+        let noisy = diffusion.schedule.add_noise(&latents, &noise, &timesteps);
+        let predicted = diffusion.unet.network.forward(&noisy, &timesteps, &context, &Hook(&bank, names));
+        let error = (predicted - noise).square().mean_dim([1i64, 2, 3].as_slice(), false, Kind::Float);
+        bank.step(&error);
+    };
+    step(); // caches and kernels
+    let started = Instant::now();
+    (0..STEPS).for_each(|_| step());
+    let _ = bank.health(); // waits for the device
+    started.elapsed().as_secs_f64()
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+fn main() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../assets/mini/sd");
+    let diffusion =
+        StableDiffusion::load(&folder, Device::cuda_if_available()).expect("assets/mini is complete");
+    let linears = diffusion.unet.network.attention_linears();
+    let sites: Vec<Site> = linears
+        .iter()
+        .map(|linear| Site { name: linear.name.clone(), weight: linear.weight.shallow_clone() })
+        .collect();
+    let names: HashSet<String> = sites.iter().map(|site| site.name.clone()).collect();
+    println!(
+        "{STEPS} steps of {TRIALS} trials at batch 1, {} adapted layers, {:?}",
+        sites.len(),
+        diffusion.device
+    );
+    for (title, methods) in [
+        ("LoRA", ["lora"; TRIALS]),
+        ("DeLoRA", ["delora"; TRIALS]),
+        (
+            "mixed",
+            [
+                "lora",
+                "lora",
+                "delora",
+                "delora",
+                "dora",
+                "dora",
+                "ether_plus_one_sided",
+                "ether_plus_one_sided",
+            ],
+        ),
+    ] {
+        let trials: Vec<TrialConfig> =
+            methods.iter().zip(0..).map(|(method, seed)| trial(method, seed)).collect();
+        let (mut together, mut in_turn) = (Vec::new(), Vec::new());
+        for _ in 0..ROUNDS {
+            together.push(train(&diffusion, &sites, &names, &trials));
+            in_turn.push(trials.chunks(1).map(|one| train(&diffusion, &sites, &names, one)).sum());
+        }
+        let ratios = together.iter().zip(&in_turn).map(|(bank, single)| single / bank).collect();
+        println!(
+            "{title:7} bank {:.3} s, one after another {:.3} s, ratio {:.2}",
+            median(together),
+            median(in_turn),
+            median(ratios)
+        );
+    }
+}
