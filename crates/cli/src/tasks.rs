@@ -4,9 +4,12 @@ use anyhow::bail;
 use runner::Workload;
 use sd_driver::SubjectDriven;
 
+use crate::libtorch;
+
 /// The workload whose task an experiment file names.
 pub fn workload(task: &str) -> anyhow::Result<Box<dyn Workload>> {
-    let known: [Box<dyn Workload>; 1] = [Box::new(SubjectDriven::new())];
+    let libtorch = libtorch::folder().and_then(|folder| libtorch::version(&folder)).unwrap_or_default();
+    let known: [Box<dyn Workload>; 1] = [Box::new(SubjectDriven::new(libtorch))];
     let names: Vec<String> = known.iter().map(|workload| format!("`{}`", workload.task())).collect();
     match known.into_iter().find(|workload| workload.task() == task) {
         Some(workload) => Ok(workload),

@@ -267,7 +267,8 @@ impl Scene {
         let place = CONTEXTS[self.context.index];
         // Where clothes or an attribute are spoken of, the place may go without saying, as in the prompts.
         let is_special = self.outfit.is_some() || self.attribute.is_some();
-        if !place.is_empty() && !(is_special && stream.random_bool(0.4)) {
+        let is_tacit = place.is_empty() || is_special && stream.random_bool(0.4);
+        if !is_tacit {
             words.push(place);
         }
         words.join(" ")

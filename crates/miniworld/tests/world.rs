@@ -7,7 +7,8 @@ use miniworld::{SIZE, Scene, prompts, subjects, vocabulary};
 
 #[test]
 fn a_seed_gives_the_same_picture_and_caption_and_another_seed_another() {
-    let (first, again, other) = (Scene::sample(7).render(), Scene::sample(7).render(), Scene::sample(8).render());
+    let (first, again, other) =
+        (Scene::sample(7).render(), Scene::sample(7).render(), Scene::sample(8).render());
     assert_eq!(first.rgb, again.rgb);
     assert_ne!(first.rgb, other.rgb);
     assert_eq!(first.rgb.len(), SIZE * SIZE * 3);
@@ -69,8 +70,7 @@ fn there_are_thirty_subjects_of_all_classes_with_four_to_six_different_pictures(
     let classes: BTreeSet<&str> = subjects.iter().map(|subject| subject.class).collect();
     assert_eq!(classes.len(), CLASSES.len());
     for subject in &subjects {
-        let pictures: BTreeSet<Vec<u8>> =
-            subject.pictures().iter().map(|scene| scene.render().rgb).collect();
+        let pictures: BTreeSet<Vec<u8>> = subject.pictures().iter().map(|scene| scene.render().rgb).collect();
         assert!((4..=6).contains(&pictures.len()), "{}: {} pictures", subject.name, pictures.len());
     }
 }

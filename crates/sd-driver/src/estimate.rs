@@ -13,10 +13,21 @@ use crate::world::World;
 /// A training step costs about three forward passes; adapters are small beside the network.
 const PASSES_PER_STEP: f64 = 3.0;
 
-/// Measures one forward pass over a full bank's rows, its activations kept as in training.
-pub fn estimate(world: &World, settings: &Settings) -> Estimate {
-    let branches = if settings.prior_preservation.is_some() { 2 } else { 1 };
-    let rows = settings.bank * settings.batch * branches;
+/// What one row of the network costs in a full bank.
+#[derive(Clone, Copy)]
+pub struct RowCost {
+    seconds: f64,
+    memory_bytes: u64,
+}
+
+/// Rows that one trial adds to a step.
+fn rows_per_trial(settings: &Settings) -> usize {
+    settings.batch * if settings.prior_preservation.is_some() { 2 } else { 1 }
+}
+
+/// Measures forward passes over a full bank's rows, activations kept as in training.
+pub fn measure(world: &World, settings: &Settings) -> RowCost {
+    let rows = settings.bank * rows_per_trial(settings);
     let kind = settings.precision.kind();
     let diffusion = &world.diffusion;
     let [channels, height, width] = diffusion.latent_shape();
@@ -24,22 +35,36 @@ pub fn estimate(world: &World, settings: &Settings) -> Estimate {
         Tensor::randn([rows as i64, channels, height, width], (kind, world.device)).set_requires_grad(true);
     let timesteps = Tensor::full([rows as i64], 500, (Kind::Int64, world.device));
     let context = diffusion.captions.encode(&vec![""; rows], kind);
-    let before = resident_bytes();
-    let started = Instant::now();
-    let output = diffusion.unet.network.forward(&latents, &timesteps, &context, &Frozen);
-    let checksum = f64::try_from(output.sum(Kind::Double)); // waits for the device
-    let seconds_per_row = started.elapsed().as_secs_f64() / rows as f64;
-    let activations = resident_bytes().saturating_sub(before) / settings.bank as u64;
-    drop((output, checksum));
-    let passes = if settings.trains() {
-        settings.train_steps as f64 * PASSES_PER_STEP * (settings.batch * branches) as f64
-    } else {
-        0.0
+    let pass = || {
+        let output = diffusion.unet.network.forward(&latents, &timesteps, &context, &Frozen);
+        let _ = f64::try_from(output.sum(Kind::Double)); // waits for the device
+        output
     };
+    // The first pass takes the memory, the second shows the speed.
+    let before = resident_bytes();
+    let output = pass();
+    let activations = resident_bytes().saturating_sub(before);
+    drop(output);
+    let started = Instant::now();
+    let _output = pass();
+    RowCost {
+        seconds: started.elapsed().as_secs_f64() / rows as f64,
+        memory_bytes: activations / rows as u64,
+    }
+}
+
+/// Cost of one trial.
+pub fn estimate(cost: RowCost, settings: &Settings) -> Estimate {
+    let rows = rows_per_trial(settings);
+    let passes =
+        if settings.trains() { settings.train_steps as f64 * PASSES_PER_STEP * rows as f64 } else { 0.0 };
     let pictures = subject::prompts(settings, "").len() * settings.pictures_per_prompt;
     let drawing = (pictures * settings.sampling.steps * 2) as f64;
     let is_drawn = f64::from(u8::from(settings.method.name != crate::settings::REAL_IMAGES));
-    Estimate { seconds: seconds_per_row * (passes + drawing) * is_drawn, memory_bytes: activations }
+    Estimate {
+        seconds: cost.seconds * (passes + drawing) * is_drawn,
+        memory_bytes: cost.memory_bytes * rows as u64,
+    }
 }
 
 /// Memory of this process, from the kernel; 0 where it does not say.

@@ -14,6 +14,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tch::Tensor;
 
+use crate::estimate::{RowCost, estimate, measure};
 use crate::evaluate::{Reference, score};
 use crate::pictures::{write_sheet, write_strip};
 use crate::sampling::{Order, Plan, draw};
@@ -30,6 +31,9 @@ pub struct SubjectDriven {
     digests: RefCell<Digests>,
     /// Class pictures by all that they depend on.
     classes: RefCell<HashMap<String, Rc<Moments>>>,
+    /// Measured costs of the network's rows, by what they depend on.
+    costs: RefCell<HashMap<String, RowCost>>,
+    libtorch: String,
 }
 
 /// What one subject brings to a bank.
@@ -39,8 +43,9 @@ struct SubjectData {
 }
 
 impl SubjectDriven {
-    pub fn new() -> SubjectDriven {
-        SubjectDriven::default()
+    /// `libtorch` is the version that runs, for the records.
+    pub fn new(libtorch: String) -> SubjectDriven {
+        SubjectDriven { libtorch, ..SubjectDriven::default() }
     }
 
     fn world(&self, settings: &Settings) -> Result<Rc<World>> {
@@ -359,7 +364,10 @@ impl Workload for SubjectDriven {
     fn estimate(&self, config: &Value) -> Option<Estimate> {
         let settings = Settings::read(config).ok()?;
         let world = self.world(&settings).ok()?;
-        Some(crate::estimate::estimate(&world, &settings))
+        let mut costs = self.costs.borrow_mut();
+        let key = format!("{} {} {:?}", settings.bank, settings.batch, settings.model);
+        let cost = *costs.entry(key).or_insert_with(|| measure(&world, &settings));
+        Some(estimate(cost, &settings))
     }
 
     fn provenance(&self) -> Provenance {
@@ -367,6 +375,6 @@ impl Workload for SubjectDriven {
             tch::Device::Cuda(index) => format!("cuda:{index}"),
             _ => "cpu".to_owned(),
         };
-        Provenance { device, libtorch: "2.11.0".to_owned() }
+        Provenance { device, libtorch: self.libtorch.clone() }
     }
 }
