@@ -9,28 +9,13 @@ use std::time::Instant;
 
 use delora_core::{Bank, Group, MethodConfig, Site, TrialConfig};
 use models::diffusion::StableDiffusion;
-use models::{Linear, LinearHook};
+use sd_driver::BankHook;
 use serde_json::json;
 use tch::{Device, Kind, Tensor};
 
 const TRIALS: usize = 8;
 const STEPS: usize = 10;
 const ROUNDS: usize = 7;
-
-struct Hook<'a>(&'a Bank, &'a HashSet<String>);
-
-impl LinearHook for Hook<'_> {
-    fn linear(&self, layer: &Linear, input: &Tensor) -> Tensor {
-        if !self.1.contains(&layer.name) {
-            return layer.forward(input);
-        }
-        let (rows, tokens, features) = input.size3().expect("a layer's input is [N, T, features]");
-        let trials = self.0.num_trials() as i64;
-        let input = input.reshape([trials, rows / trials * tokens, features]);
-        let output = self.0.forward(&layer.name, &layer.weight, layer.bias.as_ref(), &input);
-        output.reshape([rows, tokens, -1])
-    }
-}
 
 fn trial(method: &str, seed: u64) -> TrialConfig {
     let (settings, groups): (_, &[(Group, f64)]) = match method {
@@ -66,7 +51,8 @@ fn train(
     let mut step = || {
         let noise = latents.randn_like();
         let noisy = diffusion.schedule.add_noise(&latents, &noise, &timesteps);
-        let predicted = diffusion.unet.network.forward(&noisy, &timesteps, &context, &Hook(&bank, names));
+        let hook = BankHook { bank: &bank, sites: names };
+        let predicted = diffusion.unet.network.forward(&noisy, &timesteps, &context, &hook);
         let error = (predicted - noise).square().mean_dim([1i64, 2, 3].as_slice(), false, Kind::Float);
         bank.step(&error);
     };

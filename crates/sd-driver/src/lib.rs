@@ -18,4 +18,5 @@ mod world;
 
 pub use settings::Settings;
 pub use subject::protocol_prompts;
+pub use training::BankHook;
 pub use workload::SubjectDriven;
