@@ -12,7 +12,7 @@ use crate::error::{Result, RunnerError};
 use crate::experiment::Experiment;
 use crate::folder::Folder;
 use crate::ledger::{Ledger, Record};
-use crate::progress::Reporter;
+use crate::progress::BankProgress;
 use crate::stamp::{Stamp, utc_now};
 use crate::workload::{BankContext, Interrupted, Outcome, Status, Trial, Workload};
 
@@ -21,7 +21,7 @@ pub(crate) struct Attempt<'a> {
     pub folder: &'a Folder,
     pub ledger: &'a Ledger,
     pub stamp: &'a Stamp,
-    pub reporter: &'a Reporter,
+    pub progress: &'a BankProgress<'a>,
     pub stop: &'static AtomicBool,
     pub checkpoint_every: Duration,
     pub trials: &'a [Trial],
@@ -91,7 +91,7 @@ impl Attempt<'_> {
             artifacts_dir: self.folder.artifacts(),
             done: self.done,
             stop: self.stop,
-            progress: self.reporter,
+            progress: self.progress,
             checkpoint_every: self.checkpoint_every,
             finished: &finished,
         };
@@ -134,7 +134,7 @@ impl Recorder<'_> {
         };
         match self.attempt.ledger.write(&record) {
             Ok(()) => {
-                self.attempt.reporter.finish_trial(&record.outcome.status);
+                self.attempt.progress.finish_trial(&record.outcome.status);
                 state.finished.push((slot, record.outcome.status));
             }
             Err(error) => {

@@ -36,5 +36,6 @@ pub use run::{RunOptions, RunReport, rebuild, run};
 pub use settings::{SettingError, closest, settings};
 pub use signal::{EXIT_INTERRUPTED, stop_flag};
 pub use workload::{
-    BankContext, CurvePoint, Estimate, Interrupted, Outcome, Progress, Provenance, Status, Trial, Workload,
+    BankContext, CurvePoint, Estimate, Interrupted, Outcome, Progress, Provenance, Status, Trial, Workers,
+    Workload,
 };

@@ -69,7 +69,7 @@ pub struct Plan {
     pub banks: Vec<PlannedBank>,
     /// Expected time of the open trials, if the workload knows it.
     pub seconds: Option<f64>,
-    /// Expected memory of the largest bank, if the workload knows it.
+    /// Expected memory of the largest banks that run at once, if the workload knows it.
     pub memory_bytes: Option<u64>,
     /// Process that is running the experiment now.
     pub running: Option<u32>,
@@ -97,11 +97,17 @@ pub(crate) fn plan_grid(
     };
     let costs: Option<Vec<_>> = banks.iter().map(|bank| estimates(&bank.members)).collect();
     let seconds = costs.as_ref().map(|banks| banks.iter().flatten().map(|cost| cost.seconds).sum());
-    let memory = |bank: &Vec<Estimate>| bank.iter().map(|cost| cost.memory_bytes).sum();
+    let at_once = workload.workers().map_or(1, |workers| workers.most);
+    let memory = |banks: &Vec<Vec<Estimate>>| {
+        let mut banks: Vec<u64> =
+            banks.iter().map(|bank| bank.iter().map(|cost| cost.memory_bytes).sum()).collect();
+        banks.sort_unstable();
+        banks.iter().rev().take(at_once).sum()
+    };
     Plan {
         experiment: experiment.name.clone(),
         scale: experiment.scale.clone(),
-        memory_bytes: costs.as_ref().map(|banks| banks.iter().map(memory).max().unwrap_or(0)),
+        memory_bytes: costs.as_ref().map(memory),
         seconds,
         running: holder(&folder.lock()),
         grid,

@@ -1,7 +1,8 @@
 //! Progress on stderr: bars on a terminal, else a line every few seconds.
 
+use std::collections::BTreeMap;
 use std::io::IsTerminal;
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
@@ -19,7 +20,7 @@ pub(crate) struct Reporter {
 enum Style {
     Quiet,
     Lines,
-    Bars { all: MultiProgress, trials: ProgressBar, bank: ProgressBar },
+    Bars { all: MultiProgress, trials: ProgressBar },
 }
 
 struct State {
@@ -28,10 +29,23 @@ struct State {
     total: usize,
     finished: usize,
     failed: usize,
-    bank: String,
-    /// Trials of the current bank whose share of its steps counts for the ETA, and that share.
-    bank_open: usize,
-    bank_share: f64,
+    /// Banks under way, by a number of their own.
+    banks: BTreeMap<usize, Running>,
+    begun: usize,
+}
+
+/// A bank whose share of steps counts for the ETA of its open trials.
+struct Running {
+    open: usize,
+    share: f64,
+}
+
+/// One bank's part of the progress, from its begin until it is dropped.
+pub(crate) struct BankProgress<'a> {
+    reporter: &'a Reporter,
+    number: usize,
+    name: String,
+    bar: Option<ProgressBar>,
 }
 
 impl Reporter {
@@ -48,9 +62,8 @@ impl Reporter {
             total,
             finished: 0,
             failed: 0,
-            bank: String::new(),
-            bank_open: 0,
-            bank_share: 0.0,
+            banks: BTreeMap::new(),
+            begun: 0,
         };
         Reporter { style, state: Mutex::new(state) }
     }
@@ -63,26 +76,21 @@ impl Reporter {
         }
     }
 
-    pub fn begin_bank(&self, name: &str, open: usize) {
-        let mut state = self.state.lock().expect("no holder panics");
-        state.bank = name.to_string();
-        state.bank_open = open;
-        state.bank_share = 0.0;
-        if let Style::Bars { bank, .. } = &self.style {
-            bank.reset();
-            bank.set_prefix(name.to_string());
-        }
-    }
-
-    pub fn finish_trial(&self, status: &Status) {
-        let mut state = self.state.lock().expect("no holder panics");
-        state.finished += 1;
-        state.bank_open = state.bank_open.saturating_sub(1);
-        state.failed += usize::from(matches!(status, Status::Failed { .. }));
-        if let Style::Bars { trials, .. } = &self.style {
-            trials.set_position(state.finished as u64);
-            trials.set_message(state.tail());
-        }
+    pub fn begin_bank(&self, name: &str, open: usize) -> BankProgress<'_> {
+        let mut state = self.state();
+        state.begun += 1;
+        let number = state.begun;
+        state.banks.insert(number, Running { open, share: 0.0 });
+        let bar = match &self.style {
+            Style::Bars { all, .. } => {
+                let bar = all.add(ProgressBar::new(0));
+                bar.set_style(style("{prefix:18} {bar:30} {pos}/{len} {per_sec} {msg}"));
+                bar.set_prefix(name.to_string());
+                Some(bar)
+            }
+            _ => None,
+        };
+        BankProgress { reporter: self, number, name: name.to_string(), bar }
     }
 
     pub fn end(&self) {
@@ -91,26 +99,58 @@ impl Reporter {
             let _ = all.clear();
         }
     }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("no holder panics")
+    }
 }
 
-impl Progress for Reporter {
+impl BankProgress<'_> {
+    pub fn finish_trial(&self, status: &Status) {
+        let mut state = self.reporter.state();
+        state.finished += 1;
+        state.failed += usize::from(matches!(status, Status::Failed { .. }));
+        if let Some(bank) = state.banks.get_mut(&self.number) {
+            bank.open = bank.open.saturating_sub(1);
+        }
+        if let Style::Bars { trials, .. } = &self.reporter.style {
+            trials.set_position(state.finished as u64);
+            trials.set_message(state.tail());
+        }
+    }
+}
+
+impl Drop for BankProgress<'_> {
+    fn drop(&mut self) {
+        if let Ok(mut state) = self.reporter.state.lock() {
+            state.banks.remove(&self.number);
+        }
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+impl Progress for BankProgress<'_> {
     fn step(&self, done: u64, total: u64, note: &str) {
-        let mut state = self.state.lock().expect("no holder panics");
-        state.bank_share = if total == 0 { 0.0 } else { (done as f64 / total as f64).min(1.0) };
-        match &self.style {
+        let mut state = self.reporter.state();
+        if let Some(bank) = state.banks.get_mut(&self.number) {
+            bank.share = if total == 0 { 0.0 } else { (done as f64 / total as f64).min(1.0) };
+        }
+        if let Some(bar) = &self.bar {
+            bar.set_length(total);
+            bar.set_position(done);
+            bar.set_message(note.to_string());
+        }
+        match &self.reporter.style {
             Style::Quiet => {}
-            Style::Bars { bank, trials, .. } => {
-                bank.set_length(total);
-                bank.set_position(done);
-                bank.set_message(note.to_string());
-                trials.set_message(state.tail());
-            }
+            Style::Bars { trials, .. } => trials.set_message(state.tail()),
             Style::Lines => {
                 let now = Instant::now();
                 if state.last_line.is_none_or(|last| now - last >= LINE_EVERY) {
                     state.last_line = Some(now);
-                    let State { bank, finished, total: trials, .. } = &*state;
-                    let tail = state.tail();
+                    let State { finished, total: trials, .. } = &*state;
+                    let (bank, tail) = (&self.name, state.tail());
                     eprintln!("{bank}: step {done}/{total} {note}; trials {finished}/{trials}{tail}");
                 }
             }
@@ -125,7 +165,8 @@ impl State {
         if self.failed > 0 {
             tail += &format!(", {} failed", self.failed);
         }
-        let done = self.finished as f64 + self.bank_open as f64 * self.bank_share;
+        let under_way: f64 = self.banks.values().map(|bank| bank.open as f64 * bank.share).sum();
+        let done = self.finished as f64 + under_way;
         if let Some(left) = time_left(self.started.elapsed(), done, self.total as f64) {
             tail += &format!(", eta {}", duration_text(left));
         }
@@ -149,14 +190,15 @@ pub(crate) fn duration_text(duration: Duration) -> String {
 }
 
 fn bars(total: usize) -> Style {
-    let style = |template| ProgressStyle::with_template(template).expect("the template is a constant");
     let all = MultiProgress::new();
     let trials = all.add(ProgressBar::new(total as u64));
     trials.set_style(style("{prefix:18} {bar:30} {pos}/{len}{msg}"));
     trials.set_prefix("trials");
-    let bank = all.add(ProgressBar::new(0));
-    bank.set_style(style("{prefix:18} {bar:30} {pos}/{len} {per_sec} {msg}"));
-    Style::Bars { all, trials, bank }
+    Style::Bars { all, trials }
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).expect("the template is a constant")
 }
 
 #[cfg(test)]
@@ -179,11 +221,19 @@ mod tests {
     #[test]
     fn a_bank_under_way_counts_for_the_time_left() {
         let reporter = Reporter::new(4, true);
-        reporter.begin_bank("bank 1/2", 2);
-        assert_eq!(reporter.state.lock().unwrap().tail(), "");
-        reporter.step(1, 2, "");
-        assert_eq!(reporter.state.lock().unwrap().tail(), ", eta 0s");
-        reporter.finish_trial(&Status::Failed { message: String::new() });
-        assert_eq!(reporter.state.lock().unwrap().tail(), ", 1 failed, eta 0s");
+        let tail = || reporter.state().tail();
+        let first = reporter.begin_bank("bank 1/2", 2);
+        assert_eq!(tail(), "");
+        first.step(1, 2, "");
+        assert_eq!(tail(), ", eta 0s");
+        let second = reporter.begin_bank("bank 2/2", 2);
+        second.step(1, 4, "");
+        let under_way =
+            |state: &State| state.banks.values().map(|bank| bank.open as f64 * bank.share).sum::<f64>();
+        assert_eq!(under_way(&reporter.state()), 1.5);
+        first.finish_trial(&Status::Failed { message: String::new() });
+        assert_eq!(tail(), ", 1 failed, eta 0s");
+        drop(first);
+        assert_eq!(under_way(&reporter.state()), 0.5);
     }
 }

@@ -2,11 +2,13 @@
 //!
 //! - `done` and `diverged` trials are never run again; `failed` and damaged ones are, by every run.
 //! - A bank that returns an error or panics fails its unfinished trials, and the run goes on.
+//! - Banks run side by side where the workload says that the machine is better used so; none sees another.
 //! - A bank that runs out of memory is halved until it fits; a trial that does not fit alone has failed.
 
 use std::collections::{HashMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use crate::attempt::{Attempt, End};
@@ -14,15 +16,16 @@ use crate::checkpoints;
 use crate::error::{Result, RunnerError};
 use crate::experiment::Experiment;
 use crate::folder::Folder;
+use crate::grid::Grid;
 use crate::ledger::Ledger;
 use crate::lock::Lock;
-use crate::plan::{Plan, State, plan_grid};
+use crate::plan::{State, plan_grid};
 use crate::progress::Reporter;
 use crate::reuse::reuse;
 use crate::signal::{EXIT_INTERRUPTED, stop_flag};
 use crate::stamp::Stamp;
 use crate::tables;
-use crate::workload::{Status, Workload};
+use crate::workload::{Status, Workers, Workload};
 
 /// How a run behaves; nothing here changes a result.
 #[derive(Clone, Debug)]
@@ -81,30 +84,33 @@ pub fn run(experiment: &Experiment, workload: &dyn Workload, options: &RunOption
     let reused = reuse(&grid.trials, &ledger, &folder, &options.results_dir, &experiment.scale)?;
     let plan = plan_grid(experiment, grid, workload, &folder);
     checkpoints::sweep(&plan.grid.trials, &plan.states, &folder)?;
-    let mut session = Session {
+    let session = Session {
         experiment,
-        workload,
         options,
         reporter: Reporter::new(plan.open(), options.quiet),
         stamp: Stamp::now(experiment.path(), workload.provenance()),
-        report: RunReport {
-            skipped: plan.states.iter().filter(|state| state.is_final()).count() - reused,
-            reused,
-            folder: folder.root.clone(),
-            ..RunReport::default()
-        },
-        queue: plan.banks.iter().map(|bank| bank.members.clone()).collect(),
-        plan,
-        folder,
+        grid: plan.grid,
         ledger,
         stop,
-        limits: HashMap::new(),
+        state: Mutex::new(SessionState {
+            report: RunReport {
+                skipped: plan.states.iter().filter(|state| state.is_final()).count() - reused,
+                reused,
+                folder: folder.root.clone(),
+                ..RunReport::default()
+            },
+            queue: plan.banks.into_iter().map(|bank| bank.members).collect(),
+            trials: plan.states,
+            begun: 0,
+            limits: HashMap::new(),
+            error: None,
+        }),
+        folder,
     };
     if let Some(pid) = lock.taken_from {
         session.reporter.notice(&format!("going on after process {pid}, which ended without unlocking"));
     }
-    session.run()?;
-    Ok(session.report)
+    session.run(workload)
 }
 
 /// Writes the tables and the README of an experiment anew from its ledger; returns what is odd about them.
@@ -125,125 +131,171 @@ pub fn rebuild(
     tables::write(experiment, &grid, &ledger, &folder)
 }
 
+/// A run under way, shared by its workers.
 struct Session<'a> {
     experiment: &'a Experiment,
-    workload: &'a dyn Workload,
     options: &'a RunOptions,
-    plan: Plan,
+    grid: Grid,
     folder: Folder,
     ledger: Ledger,
     stamp: Stamp,
     reporter: Reporter,
     stop: &'static AtomicBool,
+    state: Mutex<SessionState>,
+}
+
+struct SessionState {
+    /// State of each trial of the grid.
+    trials: Vec<State>,
     queue: VecDeque<Vec<usize>>,
+    begun: usize,
     /// Bank size that fitted into memory, by bank key, once a larger one did not.
     limits: HashMap<String, usize>,
     report: RunReport,
+    /// What ended the run: the ledger or a table could not be written.
+    error: Option<RunnerError>,
 }
 
 impl Session<'_> {
-    fn run(&mut self) -> Result<()> {
-        for state in &self.plan.states {
-            if let State::Damaged { reason } = state {
-                self.reporter.notice(reason);
-                self.report.damaged.push(reason.clone());
+    fn run(self, workload: &dyn Workload) -> Result<RunReport> {
+        self.report_damage();
+        let banks = self.state().queue.len();
+        match workload.workers() {
+            Some(Workers { most, make }) if most.min(banks) > 1 => {
+                let count = most.min(banks);
+                std::thread::scope(|scope| {
+                    (0..count).for_each(|_| drop(scope.spawn(|| self.work(make(count).as_ref()))));
+                });
             }
-        }
-        let mut number = 0;
-        while let Some(members) = self.queue.pop_front() {
-            if self.stop.load(Ordering::SeqCst) {
-                self.report.interrupted = true;
-                break;
-            }
-            number += 1;
-            let name = format!("bank {number}/{}", number + self.queue.len());
-            let interrupted = self.bank(&name, members)?;
-            self.write_tables()?;
-            if interrupted {
-                self.report.interrupted = true;
-                break;
-            }
-            if self.options.fail_fast && !self.report.failed.is_empty() {
-                break;
-            }
+            _ => self.work(workload),
         }
         self.reporter.end();
         if let Some(notice) = self.write_tables()? {
             self.reporter.notice(&notice);
         }
-        Ok(())
+        let state = self.state.into_inner().expect(NO_PANIC);
+        state.error.map_or(Ok(state.report), Err)
     }
 
-    /// Runs one bank to its end; true when it was interrupted.
-    fn bank(&mut self, name: &str, members: Vec<usize>) -> Result<bool> {
-        let trials: Vec<_> = members.iter().map(|index| self.plan.grid.trials[*index].clone()).collect();
-        let key = self.workload.bank_key(&trials[0].config);
-        let open: Vec<usize> =
-            members.iter().copied().filter(|index| !self.plan.states[*index].is_final()).collect();
-        if self.limits.get(&key).is_some_and(|limit| open.len() > *limit) {
-            self.split(&open);
-            return Ok(false);
+    fn report_damage(&self) {
+        let mut state = self.state();
+        let SessionState { trials, report, .. } = &mut *state;
+        for trial in trials {
+            if let State::Damaged { reason } = trial {
+                self.reporter.notice(reason);
+                report.damaged.push(reason.clone());
+            }
         }
-        let done: Vec<bool> = members.iter().map(|index| self.plan.states[*index].is_final()).collect();
-        self.reporter.begin_bank(name, open.len());
+    }
+
+    /// Runs banks until none is left, or the run is to end.
+    fn work(&self, workload: &dyn Workload) {
+        while let Some((name, members)) = self.next_bank() {
+            let outcome = self.bank(workload, &name, members).and_then(|()| self.write_tables());
+            if let Err(error) = outcome {
+                self.state().error.get_or_insert(error);
+            }
+        }
+    }
+
+    /// The next bank and what to call it.
+    fn next_bank(&self) -> Option<(String, Vec<usize>)> {
+        let mut state = self.state();
+        if state.error.is_some() || self.options.fail_fast && !state.report.failed.is_empty() {
+            return None;
+        }
+        if self.stop.load(Ordering::SeqCst) {
+            state.report.interrupted |= !state.queue.is_empty();
+            return None;
+        }
+        let members = state.queue.pop_front()?;
+        state.begun += 1;
+        Some((format!("bank {}/{}", state.begun, state.begun + state.queue.len()), members))
+    }
+
+    fn bank(&self, workload: &dyn Workload, name: &str, members: Vec<usize>) -> Result<()> {
+        let trials: Vec<_> = members.iter().map(|index| self.grid.trials[*index].clone()).collect();
+        let key = workload.bank_key(&trials[0].config);
+        let mut state = self.state();
+        let open = state.open(&members);
+        if state.limits.get(&key).is_some_and(|limit| open.len() > *limit) {
+            state.split(&open);
+            return Ok(());
+        }
+        let done: Vec<bool> = members.iter().map(|index| state.trials[*index].is_final()).collect();
+        drop(state);
         let attempt = Attempt {
             experiment: self.experiment,
             folder: &self.folder,
             ledger: &self.ledger,
             stamp: &self.stamp,
-            reporter: &self.reporter,
+            progress: &self.reporter.begin_bank(name, open.len()),
             stop: self.stop,
             checkpoint_every: self.options.checkpoint_every,
             trials: &trials,
             done: &done,
         };
-        let (end, finished) = attempt.run(self.workload)?;
+        let (end, finished) = attempt.run(workload)?;
+        let mut state = self.state();
         for (slot, status) in finished {
-            self.account(members[slot], status);
+            self.account(&mut state, members[slot], status);
         }
         match end {
-            End::Complete => Ok(false),
-            End::Interrupted => Ok(true),
+            End::Complete => {}
+            End::Interrupted => state.report.interrupted = true,
             End::OutOfMemory { message } => {
                 let half = open.len().div_ceil(2);
                 self.reporter.notice(&format!("{name} of {} trials is halved: {message}", open.len()));
-                self.limits.insert(key, half);
-                self.split(&open);
-                self.report.splits += 1;
-                Ok(false)
+                state.limits.insert(key, half);
+                let open = state.open(&open);
+                state.split(&open);
+                state.report.splits += 1;
             }
         }
+        Ok(())
     }
 
-    fn split(&mut self, open: &[usize]) {
-        let remaining: Vec<usize> =
-            open.iter().copied().filter(|index| !self.plan.states[*index].is_final()).collect();
-        let (left, right) = remaining.split_at(remaining.len().div_ceil(2));
-        for half in [right, left].into_iter().filter(|half| !half.is_empty()) {
-            self.queue.push_front(half.to_vec());
-        }
-    }
-
-    fn account(&mut self, index: usize, status: Status) {
-        let id = self.plan.grid.trials[index].id.clone();
-        self.plan.states[index] = match status {
+    fn account(&self, state: &mut SessionState, index: usize, status: Status) {
+        let id = self.grid.trials[index].id.clone();
+        state.trials[index] = match status {
             Status::Done => {
-                self.report.done += 1;
+                state.report.done += 1;
                 State::Done
             }
             Status::Diverged { step } => {
-                self.report.diverged += 1;
+                state.report.diverged += 1;
                 State::Diverged { step }
             }
             Status::Failed { message } => {
                 self.reporter.notice(&format!("trial {id} failed: {message}"));
-                self.report.failed.push((id, message.clone()));
+                state.report.failed.push((id, message.clone()));
                 State::Failed { message }
             }
         };
     }
 
+    /// Under the lock, so that two workers do not write at once.
     fn write_tables(&self) -> Result<Option<String>> {
-        tables::write(self.experiment, &self.plan.grid, &self.ledger, &self.folder)
+        let _state = self.state();
+        tables::write(self.experiment, &self.grid, &self.ledger, &self.folder)
+    }
+
+    fn state(&self) -> MutexGuard<'_, SessionState> {
+        self.state.lock().expect(NO_PANIC)
     }
 }
+
+impl SessionState {
+    fn open(&self, members: &[usize]) -> Vec<usize> {
+        members.iter().copied().filter(|index| !self.trials[*index].is_final()).collect()
+    }
+
+    fn split(&mut self, open: &[usize]) {
+        let (left, right) = open.split_at(open.len().div_ceil(2));
+        for half in [right, left].into_iter().filter(|half| !half.is_empty()) {
+            self.queue.push_front(half.to_vec());
+        }
+    }
+}
+
+const NO_PANIC: &str = "what a workload does cannot panic while the state is held";

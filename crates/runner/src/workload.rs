@@ -43,11 +43,24 @@ pub trait Workload {
     /// Each trial is reported once, through `context.finished` as soon as it is evaluated or in the returned list.
     fn run_bank(&self, trials: &[Trial], context: &BankContext) -> anyhow::Result<Vec<Outcome>>;
 
+    /// How to run several banks at once; `None`: one after another, by this workload.
+    fn workers(&self) -> Option<Workers> {
+        None
+    }
+
     /// Time and memory of one trial, if known.
     fn estimate(&self, config: &Value) -> Option<Estimate>;
 
     /// Where the trials run, written beside every result.
     fn provenance(&self) -> Provenance;
+}
+
+/// Workloads for banks side by side, each in a thread of its own.
+pub struct Workers {
+    /// The most banks that the machine runs well at once.
+    pub most: usize,
+    /// Called in each thread with the number of threads: a workload that shares nothing with the others.
+    pub make: Box<dyn Fn(usize) -> Box<dyn Workload> + Send + Sync>,
 }
 
 /// One training run: a fully resolved config and its identity.

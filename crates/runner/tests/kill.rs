@@ -159,7 +159,7 @@ fn an_interrupted_run_checkpoints_and_the_next_goes_on_from_there() {
         assert!((3..10).contains(&step), "stopped at step {step}");
         assert!(!study.root().join("lock").exists());
         let (out, _) = study.finish();
-        assert!(out.contains("1 of them begun") && out.contains("6 done, 6 diverged"), "{out}");
+        assert!(out.contains("2 of them begun") && out.contains("6 done, 6 diverged"), "{out}");
         assert_eq!(study.tables(), uninterrupted.tables());
     }
 }

@@ -267,6 +267,36 @@ fn a_bank_that_runs_out_of_memory_is_halved_until_it_fits() {
 }
 
 #[test]
+fn banks_side_by_side_give_the_tables_of_banks_in_turn() {
+    let lists = |text: &str| text.replace("seeds = [0, 1]", "seeds = [0, 1, 2, 3, 4]");
+    let (in_turn, mut side_by_side) = (Study::new(&lists(FILE)), Study::new(&lists(FILE)));
+    side_by_side.toy.workers = 3;
+    assert_eq!(in_turn.run(&[]).done, 20);
+    let report = side_by_side.run(&[]);
+    assert_eq!((report.done, report.skipped, report.exit_code()), (20, 0, 0));
+    assert_eq!(side_by_side.bank_sizes(), [0; 0], "every bank went to a worker");
+    for column_name in ["trial_id", "status", "score"] {
+        let values = |study: &Study| column(&study.rows("trials.csv"), column_name);
+        assert_eq!(values(&side_by_side), values(&in_turn));
+    }
+    assert_eq!(side_by_side.rows("summary.csv"), in_turn.rows("summary.csv"));
+    assert!(is_empty(&side_by_side.root().join("checkpoints")));
+    assert_eq!(side_by_side.run(&[]).skipped, 20);
+}
+
+#[test]
+fn workers_share_what_failed_and_what_did_not_fit() {
+    let faulty = FILE.replace("[method.plain]", "[method.plain]\nfault = \"panic\"");
+    let study = Study { toy: Toy { memory: Some(2), workers: 2, ..Toy::default() }, ..Study::new(&faulty) };
+    let report = study.run(&[]);
+    assert_eq!((report.done, report.failed.len(), report.exit_code()), (4, 4, 1));
+    assert!(report.splits >= 1);
+    let once = Study { toy: Toy { workers: 2, ..Toy::default() }, ..Study::new(&faulty) };
+    let report = run(&once.experiment(&[]), &once.toy, &once.options(true)).unwrap();
+    assert_eq!(report.failed.len(), 4, "fail_fast begins no bank after a failure");
+}
+
+#[test]
 fn a_damaged_file_is_reported_and_only_that_trial_is_run_again() {
     let study = Study::new(FILE);
     study.run(&[]);

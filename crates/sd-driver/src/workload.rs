@@ -9,7 +9,9 @@ use delora_core::{Bank, stream};
 use models::Frozen;
 use models::images::to_tensor;
 use rand::RngExt;
-use runner::{BankContext, CurvePoint, Estimate, Outcome, Provenance, SettingError, Status, Trial, Workload};
+use runner::{
+    BankContext, CurvePoint, Estimate, Outcome, Provenance, SettingError, Status, Trial, Workers, Workload,
+};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tch::Tensor;
@@ -359,6 +361,19 @@ impl Workload for SubjectDriven {
             outcome
         });
         Ok(outcomes.collect())
+    }
+
+    /// On a CPU a bank per thread: two banks of one thread each finish sooner than two in turn with both.
+    fn workers(&self) -> Option<Workers> {
+        if tch::Cuda::is_available() {
+            return None;
+        }
+        let (threads, libtorch) = (tch::get_num_threads().max(1) as usize, self.libtorch.clone());
+        let make = move |workers: usize| -> Box<dyn Workload> {
+            tch::set_num_threads((threads / workers).max(1) as i32);
+            Box::new(SubjectDriven::new(libtorch.clone()))
+        };
+        Some(Workers { most: threads, make: Box::new(make) })
     }
 
     fn estimate(&self, config: &Value) -> Option<Estimate> {

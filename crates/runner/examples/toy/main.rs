@@ -1,6 +1,6 @@
 //! Runs an experiment with the toy workload: `toy <experiment.toml> <results folder> <milliseconds per step>`.
 //!
-//! It is a complete driver of the runner, small enough to be killed and resumed many times by a test.
+//! It is a complete driver of the runner, small enough to be killed and resumed many times by a test. Two banks run side by side.
 
 mod workload;
 
@@ -15,7 +15,7 @@ fn main() -> Result<()> {
     let mut next = || arguments.next().context("usage: toy <experiment.toml> <results folder> <ms per step>");
     let (file, results_dir) = (PathBuf::from(next()?), PathBuf::from(next()?));
     let pause = Duration::from_millis(next()?.parse().context("milliseconds per step are a number")?);
-    let toy = workload::Toy { pause, ..workload::Toy::default() };
+    let toy = workload::Toy { pause, workers: 2, ..workload::Toy::default() };
     let experiment = Experiment::load(&file, "mini", &[])?;
     print!("{}", plan(&experiment, &toy, &results_dir)?);
     let options =

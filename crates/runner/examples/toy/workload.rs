@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, anyhow, bail};
 use runner::{
     BankContext, CurvePoint, Estimate, Interrupted, Outcome, Provenance, SettingError, Status, Trial,
-    Workload, settings, write_atomically,
+    Workers, Workload, settings, write_atomically,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -54,7 +54,9 @@ pub struct Toy {
     pub pause: Duration,
     /// Largest bank that fits into memory, if memory is short.
     pub memory: Option<usize>,
-    /// Ids of every bank that was run, in order.
+    /// Banks to run side by side; 0 and 1: in turn.
+    pub workers: usize,
+    /// Ids of every bank that was run by this workload itself, in order.
     pub banks: RefCell<Vec<Vec<String>>>,
 }
 
@@ -99,6 +101,12 @@ impl Workload for Toy {
 
     fn max_bank(&self, _config: &Value) -> usize {
         4
+    }
+
+    fn workers(&self) -> Option<Workers> {
+        let (pause, memory) = (self.pause, self.memory);
+        let make = move |_| -> Box<dyn Workload> { Box::new(Toy { pause, memory, ..Toy::default() }) };
+        (self.workers > 1).then(|| Workers { most: self.workers, make: Box::new(make) })
     }
 
     fn run_bank(&self, trials: &[Trial], context: &BankContext) -> Result<Vec<Outcome>> {
