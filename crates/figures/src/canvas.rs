@@ -18,6 +18,11 @@ use crate::style::{Colour, FONT, FONT_FAMILY, Marker, WHITE};
 
 /// Backend units in a figure pixel.
 const UNIT: f64 = 4.0;
+/// Corners of markers, for a radius of one.
+const SQUARE: [(f64, f64); 4] = [(-0.9, -0.9), (0.9, -0.9), (0.9, 0.9), (-0.9, 0.9)];
+const DIAMOND: [(f64, f64); 4] = [(0.0, -1.3), (1.3, 0.0), (0.0, 1.3), (-1.3, 0.0)];
+const TRIANGLE_UP: [(f64, f64); 3] = [(0.0, -1.3), (1.15, 0.65), (-1.15, 0.65)];
+const TRIANGLE_DOWN: [(f64, f64); 3] = [(0.0, 1.3), (1.15, -0.65), (-1.15, -0.65)];
 /// plotters' SVG backend divides a font's size by this to get the em.
 const PLOTTERS_SIZE_PER_EM: f64 = 1.24;
 /// plotters sets centred SVG text half an x-height below its point: 0.26 em in Arimo.
@@ -92,12 +97,15 @@ impl Canvas {
     /// A marker of about `radius`, with a thin white edge that keeps neighbours apart.
     pub fn marker(&mut self, marker: Marker, at: (f64, f64), radius: f64, colour: Colour) {
         let (x, y) = at;
-        let mut filled = |corners: &[(f64, f64)]| {
-            let grown = |by: f64| -> Vec<_> {
-                corners.iter().map(|(dx, dy)| (x + dx * (radius + by), y + dy * (radius + by))).collect()
+        let mut filled = |corners: &[(f64, f64)], hollow: bool| {
+            let scaled = |radius: f64| -> Vec<_> {
+                corners.iter().map(|(dx, dy)| (x + dx * radius, y + dy * radius)).collect()
             };
-            self.polygon(&grown(1.5), WHITE, 1.0);
-            self.polygon(&grown(0.0), colour, 1.0);
+            self.polygon(&scaled(radius + 1.5), WHITE, 1.0);
+            self.polygon(&scaled(radius), colour, 1.0);
+            if hollow {
+                self.polygon(&scaled(radius * 0.5), WHITE, 1.0);
+            }
         };
         match marker {
             Marker::Circle | Marker::Ring => {
@@ -107,19 +115,22 @@ impl Canvas {
                     self.circle(at, radius * 0.55, WHITE, 1.0);
                 }
             }
-            Marker::Square => filled(&[(-0.9, -0.9), (0.9, -0.9), (0.9, 0.9), (-0.9, 0.9)]),
-            Marker::Frame => {
-                filled(&[(-0.9, -0.9), (0.9, -0.9), (0.9, 0.9), (-0.9, 0.9)]);
-                let half = radius * 0.45;
-                let inner =
-                    [(x - half, y - half), (x + half, y - half), (x + half, y + half), (x - half, y + half)];
-                self.polygon(&inner, WHITE, 1.0);
+            Marker::Square => filled(&SQUARE, false),
+            Marker::Frame => filled(&SQUARE, true),
+            Marker::Diamond => filled(&DIAMOND, false),
+            Marker::DiamondFrame => filled(&DIAMOND, true),
+            Marker::TriangleUp => filled(&TRIANGLE_UP, false),
+            Marker::TriangleUpFrame => filled(&TRIANGLE_UP, true),
+            Marker::TriangleDown => filled(&TRIANGLE_DOWN, false),
+            Marker::TriangleDownFrame => filled(&TRIANGLE_DOWN, true),
+            Marker::TriangleLeft => filled(&[(-1.3, 0.0), (0.65, -1.15), (0.65, 1.15)], false),
+            Marker::TriangleRight => filled(&[(1.3, 0.0), (-0.65, -1.15), (-0.65, 1.15)], false),
+            Marker::Plus => {
+                for (ink, arm, width) in [(WHITE, radius + 2.0, 5.6), (colour, radius + 0.5, 3.0)] {
+                    self.path(&[(x - arm, y), (x + arm, y)], ink, 1.0, width);
+                    self.path(&[(x, y - arm), (x, y + arm)], ink, 1.0, width);
+                }
             }
-            Marker::Diamond => filled(&[(0.0, -1.3), (1.3, 0.0), (0.0, 1.3), (-1.3, 0.0)]),
-            Marker::TriangleUp => filled(&[(0.0, -1.3), (1.15, 0.65), (-1.15, 0.65)]),
-            Marker::TriangleDown => filled(&[(0.0, 1.3), (1.15, -0.65), (-1.15, -0.65)]),
-            Marker::TriangleLeft => filled(&[(-1.3, 0.0), (0.65, -1.15), (0.65, 1.15)]),
-            Marker::TriangleRight => filled(&[(1.3, 0.0), (-0.65, -1.15), (-0.65, 1.15)]),
             Marker::Cross => {
                 let arm = radius * 0.85;
                 self.path(&[(x - arm, y - arm), (x + arm, y + arm)], colour, 1.0, 2.2);
@@ -303,12 +314,11 @@ fn bitmap_text<DB: DrawingBackend>(backend: &mut DB, line: &TextLine) -> Painted
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::style::{INK, method_style};
+    use crate::style::{INK, METHODS};
 
     #[test]
     fn the_font_has_every_letter_of_the_titles_and_formulations() {
-        for name in ["lora", "delora", "multiplicative_high_rank", "dora", "multiplicative_relaxed"] {
-            let style = method_style(name).unwrap();
+        for (_, style) in METHODS {
             let letters = format!("{}{}±×·…−–′‖ΔF0123456789", style.title, style.formulation);
             for letter in letters.chars() {
                 assert_ne!(font().glyph_id(letter).0, 0, "no glyph for `{letter}`");

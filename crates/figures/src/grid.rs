@@ -7,8 +7,10 @@ use image::imageops::{self, FilterType};
 
 use crate::canvas::{Align, Canvas, text_width};
 use crate::error::{FiguresError, Result};
+use crate::layout::REAL_IMAGES;
 use crate::output::write_png;
-use crate::style::{INK, LABEL_SIZE, MUTED, NOTE_SIZE, RULE, rank, title};
+use crate::series::Series;
+use crate::style::{INK, LABEL_SIZE, MUTED, NOTE_SIZE, RULE};
 use crate::trials::{Status, Trial, Trials};
 
 /// Tiles in a row of a trial's picture file.
@@ -76,7 +78,7 @@ impl Plan {
 pub fn write_grid(trials: &Trials, results: &Path, plots: &Path, choice: &Choice) -> Result<Vec<PathBuf>> {
     let pictures = results.join("pictures");
     let shown = shown(trials, results, choice)?;
-    let subject = &shown[0].subject;
+    let subject = &shown[0].1.subject;
     let prompts_path = pictures.join(format!("prompts-{subject}.txt"));
     let text =
         std::fs::read_to_string(&prompts_path).map_err(|source| FiguresError::read(&prompts_path, source))?;
@@ -101,7 +103,7 @@ pub fn write_grid(trials: &Trials, results: &Path, plots: &Path, choice: &Choice
         let (_, top) = plan.tile(row as u32, 0);
         imageops::replace(&mut grid, &resized(picture, side), i64::from(MARGIN), i64::from(top));
     }
-    for (row, trial) in shown.iter().enumerate() {
+    for (row, (_, trial)) in shown.iter().enumerate() {
         let file = pictures.join(format!("{}.png", trial.id));
         if !file.exists() {
             continue;
@@ -116,9 +118,9 @@ pub fn write_grid(trials: &Trials, results: &Path, plots: &Path, choice: &Choice
     Ok(vec![write_png(&path, &grid)?])
 }
 
-/// The chosen subject's and seed's trial of each method, in the order of the legends.
-fn shown<'a>(trials: &'a Trials, results: &Path, choice: &Choice) -> Result<Vec<&'a Trial>> {
-    let generated = || trials.all().iter().filter(|trial| trial.method != "real_images");
+/// The chosen subject's and seed's trial of each series, in the order of the legends.
+fn shown<'a>(trials: &'a Trials, results: &Path, choice: &Choice) -> Result<Vec<(Series<'a>, &'a Trial)>> {
+    let generated = || trials.all().iter().filter(|trial| trial.method != REAL_IMAGES);
     let nothing = || FiguresError::Nothing {
         path: results.join("trials.csv"),
         what: "trial of the chosen subject and seed".to_owned(),
@@ -131,14 +133,16 @@ fn shown<'a>(trials: &'a Trials, results: &Path, choice: &Choice) -> Result<Vec<
     let by_number = |trial: &&Trial| (trial.seed.parse::<u64>().unwrap_or(u64::MAX), trial.seed.clone());
     let first_seed = of_subject().min_by_key(by_number).map(|trial| trial.seed.clone());
     let seed = choice.seed.clone().or(first_seed).ok_or_else(nothing)?;
-    let mut shown: Vec<&Trial> = of_subject().filter(|trial| trial.seed == seed).collect();
-    shown.sort_by_key(|trial| (rank(&trial.method), trial.method.as_str()));
-    shown.dedup_by_key(|trial| trial.method.as_str());
+    let chosen = |trial: &&Trial| trial.subject == *subject && trial.seed == seed;
+    let of_series = |series: Series<'a>| Some((series, trials.of(series).find(chosen)?));
+    let mut series = trials.series();
+    series.retain(|series| series.method != REAL_IMAGES);
+    let shown: Vec<(Series, &Trial)> = series.into_iter().filter_map(of_series).collect();
     if shown.is_empty() { Err(nothing()) } else { Ok(shown) }
 }
 
 /// Everything but the pictures: names, prompts, and empty tiles that say why they are empty.
-fn frame(plan: &Plan, shown: &[&Trial]) -> Canvas {
+fn frame(plan: &Plan, shown: &[(Series, &Trial)]) -> Canvas {
     let (width, height) = plan.size();
     let mut canvas = Canvas::new(f64::from(width), f64::from(height));
     let side = f64::from(plan.side);
@@ -152,11 +156,11 @@ fn frame(plan: &Plan, shown: &[&Trial]) -> Canvas {
             canvas.text(text, (f64::from(left) + side / 2.0, y), PROMPT_SIZE, INK, Align::Centre);
         }
     }
-    for (row, trial) in shown.iter().enumerate() {
+    for (row, (series, trial)) in shown.iter().enumerate() {
         let (_, top) = plan.tile(row as u32, 0);
         let middle = f64::from(top) + side / 2.0;
         let right = f64::from(plan.names_right());
-        canvas.text(title(&trial.method), (right, middle), LABEL_SIZE, INK, Align::Right);
+        canvas.text(&series.title(), (right, middle), LABEL_SIZE, INK, Align::Right);
         let reason = match trial.status {
             Status::Diverged => "diverged",
             _ => "no picture",
@@ -169,7 +173,8 @@ fn frame(plan: &Plan, shown: &[&Trial]) -> Canvas {
             canvas.text(reason, (left + side / 2.0, middle), NOTE_SIZE, MUTED, Align::Centre);
         }
     }
-    let note = format!("Subject {}, seed {}, one picture for each prompt.", shown[0].subject, shown[0].seed);
+    let (_, first) = shown[0];
+    let note = format!("Subject {}, seed {}, one picture for each prompt.", first.subject, first.seed);
     canvas.text(&note, (f64::from(MARGIN), f64::from(height) - 14.0), NOTE_SIZE, MUTED, Align::Left);
     canvas
 }

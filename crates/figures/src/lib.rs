@@ -10,9 +10,12 @@ mod curves;
 mod error;
 mod frame;
 mod grid;
+mod layout;
 mod output;
+mod pairs;
 mod paper;
 mod plots;
+mod series;
 mod spread;
 mod stats;
 mod style;
@@ -23,12 +26,12 @@ use std::path::{Path, PathBuf};
 
 pub use error::{FiguresError, Result};
 pub use grid::Choice;
+use layout::{Layout, TABLE_1, TABLE_3, TABLE_8};
 use paper::Paper;
-use table::{TABLE_1, TABLE_8};
 use trials::Trials;
 
 /// What an experiment file's `figures` may list.
-pub const FIGURES: [&str; 5] = ["table1", "table8", "curves", "grid", "variants"];
+pub const FIGURES: [&str; 6] = ["table1", "table3", "table8", "curves", "grid", "variants"];
 
 /// Draws the `figures` of an experiment from its results and returns the files written.
 ///
@@ -42,24 +45,22 @@ pub fn render(figures: &[String], scale: &str, results: &Path, plots: &Path) -> 
     let trials = Trials::read(results)?;
     trials.require_some()?;
     let paper = Paper::load()?;
+    let table = |layout: Layout| -> Result<Vec<PathBuf>> {
+        Ok([layout.write(&trials, &paper, plots)?, layout.draw(&trials, &paper, scale, plots)?].concat())
+    };
     let mut written = Vec::new();
     for figure in figures {
         written.extend(match figure.as_str() {
-            "table1" => {
-                [TABLE_1.write(&trials, &paper, plots)?, TABLE_1.draw(&trials, &paper, scale, plots)?]
-                    .concat()
-            }
-            "table8" => {
-                [TABLE_8.write(&trials, &paper, plots)?, TABLE_8.draw(&trials, &paper, scale, plots)?]
-                    .concat()
-            }
+            "table1" => table(TABLE_1)?,
+            "table3" => table(TABLE_3)?,
+            "table8" => table(TABLE_8)?,
             "curves" => plots::curves::write_curves(&trials, results, plots)?,
             "grid" => grid::write_grid(&trials, results, plots, &Choice::default())?,
             _ => plots::variants::write_variants(&trials, results, scale, plots)?,
         });
     }
     if figures.iter().any(|figure| figure.starts_with("table")) {
-        written.extend(table::write_pairs(&trials, plots)?);
+        written.extend(pairs::write_pairs(&trials, plots)?);
     }
     Ok(written)
 }

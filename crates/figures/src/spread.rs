@@ -60,6 +60,7 @@ pub fn diverged<'a>(row: impl Iterator<Item = &'a Trial>) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::series::Series;
 
     #[test]
     fn the_two_spreads_answer_different_questions() {
@@ -69,12 +70,12 @@ mod tests {
             c,done,lora,1,cat,0.3\nd,done,lora,1,dog,0.7\ne,done,lora,2,cat,0.9\nf,diverged,lora,3,cat,0.1\n";
         std::fs::write(folder.path().join("trials.csv"), rows).unwrap();
         let trials = Trials::read(folder.path()).unwrap();
-        let spread = Spread::of(&trials, trials.of("lora"), "dino");
-        assert_eq!((spread.n, diverged(trials.of("lora"))), (5, 1));
+        let spread = Spread::of(&trials, trials.of(Series::of("lora")), "dino");
+        assert_eq!((spread.n, diverged(trials.of(Series::of("lora")))), (5, 1));
         assert!((spread.mean.unwrap() - 0.54).abs() < 1e-12);
         assert!((spread.std_seeds.unwrap() - 0.1 / 2.0_f64.sqrt()).abs() < 1e-12);
         assert!((spread.std_trials.unwrap() - 0.288_097).abs() < 1e-6);
         assert_eq!(spread.rounded().unwrap(), "0.540 ± 0.288");
-        assert_eq!(Spread::of(&trials, trials.of("dora"), "dino"), Spread::default());
+        assert_eq!(Spread::of(&trials, trials.of(Series::of("dora")), "dino"), Spread::default());
     }
 }

@@ -1,120 +1,139 @@
-//! Tables 1 and 8 as Markdown and CSV, ours beside the paper's, and the paired differences against LoRA.
+//! A table of the paper as Markdown and CSV: ours beside what the paper prints.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use crate::axis::signed;
 use crate::error::Result;
+use crate::layout::{Layout, Row};
 use crate::output::{markdown, owned, write, write_csv};
 use crate::paper::Paper;
+use crate::series::Series;
 use crate::spread::{Spread, diverged};
-use crate::stats;
 use crate::style;
-use crate::trials::{Trial, Trials};
-
-/// One of the paper's tables: its key in `paper.toml` and its methods in the paper's order.
-pub struct Layout {
-    pub key: &'static str,
-    pub title: &'static str,
-    pub methods: &'static [&'static str],
-}
-
-pub const TABLE_1: Layout = Layout {
-    key: "table1",
-    title: "Table 1",
-    methods: &[
-        "lora",
-        "lora_normalized",
-        "delora",
-        "multiplicative_relaxed",
-        "multiplicative_high_rank",
-        "controllable_boundary",
-        "ether_plus_one_sided",
-    ],
-};
-
-pub const TABLE_8: Layout =
-    Layout { key: "table8", title: "Table 8", methods: &["dora_fixed_magnitude", "dora", "delora"] };
+use crate::trials::Trials;
 
 /// Columns of `trials.csv` with their titles; the paper reports the first two.
 pub const METRICS: [(&str, &str); 4] =
     [("dino", "DINO"), ("clip_i", "CLIP-I"), ("clip_t", "CLIP-T"), ("diversity", "diversity")];
 
-const BASELINE: &str = "lora";
-const ABSENT: &str = "–";
+pub const ABSENT: &str = "–";
+
+/// A column with numbers of the paper.
+struct Printed {
+    /// In Markdown and in CSV.
+    heading: String,
+    name: String,
+    /// Cells in both, `None` where the paper prints nothing.
+    rounded: Vec<Option<String>>,
+    full: Vec<Option<String>>,
+}
 
 impl Layout {
-    /// All rows, the bounds included.
-    fn rows(&self) -> impl Iterator<Item = &'static str> + use<> {
-        ["real_images"].into_iter().chain(self.methods.iter().copied()).chain(["none"])
-    }
-
     /// `<key>.md` and `<key>.csv`.
     pub fn write(&self, trials: &Trials, paper: &Paper, plots: &Path) -> Result<Vec<PathBuf>> {
         for (metric, _) in &METRICS[..2] {
             trials.column(&[metric])?;
         }
-        let header = csv_header();
-        let rows: Vec<Vec<String>> = self.rows().map(|method| self.csv_row(trials, paper, method)).collect();
-        let csv = write_csv(&plots.join(format!("{}.csv", self.key)), &header, &rows)?;
-        let text = self.markdown(trials, paper);
+        let rows = self.rows(trials);
+        let printed = self.printed(paper, &rows);
+        let mut header = csv_header();
+        header.extend(printed.iter().map(|column| column.name.clone()));
+        let cells = |(index, row): (usize, &Row)| {
+            let cell = |column: &Printed| column.full[index].clone().unwrap_or_default();
+            [csv_row(trials, row), printed.iter().map(cell).collect()].concat()
+        };
+        let csv_rows: Vec<Vec<String>> = rows.iter().enumerate().map(cells).collect();
+        let csv = write_csv(&plots.join(format!("{}.csv", self.key)), &header, &csv_rows)?;
+        let text = self.markdown(trials, &rows, &printed);
         Ok(vec![write(&plots.join(format!("{}.md", self.key)), text.as_bytes())?, csv])
     }
 
-    fn csv_row(&self, trials: &Trials, paper: &Paper, method: &str) -> Vec<String> {
-        let style = style::method_style(method);
-        let dino = Spread::of(trials, trials.of(method), "dino");
-        let mut row = vec![
-            method.to_owned(),
-            style::title(method).to_owned(),
-            style.map_or("", |style| style.formulation).to_owned(),
-            dino.n.to_string(),
-            diverged(trials.of(method)).to_string(),
-        ];
-        for (metric, _) in METRICS {
-            let spread = Spread::of(trials, trials.of(method), metric);
-            row.extend([spread.mean, spread.std_trials, spread.std_seeds].map(full));
-        }
-        row.push(num_parameters(trials, method).map_or(String::new(), |count| count.to_string()));
-        let reported = paper.row(self.key, method);
-        row.extend([reported.dino, reported.clip_i].map(full));
-        row
-    }
-
-    fn markdown(&self, trials: &Trials, paper: &Paper) -> String {
-        let columns = ["method", "formulation", "DINO", "CLIP-I", "CLIP-T", "diversity", "n", "diverged"];
-        let columns = [&columns[..], &["parameters", "DINO (paper)", "CLIP-I (paper)"]].concat();
-        let rows: Vec<Vec<String>> =
-            self.rows().map(|method| self.markdown_row(trials, paper, method)).collect();
+    fn markdown(&self, trials: &Trials, rows: &[Row], printed: &[Printed]) -> String {
+        let mut header =
+            owned(&["method", "formulation", "DINO", "CLIP-I", "CLIP-T", "diversity", "n", "diverged"]);
+        header.push("parameters".to_owned());
+        header.extend(printed.iter().map(|column| column.heading.clone()));
+        let cells = |(index, row): (usize, &Row)| {
+            let cell = |column: &Printed| column.rounded[index].clone().unwrap_or(ABSENT.to_owned());
+            [markdown_row(trials, row), printed.iter().map(cell).collect()].concat()
+        };
+        let cells: Vec<Vec<String>> = rows.iter().enumerate().map(cells).collect();
         format!(
             "{}\nOurs: mean ± standard deviation over trials (`_std_trials` in the CSV) / standard deviation over seeds of \
              the mean over subjects (`_std_seeds`); {}. Diverged trials are counted, not averaged; “missing” was not run, {ABSENT} is not \
-             reported or not defined. The paper's Real Images row is its Table 3 (30 subjects), the others its \
-             {} (3 subjects).\n",
-            markdown(&owned(&columns), &rows),
-            trials.extent(self.methods),
-            self.title,
+             reported or not defined. {}\n",
+            markdown(&header, &cells),
+            trials.extent(&self.compared(trials).iter().map(|row| row.series).collect::<Vec<_>>()),
+            self.note,
         )
     }
 
-    fn markdown_row(&self, trials: &Trials, paper: &Paper, method: &str) -> Vec<String> {
-        let formulation = style::method_style(method).map_or("", |style| style.formulation);
-        let mut row = vec![style::title(method).to_owned(), formulation.to_owned()];
-        let run = trials.of(method).next().is_some();
-        for (metric, _) in METRICS {
-            let spread = Spread::of(trials, trials.of(method), metric);
-            let seeds = spread.std_seeds.map_or(String::new(), |std| format!(" / {std:.3}"));
-            let empty = if run { ABSENT } else { "missing" };
-            row.push(spread.rounded().map_or(empty.to_owned(), |text| text + &seeds));
+    /// The paper's columns: scores, then what else it prints for this table.
+    fn printed(&self, paper: &Paper, rows: &[Row]) -> Vec<Printed> {
+        let reported: Vec<_> = rows.iter().map(|row| self.reported(paper, row)).collect();
+        let beside = |table: &str| rows.iter().map(|row| paper.row(table, &row.series.key())).collect();
+        let mut tables = vec![("", "", 3, reported.clone())];
+        tables.extend(self.spreads.map(|table| (" std", "_std", 4, beside(table))));
+        tables.extend(self.daggers.map(|table| (" †", "_dagger", 3, beside(table))));
+        let mut printed = Vec::new();
+        for (heading, name, decimals, reported) in &tables {
+            for (metric, title) in &METRICS[..2] {
+                let values = || reported.iter().map(|row| row.metric(metric));
+                printed.push(Printed {
+                    heading: format!("{title}{heading} (paper)"),
+                    name: format!("paper_{metric}{name}"),
+                    rounded: values().map(|value| Some(format!("{:.*}", decimals, value?))).collect(),
+                    full: values().map(|value| Some(value?.to_string())).collect(),
+                });
+            }
         }
-        row.push(Spread::of(trials, trials.of(method), "dino").n.to_string());
-        row.push(diverged(trials.of(method)).to_string());
-        row.push(num_parameters(trials, method).map_or(ABSENT.to_owned(), grouped));
-        let reported = paper.row(self.key, method);
-        let cell = |value: Option<f64>| value.map_or(ABSENT.to_owned(), |value| format!("{value:.3}"));
-        row.extend([reported.dino, reported.clip_i].map(cell));
-        row
+        let counts: Vec<Option<String>> = reported.into_iter().map(|row| row.parameters).collect();
+        if counts.iter().any(Option::is_some) {
+            printed.push(Printed {
+                heading: "parameters (paper)".to_owned(),
+                name: "paper_parameters".to_owned(),
+                rounded: counts.clone(),
+                full: counts,
+            });
+        }
+        printed
     }
+}
+
+fn csv_row(trials: &Trials, row: &Row) -> Vec<String> {
+    let series = row.series;
+    let mut cells = vec![
+        series.method.to_owned(),
+        row.title(),
+        formulation(series).to_owned(),
+        Spread::of(trials, trials.of(series), METRICS[0].0).n.to_string(),
+        diverged(trials.of(series)).to_string(),
+    ];
+    for (metric, _) in METRICS {
+        let spread = Spread::of(trials, trials.of(series), metric);
+        cells.extend([spread.mean, spread.std_trials, spread.std_seeds].map(full));
+    }
+    cells.push(num_parameters(trials, series).map_or(String::new(), |count| count.to_string()));
+    cells
+}
+
+fn markdown_row(trials: &Trials, row: &Row) -> Vec<String> {
+    let series = row.series;
+    let mut cells = vec![row.title(), formulation(series).to_owned()];
+    let run = trials.of(series).next().is_some();
+    for (metric, _) in METRICS {
+        let spread = Spread::of(trials, trials.of(series), metric);
+        let seeds = spread.std_seeds.map_or(String::new(), |std| format!(" / {std:.3}"));
+        let empty = if run { ABSENT } else { "missing" };
+        cells.push(spread.rounded().map_or(empty.to_owned(), |text| text + &seeds));
+    }
+    cells.push(Spread::of(trials, trials.of(series), METRICS[0].0).n.to_string());
+    cells.push(diverged(trials.of(series)).to_string());
+    cells.push(num_parameters(trials, series).map_or(ABSENT.to_owned(), grouped));
+    cells
+}
+
+fn formulation(series: Series) -> &'static str {
+    style::method_style(series.method).map_or("", |style| style.formulation)
 }
 
 fn csv_header() -> Vec<String> {
@@ -122,16 +141,16 @@ fn csv_header() -> Vec<String> {
     for (metric, _) in METRICS {
         header.extend(["mean", "std_trials", "std_seeds"].map(|what| format!("{metric}_{what}")));
     }
-    header.extend(owned(&["num_parameters", "paper_dino", "paper_clip_i"]));
+    header.push("num_parameters".to_owned());
     header
 }
 
-/// A method's trials all have the same number of parameters; the reference rows have none.
-fn num_parameters(trials: &Trials, method: &str) -> Option<u64> {
-    trials.of(method).find_map(|trial| trials.number(trial, "num_parameters")).map(|count| count as u64)
+/// The trials of a series all have the same number of parameters; the reference rows have none.
+fn num_parameters(trials: &Trials, series: Series) -> Option<u64> {
+    trials.of(series).find_map(|trial| trials.number(trial, "num_parameters")).map(|count| count as u64)
 }
 
-fn full(value: Option<f64>) -> String {
+pub fn full(value: Option<f64>) -> String {
     value.map_or(String::new(), |value| value.to_string())
 }
 
@@ -145,92 +164,6 @@ fn grouped(count: u64) -> String {
     digits.chars().enumerate().flat_map(separated).collect()
 }
 
-/// A method's differences from LoRA over the (seed, subject) that both finished.
-struct Pairs {
-    method: String,
-    metric: &'static str,
-    differences: Vec<f64>,
-}
-
-impl Pairs {
-    fn of(trials: &Trials, method: &str, metric: &'static str) -> Self {
-        let baseline = scores(trials, BASELINE, metric);
-        let ours = scores(trials, method, metric);
-        let differences = ours.iter().filter_map(|(pair, score)| Some(score - baseline.get(pair)?)).collect();
-        Self { method: method.to_owned(), metric, differences }
-    }
-}
-
-/// Scores by seed and subject.
-fn scores<'a>(trials: &'a Trials, method: &'a str, metric: &str) -> BTreeMap<(&'a str, &'a str), f64> {
-    let scored = |trial: &'a Trial| {
-        trials.score(trial, metric).map(|score| ((trial.seed.as_str(), trial.subject.as_str()), score))
-    };
-    trials.of(method).filter_map(scored).collect()
-}
-
-/// `pairs.md` and `pairs.csv`.
-pub fn write_pairs(trials: &Trials, plots: &Path) -> Result<Vec<PathBuf>> {
-    let mut methods: Vec<&str> = trials.all().iter().map(|trial| trial.method.as_str()).collect();
-    methods.retain(|method| ![BASELINE, "real_images"].contains(method));
-    methods.sort_by_key(|method| (style::rank(method), *method));
-    methods.dedup();
-    let metrics = [METRICS[0].0, METRICS[1].0];
-    let of_method = |method: &&str| metrics.map(|metric| Pairs::of(trials, method, metric));
-    let pairs: Vec<Pairs> = methods.iter().flat_map(of_method).collect();
-
-    let header = owned(&["method", "title", "metric", "n_pairs", "delta_vs_lora", "lo", "hi"]);
-    let rows: Vec<Vec<String>> = pairs.iter().map(csv_pair).collect();
-    let csv = write_csv(&plots.join("pairs.csv"), &header, &rows)?;
-    let header = owned(&["method", "metric", "n pairs", "Δ vs LoRA", "95 % interval", ""]);
-    let rows: Vec<Vec<String>> = pairs.iter().map(markdown_pair).collect();
-    let text = format!(
-        "{}\nPaired differences over the same seed and subject, with the percentile bootstrap interval of their mean. \
-         Where the interval holds zero, these trials do not tell the method from LoRA.\n",
-        markdown(&header, &rows)
-    );
-    Ok(vec![write(&plots.join("pairs.md"), text.as_bytes())?, csv])
-}
-
-fn csv_pair(pairs: &Pairs) -> Vec<String> {
-    let interval = stats::bootstrap_interval(&pairs.differences);
-    vec![
-        pairs.method.clone(),
-        style::title(&pairs.method).to_owned(),
-        pairs.metric.to_owned(),
-        pairs.differences.len().to_string(),
-        full(stats::mean(&pairs.differences)),
-        full(interval.map(|(low, _)| low)),
-        full(interval.map(|(_, high)| high)),
-    ]
-}
-
-fn markdown_pair(pairs: &Pairs) -> Vec<String> {
-    let metric =
-        METRICS.iter().find(|(name, _)| *name == pairs.metric).map_or(pairs.metric, |(_, title)| title);
-    let interval = stats::bootstrap_interval(&pairs.differences);
-    let verdict = match interval {
-        Some((low, high)) if low <= 0.0 && high >= 0.0 => "not distinguishable",
-        Some((low, _)) if low > 0.0 => "above LoRA",
-        Some(_) => "below LoRA",
-        None => "too few pairs",
-    };
-    vec![
-        style::title(&pairs.method).to_owned(),
-        metric.to_owned(),
-        pairs.differences.len().to_string(),
-        stats::mean(&pairs.differences).map_or(ABSENT.to_owned(), with_sign),
-        interval
-            .map_or(ABSENT.to_owned(), |(low, high)| format!("{} to {}", with_sign(low), with_sign(high))),
-        verdict.to_owned(),
-    ]
-}
-
-fn with_sign(value: f64) -> String {
-    let text = signed(value, 3);
-    if text.starts_with('−') || value == 0.0 { text } else { format!("+{text}") }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -238,21 +171,5 @@ mod tests {
     #[test]
     fn thousands_are_grouped() {
         assert_eq!([0, 999, 1000, 1_234_567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
-    }
-
-    #[test]
-    fn only_trials_of_the_same_seed_and_subject_are_paired() {
-        let folder = tempfile::tempdir().unwrap();
-        let rows = "trial_id,status,method,seed,subject,dino,clip_i\n\
-            a,done,lora,0,cat,0.5,0.5\nb,done,lora,1,cat,0.1,0.5\nc,diverged,lora,2,cat,0.9,0.5\n\
-            d,done,delora,0,cat,0.7,0.5\ne,done,delora,1,cat,0.2,0.5\nf,done,delora,2,cat,0.9,0.5\n\
-            g,done,delora,0,dog,0.9,0.5\n";
-        std::fs::write(folder.path().join("trials.csv"), rows).unwrap();
-        let trials = Trials::read(folder.path()).unwrap();
-        let pairs = Pairs::of(&trials, "delora", "dino");
-        assert_eq!(pairs.differences.len(), 2);
-        assert!((stats::mean(&pairs.differences).unwrap() - 0.15).abs() < 1e-12);
-        let row = markdown_pair(&pairs);
-        assert_eq!((row[3].as_str(), row[5].as_str()), ("+0.150", "above LoRA"));
     }
 }

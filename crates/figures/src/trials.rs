@@ -5,6 +5,7 @@ use std::path::Path;
 
 use crate::error::{FiguresError, Result};
 use crate::frame::Frame;
+use crate::series::Series;
 
 /// One row of `trials.csv`.
 #[derive(Clone, Debug)]
@@ -67,10 +68,6 @@ impl Trials {
         &self.trials
     }
 
-    pub fn of<'a>(&'a self, method: &'a str) -> impl Iterator<Item = &'a Trial> + 'a {
-        self.trials.iter().filter(move |trial| trial.method == method)
-    }
-
     /// A number of a trial that ran to its end; a diverged trial has no score.
     pub fn score(&self, trial: &Trial, column: &str) -> Option<f64> {
         (trial.status == Status::Done).then(|| self.frame.number(trial.row, column)).flatten()
@@ -105,18 +102,16 @@ impl Trials {
         Ok(())
     }
 
-    /// "18 trials (3 subjects × 6 seeds)", for the compared method with most trials that ran to their end.
-    pub fn extent(&self, methods: &[&str]) -> String {
-        let done = |method: &&str| self.of(method).filter(|trial| trial.status == Status::Done).count();
-        self.extent_of(methods.iter().map(done).max().unwrap_or(0), methods)
+    /// "18 trials (3 subjects × 6 seeds)", for the compared series with most trials that ran to their end.
+    pub fn extent(&self, compared: &[Series]) -> String {
+        let done = |series: &Series| self.of(*series).filter(|trial| trial.status == Status::Done).count();
+        self.extent_of(compared.iter().map(done).max().unwrap_or(0), compared)
     }
 
     /// The same with the number of trials given.
-    pub fn extent_of(&self, most: usize, methods: &[&str]) -> String {
-        let compared = |trial: &&Trial| methods.contains(&trial.method.as_str());
-        let distinct = |field: fn(&Trial) -> &str| {
-            self.trials.iter().filter(compared).map(field).collect::<BTreeSet<_>>().len()
-        };
+    pub fn extent_of(&self, most: usize, compared: &[Series]) -> String {
+        let trials = || compared.iter().flat_map(|series| self.of(*series));
+        let distinct = |field: fn(&Trial) -> &str| trials().map(field).collect::<BTreeSet<_>>().len();
         let (subjects, seeds) = (distinct(|trial| &trial.subject), distinct(|trial| &trial.seed));
         format!("{} ({} × {})", counted(most, "trial"), counted(subjects, "subject"), counted(seeds, "seed"))
     }

@@ -1,5 +1,8 @@
 //! Every figure from made-up results: what it says, and that poor inputs neither hang it nor break it.
 
+#[path = "figures/table3.rs"]
+mod table3;
+
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -143,6 +146,21 @@ fn tables_state_ours_beside_the_papers_with_both_spreads() {
     insta::assert_snapshot!("table1_dino_svg", texts(&results.text("table1-dino.svg")));
     insta::assert_snapshot!("table8_clip_i_svg", texts(&results.text("table8-clip_i.svg")));
     assert_eq!(picture_size(&results.plots().join("table1-dino.png")).0, 2000);
+}
+
+/// Pictures aside, which the texts of the SVG and the other tests cover.
+#[test]
+fn the_committed_results_give_the_committed_tables_and_figures() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let drawn = tempfile::tempdir().unwrap();
+    let figures = ["table1", "table8", "curves"].map(str::to_owned);
+    let written = render(&figures, "mini", &root.join("results/table1/mini"), drawn.path()).unwrap();
+    let texts = written.iter().filter(|path| path.extension().is_some_and(|extension| extension != "png"));
+    for path in texts {
+        let name = path.file_name().unwrap();
+        let committed = std::fs::read(root.join("plots/table1/mini").join(name)).unwrap();
+        assert!(std::fs::read(path).unwrap() == committed, "{name:?} is out of date; run `just plots`");
+    }
 }
 
 #[test]

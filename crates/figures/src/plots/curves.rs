@@ -1,4 +1,6 @@
 //! Training loss and distance of the tracked layer against the step, a line with a band for each method.
+//!
+//! Of several ranks of a method each has its own line; those below the largest are dashed.
 
 use std::path::{Path, PathBuf};
 
@@ -7,8 +9,9 @@ use crate::canvas::{Align, Canvas};
 use crate::curves::{Band, Curves, band, smoothed};
 use crate::error::Result;
 use crate::output::write_figure;
+use crate::series::Series;
 use crate::style::{
-    ALARM, LABEL_SIZE, MUTED, Marker, NOTE_SIZE, RULE, TICK_SIZE, TITLE_SIZE, colour, marker, rank, title,
+    ALARM, LABEL_SIZE, MUTED, Marker, NOTE_SIZE, RULE, TICK_SIZE, TITLE_SIZE, colour, marker, rank,
 };
 use crate::trials::{Status, Trial, Trials, counted};
 
@@ -23,10 +26,15 @@ const MOST_LOSS_BANDS: usize = 4;
 /// Beyond this ratio of the methods' farthest distances their axis is logarithmic.
 const LOG_RATIO: f64 = 100.0;
 const LABEL_SPACING: f64 = 21.0;
+/// Length of the dashes of a method's second largest rank, and the gap after each.
+const DASH: f64 = 9.0;
+const GAP: f64 = 4.0;
 
-/// One method in one panel.
+/// One series in one panel.
 struct Line<'a> {
-    method: &'a str,
+    series: Series<'a>,
+    /// How many larger ranks of the method there are.
+    place: usize,
     bands: Vec<Band>,
     /// Last finite points of diverged trials.
     ends: Vec<(f64, f64)>,
@@ -59,9 +67,9 @@ fn figure(trials: &Trials, loss: &Curves, distance: &Curves) -> Canvas {
     draw_labels(&mut canvas, trials, &ends, panel.right);
 
     let layer = distance.layer.as_ref().map_or(String::new(), |layer| format!(" Distance of {layer}."));
-    let methods: Vec<&str> = losses.iter().map(|line| line.method).collect();
+    let series: Vec<Series> = losses.iter().map(|line| line.series).collect();
     let percent = SMOOTHING * 100.0;
-    let extent = trials.extent(&methods);
+    let extent = trials.extent(&series);
     let unbanded = if banded { "" } else { ", without bands" };
     let note = format!(
         "Lines: mean, bands: ± std over {extent}; loss smoothed over {percent:.0} % of the steps{unbanded}."
@@ -72,23 +80,30 @@ fn figure(trials: &Trials, loss: &Curves, distance: &Curves) -> Canvas {
 }
 
 fn lines<'a>(trials: &'a Trials, curves: &Curves, smoothing: f64) -> Vec<Line<'a>> {
-    let mut methods: Vec<&str> = trials.all().iter().map(|trial| trial.method.as_str()).collect();
-    methods.sort_by_key(|method| (rank(method), *method));
-    methods.dedup();
+    let all = trials.series();
     let points = |trial: &Trial| {
         let points = curves.by_trial.get(&trial.id)?;
         let window = (points.len() as f64 * smoothing).round().max(1.0) as usize;
         Some(smoothed(points, window))
     };
-    let line = |method| {
-        let done = trials.of(method).filter(|trial| trial.status == Status::Done);
+    let line = |(index, series): (usize, &Series<'a>)| {
+        let of_series = || trials.of(*series);
+        let done = of_series().filter(|trial| trial.status == Status::Done);
         let done: Vec<Vec<(f64, f64)>> = done.filter_map(points).collect();
-        let broken = trials.of(method).filter(|trial| trial.status == Status::Diverged);
+        let broken = of_series().filter(|trial| trial.status == Status::Diverged);
         let ends = broken.filter_map(points).filter_map(|points| points.last().copied()).collect();
-        Line { method, bands: band(&done), ends }
+        let place = all[index + 1..].iter().filter(|larger| larger.method == series.method).count();
+        Line { series: *series, place, bands: band(&done), ends }
     };
     let drawn = |line: &Line| !line.bands.is_empty() || !line.ends.is_empty();
-    methods.into_iter().map(line).filter(drawn).collect()
+    all.iter().enumerate().map(line).filter(drawn).collect()
+}
+
+/// Where a line ends, for its label.
+struct End<'a> {
+    series: Series<'a>,
+    dashed: bool,
+    y: f64,
 }
 
 struct Panel {
@@ -100,13 +115,7 @@ struct Panel {
 
 impl Panel {
     /// Draws the lines and returns where each ends, for its label.
-    fn draw<'a>(
-        &self,
-        canvas: &mut Canvas,
-        lines: &[Line<'a>],
-        log: bool,
-        banded: bool,
-    ) -> Vec<(&'a str, f64)> {
+    fn draw<'a>(&self, canvas: &mut Canvas, lines: &[Line<'a>], log: bool, banded: bool) -> Vec<End<'a>> {
         let steps = lines.iter().flat_map(|line| line.bands.iter().map(|band| band.step));
         let steps = steps.chain(lines.iter().flat_map(|line| line.ends.iter().map(|(step, _)| *step)));
         let across = Axis::linear(Range::covering(steps.chain([0.0])), self.left, self.right);
@@ -122,24 +131,68 @@ impl Panel {
             let path: Vec<(f64, f64)> =
                 line.bands.iter().map(|band| (across.at(band.step), up.at(band.mean))).collect();
             if path.len() > 1 {
-                canvas.path(&path, colour(line.method), 1.0, 2.0);
+                draw_line(canvas, &path, line);
             }
         }
-        lines.iter().map(|line| (line.method, draw_marks(canvas, line, &across, &up))).collect()
+        let end = |line: &Line<'a>| End {
+            series: line.series,
+            dashed: line.place > 0,
+            y: draw_marks(canvas, line, &across, &up),
+        };
+        lines.iter().map(end).collect()
     }
+}
+
+fn draw_line(canvas: &mut Canvas, path: &[(f64, f64)], line: &Line) {
+    let colour = colour(line.series.method);
+    if line.place == 0 {
+        return canvas.path(path, colour, 1.0, 2.0);
+    }
+    for dash in dashes(path, DASH / line.place as f64, GAP) {
+        canvas.path(&dash, colour, 1.0, 2.0);
+    }
+}
+
+/// The parts of a path that are drawn when it is dashed.
+fn dashes(path: &[(f64, f64)], dash: f64, gap: f64) -> Vec<Vec<(f64, f64)>> {
+    let mut parts = vec![vec![path[0]]];
+    let (mut inked, mut left) = (true, dash);
+    for ends in path.windows(2) {
+        let (from, to) = (ends[0], ends[1]);
+        let length = (to.0 - from.0).hypot(to.1 - from.1);
+        let mut along = 0.0;
+        while left < length - along {
+            along += left;
+            let share = along / length;
+            let point = (from.0 + (to.0 - from.0) * share, from.1 + (to.1 - from.1) * share);
+            if inked {
+                parts.last_mut().expect("there is a part from the start").push(point);
+            } else {
+                parts.push(vec![point]);
+            }
+            inked = !inked;
+            left = if inked { dash } else { gap };
+        }
+        left -= length - along;
+        if inked {
+            parts.last_mut().expect("there is a part from the start").push(to);
+        }
+    }
+    parts
 }
 
 /// Markers along the line and a cross where a trial diverged; the height of the line's end.
 fn draw_marks(canvas: &mut Canvas, line: &Line, across: &Axis, up: &Axis) -> f64 {
-    let colour = colour(line.method);
-    let stagger = rank(line.method) % 5;
+    let method = line.series.method;
+    let colour = colour(method);
+    let stagger = (rank(method) + line.place) % 5;
     let last = line.bands.len().saturating_sub(1);
     let mut marked: Vec<usize> =
         [0.18, 0.52].map(|share| (last as f64 * (share + 0.06 * stagger as f64)) as usize).into();
     marked.push(last);
     marked.dedup();
     for band in marked.into_iter().filter_map(|index| line.bands.get(index)) {
-        canvas.marker(marker(line.method), (across.at(band.step), up.at(band.mean)), 5.0, colour);
+        canvas.marker(marker(method), (across.at(band.step), up.at(band.mean)), 5.0, colour);
     }
     for (step, value) in &line.ends {
         canvas.marker(Marker::Cross, (across.at(*step), up.at(*value)), 6.0, ALARM);
@@ -187,25 +240,27 @@ fn draw_band(canvas: &mut Canvas, line: &Line, across: &Axis, up: &Axis) {
     };
     let lower: Vec<(f64, f64)> = edge(-1.0).collect();
     let outline: Vec<(f64, f64)> = edge(1.0).chain(lower.into_iter().rev()).collect();
-    canvas.polygon(&outline, colour(line.method), 0.13);
+    canvas.polygon(&outline, colour(line.series.method), 0.13);
 }
 
-/// Method names right of the last panel, moved apart, each tied to its line's end.
-fn draw_labels(canvas: &mut Canvas, trials: &Trials, ends: &[(&str, f64)], right: f64) {
-    let mut labels: Vec<(&str, f64, f64)> = ends.iter().map(|(method, y)| (*method, *y, *y)).collect();
-    labels.sort_by(|one, other| one.1.total_cmp(&other.1));
-    let heights = apart(&labels.iter().map(|label| label.1).collect::<Vec<_>>(), TOP, BOTTOM);
-    for ((method, end, _), y) in labels.into_iter().zip(heights) {
-        canvas.path(&[(right + 8.0, end), (right + 22.0, y)], RULE, 1.0, 1.4);
+/// Names right of the last panel, moved apart, each tied to its line's end.
+fn draw_labels(canvas: &mut Canvas, trials: &Trials, ends: &[End], right: f64) {
+    let mut labels: Vec<&End> = ends.iter().collect();
+    labels.sort_by(|one, other| one.y.total_cmp(&other.y));
+    let heights = apart(&labels.iter().map(|label| label.y).collect::<Vec<_>>(), TOP, BOTTOM);
+    for (label, y) in labels.into_iter().zip(heights) {
+        let method = label.series.method;
+        canvas.path(&[(right + 8.0, label.y), (right + 22.0, y)], RULE, 1.0, 1.4);
         canvas.marker(marker(method), (right + 32.0, y), 5.0, colour(method));
-        let lost = crate::spread::diverged(trials.of(method));
-        canvas.text(title(method), (right + 43.0, y), TICK_SIZE, colour_of_text(method), Align::Left);
+        let lost = crate::spread::diverged(trials.of(label.series));
+        let name = label.series.title() + if label.dashed { " (dashed)" } else { "" };
+        canvas.text(&name, (right + 43.0, y), TICK_SIZE, colour_of_text(method), Align::Left);
         if lost > 0 {
-            let shift = crate::canvas::text_width(title(method), TICK_SIZE) + 43.0 + 8.0;
+            let shift = crate::canvas::text_width(&name, TICK_SIZE) + 43.0 + 8.0;
             canvas.text(&format!("×{lost}"), (right + shift, y), TICK_SIZE, ALARM, Align::Left);
         }
     }
-    let lost: usize = ends.iter().map(|(method, _)| crate::spread::diverged(trials.of(method))).sum();
+    let lost: usize = ends.iter().map(|end| crate::spread::diverged(trials.of(end.series))).sum();
     if lost > 0 {
         let text = format!("× {} diverged", counted(lost, "trial"));
         canvas.text(&text, (right + 26.0, TOP - 26.0), LABEL_SIZE, ALARM, Align::Left);
@@ -245,5 +300,14 @@ mod tests {
         assert!(heights.windows(2).all(|pair| pair[1] - pair[0] >= LABEL_SPACING - 1e-9), "{heights:?}");
         assert!(*heights.last().unwrap() <= BOTTOM);
         assert!(apart(&[], TOP, BOTTOM).is_empty());
+    }
+
+    #[test]
+    fn dashes_go_round_corners_and_leave_gaps_out() {
+        let path = [(0.0, 0.0), (4.0, 0.0), (4.0, 8.0)];
+        let parts = dashes(&path, 6.0, 2.0);
+        assert_eq!(parts, [vec![(0.0, 0.0), (4.0, 0.0), (4.0, 2.0)], vec![(4.0, 4.0), (4.0, 8.0)]]);
+        assert_eq!(dashes(&[(1.0, 1.0), (1.0, 1.0)], 6.0, 2.0), [vec![(1.0, 1.0), (1.0, 1.0)]]);
+        assert_eq!(dashes(&[(0.0, 0.0), (100.0, 0.0)], 6.0, 4.0).len(), 10);
     }
 }

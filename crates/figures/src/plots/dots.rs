@@ -15,6 +15,8 @@ pub struct Row {
     pub colour: Colour,
     pub marker: Marker,
     pub spread: Spread,
+    /// Mean and spread as text.
+    pub numbers: String,
     /// Single trials: place between −1 and 1 across the row, and value.
     pub dots: Vec<(f64, f64)>,
     pub diverged: usize,
@@ -57,20 +59,26 @@ impl Row {
             if seeds.len() < 2 { 0.0 } else { 2.0 * index as f64 / (seeds.len() - 1) as f64 - 1.0 }
         };
         let dots = row.iter().filter_map(|trial| Some((place(trial), value(trial)?)));
+        let spread = Spread::of_values(row, &value);
         Self {
             colour,
             marker,
             dots: dots.collect(),
-            spread: Spread::of_values(row, &value),
+            numbers: spread.rounded().unwrap_or_default(),
+            spread,
             diverged: diverged(row.iter().copied()),
             absent: if row.is_empty() { "not run" } else { "no score" },
         }
     }
 
-    /// One printed number.
-    pub fn of_number(value: Option<f64>, colour: Colour, marker: Marker) -> Self {
-        let spread = Spread { n: usize::from(value.is_some()), mean: value, ..Spread::default() };
-        Self { colour, marker, spread, dots: Vec::new(), diverged: 0, absent: "not reported" }
+    /// One printed number, with its spread where that is printed too.
+    pub fn of_number(value: Option<f64>, std: Option<f64>, colour: Colour, marker: Marker) -> Self {
+        let n = usize::from(value.is_some());
+        let spread = Spread { n, mean: value, std_trials: std, ..Spread::default() };
+        let mean = value.map_or(String::new(), |value| signed(value, 3));
+        // The paper prints its spreads with one decimal more.
+        let numbers = std.map_or(mean.clone(), |std| format!("{mean} ± {std:.4}"));
+        Self { colour, marker, spread, numbers, dots: Vec::new(), diverged: 0, absent: "not reported" }
     }
 
     fn extent(&self) -> impl Iterator<Item = f64> + '_ {
@@ -136,9 +144,8 @@ fn draw_row(canvas: &mut Canvas, row: &Row, axis: &Axis, y: f64, area: &Area) {
                 }
             }
             canvas.marker(row.marker, (axis.at(mean), mean_y), 6.0, row.colour);
-            let text = row.spread.rounded().unwrap_or_default();
             let text_y = if noted { y - 9.0 } else { y };
-            canvas.text(&text, (numbers, text_y), TICK_SIZE, INK, Align::Left);
+            canvas.text(&row.numbers, (numbers, text_y), TICK_SIZE, INK, Align::Left);
         }
         None => {
             let text_y = if noted { y - 9.0 } else { y };

@@ -9,6 +9,7 @@ use crate::error::Result;
 use crate::output::{markdown, owned, write, write_csv, write_figure};
 use crate::plots::dots::{Area, Panel, Row, caption, draw_names};
 use crate::plots::table::our_bounds;
+use crate::series::Series;
 use crate::spread::{Spread, diverged};
 use crate::style::{MUTED, Marker, NOTE_SIZE, colour};
 use crate::table::METRICS;
@@ -60,7 +61,7 @@ fn variants(trials: &Trials) -> Result<Vec<Variant<'_>>> {
         .flat_map(|(initial_update, _)| WEIGHT_NORMS.map(|weight_norm| (*initial_update, weight_norm)))
         .map(|(initial_update, weight_norm)| Variant { initial_update, weight_norm, trials: Vec::new() })
         .collect();
-    for trial in trials.of(METHOD) {
+    for trial in trials.of(Series::of(METHOD)) {
         let initial_update = trials.setting(trial, update_column);
         let weight_norm = trials.setting(trial, norm_column);
         let same = |variant: &&mut Variant| {
@@ -153,7 +154,7 @@ fn table(trials: &Trials, distances: &BTreeMap<String, f64>, variants: &[Variant
 fn extent(trials: &Trials, variants: &[Variant]) -> String {
     let most =
         variants.iter().map(|variant| Spread::of(trials, variant.trials.iter().copied(), "dino").n).max();
-    trials.extent_of(most.unwrap_or(0), &[METHOD])
+    trials.extent_of(most.unwrap_or(0), &[Series::of(METHOD)])
 }
 
 fn figure(trials: &Trials, distances: &BTreeMap<String, f64>, variants: &[Variant], scale: &str) -> Canvas {
