@@ -21,6 +21,11 @@ default:
 ablation-table1 *ARGS: _libtorch
     @{{ arguments }} {{ delora }} run experiments/table1.toml "$@"
 
+# Table 3 with Table 6's spreads: full finetuning, OFT, ETHER+, LoRA of two ranks, DoRA and DeLoRA
+[group("experiments")]
+table3 *ARGS: _libtorch
+    @{{ arguments }} {{ delora }} run experiments/table3.toml "$@"
+
 # The grid search behind Table 1's settings, on other subjects than those reported
 [group("experiments")]
 ablation-table1-search *ARGS: _libtorch
@@ -35,7 +40,7 @@ delora-variants *ARGS: _libtorch
 [group("experiments")]
 real-photos FOLDER *ARGS: _libtorch
     @shift; {{ arguments }} {{ delora }} run experiments/real-photos.toml \
-        --set data={{ quote(join(invocation_directory(), FOLDER)) }} "$@"
+        --set data={{ quote(if invocation_directory() == justfile_directory() { FOLDER } else { join(invocation_directory(), FOLDER) }) }} "$@"
 
 # Draw tables and figures again from results/, for one experiment file or for all that have results
 [group("experiments")]
@@ -74,6 +79,12 @@ test: lint test-justw _libtorch
         OMP_NUM_THREADS=1 cargo test --workspace --lib --bins --tests; \
     fi
 
+# Every method against golden files, gradients, bound, rank, count, bank, merged weight and export: a table
+[group("checks")]
+proof: _libtorch
+    @OMP_NUM_THREADS=1 cargo test --quiet -p delora-core --test properties -- \
+        --ignored --exact proof::table --nocapture
+
 # Every kind of run end to end, tiny, in a temporary folder; the second run must find everything done
 [group("checks")]
 smoke *ARGS: _libtorch
@@ -99,6 +110,16 @@ fmt:
 [group("checks")]
 bench *ARGS: _libtorch
     @{{ arguments }} cargo bench -p sd-driver --bench bank -- "$@"
+
+# Measure what each method adds to a training step, beside PEFT where `just goldens` has installed it
+[group("checks")]
+bench-methods: _libtorch
+    cargo bench -p harness --bench methods
+    @if [ -x .tools/goldens/bin/python ]; then \
+        env -u LD_LIBRARY_PATH .tools/goldens/bin/python tools/bench/peft_methods.py; \
+    else \
+        echo "PEFT is not measured: run \`just goldens\` once, which installs it"; \
+    fi
 
 _libtorch:
     @if [ ! -d "$LIBTORCH/include" ]; then \

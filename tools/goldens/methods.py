@@ -1,7 +1,8 @@
 """Golden files for `crates/delora-core`: each method on a tiny stack of two linears, and three training steps.
 
 LoRA, DoRA and DeLoRA with a zero B run in PEFT itself. The others have no installable package, so the
-adapted weight is written out here, in our own words, after these sources:
+adapted weight is written out here, in our own words, after these sources (`more_methods.py` and `block_methods.py`
+have further methods, and record them with the functions here):
 - `delora_live`, `lora_normalized`: ExplainableML/DeLoRA at 82bfcb0, peft/src/peft/tuners/delora.py
   (the frozen copies of the factors stand under the current strength; columns scaled by the norms of W;
   `lora_normalized` is the same without that scaling, the paper's "normalize w/ controllable boundary");
@@ -29,8 +30,10 @@ GOLDEN = Path(__file__).resolve().parents[2] / "crates" / "delora-core" / "tests
 SITES = {"first": (6, 10), "second": (10, 8)}  # in_features, out_features
 RANK, ALPHA, STRENGTH = 3, 6.0, 2.5
 NUM_STEPS, ROWS = 3, 5
-LEARNING_RATE = {"angles": 0.02, "strength": 0.05, "magnitude": 0.03}
+LEARNING_RATE = {"angles": 0.02, "angles_b": 0.1, "strength": 0.05, "magnitude": 0.03, "weight": 0.01, "bias": 0.04}
 WEIGHT_DECAY = 0.01
+# The learning rate group of a parameter by its name; all others are angles.
+GROUPS = {"lambda": "strength", "m": "magnitude"}
 
 
 class Stack(nn.Module):
@@ -142,17 +145,17 @@ def from_peft(config, names):
     return build
 
 
-def group_of(name):
-    return {"lambda": "strength", "m": "magnitude"}.get(name.split(".")[-1], "angles")
+def group_of(name, groups):
+    return groups.get(name.split(".")[-1], "angles")
 
 
-def train(model, parameters, inputs, targets):
+def train(model, parameters, inputs, targets, groups, weight_decay):
     """Three steps of PyTorch's AdamW on the mean squared error, one batch each."""
-    groups = [
-        {"params": [parameter], "lr": LEARNING_RATE[group_of(name)], "weight_decay": WEIGHT_DECAY}
+    settings = [
+        {"params": [parameter], "lr": LEARNING_RATE[group_of(name, groups)], "weight_decay": weight_decay}
         for name, parameter in parameters.items()
     ]
-    optimizer = torch.optim.AdamW(groups)
+    optimizer = torch.optim.AdamW(settings)
     losses = []
     for x, target in zip(inputs, targets):
         loss = F.mse_loss(model(x), target)
@@ -164,9 +167,10 @@ def train(model, parameters, inputs, targets):
 
 
 def named(prefix, parameters):
-    """Copies, with PEFT's [1] strengths as the numbers they are."""
-    reshape = lambda key, value: value.reshape(()) if key.endswith(".lambda") else value
-    return {f"{prefix}.{key}": reshape(key, value.detach().clone()) for key, value in parameters.items()}
+    """Copies, with PEFT's [1] strengths as the numbers they are, and IA3's one-column matrices as vectors."""
+    shapes = {"lambda": (), "l": (-1,)}
+    copy = lambda key, value: value.detach().clone().reshape(shapes.get(key.split(".")[-1], value.shape))
+    return {f"{prefix}.{key}": copy(key, value) for key, value in parameters.items()}
 
 
 def write(tensors, path):
@@ -180,23 +184,38 @@ def shared_stack():
     return Stack(), torch.randn(NUM_STEPS, ROWS, 6), torch.randn(NUM_STEPS, ROWS, 8)
 
 
-def record(name, seed, source, method, build):
-    stack, inputs, targets = shared_stack()
+def dense_noise(_key, shape):
+    return 0.3 * torch.randn(shape)
+
+
+def record(
+    name,
+    seed,
+    source,
+    method,
+    build,
+    network=shared_stack,
+    groups=GROUPS,
+    weight_decay=WEIGHT_DECAY,
+    noise=dense_noise,
+):
+    model, inputs, targets = network()
     torch.manual_seed(seed)
-    model, parameters, frozen = build(stack)
+    model, parameters, frozen = build(model)
     tensors = named("frozen", frozen) | named("initial", parameters) | {"initial.output": model(inputs[0])}
     with torch.no_grad():
-        for value in parameters.values():
-            value.add_(0.3 * torch.randn(value.shape))
+        for key, value in parameters.items():
+            value.add_(noise(key, value.shape))
     tensors |= named("perturbed", parameters) | {"perturbed.output": model(inputs[0])}
-    tensors["losses"] = train(model, parameters, inputs, targets)
-    tensors |= named("stepped", parameters) | {"stepped.output": model(inputs[0])}
-    groups = sorted({group_of(key) for key in parameters})
+    tensors["losses"] = train(model, parameters, inputs, targets, groups, weight_decay)
+    # The output first: a constrained method moves its parameters into bounds when it is used.
+    tensors |= {"stepped.output": model(inputs[0])} | named("stepped", parameters)
+    used = sorted({group_of(key, groups) for key in parameters})
     case = {
         "source": source,
         "method": method,
-        "learning_rate": {group: LEARNING_RATE[group] for group in groups},
-        "weight_decay": WEIGHT_DECAY,
+        "learning_rate": {group: LEARNING_RATE[group] for group in used},
+        "weight_decay": weight_decay,
     }
     write(tensors, GOLDEN / name / "io.safetensors")
     (GOLDEN / name / "case.json").write_text(json.dumps(case, indent=2) + "\n")

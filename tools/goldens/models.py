@@ -42,8 +42,11 @@ STREAM = re.compile(
 STREAM_SCALE = 0.02
 
 
-def randomize(model, seed):
-    """Replace every parameter: matrices by fan-in-scaled normals, norm weights near 1, biases near 0."""
+def randomize(model, seed, stream=STREAM):
+    """Replace every parameter: matrices by fan-in-scaled normals, norm weights near 1, biases near 0.
+
+    Those whose name `stream` finds are made small.
+    """
     generator = torch.Generator().manual_seed(seed)
     for name, parameter in sorted(model.named_parameters()):
         noise = torch.randn(parameter.shape, generator=generator)
@@ -53,7 +56,7 @@ def randomize(model, seed):
             value = 1.0 + 0.3 * noise
         else:
             value = 0.2 * noise
-        parameter.data.copy_(value * STREAM_SCALE if STREAM.search(name) else value)
+        parameter.data.copy_(value * STREAM_SCALE if stream.search(name) else value)
     return model.eval()
 
 

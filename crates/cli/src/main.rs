@@ -6,15 +6,21 @@ mod commands;
 mod cuda;
 mod doctor;
 mod exit;
+mod folder;
 mod libtorch;
 mod memory;
+mod method_text;
+mod params;
 mod tasks;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use commands::{doctor as doctor_command, methods, plan, plots, pretrain, run, status, world};
+use commands::{
+    doctor as doctor_command, export, import, methods, params as params_command, plan, plots, pretrain, run,
+    status, world,
+};
 
 #[derive(Parser)]
 #[command(
@@ -38,12 +44,18 @@ enum Command {
     Status(status::Args),
     /// Draw tables and figures again from the results
     Plots(plots::Args),
+    /// Write a trial's adapter for PEFT or diffusers, or merged into its model
+    Export(export::Args),
+    /// Read an adapter that PEFT saved
+    Import(import::Args),
     /// Train the small networks of `assets/mini`
     Pretrain(pretrain::Args),
     /// Write the mini world's subjects as folders of pictures
     World(world::Args),
-    /// List the methods with their settings
-    Methods,
+    /// List the methods with all that is known of them, or show one
+    Methods(methods::Args),
+    /// Count the parameters that methods train, beside the paper's counts
+    Params(params_command::Args),
     /// Say what was found on this machine and what is wrong with it
     Doctor(doctor_command::Args),
 }
@@ -57,12 +69,12 @@ fn main() -> ExitCode {
         Command::Plan(args) => plan::run(args).map(|()| ExitCode::SUCCESS),
         Command::Status(args) => status::run(args).map(|()| ExitCode::SUCCESS),
         Command::Plots(args) => plots::run(args).map(|()| ExitCode::SUCCESS),
+        Command::Export(args) => export::run(args).map(|()| ExitCode::SUCCESS),
+        Command::Import(args) => import::run(args).map(|()| ExitCode::SUCCESS),
         Command::Pretrain(args) => pretrain::run(args).map(|()| ExitCode::SUCCESS),
         Command::World(args) => world::run(args).map(|()| ExitCode::SUCCESS),
-        Command::Methods => {
-            methods::run();
-            Ok(ExitCode::SUCCESS)
-        }
+        Command::Methods(args) => methods::run(args).map(|()| ExitCode::SUCCESS),
+        Command::Params(args) => params_command::run(args).map(|()| ExitCode::SUCCESS),
         Command::Doctor(args) => Ok(doctor_command::run(args, &cuda)),
     };
     result.unwrap_or_else(|error| {

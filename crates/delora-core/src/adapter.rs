@@ -1,4 +1,4 @@
-//! The trait that a method of adapting linear layers implements, and the words it is written in.
+//! The traits that methods implement, and the words they are written in.
 
 use std::collections::BTreeMap;
 use std::ops::Index;
@@ -6,17 +6,29 @@ use std::ops::Index;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use tch::Tensor;
+use tch::{Kind, Tensor};
 
-use crate::class::LinearClass;
+use crate::class::{HiddenClass, LinearClass};
 use crate::config::Group;
 use crate::factors::Factors;
+use crate::site::{HiddenShape, LinearShape, SiteShape};
 
 /// How a parameter starts.
 pub enum Init {
     Zero,
     /// Uniform in ±`bound`, drawn per trial, site and parameter.
     Uniform {
+        bound: f64,
+    },
+    /// Normal with mean 0, drawn per trial, site and parameter.
+    Normal {
+        std: f64,
+    },
+    /// An orthogonal matrix: that of the QR decomposition of a normal one, drawn per trial, site and parameter.
+    Orthogonal,
+    /// Uniform in ±`bound`, drawn per trial and row: the same at every site, a smaller matrix being the corner of a
+    /// larger one.
+    SharedUniform {
         bound: f64,
     },
     /// `sign` times the start of the parameter `of`, which is drawn.
@@ -72,6 +84,17 @@ impl Index<&str> for Parameters {
     }
 }
 
+/// A method at the sites of one class, for a stack of trials.
+pub enum Adapter {
+    Linear(Box<dyn LinearAdapter>),
+    Hidden(Box<dyn HiddenAdapter>),
+    /// Each trial has the tensors of the class for its own, as the parameter [`TENSOR_VALUE`].
+    Tensor(Group),
+}
+
+/// The parameter that stands for a tensor of the network which a trial trains.
+pub const TENSOR_VALUE: &str = "value";
+
 /// A method at the linear sites of one class, for a stack of trials.
 ///
 /// Everything here has leading axes [trials, sites] and is written once for all of them.
@@ -85,11 +108,45 @@ pub trait LinearAdapter {
     /// The definition: W', [trials, sites, out_features, in_features]. For export and tests.
     fn adapted_weight(&self, parameters: &Parameters) -> Tensor;
 
+    /// The adapted bias, [trials, sites, out_features], where the method changes it.
+    fn adapted_bias(&self, _: &Parameters) -> Option<Tensor> {
+        None
+    }
+
     /// What ‖W' − W‖ (Frobenius) cannot exceed at these λ, whatever else was learnt, [trials, sites].
     fn bound(&self, parameters: &Parameters) -> Option<Tensor>;
 
     /// What the rank of W' − W cannot exceed, when it is less than full.
     fn update_rank(&self) -> Option<i64>;
+
+    /// Moves parameters, in place, to where the method allows them to be; done after each optimizer step.
+    fn constrain(&self, _: &Parameters) {}
+}
+
+/// Hidden states on their way through a block, and what a method may want to know about them.
+pub struct Hidden<'a> {
+    /// [trials, batch, tokens, features]
+    pub values: &'a Tensor,
+    /// Tokens of each sequence that are no padding, [trials, batch]; absent: all.
+    pub lengths: Option<&'a Tensor>,
+    /// What the block's own norm makes of them and the residual, in networks that norm behind the residual.
+    pub normed: Option<&'a Tensor>,
+}
+
+/// What a method makes of the hidden states at one site: the new values, in the kind of the old.
+pub type HiddenChange = Box<dyn Fn(&Hidden) -> Tensor>;
+
+/// A method at the hidden states of one class, for a stack of trials.
+pub trait HiddenAdapter {
+    fn parameters(&self) -> Vec<ParameterSpec>;
+
+    /// One function per site, made once per step from `parameters`, [trials, sites, …].
+    fn changes(&self, parameters: &Parameters, kind: Kind) -> Vec<HiddenChange>;
+
+    /// Whether the functions read [`Hidden::normed`] where it is there.
+    fn reads_normed(&self) -> bool {
+        false
+    }
 }
 
 /// The settings of a linear method for one trial; absent fields take their defaults, unknown ones are errors.
@@ -97,17 +154,53 @@ pub trait LinearSettings: Default + Serialize + DeserializeOwned {
     /// The settings that trials must have in common to be stacked.
     fn structure(&self) -> Value;
 
+    /// Which form of the method a layer gets, if any; `targeted` says whether the trial names the layer's role.
+    fn variant(&self, _: &LinearShape, targeted: bool) -> Option<u8> {
+        targeted.then_some(0)
+    }
+
     /// Says what is impossible at a weight [out_features, in_features], and what would do.
     fn check(&self, in_features: i64, out_features: i64) -> Result<(), String>;
 
     /// Trained parameters at one site.
-    fn num_parameters(&self, in_features: i64, out_features: i64) -> i64;
+    fn num_parameters(&self, shape: &LinearShape) -> i64;
 
     /// `trials` agree in their structure and have passed `check`.
     fn build(trials: &[Self], class: &LinearClass) -> Box<dyn LinearAdapter>;
 
     /// An example of each structural form with this even rank and no factor equal to one, which tests run over.
     fn examples(rank: i64) -> Vec<Self>;
+}
+
+/// The settings of a method of hidden states for one trial.
+pub trait HiddenSettings: Default + Serialize + DeserializeOwned {
+    /// The settings that trials must have in common to be stacked.
+    fn structure(&self) -> Value;
+
+    fn acts_on(&self, shape: &HiddenShape) -> bool;
+
+    /// Says what is impossible at this width, and what would do.
+    fn check(&self, features: i64) -> Result<(), String>;
+
+    /// Trained parameters at one site.
+    fn num_parameters(&self, features: i64) -> i64;
+
+    /// `trials` agree in their structure and have passed `check`.
+    fn build(trials: &[Self], class: &HiddenClass) -> Box<dyn HiddenAdapter>;
+
+    /// An example of each structural form with this even rank.
+    fn examples(rank: i64) -> Vec<Self>;
+}
+
+/// The settings of a method that trains the network's own tensors, which are the same for all trials.
+pub trait WholeSettings: Default + Serialize + DeserializeOwned {
+    /// The group of its parameters.
+    const GROUP: Group;
+
+    /// Trained parameters at one site; 0 where nothing is trained.
+    fn num_parameters(&self, site: &SiteShape) -> i64;
+
+    fn build(&self, class: &LinearClass) -> Box<dyn LinearAdapter>;
 }
 
 /// Refuses a rank that a weight cannot have.

@@ -6,26 +6,33 @@ use std::rc::Rc;
 
 use tch::{Device, Kind, Tensor};
 
-use crate::adapter::Parameters;
-use crate::class::{LinearClass, Site};
+use crate::adapter::{Adapter, Hidden, Parameters};
+use crate::class::{Class, LinearClass};
 use crate::config::TrialConfig;
 use crate::error::CoreError;
+use crate::factors::Factors;
 use crate::group::MethodGroup;
 use crate::method::Method;
+use crate::site::Site;
 
 mod applied;
+mod merged;
+mod parameters;
 mod plan;
 
-use applied::AppliedClass;
+use applied::{AppliedClass, AppliedHidden, AppliedLinear, AppliedTensor};
+pub use parameters::ParameterName;
+use plan::{Classes, PlannedGroup};
 
 /// Adapters, optimizer and fate of trials that run through one frozen network with a leading `trials` axis.
 ///
 /// A trial's result depends on its own config alone, never on the bank it is in.
 pub struct Bank {
-    pub(crate) classes: Vec<LinearClass>,
-    /// Class and place in the class of each site.
+    /// All that may be adapted, and those of them that are, by class.
+    sites: Vec<Site>,
+    pub(crate) classes: Vec<Class>,
+    /// Class and place in the class of each adapted site.
     places: HashMap<String, (usize, usize)>,
-    pub(crate) site_names: Vec<String>,
     pub(crate) groups: Vec<MethodGroup>,
     pub(crate) trials: Vec<TrialConfig>,
     order: Vec<usize>,
@@ -34,15 +41,22 @@ pub struct Bank {
     applied: RefCell<HashMap<Kind, Rc<Vec<AppliedClass>>>>,
 }
 
-/// What is known of one site without a dense product, for each slot.
+/// What is known of one adapted linear site without a dense product, for each slot.
 pub struct SiteReading {
     pub site: String,
-    /// ‖W' − W‖ (Frobenius).
-    pub distances: Vec<f64>,
+    /// ‖W' − W‖ (Frobenius), where the trial adapts the site.
+    pub distances: Vec<Option<f64>>,
     /// λ, where the method has one.
     pub strengths: Vec<Option<f64>>,
     /// What the distance cannot exceed at this λ, where the method has a bound.
     pub bounds: Vec<Option<f64>>,
+}
+
+/// A run of trials, and the tensor that each of them has.
+pub struct OwnTensor {
+    pub trials: i64,
+    /// [trials, shape…]; absent: the frozen one.
+    pub values: Option<Tensor>,
 }
 
 impl Bank {
@@ -50,18 +64,21 @@ impl Bank {
     ///
     /// Errors name the trial, the setting and what would be right.
     pub fn new(sites: &[Site], trials: &[TrialConfig], device: Device) -> Result<Bank, CoreError> {
-        let (classes, places) = plan::classes(sites, device)?;
-        let (order, runs) = plan::groups(trials, &classes)?;
+        let shapes = plan::shapes(sites)?;
+        let (order, planned) = plan::groups(trials, &shapes)?;
         let sorted: Vec<TrialConfig> = order.iter().map(|&trial| trials[trial].clone()).collect();
+        let Classes { classes, acts, places } = plan::classes(sites, &shapes, &planned, device);
         let mut groups = Vec::new();
-        for (method, slots) in runs {
-            let group = MethodGroup::new(method, slots.start, &sorted[slots.clone()], &classes, device);
+        for (index, PlannedGroup { method, slots, .. }) in planned.iter().enumerate() {
+            let acts: Vec<bool> = acts.iter().map(|groups| groups[index]).collect();
+            let group =
+                MethodGroup::new(method, slots.start, &sorted[slots.clone()], &classes, &acts, device);
             groups.push(group.map_err(|problem| plan::settings_error(method, order[slots.start], problem))?);
         }
         Ok(Bank {
+            sites: sites.iter().map(Site::shared).collect(),
             classes,
             places,
-            site_names: sites.iter().map(|site| site.name.clone()).collect(),
             groups,
             trials: sorted,
             order,
@@ -92,12 +109,52 @@ impl Bank {
         self.group_of(slot).method
     }
 
+    /// Whether any trial adapts the site.
+    pub fn adapts(&self, site: &str) -> bool {
+        self.places.contains_key(site)
+    }
+
     /// The adapted layer: `input` [trials, rows, in_features] gives [trials, rows, out_features], in `input`'s kind.
     ///
-    /// One frozen product serves all trials whose methods act at the same places, whatever they are. Panics when `site` is unknown or `input` does not fit.
+    /// One frozen product serves all trials whose methods act at the same places, whatever they are. Panics when
+    /// `site` is no adapted linear layer or `input` does not fit.
     pub fn forward(&self, site: &str, weight: &Tensor, bias: Option<&Tensor>, input: &Tensor) -> Tensor {
-        let (class, place) = self.place(site).expect("the network was built with the bank's sites");
-        self.applied(input.kind())[class].forward(place, weight, bias, input)
+        let (class, place) = self.places[site];
+        match &self.applied(input.kind())[class] {
+            AppliedClass::Linear(applied) => applied.forward(place, weight, bias, input),
+            _ => panic!("site `{site}` is no linear layer"),
+        }
+    }
+
+    /// The hidden states as the trials' methods change them, in the shape [trials, batch, tokens, features] and kind
+    /// of the old. Panics when `site` is no adapted hidden state.
+    pub fn hidden(&self, site: &str, hidden: &Hidden) -> Tensor {
+        let (class, place) = self.places[site];
+        match &self.applied(hidden.values.kind())[class] {
+            AppliedClass::Hidden(applied) => applied.forward(place, hidden),
+            _ => panic!("site `{site}` is no hidden state"),
+        }
+    }
+
+    /// Whether a method wants to know [`Hidden::normed`] at this site.
+    pub fn reads_normed(&self, site: &str, kind: Kind) -> bool {
+        self.places.get(site).is_some_and(|&(class, _)| match &self.applied(kind)[class] {
+            AppliedClass::Hidden(applied) => applied.reads_normed,
+            _ => false,
+        })
+    }
+
+    /// A tensor of the network by runs of trials, in slot order: theirs, or the frozen one. `None` where it is frozen
+    /// for all.
+    pub fn tensor(&self, site: &str, kind: Kind) -> Option<Vec<OwnTensor>> {
+        let &(class, place) = self.places.get(site)?;
+        let applied = self.applied(kind);
+        let AppliedClass::Tensor(applied) = &applied[class] else { return None };
+        let own = |(trials, values): &(i64, Option<Tensor>)| OwnTensor {
+            trials: *trials,
+            values: values.as_ref().map(|values| values.select(1, place as i64)),
+        };
+        Some(applied.groups.iter().map(own).collect())
     }
 
     /// One update from `losses` [trials], whatever made them from `forward`'s outputs. Waits for nothing.
@@ -132,74 +189,35 @@ impl Bank {
     }
 
     /// ‖W' − W‖ (Frobenius) by site and slot. Waits for the device.
-    pub fn distances(&self) -> Vec<(String, Vec<f64>)> {
+    pub fn distances(&self) -> Vec<(String, Vec<Option<f64>>)> {
         self.telemetry().into_iter().map(|reading| (reading.site, reading.distances)).collect()
     }
 
-    /// Distances, strengths and bounds by site, in the order of the sites given to `new`. Waits for the device.
+    /// Distances, strengths and bounds by adapted linear site, in the order of the sites given to `new`. Waits for
+    /// the device.
     pub fn telemetry(&self) -> Vec<SiteReading> {
         tch::no_grad(|| {
             let parameters: Vec<Vec<Parameters>> = self.groups.iter().map(MethodGroup::parameters).collect();
-            let tables: Vec<[Vec<Vec<f64>>; 3]> =
-                (0..self.classes.len()).map(|class| self.read_class(class, &parameters)).collect();
-            let known = |value: &f64| (!value.is_nan()).then_some(*value);
-            let reading = |site: &String| {
-                let (class, place) = self.places[site];
-                let [distances, strengths, bounds] = &tables[class];
-                SiteReading {
-                    site: site.clone(),
-                    distances: distances[place].clone(),
-                    strengths: strengths[place].iter().map(known).collect(),
-                    bounds: bounds[place].iter().map(known).collect(),
-                }
+            let read = |(index, class): (usize, &Class)| match class {
+                Class::Linear(class) => Some(self.read_class(index, class, &parameters)),
+                _ => None,
             };
-            self.site_names.iter().map(reading).collect()
+            let tables: Vec<Option<[Vec<Vec<f64>>; 3]>> = self.classes.iter().enumerate().map(read).collect();
+            let known = |value: &f64| (!value.is_nan()).then_some(*value);
+            let reading = |site: &Site| {
+                let &(class, place) = self.places.get(&site.name)?;
+                let values = |table: &Vec<Vec<f64>>| table[place].iter().map(known).collect();
+                let [distances, strengths, bounds] = tables[class].as_ref()?.each_ref().map(values);
+                Some(SiteReading { site: site.name.clone(), distances, strengths, bounds })
+            };
+            self.sites.iter().filter_map(reading).collect()
         })
     }
 
-    /// The adapted weight W' of one trial, [out_features, in_features], by the method's definition.
-    pub fn merged(&self, site: &str, slot: usize) -> Result<Tensor, CoreError> {
-        let (class, place) = self.known_place(site, slot)?;
-        let group = self.group_of(slot);
-        let settings = [&self.trials[slot].method.settings];
-        let alone = group.method.build(&settings, &self.classes[class].single(place));
-        let adapter = alone.expect("the settings were checked when the bank was built");
-        let trial = (slot - group.first) as i64;
-        let own = |value: &Tensor| value.narrow(0, trial, 1).narrow(1, place as i64, 1);
-        let weight = tch::no_grad(|| adapter.adapted_weight(&group.parameters()[class].map(own)));
-        Ok(weight.squeeze_dim(0).squeeze_dim(0))
-    }
-
-    /// Trained parameters of one trial.
-    pub fn num_parameters(&self, slot: usize) -> i64 {
-        self.group_of(slot).stores.iter().filter(|store| store.trained).map(|store| store.count()).sum()
-    }
-
-    /// A copy of one parameter or constant of one trial, named and shaped as in the method's header.
-    pub fn parameter(&self, site: &str, slot: usize, name: &str) -> Result<Tensor, CoreError> {
-        Ok(self.parameter_view(site, slot, name)?.copy())
-    }
-
-    /// Replaces one parameter or constant of one trial, named and shaped as in the method's header.
-    pub fn set_parameter(
-        &mut self,
-        site: &str,
-        slot: usize,
-        name: &str,
-        value: &Tensor,
-    ) -> Result<(), CoreError> {
-        let mut own = self.parameter_view(site, slot, name)?;
-        if own.size() != value.size() {
-            return Err(CoreError::ParameterShape {
-                site: site.to_owned(),
-                name: name.to_owned(),
-                given: value.size(),
-                expected: own.size(),
-            });
-        }
-        tch::no_grad(|| own.copy_(value));
-        self.applied.borrow_mut().clear();
-        Ok(())
+    /// Moves all parameters to where their methods allow them to be.
+    pub(crate) fn constrain(&mut self) {
+        self.groups.iter().for_each(MethodGroup::constrain);
+        self.refresh();
     }
 
     /// Forgets what was made from the parameters, after they changed.
@@ -214,31 +232,71 @@ impl Bank {
         // Also when called without gradients: a later call of the same step may want them.
         let made = tch::with_grad(|| {
             let parameters: Vec<Vec<Parameters>> = self.groups.iter().map(MethodGroup::parameters).collect();
-            let of_group = |(group, parameters): (&MethodGroup, &Vec<Parameters>), class: usize| {
-                (group.num_trials as i64, group.adapters[class].factors(&parameters[class]))
-            };
-            let of_class = |class| {
-                let groups = self.groups.iter().zip(&parameters).map(|pair| of_group(pair, class));
-                AppliedClass::new(groups, &self.classes[class], kind)
-            };
+            let of_class = |class| self.apply_class(class, &parameters, kind);
             Rc::new((0..self.classes.len()).map(of_class).collect::<Vec<_>>())
         });
         self.applied.borrow_mut().insert(kind, made.clone());
         made
     }
 
+    fn apply_class(&self, class: usize, parameters: &[Vec<Parameters>], kind: Kind) -> AppliedClass {
+        let groups = self.groups.iter().zip(parameters);
+        let groups = groups.map(|(group, parameters)| {
+            (group.num_trials as i64, group.adapters[class].as_ref(), &parameters[class])
+        });
+        match &self.classes[class] {
+            Class::Linear(class) => {
+                let factors = |(trials, adapter, parameters): (i64, Option<&Adapter>, &Parameters)| {
+                    let factors = match adapter {
+                        Some(Adapter::Linear(adapter)) => adapter.factors(parameters),
+                        _ => Factors::default(),
+                    };
+                    (trials, factors)
+                };
+                AppliedClass::Linear(AppliedLinear::new(groups.map(factors), class, kind))
+            }
+            Class::Tensor(_) => {
+                let values = groups.map(|(trials, adapter, parameters)| {
+                    (trials, adapter.map(|_| parameters[crate::TENSOR_VALUE].to_kind(kind)))
+                });
+                AppliedClass::Tensor(AppliedTensor { groups: values.collect() })
+            }
+            Class::Hidden(_) => {
+                let mut reads_normed = false;
+                let changes = groups.map(|(trials, adapter, parameters)| match adapter {
+                    Some(Adapter::Hidden(adapter)) => {
+                        reads_normed |= adapter.reads_normed();
+                        (trials, Some(adapter.changes(parameters, kind)))
+                    }
+                    _ => (trials, None),
+                });
+                let groups = changes.collect();
+                AppliedClass::Hidden(AppliedHidden { groups, reads_normed })
+            }
+        }
+    }
+
     /// Distances, strengths and bounds of one class, each by site and slot; NaN where there is none.
-    fn read_class(&self, class: usize, parameters: &[Vec<Parameters>]) -> [Vec<Vec<f64>>; 3] {
-        let sites = self.classes[class].num_sites();
+    fn read_class(
+        &self,
+        index: usize,
+        class: &LinearClass,
+        parameters: &[Vec<Parameters>],
+    ) -> [Vec<Vec<f64>>; 3] {
         let mut columns: [Vec<Tensor>; 3] = Default::default();
         for (group, parameters) in self.groups.iter().zip(parameters) {
-            let adapter = &group.adapters[class];
-            let exact = parameters[class].map(|value| value.to_kind(Kind::Double));
-            let distance = adapter.factors(&exact).distance(&self.classes[class]);
-            let shape = [group.num_trials as i64, sites];
-            let absent = || Tensor::full(shape, f64::NAN, (Kind::Double, distance.device()));
-            let strength = group.strength(class, &exact).unwrap_or_else(absent);
-            let bound = adapter.bound(&exact).unwrap_or_else(absent).to_kind(Kind::Double);
+            let shape = [group.num_trials as i64, class.num_sites()];
+            let absent = || Tensor::full(shape, f64::NAN, (Kind::Double, class.device()));
+            let [distance, strength, bound] = match &group.adapters[index] {
+                Some(Adapter::Linear(adapter)) => {
+                    let exact = parameters[index].map(|value| value.to_kind(Kind::Double));
+                    let bound = adapter.bound(&exact).map(|bound| bound.to_kind(Kind::Double));
+                    let distance = adapter.factors(&exact).distance(class);
+                    let strength = group.strength(index, &exact);
+                    [distance, strength.unwrap_or_else(absent), bound.unwrap_or_else(absent)]
+                }
+                _ => [absent(), absent(), absent()],
+            };
             for (column, values) in columns.iter_mut().zip([&distance, &strength, &bound]) {
                 column.push(values.expand(shape, false));
             }
@@ -249,28 +307,21 @@ impl Bank {
         })
     }
 
-    fn parameter_view(&self, site: &str, slot: usize, name: &str) -> Result<Tensor, CoreError> {
-        let (class, place) = self.known_place(site, slot)?;
-        let group = self.group_of(slot);
-        let trial = slot - group.first;
-        let found = group.stores.iter().find_map(|store| store.view(class, place, trial, name));
-        found.ok_or_else(|| CoreError::UnknownParameter {
-            site: site.to_owned(),
-            slot,
-            name: name.to_owned(),
-            known: group.stores.iter().flat_map(|store| store.names(class)).collect::<Vec<_>>().join(", "),
-        })
+    fn known_place(&self, site: &str, slot: usize) -> Result<(usize, usize), CoreError> {
+        self.known_slot(slot)?;
+        let place = self.places.get(site).copied();
+        place.ok_or_else(|| CoreError::UnknownSite { site: site.to_owned() })
     }
 
-    fn known_place(&self, site: &str, slot: usize) -> Result<(usize, usize), CoreError> {
+    pub(crate) fn known_slot(&self, slot: usize) -> Result<(), CoreError> {
         if slot >= self.num_trials() {
             return Err(CoreError::UnknownSlot { slot, trials: self.num_trials() });
         }
-        self.place(site)
+        Ok(())
     }
 
-    fn place(&self, site: &str) -> Result<(usize, usize), CoreError> {
-        self.places.get(site).copied().ok_or_else(|| CoreError::UnknownSite { site: site.to_owned() })
+    fn device(&self) -> Device {
+        self.classes[0].device()
     }
 
     fn group_of(&self, slot: usize) -> &MethodGroup {

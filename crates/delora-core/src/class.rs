@@ -1,32 +1,130 @@
-//! Sites, and the sites of one shape taken together.
+//! Sites of a network, and the sites of one shape taken together.
 
 use tch::{Device, Kind, Tensor};
 
 use crate::norms::{column_norms, row_norms};
+use crate::site::{Part, Role, Site};
 
-/// A frozen linear layer that may be adapted: `name` is its state-dict prefix, `weight` is [out_features, in_features].
-pub struct Site {
-    pub name: String,
-    pub weight: Tensor,
+/// Sites of a bank that have one shape and are adapted by the same methods; their parameters are stacked on a
+/// `sites` axis.
+pub enum Class {
+    Linear(LinearClass),
+    Tensor(TensorClass),
+    Hidden(HiddenClass),
 }
 
-/// All sites of a bank whose weights have one shape; their parameters are stacked on a `sites` axis.
+/// Linear layers of one shape.
 pub struct LinearClass {
     pub in_features: i64,
     pub out_features: i64,
     pub names: Vec<String>,
-    /// One [out_features, in_features] per site, f32, sharing the network's storage where kind and device agree.
+    pub roles: Vec<Role>,
+    /// One [out_features, in_features] per site, f32 (f64 where it was given), sharing the network's storage where
+    /// kind and device agree.
     pub weights: Vec<Tensor>,
+    /// One [out_features] per site that has one.
+    pub biases: Vec<Option<Tensor>>,
+}
+
+/// Tensors of one shape that belong to no adaptable linear layer.
+pub struct TensorClass {
+    pub names: Vec<String>,
+    /// f32
+    pub values: Vec<Tensor>,
+}
+
+/// Hidden states of one width.
+pub struct HiddenClass {
+    pub features: i64,
+    pub names: Vec<String>,
+    device: Device,
+}
+
+impl Class {
+    /// The class of `sites`, which agree in their shape.
+    pub fn new(sites: &[&Site], device: Device) -> Class {
+        let names = sites.iter().map(|site| site.name.clone()).collect();
+        match &sites[0].part {
+            Part::Linear { .. } => {
+                let mut class = LinearClass::empty();
+                sites.iter().for_each(|site| class.push(site, device));
+                Class::Linear(class)
+            }
+            Part::Tensor { .. } => {
+                let own = |site: &&Site| match &site.part {
+                    Part::Tensor { value } => value.detach().to_device(device).to_kind(Kind::Float),
+                    _ => unreachable!("the sites of a class are of one kind"),
+                };
+                Class::Tensor(TensorClass { names, values: sites.iter().map(own).collect() })
+            }
+            Part::Hidden { features, .. } => {
+                Class::Hidden(HiddenClass { features: *features, names, device })
+            }
+        }
+    }
+
+    pub fn names(&self) -> &[String] {
+        match self {
+            Class::Linear(class) => &class.names,
+            Class::Tensor(class) => &class.names,
+            Class::Hidden(class) => &class.names,
+        }
+    }
+
+    pub fn num_sites(&self) -> i64 {
+        self.names().len() as i64
+    }
+
+    /// Shape of the weight or tensor, or width of the hidden states.
+    pub fn size(&self) -> Vec<i64> {
+        match self {
+            Class::Linear(class) => vec![class.out_features, class.in_features],
+            Class::Tensor(class) => class.values[0].size(),
+            Class::Hidden(class) => vec![class.features],
+        }
+    }
+
+    pub fn device(&self) -> Device {
+        match self {
+            Class::Linear(class) => class.device(),
+            Class::Tensor(class) => class.values[0].device(),
+            Class::Hidden(class) => class.device,
+        }
+    }
 }
 
 impl LinearClass {
-    pub fn new(in_features: i64, out_features: i64) -> LinearClass {
-        LinearClass { in_features, out_features, names: Vec::new(), weights: Vec::new() }
+    fn empty() -> LinearClass {
+        LinearClass {
+            in_features: 0,
+            out_features: 0,
+            names: Vec::new(),
+            roles: Vec::new(),
+            weights: Vec::new(),
+            biases: Vec::new(),
+        }
     }
 
-    pub fn push(&mut self, name: &str, weight: &Tensor, device: Device) {
-        self.names.push(name.to_owned());
-        self.weights.push(weight.detach().to_device(device).to_kind(Kind::Float));
+    /// One linear layer as a class of its own; `None` where the site is something else.
+    pub fn of(site: &Site, device: Device) -> Option<LinearClass> {
+        let mut class = LinearClass::empty();
+        matches!(site.part, Part::Linear { .. }).then(|| {
+            class.push(site, device);
+            class
+        })
+    }
+
+    fn push(&mut self, site: &Site, device: Device) {
+        let Part::Linear { role, weight, bias } = &site.part else {
+            unreachable!("the sites of a class are of one kind")
+        };
+        let kind = if weight.kind() == Kind::Double { Kind::Double } else { Kind::Float };
+        let own = |tensor: &Tensor| tensor.detach().to_device(device).to_kind(kind);
+        (self.out_features, self.in_features) = weight.size2().expect("a weight is a matrix");
+        self.names.push(site.name.clone());
+        self.roles.push(*role);
+        self.weights.push(own(weight));
+        self.biases.push(bias.as_ref().map(own));
     }
 
     pub fn num_sites(&self) -> i64 {
@@ -37,28 +135,31 @@ impl LinearClass {
         self.weights[0].device()
     }
 
+    pub fn kind(&self) -> Kind {
+        self.weights[0].kind()
+    }
+
     /// The same class over the same storage, for an adapter to keep.
     pub fn shared(&self) -> LinearClass {
         LinearClass {
-            names: self.names.clone(),
-            weights: self.weights.iter().map(Tensor::shallow_clone).collect(),
-            ..*self
-        }
-    }
-
-    /// One site as a class of its own.
-    pub fn single(&self, site: usize) -> LinearClass {
-        LinearClass {
             in_features: self.in_features,
             out_features: self.out_features,
-            names: vec![self.names[site].clone()],
-            weights: vec![self.weights[site].shallow_clone()],
+            names: self.names.clone(),
+            roles: self.roles.clone(),
+            weights: self.weights.iter().map(Tensor::shallow_clone).collect(),
+            biases: self.biases.iter().map(|bias| bias.as_ref().map(Tensor::shallow_clone)).collect(),
         }
     }
 
     /// The weights themselves, [sites, out_features, in_features]: a copy of every one, so not for training.
     pub fn dense(&self) -> Tensor {
         Tensor::stack(&self.weights, 0)
+    }
+
+    /// The biases, [sites, out_features], where the sites have them.
+    pub fn dense_biases(&self) -> Option<Tensor> {
+        let biases: Option<Vec<&Tensor>> = self.biases.iter().map(Option::as_ref).collect();
+        biases.map(|biases| Tensor::stack(&biases, 0))
     }
 
     /// Norm of each weight's columns, one per input feature, [sites, in_features].
@@ -90,16 +191,22 @@ impl LinearClass {
         Tensor::stack(&self.weights.iter().map(norm).collect::<Vec<_>>(), 0)
     }
 
-    /// The products are in f32, as the weights are; only the factors around them may be f64.
+    /// The products are in the weights' kind; the factors around them may be f64.
     fn times(&self, rows: &Tensor, columns: i64, side: impl Fn(&Tensor) -> Tensor) -> Tensor {
         let (trials, _, count, features) = rows.size4().expect("rows are [trials, sites, n, features]");
         let products: Vec<Tensor> = tch::no_grad(|| {
-            let rows = rows.to_kind(Kind::Float).unbind(1); // sites × [trials, n, features]
+            let rows = rows.to_kind(self.kind()).unbind(1); // sites × [trials, n, features]
             let product = |(rows, weight): (&Tensor, &Tensor)| {
                 rows.reshape([trials * count, features]).mm(&side(weight)).view([trials, count, columns])
             };
             rows.iter().zip(&self.weights).map(product).collect()
         });
         Tensor::stack(&products, 1).to_kind(rows.kind()) // [trials, sites, n, columns]
+    }
+}
+
+impl HiddenClass {
+    pub fn device(&self) -> Device {
+        self.device
     }
 }

@@ -6,17 +6,21 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::site::Role;
+
 /// Parameters that share a learning rate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Group {
     /// Directions: the low-rank factors and reflection vectors.
     Angles,
+    /// LoRA+'s second factor, B.
+    AnglesB,
     /// The scale λ of an update.
     Strength,
-    /// DoRA's norms of the rows of a weight.
+    /// Sizes of features: DoRA's norms of the rows of a weight, the scales of IA3, RED and VeRA.
     Magnitude,
-    /// A whole weight.
+    /// A whole weight: the network's own, or a bottleneck adapter's.
     Weight,
     /// A bias.
     Bias,
@@ -28,6 +32,7 @@ impl fmt::Display for Group {
     fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
         let name = match self {
             Group::Angles => "angles",
+            Group::AnglesB => "angles_b",
             Group::Strength => "strength",
             Group::Magnitude => "magnitude",
             Group::Weight => "weight",
@@ -122,6 +127,10 @@ pub struct TrialConfig {
     pub optimizer: OptimizerConfig,
     #[serde(default)]
     pub schedule: Schedule,
+    /// Roles of the linear layers that linear methods adapt; absent: all. Methods that choose their own sites, such
+    /// as IA3, take no notice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub targets: Option<Vec<Role>>,
     pub seed: u64,
 }
 

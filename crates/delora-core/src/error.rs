@@ -15,7 +15,21 @@ pub enum CoreError {
     #[error("site `{site}`: its weight has shape {shape:?}; give a matrix [out_features, in_features]")]
     NotAMatrix { site: String, shape: Vec<i64> },
 
-    #[error("there is no site `{site}` in this bank; sites are the linear layers given to `Bank::new`")]
+    #[error(
+        "trial {trial}: method `{method}` finds nothing to adapt: the network has no {wanted}; change `targets` or the method"
+    )]
+    NoSite { trial: usize, method: &'static str, wanted: String },
+
+    #[error("site `{site}` is no linear layer, so it has no adapted weight")]
+    NotLinear { site: String },
+
+    #[error(
+        "method `{method}` changes hidden states, so there is no merged weight; only a program that runs \
+         this method can use its adapter"
+    )]
+    NotMergeable { method: &'static str },
+
+    #[error("there is no site `{site}` in this bank; sites are those given to `Bank::new`")]
     UnknownSite { site: String },
 
     #[error("there is no method `{name}`; known methods are {known}")]
@@ -55,6 +69,9 @@ pub enum CoreError {
 
     #[error("checkpoint `{path}`: {problem}; delete it to start over")]
     Checkpoint { path: PathBuf, problem: String },
+
+    #[error("{place}: {problem}")]
+    Adapter { place: String, problem: String },
 
     #[error("`{path}`: {source}")]
     Io { path: PathBuf, source: std::io::Error },

@@ -10,23 +10,33 @@ pub struct LowRank {
     pub b: Tensor,
 }
 
-/// An adapted linear layer in activation form; what is absent is the identity or zero.
+/// An adapted linear layer in activation form; what is absent is the identity, zero, or the frozen layer's own.
 ///
 /// ```text
-/// x' = x + input(x)
-/// y  = row_scale ∘ (x' Wᵀ) + update(x)
+/// x' = x ∘ input_scale, then x' + input(x'), then each block of features times its input_block
+/// y  = row_scale ∘ (x' weightᵀ) + update(x)
 /// y' = y + output(y), then + bias
 /// ```
+///
+/// A method uses either the low-rank factors and `row_scale`, or one of the others.
 #[derive(Default)]
 pub struct Factors {
+    /// [trials, sites, in_features]
+    pub input_scale: Option<Tensor>,
     /// [trials, sites, in_features, in_features]
     pub input: Option<LowRank>,
+    /// Diagonal blocks of a matrix from the right, [trials, sites, blocks, in_features/blocks, in_features/blocks].
+    pub input_blocks: Option<Tensor>,
+    /// Each trial's own weight, [trials, sites, out_features, in_features].
+    pub weight: Option<Tensor>,
     /// [trials, sites, out_features]
     pub row_scale: Option<Tensor>,
     /// [trials, sites, out_features, in_features]
     pub update: Option<LowRank>,
     /// [trials, sites, out_features, out_features]
     pub output: Option<LowRank>,
+    /// Each trial's own bias, [trials, sites, out_features].
+    pub bias: Option<Tensor>,
 }
 
 impl LowRank {
@@ -47,25 +57,34 @@ impl LowRank {
 impl Factors {
     /// Whether both have the same factors present, so that one set of products can serve them.
     pub fn acts_like(&self, other: &Factors) -> bool {
-        let present =
+        let low_rank =
             |factors: &Factors| [&factors.input, &factors.update, &factors.output].map(Option::is_some);
-        present(self) == present(other) && self.row_scale.is_some() == other.row_scale.is_some()
+        let plain = |factors: &Factors| {
+            [&factors.input_scale, &factors.weight, &factors.row_scale, &factors.bias].map(Option::is_some)
+        };
+        let blocks =
+            |factors: &Factors| factors.input_blocks.as_ref().map(|blocks| blocks.size()[2..].to_vec());
+        low_rank(self) == low_rank(other) && plain(self) == plain(other) && blocks(self) == blocks(other)
     }
 
     /// Groups of trials that act alike, one after another; lower ranks are padded with zeros, which change nothing.
     pub fn joined(groups: Vec<Factors>) -> Factors {
-        let (mut inputs, mut scales, mut updates, mut outputs) = (vec![], vec![], vec![], vec![]);
-        for Factors { input, row_scale, update, output } in groups {
-            inputs.extend(input);
-            scales.extend(row_scale);
-            updates.extend(update);
-            outputs.extend(output);
-        }
+        let tensor = |of: fn(&Factors) -> &Option<Tensor>| {
+            let parts: Vec<&Tensor> = groups.iter().filter_map(|group| of(group).as_ref()).collect();
+            (!parts.is_empty()).then(|| joined(&parts))
+        };
+        let low_rank = |of: fn(&Factors) -> &Option<LowRank>| {
+            joined_low_rank(&groups.iter().filter_map(|group| of(group).as_ref()).collect::<Vec<_>>())
+        };
         Factors {
-            input: joined_low_rank(&inputs),
-            row_scale: (!scales.is_empty()).then(|| joined(&scales)),
-            update: joined_low_rank(&updates),
-            output: joined_low_rank(&outputs),
+            input_scale: tensor(|group| &group.input_scale),
+            input: low_rank(|group| &group.input),
+            input_blocks: tensor(|group| &group.input_blocks),
+            weight: tensor(|group| &group.weight),
+            row_scale: tensor(|group| &group.row_scale),
+            update: low_rank(|group| &group.update),
+            output: low_rank(|group| &group.output),
+            bias: tensor(|group| &group.bias),
         }
     }
 
@@ -74,6 +93,9 @@ impl Factors {
     /// W' − W = diag(row_scale − 1) W + b a with stacked low-rank factors, so its norm needs only products of W
     /// with the factors, and Gram matrices.
     pub fn distance(&self, class: &LinearClass) -> Tensor {
+        if let Some(squares) = self.plain_squares(class) {
+            return squares.clamp_min(0.0).sqrt();
+        }
         let (mut a, mut b): (Vec<Tensor>, Vec<Tensor>) = (Vec::new(), Vec::new());
         let scale = self.row_scale.as_ref().map(|scale| scale.unsqueeze(-1)); // [trials, sites, out_features, 1]
         if let Some(input) = &self.input {
@@ -108,22 +130,43 @@ impl Factors {
         }
         per_row(squares).clamp_min(0.0).sqrt()
     }
+
+    /// ‖W' − W‖² where it is no matter of low rank, [trials, sites].
+    fn plain_squares(&self, class: &LinearClass) -> Option<Tensor> {
+        let sum = |tensor: Tensor, axes: &[i64]| tensor.sum_dim_intlist(axes, false, None);
+        if let Some(weight) = &self.weight {
+            return Some(sum((weight - class.dense()).square(), &[-1, -2]));
+        }
+        if let Some(scale) = &self.input_scale {
+            return Some(sum(((scale - 1.0) * class.column_norms()).square(), &[-1]));
+        }
+        let blocks = self.input_blocks.as_ref()?;
+        let (trials, _, count, width, _) = blocks.size5().expect("[trials, sites, blocks, width, width]");
+        let change = blocks - Tensor::eye(width, (blocks.kind(), blocks.device()));
+        let of_site = |site: i64| {
+            let weight = class.weights[site as usize].to_kind(blocks.kind());
+            let columns = weight.view([class.out_features, count, width]).permute([1, 0, 2]); // W_k
+            let moved = columns.unsqueeze(0).matmul(&change.select(1, site)); // [trials, blocks, out_features, width]
+            sum(moved.square(), &[-1, -2, -3]).view([trials])
+        };
+        Some(Tensor::stack(&(0..class.num_sites()).map(of_site).collect::<Vec<_>>(), 1))
+    }
 }
 
 fn zero(class: &LinearClass) -> Tensor {
     Tensor::zeros([1, 1, 1], (Kind::Double, class.device()))
 }
 
-fn joined_low_rank(parts: &[LowRank]) -> Option<LowRank> {
-    let rank = parts.iter().map(LowRank::rank).max()?;
+fn joined_low_rank(parts: &[&LowRank]) -> Option<LowRank> {
+    let rank = parts.iter().map(|part| part.rank()).max()?;
     let (a, b): (Vec<Tensor>, Vec<Tensor>) =
         parts.iter().map(|part| part.padded(rank)).map(|LowRank { a, b }| (a, b)).unzip();
     Some(LowRank { a: joined(&a), b: joined(&b) })
 }
 
-fn joined(parts: &[Tensor]) -> Tensor {
+fn joined<T: std::borrow::Borrow<Tensor>>(parts: &[T]) -> Tensor {
     match parts {
-        [only] => only.shallow_clone(),
+        [only] => only.borrow().shallow_clone(),
         several => Tensor::cat(several, 0),
     }
 }

@@ -1,10 +1,10 @@
-//! The trials of a bank that share a method and its structure, stacked.
+//! The trials of a bank that share a method, its structure and its sites, stacked.
 
 use serde_json::{Map, Value};
 use tch::{Device, Tensor};
 
-use crate::adapter::{LinearAdapter, Parameters};
-use crate::class::LinearClass;
+use crate::adapter::{Adapter, Init, ParameterSpec, Parameters, TENSOR_VALUE};
+use crate::class::Class;
 use crate::config::{Group, TrialConfig};
 use crate::method::Method;
 use crate::optimizer::BankAdamW;
@@ -15,26 +15,30 @@ pub struct MethodGroup {
     /// The slot of its first trial; the others follow.
     pub first: usize,
     pub num_trials: usize,
-    /// One per class of sites.
-    pub adapters: Vec<Box<dyn LinearAdapter>>,
+    /// One per class of sites; absent where the method does not act.
+    pub adapters: Vec<Option<Adapter>>,
     pub stores: Vec<Store>,
     pub optimizer: BankAdamW,
 }
 
 impl MethodGroup {
-    /// `trials` share structure and trained groups; their settings have been checked.
+    /// `trials` share structure, sites and trained groups, and their settings have been checked; `acts` says where.
     pub fn new(
         method: &'static Method,
         first: usize,
         trials: &[TrialConfig],
-        classes: &[LinearClass],
+        classes: &[Class],
+        acts: &[bool],
         device: Device,
     ) -> Result<MethodGroup, String> {
         let settings: Vec<&Map<String, Value>> = trials.iter().map(|trial| &trial.method.settings).collect();
-        let adapters: Result<Vec<_>, String> =
-            classes.iter().map(|class| method.build(&settings, class)).collect();
-        let adapters = adapters?;
-        let specs: Vec<_> = adapters.iter().map(|adapter| adapter.parameters()).collect();
+        let adapter = |(class, &acts): (&Class, &bool)| {
+            if acts { method.build(&settings, class).map(Some) } else { Ok(None) }
+        };
+        let adapters: Vec<Option<Adapter>> =
+            classes.iter().zip(acts).map(adapter).collect::<Result<_, _>>()?;
+        let specs: Vec<_> =
+            adapters.iter().zip(classes).map(|(adapter, class)| specs(adapter, class)).collect();
         let seeds: Vec<u64> = trials.iter().map(|trial| trial.seed).collect();
         let origin = Origin { method: method.name(), seeds: &seeds, classes, device };
         let trained = |group| trials[0].learning_rate.contains_key(group);
@@ -71,6 +75,31 @@ impl MethodGroup {
     pub fn update(&mut self, step: u64, gradients: &[Tensor], finite_losses: &Tensor) {
         let leaves = trained(&self.stores);
         self.optimizer.step(step, &leaves, gradients, finite_losses);
+        self.constrain();
+    }
+
+    /// Moves parameters to where their method allows them to be.
+    pub fn constrain(&self) {
+        tch::no_grad(|| {
+            let parameters = self.parameters();
+            for (adapter, parameters) in self.adapters.iter().zip(&parameters) {
+                if let Some(Adapter::Linear(adapter)) = adapter {
+                    adapter.constrain(parameters);
+                }
+            }
+        });
+    }
+}
+
+fn specs(adapter: &Option<Adapter>, class: &Class) -> Vec<ParameterSpec> {
+    match (adapter, class) {
+        (Some(Adapter::Linear(adapter)), _) => adapter.parameters(),
+        (Some(Adapter::Hidden(adapter)), _) => adapter.parameters(),
+        (Some(Adapter::Tensor(group)), Class::Tensor(class)) => {
+            let start = Init::PerSite(Tensor::stack(&class.values, 0));
+            vec![ParameterSpec::trained(TENSOR_VALUE, *group, &class.values[0].size(), start)]
+        }
+        _ => Vec::new(),
     }
 }
 

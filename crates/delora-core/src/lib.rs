@@ -1,31 +1,43 @@
 //! Every adaptation method behind one trait, and banks that train many trials of them over one frozen network.
 //!
 //! Start reading at [`METHODS`] and one file of `methods/`, then [`LinearAdapter`], then [`Bank`].
-//! This crate knows no model: a network gives its linear layers as named [`Site`]s and calls
-//! [`Bank::forward`] where it would have called the layer.
+//! This crate knows no model: a network gives its layers, tensors and hidden states as named [`Site`]s and asks the
+//! bank ([`Bank::forward`], [`Bank::tensor`], [`Bank::hidden`]) where it would have used its own.
 
 mod adapter;
+mod adapter_file;
 mod bank;
 mod class;
 mod config;
 mod error;
 mod factors;
+mod field_names;
 mod group;
 mod method;
 mod methods;
 mod norms;
 mod optimizer;
+mod peft;
 mod random;
+mod site;
 mod state;
 mod store;
+mod tensor_file;
 
-pub use adapter::{Init, LinearAdapter, LinearSettings, ParameterSpec, Parameters};
-pub use bank::{Bank, SiteReading};
-pub use class::{LinearClass, Site};
+pub use adapter::{
+    Adapter, Hidden, HiddenAdapter, HiddenChange, HiddenSettings, Init, LinearAdapter, LinearSettings,
+    ParameterSpec, Parameters, TENSOR_VALUE, WholeSettings,
+};
+pub use adapter_file::AdapterFile;
+pub use bank::{Bank, OwnTensor, ParameterName, SiteReading};
+pub use class::{Class, HiddenClass, LinearClass, TensorClass};
 pub use config::{Group, MethodConfig, OptimizerConfig, Schedule, TrialConfig};
 pub use error::CoreError;
 pub use factors::{Factors, LowRank};
 pub use method::{About, Adapts, Method};
 pub use methods::{METHODS, find_method};
 pub use optimizer::BankAdamW;
+pub use peft::{DiffusersLora, Imported, PeftAdapter, from_peft, to_diffusers, to_peft};
 pub use random::stream;
+pub use site::{HiddenShape, LinearShape, Part, PartShape, Place, Role, Site, SiteShape};
+pub use tensor_file::copy_with;

@@ -1,10 +1,12 @@
 //! Parameters of a stack of trials in one flat tensor, so that an optimizer step is a few operations in all.
 
-use rand::RngExt;
+use rand::{Rng, RngExt};
+use rand_chacha::ChaCha8Rng;
+use rand_distr::{Distribution, StandardNormal};
 use tch::{Device, Kind, Tensor};
 
 use crate::adapter::{Init, ParameterSpec, Parameters};
-use crate::class::LinearClass;
+use crate::class::Class;
 use crate::config::Group;
 use crate::random::stream;
 
@@ -31,7 +33,7 @@ pub struct Origin<'a> {
     pub method: &'static str,
     /// One per trial.
     pub seeds: &'a [u64],
-    pub classes: &'a [LinearClass],
+    pub classes: &'a [Class],
     pub device: Device,
 }
 
@@ -114,7 +116,7 @@ impl Store {
 /// The start of one parameter, [trials, sites · values per site], on the CPU.
 fn start(
     origin: &Origin,
-    class: &LinearClass,
+    class: &Class,
     specs: &[ParameterSpec],
     spec: &ParameterSpec,
     segment: &Segment,
@@ -128,7 +130,21 @@ fn start(
             Tensor::from_slice(&values).unsqueeze(1).repeat([1, segment.len()])
         }
         Init::PerSite(values) => values.to_device(Device::Cpu).reshape([1, -1]).repeat([trials, 1]),
-        Init::Uniform { bound } => drawn(origin, class, spec.name, *bound, segment),
+        Init::Uniform { bound } => {
+            drawn(origin, class, spec, segment, |generator| uniform(generator, *bound))
+        }
+        Init::Normal { std } => {
+            let normal = |generator: &mut ChaCha8Rng| -> f64 { StandardNormal.sample(generator) };
+            drawn(origin, class, spec, segment, |generator| std * normal(generator))
+        }
+        Init::Orthogonal => {
+            let normal = |generator: &mut ChaCha8Rng| -> f64 { StandardNormal.sample(generator) };
+            let drawn = drawn(origin, class, spec, segment, normal);
+            let drawn = drawn.view([-1, spec.shape[0], spec.shape[1]]);
+            let (matrix, _) = Tensor::linalg_qr(&drawn, "reduced");
+            matrix.reshape([trials, segment.len()])
+        }
+        Init::SharedUniform { bound } => shared(origin, spec, segment, *bound),
         Init::Copy { of, sign } => {
             let source =
                 specs.iter().find(|spec| spec.name == *of).expect("a copy names a parameter of its method");
@@ -137,16 +153,39 @@ fn start(
     }
 }
 
-fn drawn(origin: &Origin, class: &LinearClass, name: &str, bound: f64, segment: &Segment) -> Tensor {
+/// Values from a stream of each trial, site and parameter.
+fn drawn(
+    origin: &Origin,
+    class: &Class,
+    spec: &ParameterSpec,
+    segment: &Segment,
+    draw: impl Fn(&mut ChaCha8Rng) -> f64,
+) -> Tensor {
     let mut values: Vec<f32> = Vec::with_capacity(origin.seeds.len() * segment.len() as usize);
     for &seed in origin.seeds {
-        for site in &class.names {
-            let mut generator = stream(seed, &format!("init/{}/{site}/{name}", origin.method));
-            values.extend((0..segment.values_per_site()).map(|_| {
-                let unit: f64 = generator.random();
-                (bound * (2.0 * unit - 1.0)) as f32
-            }));
+        for site in class.names() {
+            let mut generator = stream(seed, &format!("init/{}/{site}/{}", origin.method, spec.name));
+            values.extend((0..segment.values_per_site()).map(|_| draw(&mut generator) as f32));
         }
     }
     Tensor::from_slice(&values).view([origin.seeds.len() as i64, segment.len()])
+}
+
+/// Values of a matrix from a stream of each trial, parameter and row, which all sites share.
+fn shared(origin: &Origin, spec: &ParameterSpec, segment: &Segment, bound: f64) -> Tensor {
+    let &[rows, columns] = spec.shape.as_slice() else { unreachable!("what sites share is a matrix") };
+    let mut values: Vec<f32> = Vec::with_capacity(origin.seeds.len() * (rows * columns) as usize);
+    for &seed in origin.seeds {
+        for row in 0..rows {
+            let mut generator = stream(seed, &format!("init/{}/{}/{row}", origin.method, spec.name));
+            values.extend((0..columns).map(|_| uniform(&mut generator, bound) as f32));
+        }
+    }
+    let trials = origin.seeds.len() as i64;
+    Tensor::from_slice(&values).view([trials, 1, rows * columns]).repeat([1, segment.sites, 1]).flatten(1, 2)
+}
+
+fn uniform(generator: &mut impl Rng, bound: f64) -> f64 {
+    let unit: f64 = generator.random();
+    bound * (2.0 * unit - 1.0)
 }

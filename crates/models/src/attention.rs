@@ -8,10 +8,45 @@ use crate::layers::{Activation, LayerNorm, Linear};
 ///
 /// `query` `[N, T, D]`, `key` and `value` `[N, S, D]` give `[N, T, D]`.
 pub(crate) fn attention(query: &Tensor, key: &Tensor, value: &Tensor, heads: i64, causal: bool) -> Tensor {
+    by_head(query, key, value, heads, None, causal)
+}
+
+/// As [`attention`], with `mask` of [`padding_mask`] added to the scores.
+pub(crate) fn masked_attention(
+    query: &Tensor,
+    key: &Tensor,
+    value: &Tensor,
+    heads: i64,
+    mask: &Tensor,
+) -> Tensor {
+    by_head(query, key, value, heads, Some(mask), false)
+}
+
+/// What hides padding from attention computed in `kind`: 0 at tokens and -inf at padding, `[N, 1, 1, S]`.
+///
+/// `mask` `[N, S]` is 0 at padding. A row without a token has no defined output.
+pub(crate) fn padding_mask(mask: &Tensor, kind: Kind) -> Tensor {
+    let is_padding = mask.eq(0).unsqueeze(1).unsqueeze(1); // [N, 1, 1, S]
+    let options = (inner_kind(kind, mask.device()), mask.device());
+    Tensor::zeros(is_padding.size(), options).masked_fill(&is_padding, f64::NEG_INFINITY)
+}
+
+/// The kind in which attention runs. libtorch's bf16 attention is five times slower on CPUs than its f32 one.
+fn inner_kind(kind: Kind, device: Device) -> Kind {
+    if device == Device::Cpu { Kind::Float } else { kind }
+}
+
+fn by_head(
+    query: &Tensor,
+    key: &Tensor,
+    value: &Tensor,
+    heads: i64,
+    mask: Option<&Tensor>,
+    causal: bool,
+) -> Tensor {
     let (batch, tokens, features) = query.size3().expect("attention takes [N, T, D]");
-    // libtorch's bf16 attention is five times slower on CPUs than its f32 one, which it then runs in.
     let kind = query.kind();
-    let inner = if query.device() == Device::Cpu { Kind::Float } else { kind };
+    let inner = inner_kind(kind, query.device());
     let split = |input: &Tensor| {
         let length = input.size()[1];
         input.view([batch, length, heads, features / heads]).transpose(1, 2).to_kind(inner) // [N, heads, T, D / heads]
@@ -20,7 +55,7 @@ pub(crate) fn attention(query: &Tensor, key: &Tensor, value: &Tensor, heads: i64
         &split(query),
         &split(key),
         &split(value),
-        None::<&Tensor>,
+        mask,
         0.0,
         causal,
         None,

@@ -1,5 +1,6 @@
 //! Stable Diffusion's parts put together: a checkpoint folder, captions to contexts, and guided sampling.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use tch::{Device, Kind, Tensor, nn, no_grad};
@@ -9,7 +10,8 @@ use crate::scheduler::{DpmSolverPlusPlus, FinalStep, NoiseSchedule, Sampler, Sch
 use crate::text::CaptionTokenizer;
 use crate::unet::{UNet2DCondition, UNetConfig};
 use crate::vae::{AutoencoderKl, VaeConfig};
-use crate::{LinearHook, WeightsError, load_weights, read_config};
+use crate::weights::load_weights_beside;
+use crate::{Adaptable, Hook, WeightsError, read_config};
 
 /// What can be wrong with a checkpoint folder.
 #[derive(Debug, thiserror::Error)]
@@ -27,7 +29,32 @@ pub struct Loaded<T> {
     store: nn::VarStore,
 }
 
+impl<T: Adaptable> Loaded<T> {
+    /// Name and value of every tensor that belongs to no linear layer behind the hook, by name.
+    pub fn other_tensors(&self) -> Vec<(String, Tensor)> {
+        let linears: HashSet<String> =
+            self.network.linears().into_iter().map(|(linear, _)| linear.name.clone()).collect();
+        let is_other = |name: &str| name.rsplit_once('.').is_none_or(|(layer, _)| !linears.contains(layer));
+        let mut others: Vec<(String, Tensor)> =
+            self.store.variables().into_iter().filter(|(name, _)| is_other(name)).collect();
+        others.sort_by(|left, right| left.0.cmp(&right.0));
+        others
+    }
+}
+
 impl<T> Loaded<T> {
+    /// A network that was built in `store` and not loaded, frozen.
+    pub fn built(network: T, mut store: nn::VarStore) -> Loaded<T> {
+        store.freeze();
+        Loaded { network, store }
+    }
+
+    /// The network that `build` makes, with fresh weights.
+    pub(crate) fn fresh(build: impl FnOnce(&nn::Path) -> T) -> Loaded<T> {
+        let store = nn::VarStore::new(Device::Cpu);
+        Loaded { network: build(&store.root()), store }
+    }
+
     /// Bytes of the network's weights.
     pub fn bytes(&self) -> usize {
         self.store.variables().values().map(|tensor| tensor.numel() * tensor.kind().elt_size_in_bytes()).sum()
@@ -41,16 +68,28 @@ pub fn load_network<C: serde::de::DeserializeOwned, T>(
     device: Device,
     build: impl FnOnce(&nn::Path, &C) -> T,
 ) -> Result<Loaded<T>, WeightsError> {
+    load_network_beside(folder, file, &[], device, |path, config| Ok(build(path, config)))
+}
+
+/// As [`load_network`], for a `build` that may refuse its config and a file that may hold parts of other models,
+/// whose names start with one of `foreign`.
+pub(crate) fn load_network_beside<C: serde::de::DeserializeOwned, T, E: From<WeightsError>>(
+    folder: &Path,
+    file: &str,
+    foreign: &[&str],
+    device: Device,
+    build: impl FnOnce(&nn::Path, &C) -> Result<T, E>,
+) -> Result<Loaded<T>, E> {
     let config: C = read_config(&folder.join("config.json"))?;
     let mut store = nn::VarStore::new(device);
-    let network = build(&store.root(), &config);
-    load_weights(&store, &folder.join(file))?;
+    let network = build(&store.root(), &config)?;
+    load_weights_beside(&store, &folder.join(file), foreign)?;
     store.freeze();
     Ok(Loaded { network, store })
 }
 
 const DIFFUSION_FILE: &str = "diffusion_pytorch_model.safetensors";
-const TRANSFORMERS_FILE: &str = "model.safetensors";
+pub(crate) const TRANSFORMERS_FILE: &str = "model.safetensors";
 
 /// `vae/` of a checkpoint.
 pub fn load_vae(checkpoint: &Path, device: Device) -> Result<Loaded<AutoencoderKl>, WeightsError> {
@@ -147,7 +186,7 @@ impl StableDiffusion {
         context: &Tensor,
         unconditional: &Tensor,
         sampling: Sampling,
-        hook: &dyn LinearHook,
+        hook: &dyn Hook,
     ) -> Tensor {
         let mut sampler = DpmSolverPlusPlus::new(&self.schedule, sampling.steps, FinalStep::SigmaMin);
         let (rows, length, features) = context.size3().expect("contexts are [N, S, D]");

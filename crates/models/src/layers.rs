@@ -14,20 +14,97 @@ pub struct Linear {
     pub bias: Option<Tensor>,
 }
 
-/// What happens at each adaptable linear layer of a network.
-pub trait LinearHook {
-    /// Output `[N, T, out_features]` of `layer` for `input` `[N, T, in_features]`, in the kind of `input`.
-    fn linear(&self, layer: &Linear, input: &Tensor) -> Tensor;
-}
-
-/// The hook of the bare network: every layer is what the checkpoint says.
-#[derive(Debug, Clone, Copy)]
-pub struct Frozen;
-
-impl LinearHook for Frozen {
+/// What happens at each layer of a network, and to its hidden states. By default all is as the checkpoint says.
+pub trait Hook {
+    /// Output `[.., out_features]` of `layer` for `input` `[N, .., in_features]`, in the kind of `input`.
     fn linear(&self, layer: &Linear, input: &Tensor) -> Tensor {
         layer.forward(input)
     }
+
+    fn conv2d(&self, layer: &Conv2d, input: &Tensor) -> Tensor {
+        layer.forward(input)
+    }
+
+    fn group_norm(&self, layer: &GroupNorm, input: &Tensor) -> Tensor {
+        layer.forward(input)
+    }
+
+    fn layer_norm(&self, layer: &LayerNorm, input: &Tensor) -> Tensor {
+        layer.forward(input)
+    }
+
+    fn embedding(&self, layer: &Embedding, ids: &Tensor) -> Tensor {
+        layer.forward(ids)
+    }
+
+    /// Hidden states on their way through a block.
+    fn hidden(&self, _: &HiddenSite, hidden: &Hidden) -> Tensor {
+        hidden.values.shallow_clone()
+    }
+}
+
+/// The hook of the bare network.
+#[derive(Debug, Clone, Copy)]
+pub struct Frozen;
+
+impl Hook for Frozen {}
+
+/// What a linear layer does in its network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    Query,
+    Key,
+    Value,
+    /// The projection behind attention.
+    Output,
+    /// Into a feed-forward block, gate included.
+    FeedForwardIn,
+    FeedForwardOut,
+    Other,
+}
+
+/// Which hidden states of a block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// Behind attention's output projection, before the residual is added.
+    AttentionOutput,
+    /// Behind the feed-forward block, before the residual is added.
+    FeedForwardOutput,
+    /// What the block hands on.
+    BlockOutput,
+}
+
+/// A place where hidden states pass by; `layer` numbers the network's blocks from 0.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HiddenSite {
+    pub name: String,
+    pub place: Place,
+    pub layer: i64,
+    pub features: i64,
+}
+
+/// Hidden states at a site.
+pub struct Hidden<'a> {
+    /// `[N, T, features]`
+    pub values: &'a Tensor,
+    /// Tokens of each row that are no padding, `[N]`; absent: all.
+    pub lengths: Option<&'a Tensor>,
+    /// What the block's norm would make of them and the residual, where the network norms behind it.
+    pub normed: Option<&'a dyn Fn() -> Tensor>,
+}
+
+/// A network whose layers can be adapted.
+pub trait Adaptable {
+    /// Every linear layer that goes through the hook.
+    fn linears(&self) -> Vec<(&Linear, Role)>;
+
+    /// Every place where hidden states go through the hook.
+    fn hidden_sites(&self) -> Vec<HiddenSite>;
+}
+
+/// State-dict prefix of what is built in `path`.
+pub(crate) fn name_of(path: &nn::Path) -> String {
+    path.components().collect::<Vec<_>>().join(".")
 }
 
 impl Linear {
@@ -36,7 +113,7 @@ impl Linear {
         let bound = 1.0 / (in_features as f64).sqrt();
         let init = nn::Init::Uniform { lo: -bound, up: bound };
         Linear {
-            name: path.components().collect::<Vec<_>>().join("."),
+            name: name_of(&path),
             weight: path.var("weight", &[out_features, in_features], init),
             bias: bias.then(|| path.var("bias", &[out_features], init)),
         }
@@ -52,20 +129,29 @@ impl Linear {
 
 /// A two-dimensional convolution with a square kernel.
 #[derive(Debug)]
-pub(crate) struct Conv2d {
-    weight: Tensor,
-    bias: Option<Tensor>,
+pub struct Conv2d {
+    /// State-dict prefix.
+    pub name: String,
+    /// `[outputs, inputs, kernel, kernel]`
+    pub weight: Tensor,
+    pub bias: Option<Tensor>,
     stride: i64,
     padding: i64,
 }
 
 impl Conv2d {
     /// PyTorch's default initialization, uniform in ±1/sqrt(fan-in).
-    pub fn new(path: nn::Path, channels: (i64, i64), kernel: i64, stride: i64, padding: i64) -> Conv2d {
+    pub(crate) fn new(
+        path: nn::Path,
+        channels: (i64, i64),
+        kernel: i64,
+        stride: i64,
+        padding: i64,
+    ) -> Conv2d {
         Conv2d::build(path, channels, kernel, stride, padding, true)
     }
 
-    pub fn without_bias(path: nn::Path, channels: (i64, i64), kernel: i64, stride: i64) -> Conv2d {
+    pub(crate) fn without_bias(path: nn::Path, channels: (i64, i64), kernel: i64, stride: i64) -> Conv2d {
         Conv2d::build(path, channels, kernel, stride, 0, false)
     }
 
@@ -80,6 +166,7 @@ impl Conv2d {
         let bound = 1.0 / ((inputs * kernel * kernel) as f64).sqrt();
         let init = nn::Init::Uniform { lo: -bound, up: bound };
         Conv2d {
+            name: name_of(&path),
             weight: path.var("weight", &[outputs, inputs, kernel, kernel], init),
             bias: bias.then(|| path.var("bias", &[outputs], init)),
             stride,
@@ -87,36 +174,43 @@ impl Conv2d {
         }
     }
 
+    /// `input` `[N, inputs, H, W]` gives `[N, outputs, H', W']`.
     pub fn forward(&self, input: &Tensor) -> Tensor {
+        self.with(input, &self.weight, self.bias.as_ref())
+    }
+
+    /// As `forward`, with other values.
+    pub fn with(&self, input: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Tensor {
         let kind = input.kind();
-        let bias = self.bias.as_ref().map(|bias| bias.to_kind(kind));
-        input.conv2d(
-            &self.weight.to_kind(kind),
-            bias.as_ref(),
-            [self.stride; 2],
-            [self.padding; 2],
-            [1, 1],
-            1,
-        )
+        let bias = bias.map(|bias| bias.to_kind(kind));
+        input.conv2d(&weight.to_kind(kind), bias.as_ref(), [self.stride; 2], [self.padding; 2], [1, 1], 1)
     }
 }
 
 #[derive(Debug)]
-pub(crate) struct GroupNorm {
-    weight: Tensor,
-    bias: Tensor,
+pub struct GroupNorm {
+    /// State-dict prefix.
+    pub name: String,
+    pub weight: Tensor,
+    pub bias: Tensor,
     groups: i64,
     eps: f64,
 }
 
 impl GroupNorm {
-    pub fn new(path: nn::Path, channels: i64, groups: i64, eps: f64) -> GroupNorm {
+    pub(crate) fn new(path: nn::Path, channels: i64, groups: i64, eps: f64) -> GroupNorm {
         GroupNorm {
+            name: name_of(&path),
             weight: path.ones("weight", &[channels]),
             bias: path.zeros("bias", &[channels]),
             groups,
             eps,
         }
+    }
+
+    /// `input` with mean 0 and variance 1 in each group: `forward` before weight and bias.
+    pub fn normalised(&self, input: &Tensor) -> Tensor {
+        input.group_norm(self.groups, None::<&Tensor>, None::<&Tensor>, self.eps, true)
     }
 
     pub fn forward(&self, input: &Tensor) -> Tensor {
@@ -132,21 +226,29 @@ impl GroupNorm {
 }
 
 #[derive(Debug)]
-pub(crate) struct LayerNorm {
-    weight: Tensor,
-    bias: Tensor,
+pub struct LayerNorm {
+    /// State-dict prefix.
+    pub name: String,
+    pub weight: Tensor,
+    pub bias: Tensor,
     features: i64,
     eps: f64,
 }
 
 impl LayerNorm {
-    pub fn new(path: nn::Path, features: i64, eps: f64) -> LayerNorm {
+    pub(crate) fn new(path: nn::Path, features: i64, eps: f64) -> LayerNorm {
         LayerNorm {
+            name: name_of(&path),
             weight: path.ones("weight", &[features]),
             bias: path.zeros("bias", &[features]),
             features,
             eps,
         }
+    }
+
+    /// `input` with mean 0 and variance 1: `forward` before weight and bias.
+    pub fn normalised(&self, input: &Tensor) -> Tensor {
+        input.layer_norm([self.features], None::<&Tensor>, None::<&Tensor>, self.eps, true)
     }
 
     pub fn forward(&self, input: &Tensor) -> Tensor {
@@ -158,6 +260,27 @@ impl LayerNorm {
             self.eps,
             true,
         )
+    }
+}
+
+/// A table of vectors, by id.
+#[derive(Debug)]
+pub struct Embedding {
+    /// State-dict prefix.
+    pub name: String,
+    /// `[rows, features]`
+    pub weight: Tensor,
+}
+
+impl Embedding {
+    /// Drawn from N(0, `stdev`²).
+    pub(crate) fn new(path: nn::Path, rows: i64, features: i64, stdev: f64) -> Embedding {
+        Embedding { name: name_of(&path), weight: embedding(path, rows, features, stdev) }
+    }
+
+    /// `ids` `[..]` gives `[.., features]`.
+    pub fn forward(&self, ids: &Tensor) -> Tensor {
+        Tensor::embedding(&self.weight, ids, -1, false, false)
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Every network is built in a [`tch::nn::VarStore`] whose variable names are the state-dict names of the
 //! reference implementation, so that a checkpoint loads without a renaming table. Sizes come from the
-//! checkpoint's `config.json`. Linear layers that adapters may attach to go through a [`LinearHook`];
+//! checkpoint's `config.json`. The layers and hidden states of an [`Adaptable`] network go through a [`Hook`];
 //! the networks know neither methods nor the trial axis.
 
 mod attention;
@@ -10,12 +10,17 @@ pub mod clip;
 pub mod diffusion;
 pub mod images;
 mod layers;
+pub mod roberta;
 pub mod scheduler;
+pub mod shapes;
 pub mod text;
 pub mod unet;
 pub mod vae;
 pub mod vit;
 mod weights;
 
-pub use layers::{Activation, Frozen, Linear, LinearHook};
+pub use layers::{
+    Activation, Adaptable, Conv2d, Embedding, Frozen, GroupNorm, Hidden, HiddenSite, Hook, LayerNorm, Linear,
+    Place, Role,
+};
 pub use weights::{WeightsError, load_weights, read_config, save_weights};

@@ -1,13 +1,13 @@
 //! UNet2DConditionModel in the layout of Stable Diffusion 1.5 (`unet/` of the checkpoint).
 //!
 //! Reference: diffusers' `UNet2DConditionModel` with `use_linear_projection = false`; key names and shapes in
-//! the checkpoint's own state dict. All linear layers of the attention modules go through the hook.
+//! the checkpoint's own state dict. All layers go through the hook.
 
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor, nn};
 
 use crate::attention::attention;
-use crate::layers::{Conv2d, GroupNorm, LayerNorm, Linear, LinearHook};
+use crate::layers::{Adaptable, Conv2d, GroupNorm, Hidden, HiddenSite, Hook, LayerNorm, Linear, Place, Role};
 
 /// The keys of `unet/config.json` that decide shapes.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -64,12 +64,12 @@ impl ResnetBlock {
     }
 
     /// `time` is silu(time embedding), `[N, time_features]`.
-    fn forward(&self, input: &Tensor, time: &Tensor) -> Tensor {
-        let hidden = self.conv1.forward(&self.norm1.forward(input).silu());
-        let hidden = hidden + self.time_emb_proj.forward(time).unsqueeze(-1).unsqueeze(-1);
-        let hidden = self.conv2.forward(&self.norm2.forward(&hidden).silu());
+    fn forward(&self, input: &Tensor, time: &Tensor, hook: &dyn Hook) -> Tensor {
+        let hidden = hook.conv2d(&self.conv1, &hook.group_norm(&self.norm1, input).silu());
+        let hidden = hidden + hook.linear(&self.time_emb_proj, time).unsqueeze(-1).unsqueeze(-1);
+        let hidden = hook.conv2d(&self.conv2, &hook.group_norm(&self.norm2, &hidden).silu());
         match &self.conv_shortcut {
-            Some(shortcut) => shortcut.forward(input) + hidden,
+            Some(shortcut) => hook.conv2d(shortcut, input) + hidden,
             None => input + hidden,
         }
     }
@@ -96,15 +96,20 @@ impl Attention {
         }
     }
 
-    fn forward(&self, input: &Tensor, context: &Tensor, hook: &dyn LinearHook) -> Tensor {
+    fn forward(&self, input: &Tensor, context: &Tensor, hook: &dyn Hook) -> Tensor {
         let query = hook.linear(&self.to_q, input);
         let key = hook.linear(&self.to_k, context);
         let value = hook.linear(&self.to_v, context);
         hook.linear(&self.to_out, &attention(&query, &key, &value, self.heads, false))
     }
 
-    fn linears(&self) -> [&Linear; 4] {
-        [&self.to_q, &self.to_k, &self.to_v, &self.to_out]
+    fn linears(&self) -> [(&Linear, Role); 4] {
+        [
+            (&self.to_q, Role::Query),
+            (&self.to_k, Role::Key),
+            (&self.to_v, Role::Value),
+            (&self.to_out, Role::Output),
+        ]
     }
 }
 
@@ -121,12 +126,18 @@ struct SpatialTransformer {
     ff_in: Linear,
     ff_out: Linear,
     proj_out: Conv2d,
+    /// Behind `attn1`, `attn2`, the feed-forward block, and of the whole.
+    hidden: [HiddenSite; 4],
 }
 
 impl SpatialTransformer {
     fn new(path: nn::Path, features: i64, config: &UNetConfig) -> SpatialTransformer {
         let heads = config.attention_head_dim;
         let block = &path / "transformer_blocks" / 0;
+        let prefix = block.components().collect::<Vec<_>>().join(".");
+        // The network numbers its blocks when all of them are there.
+        let site =
+            |name: &str, place| HiddenSite { name: format!("{prefix}{name}"), place, layer: 0, features };
         let feed_forward = &block / "ff" / "net";
         let square = (features, features);
         SpatialTransformer {
@@ -140,21 +151,37 @@ impl SpatialTransformer {
             ff_in: Linear::new(&feed_forward / 0 / "proj", features, 8 * features, true),
             ff_out: Linear::new(&feed_forward / 2, 4 * features, features, true),
             proj_out: Conv2d::new(&path / "proj_out", square, 1, 1, 0),
+            hidden: [
+                site(".attn1", Place::AttentionOutput),
+                site(".attn2", Place::AttentionOutput),
+                site(".ff", Place::FeedForwardOutput),
+                site("", Place::BlockOutput),
+            ],
         }
     }
 
-    fn forward(&self, input: &Tensor, context: &Tensor, hook: &dyn LinearHook) -> Tensor {
+    fn forward(&self, input: &Tensor, context: &Tensor, hook: &dyn Hook) -> Tensor {
         let (batch, channels, height, width) = input.size4().expect("pictures are [N, C, H, W]");
-        let hidden = self.proj_in.forward(&self.norm.forward(input));
+        let hidden = hook.conv2d(&self.proj_in, &hook.group_norm(&self.norm, input));
         let mut hidden = hidden.permute([0, 2, 3, 1]).reshape([batch, height * width, channels]); // [N, T, C]
-        let normed = self.norm1.forward(&hidden);
-        hidden = &hidden + self.attn1.forward(&normed, &normed, hook);
-        hidden = &hidden + self.attn2.forward(&self.norm2.forward(&hidden), context, hook);
-        let gated = hook.linear(&self.ff_in, &self.norm3.forward(&hidden)).chunk(2, -1);
+        let at = |site: &HiddenSite, values: &Tensor| {
+            hook.hidden(site, &Hidden { values, lengths: None, normed: None })
+        };
+        let [behind_attn1, behind_attn2, behind_ff, behind_block] = &self.hidden;
+        let normed = hook.layer_norm(&self.norm1, &hidden);
+        hidden = &hidden + at(behind_attn1, &self.attn1.forward(&normed, &normed, hook));
+        let normed = hook.layer_norm(&self.norm2, &hidden);
+        hidden = &hidden + at(behind_attn2, &self.attn2.forward(&normed, context, hook));
+        let gated = hook.linear(&self.ff_in, &hook.layer_norm(&self.norm3, &hidden)).chunk(2, -1);
         let gated = &gated[0] * gated[1].gelu("none"); // [N, T, 4 C]
-        hidden = &hidden + hook.linear(&self.ff_out, &gated);
+        hidden = at(behind_block, &(&hidden + at(behind_ff, &hook.linear(&self.ff_out, &gated))));
         let hidden = hidden.reshape([batch, height, width, channels]).permute([0, 3, 1, 2]);
-        self.proj_out.forward(&hidden) + input
+        hook.conv2d(&self.proj_out, &hidden) + input
+    }
+
+    fn linears(&self) -> Vec<(&Linear, Role)> {
+        let attention = [&self.attn1, &self.attn2].into_iter().flat_map(Attention::linears);
+        attention.chain([(&self.ff_in, Role::FeedForwardIn), (&self.ff_out, Role::FeedForwardOut)]).collect()
     }
 }
 
@@ -168,7 +195,7 @@ struct Level {
 
 impl Level {
     fn layer(&self, index: usize, input: &Tensor, step: &Step) -> Tensor {
-        let hidden = self.resnets[index].forward(input, &step.time);
+        let hidden = self.resnets[index].forward(input, &step.time, step.hook);
         match self.attentions.get(index) {
             Some(attention) => attention.forward(&hidden, &step.context, step.hook),
             None => hidden,
@@ -180,7 +207,7 @@ impl Level {
 struct Step<'a> {
     time: Tensor,
     context: Tensor,
-    hook: &'a dyn LinearHook,
+    hook: &'a dyn Hook,
 }
 
 /// The denoiser: predicts the noise in a latent picture, given the timestep and the caption's hidden states.
@@ -232,17 +259,11 @@ impl UNet2DCondition {
     ///
     /// `sample` `[N, in_channels, H, W]`, `timesteps` `[N]`, `context` `[N, S, cross_attention_dim]`. Runs in the
     /// kind of `sample`.
-    pub fn forward(
-        &self,
-        sample: &Tensor,
-        timesteps: &Tensor,
-        context: &Tensor,
-        hook: &dyn LinearHook,
-    ) -> Tensor {
+    pub fn forward(&self, sample: &Tensor, timesteps: &Tensor, context: &Tensor, hook: &dyn Hook) -> Tensor {
         let time = timestep_embedding(timesteps, self.config.block_out_channels[0]).to_kind(sample.kind());
-        let time = self.time_linear_2.forward(&self.time_linear_1.forward(&time).silu()).silu();
+        let time = hook.linear(&self.time_linear_2, &hook.linear(&self.time_linear_1, &time).silu()).silu();
         let step = Step { time, context: context.to_kind(sample.kind()), hook };
-        let mut hidden = self.conv_in.forward(sample);
+        let mut hidden = hook.conv2d(&self.conv_in, sample);
         let mut skips = vec![hidden.shallow_clone()];
         for level in &self.down {
             for index in 0..level.resnets.len() {
@@ -250,12 +271,12 @@ impl UNet2DCondition {
                 skips.push(hidden.shallow_clone());
             }
             if let Some(downsample) = &level.resize {
-                hidden = downsample.forward(&hidden);
+                hidden = hook.conv2d(downsample, &hidden);
                 skips.push(hidden.shallow_clone());
             }
         }
         hidden = self.middle.layer(0, &hidden, &step);
-        hidden = self.middle.resnets[1].forward(&hidden, &step.time);
+        hidden = self.middle.resnets[1].forward(&hidden, &step.time, hook);
         for level in &self.up {
             for index in 0..level.resnets.len() {
                 let skip = skips.pop().expect("one skip for each layer on the way up");
@@ -263,18 +284,38 @@ impl UNet2DCondition {
             }
             if let Some(upsample) = &level.resize {
                 let (_, _, height, width) = hidden.size4().expect("pictures are [N, C, H, W]");
-                hidden = upsample.forward(&hidden.upsample_nearest2d([2 * height, 2 * width], None, None));
+                let larger = hidden.upsample_nearest2d([2 * height, 2 * width], None, None);
+                hidden = hook.conv2d(upsample, &larger);
             }
         }
-        self.conv_out.forward(&self.norm_out.forward(&hidden).silu())
+        hook.conv2d(&self.conv_out, &hook.group_norm(&self.norm_out, &hidden).silu())
     }
 
-    /// The projections `to_q`, `to_k`, `to_v`, `to_out.0` of every attention module, in state-dict order of the
-    /// blocks: the layers that subject-driven generation adapts.
-    pub fn attention_linears(&self) -> Vec<&Linear> {
-        let levels = self.down.iter().chain([&self.middle]).chain(&self.up);
-        let transformers = levels.flat_map(|level| &level.attentions);
-        transformers.flat_map(|block| [&block.attn1, &block.attn2]).flat_map(Attention::linears).collect()
+    fn levels(&self) -> impl Iterator<Item = &Level> {
+        self.down.iter().chain([&self.middle]).chain(&self.up)
+    }
+
+    fn transformers(&self) -> impl Iterator<Item = &SpatialTransformer> {
+        self.levels().flat_map(|level| &level.attentions)
+    }
+}
+
+impl Adaptable for UNet2DCondition {
+    fn linears(&self) -> Vec<(&Linear, Role)> {
+        let time = [&self.time_linear_1, &self.time_linear_2].into_iter();
+        let time =
+            time.chain(self.levels().flat_map(|level| &level.resnets).map(|block| &block.time_emb_proj));
+        let blocks = self.transformers().flat_map(SpatialTransformer::linears);
+        blocks.chain(time.map(|linear| (linear, Role::Other))).collect()
+    }
+
+    fn hidden_sites(&self) -> Vec<HiddenSite> {
+        let numbered = (0..).zip(self.transformers());
+        numbered
+            .flat_map(|(layer, block)| {
+                block.hidden.iter().map(move |site| HiddenSite { layer, ..site.clone() })
+            })
+            .collect()
     }
 }
 

@@ -1,6 +1,6 @@
 //! Reading and writing weights (`.safetensors`) and `config.json`, strictly.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use safetensors::{Dtype, SafeTensors};
@@ -31,6 +31,10 @@ pub enum WeightsError {
 /// Buffers that some checkpoints carry and no network here needs.
 const IGNORED: [&str; 2] = ["position_ids", "rotary_emb.inv_freq"];
 
+/// Endings that early BERT files use for a parameter, and ours.
+const RENAMED: [(&str, &str); 2] =
+    [("LayerNorm.gamma", "LayerNorm.weight"), ("LayerNorm.beta", "LayerNorm.bias")];
+
 /// Parses a `config.json`; keys that decide no shape are ignored.
 pub fn read_config<T: DeserializeOwned>(path: &Path) -> Result<T, WeightsError> {
     let text = std::fs::read_to_string(path)
@@ -43,18 +47,34 @@ pub fn read_config<T: DeserializeOwned>(path: &Path) -> Result<T, WeightsError> 
 /// Errors: a file that is unreadable or cut short; a variable without a tensor, a tensor without a variable, a
 /// tensor of another shape. Nothing is changed unless everything fits.
 pub fn load_weights(store: &nn::VarStore, path: &Path) -> Result<(), WeightsError> {
+    load_weights_beside(store, path, &[])
+}
+
+/// As [`load_weights`], from a file that may hold parts of other models: a tensor without a variable is no error
+/// where its name starts with one of `foreign`, e.g. `lm_head.`.
+pub(crate) fn load_weights_beside(
+    store: &nn::VarStore,
+    path: &Path,
+    foreign: &[&str],
+) -> Result<(), WeightsError> {
     let owned = || path.to_owned();
     let bytes = std::fs::read(path).map_err(|source| WeightsError::Read { path: owned(), source })?;
     let file =
         SafeTensors::deserialize(&bytes).map_err(|source| WeightsError::Damaged { path: owned(), source })?;
-    let variables = store.variables();
-    let wanted: BTreeSet<&str> = variables.keys().map(String::as_str).collect();
-    let found: BTreeSet<&str> = file.names().into_iter().filter(|name| !is_ignored(name)).collect();
-    let mut missing = wanted.difference(&found);
+    let variables: BTreeMap<String, Tensor> = store.variables().into_iter().collect();
+    // Name in the file of each tensor, by name in the model.
+    let found: BTreeMap<String, &str> =
+        file.names().into_iter().map(|stored| (name_in_model(stored, &file), stored)).collect();
+    let mut missing = variables.keys().filter(|name| !found.contains_key(*name));
     if let Some(name) = missing.next() {
-        return Err(WeightsError::Missing { path: owned(), name: name.to_string(), more: missing.count() });
+        return Err(WeightsError::Missing { path: owned(), name: name.clone(), more: missing.count() });
     }
-    let mut unexpected = found.difference(&wanted);
+    let is_unexpected = |name: &str| {
+        !variables.contains_key(name)
+            && !is_ignored(name)
+            && !foreign.iter().any(|prefix| name.starts_with(prefix))
+    };
+    let mut unexpected = found.iter().filter(|(name, _)| is_unexpected(name)).map(|(_, &stored)| stored);
     if let Some(name) = unexpected.next() {
         return Err(WeightsError::Unexpected {
             path: owned(),
@@ -64,7 +84,8 @@ pub fn load_weights(store: &nn::VarStore, path: &Path) -> Result<(), WeightsErro
     }
     let mut pairs = Vec::with_capacity(variables.len());
     for (name, variable) in variables {
-        let view = file.tensor(&name).map_err(|source| WeightsError::Damaged { path: owned(), source })?;
+        let view =
+            file.tensor(found[&name]).map_err(|source| WeightsError::Damaged { path: owned(), source })?;
         let shape: Vec<i64> = view.shape().iter().map(|&size| size as i64).collect();
         if shape != variable.size() {
             return Err(WeightsError::Shape { path: owned(), name, found: shape, expected: variable.size() });
@@ -78,6 +99,15 @@ pub fn load_weights(store: &nn::VarStore, path: &Path) -> Result<(), WeightsErro
     }
     tch::no_grad(|| pairs.into_iter().for_each(|(mut variable, tensor)| variable.copy_(&tensor)));
     Ok(())
+}
+
+/// Our name for the tensor that `file` calls `stored`. A file with both names keeps both, so that none is lost.
+fn name_in_model(stored: &str, file: &SafeTensors) -> String {
+    let renamed = RENAMED
+        .iter()
+        .find_map(|(old, new)| stored.strip_suffix(old).map(|layer| format!("{layer}{new}")))
+        .filter(|name| file.tensor(name).is_err());
+    renamed.unwrap_or_else(|| stored.to_string())
 }
 
 fn is_ignored(name: &str) -> bool {

@@ -1,4 +1,8 @@
-//! Networks and schedulers against diffusers and transformers, on the files made by `tools/goldens/models.py`.
+//! Networks and schedulers against diffusers and transformers, on the files made by `tools/goldens/models.py` and
+//! `language_models.py`.
+
+#[path = "golden/encoders.rs"]
+mod encoders;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -8,7 +12,7 @@ use models::scheduler::{Ddim, DpmSolverPlusPlus, FinalStep, NoiseSchedule, Sampl
 use models::unet::UNet2DCondition;
 use models::vae::AutoencoderKl;
 use models::vit::{Vit, VitConfig};
-use models::{Frozen, Linear, LinearHook, load_weights, read_config};
+use models::{Adaptable, Frozen, Hook, Linear, Role, load_weights, read_config};
 use serde::de::DeserializeOwned;
 use tch::{Device, Kind, Tensor, nn};
 
@@ -53,18 +57,13 @@ fn unet_matches(case: &str) {
     assert_close(case, &output, &io["output"], NETWORK_TOLERANCE);
     let loss = output.square().sum(Kind::Float) * 0.5;
     let gradients = Tensor::run_backward(&[loss], &inputs, false, false);
-    assert_close(
-        &format!("{case} gradient of the sample"),
-        &gradients[0],
-        &io["sample_gradient"],
-        NETWORK_TOLERANCE,
-    );
-    assert_close(
-        &format!("{case} gradient of the context"),
-        &gradients[1],
-        &io["context_gradient"],
-        NETWORK_TOLERANCE,
-    );
+    // Gradients reach 10, and rounding grows with them: diffusers' own differ by 4.7e-4 between two CPUs.
+    for (name, ours) in ["sample", "context"].iter().zip(&gradients) {
+        let reference = &io[&format!("{name}_gradient")];
+        let size = reference.abs().max();
+        let what = format!("{case} gradient of the {name}, by its largest value");
+        assert_close(&what, &(ours / &size), &(reference / &size), NETWORK_TOLERANCE);
+    }
 }
 
 #[test]
@@ -77,29 +76,29 @@ fn unet_of_four_levels_in_the_layout_of_stable_diffusion_matches_diffusers() {
     unet_matches("unet_four_levels");
 }
 
-/// Adds 1 to the output of one layer.
-struct Shift<'a>(&'a str);
+/// Makes the output of one layer longer. A constant would be invisible to a softmax or norm behind it.
+struct Stretch<'a>(&'a str);
 
-impl LinearHook for Shift<'_> {
+impl Hook for Stretch<'_> {
     fn linear(&self, layer: &Linear, input: &Tensor) -> Tensor {
-        layer.forward(input) + f64::from(layer.name == self.0)
+        layer.forward(input) * if layer.name == self.0 { 1.5 } else { 1.0 }
     }
 }
 
 #[test]
-fn every_attention_linear_has_its_state_dict_name_and_reaches_the_output_through_the_hook() {
+fn every_linear_has_its_state_dict_name_and_reaches_the_output_through_the_hook() {
     let io = tensors("unet_three_levels");
     let (store, unet) = load("unet_three_levels", DIFFUSERS, UNet2DCondition::new);
     let variables = store.variables();
-    assert_eq!(unet.attention_linears().len(), 8 * 7); // two levels down, two up with two layers, the middle
-    for layer in unet.attention_linears() {
+    let is_attention = |role: &Role| matches!(role, Role::Query | Role::Key | Role::Value | Role::Output);
+    let attention = || unet.linears().into_iter().filter(|(_, role)| is_attention(role));
+    assert_eq!(attention().count(), 8 * 7); // two levels down, two up with two layers, the middle
+    for (layer, _) in unet.linears() {
         assert_eq!(layer.weight, variables[&format!("{}.weight", layer.name)], "{}", layer.name);
-        let hook = Shift(&layer.name);
+        let hook = Stretch(&layer.name);
         let output = tch::no_grad(|| unet.forward(&io["sample"], &io["timesteps"], &io["context"], &hook));
         let moved = (output - &io["output"]).abs().max().double_value(&[]);
-        // Adding one to every key adds the same to all scores of a query: the softmax does not see it.
-        let is_key = layer.name.ends_with("to_k");
-        assert_eq!(moved > 1e-3, !is_key, "{} moved the output by {moved}", layer.name);
+        assert!(moved > 1e-3, "{} moved the output by {moved}", layer.name);
     }
 }
 

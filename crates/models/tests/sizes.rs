@@ -4,9 +4,11 @@
 //! two widths, biases and norms one, the rest none). Three tiny networks give the polynomial exactly.
 
 use models::clip::{ClipText, ClipTextConfig, ClipVision, ClipVisionConfig};
+use models::roberta::{Encoder, EncoderConfig, SequenceClassifier};
 use models::unet::{UNet2DCondition, UNetConfig};
 use models::vae::{AutoencoderKl, VaeConfig};
 use models::vit::{Vit, VitConfig};
+use models::{Adaptable, Role};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tch::{Device, nn};
@@ -63,8 +65,9 @@ fn unet_of_stable_diffusion_has_128_attention_linears_of_the_published_sizes() {
         let store = nn::VarStore::new(Device::Cpu);
         let config: UNetConfig = serde_json::from_value(unet_config(width)).unwrap();
         let unet = UNet2DCondition::new(&store.root(), &config);
-        let shapes: Vec<(i64, i64)> =
-            unet.attention_linears().iter().map(|layer| layer.weight.size2().unwrap()).collect();
+        let is_attention = |role: Role| matches!(role, Role::Query | Role::Key | Role::Value | Role::Output);
+        let attention = unet.linears().into_iter().filter(|&(_, role)| is_attention(role));
+        let shapes: Vec<(i64, i64)> = attention.map(|(layer, _)| layer.weight.size2().unwrap()).collect();
         assert_eq!(shapes.len(), 128);
         shapes.iter().fold((0, 0), |(inputs, outputs), (out, inp)| (inputs + inp, outputs + out))
     };
@@ -120,4 +123,27 @@ fn dino_small_has_21_665_664_parameters() {
     let build = |path: &nn::Path, config: &VitConfig| Vit::new(path, config);
     // Query, key and value are three tensors here and one in the reference's 150.
     assert_eq!(size(64, config, build), (21_665_664, 150 + 12 * 4));
+}
+
+/// RoBERTa-base and BERT-base (uncased) at `width` 64.
+fn encoder_config(model: &'static str) -> impl Fn(i64) -> Value {
+    let (vocab_size, positions, types) = if model == "roberta" { (50265, 514, 1) } else { (30522, 512, 2) };
+    let others = json!({
+        "model_type": model, "vocab_size": vocab_size, "max_position_embeddings": positions,
+        "type_vocab_size": types, "layer_norm_eps": 1e-5, "hidden_act": "gelu", "pad_token_id": 1,
+        "hidden_dropout_prob": 0.1, "attention_probs_dropout_prob": 0.1,
+    });
+    move |width| transformer(width, 12, 12, others.clone())
+}
+
+#[test]
+fn roberta_base_and_bert_base_have_the_published_sizes() {
+    let encoder = |path: &nn::Path, config: &EncoderConfig| Encoder::new(path, config).unwrap();
+    let classifier =
+        |path: &nn::Path, config: &EncoderConfig| SequenceClassifier::new(path, config, 2).unwrap();
+    assert_eq!(size(64, encoder_config("roberta"), encoder), (124_055_040, 5 + 12 * 16));
+    assert_eq!(size(64, encoder_config("roberta"), classifier), (124_647_170, 5 + 12 * 16 + 4));
+    // 109,482,240 with the pooler, which is part of the head here.
+    let head = 2 * 768 + 2;
+    assert_eq!(size(64, encoder_config("bert"), classifier), (109_482_240 + head, 5 + 12 * 16 + 4));
 }

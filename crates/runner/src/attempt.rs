@@ -24,6 +24,7 @@ pub(crate) struct Attempt<'a> {
     pub progress: &'a BankProgress<'a>,
     pub stop: &'static AtomicBool,
     pub checkpoint_every: Duration,
+    pub save_adapters: bool,
     pub trials: &'a [Trial],
     /// Per trial, whether it was finished before.
     pub done: &'a [bool],
@@ -93,6 +94,7 @@ impl Attempt<'_> {
             stop: self.stop,
             progress: self.progress,
             checkpoint_every: self.checkpoint_every,
+            save_adapters: self.save_adapters,
             finished: &finished,
         };
         catch_unwind(AssertUnwindSafe(|| workload.run_bank(self.trials, &context)))

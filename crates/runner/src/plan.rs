@@ -71,6 +71,8 @@ pub struct Plan {
     pub seconds: Option<f64>,
     /// Expected memory of the largest banks that run at once, if the workload knows it.
     pub memory_bytes: Option<u64>,
+    /// The part of that memory for what the trials train.
+    pub trained_bytes: Option<u64>,
     /// Process that is running the experiment now.
     pub running: Option<u32>,
 }
@@ -98,16 +100,23 @@ pub(crate) fn plan_grid(
     let costs: Option<Vec<_>> = banks.iter().map(|bank| estimates(&bank.members)).collect();
     let seconds = costs.as_ref().map(|banks| banks.iter().flatten().map(|cost| cost.seconds).sum());
     let at_once = workload.workers().map_or(1, |workers| workers.most);
+    // The largest banks run at once in the worst case.
     let memory = |banks: &Vec<Vec<Estimate>>| {
-        let mut banks: Vec<u64> =
-            banks.iter().map(|bank| bank.iter().map(|cost| cost.memory_bytes).sum()).collect();
+        let sum = |bank: &Vec<Estimate>, of: fn(&Estimate) -> u64| bank.iter().map(of).sum::<u64>();
+        let mut banks: Vec<(u64, u64)> = banks
+            .iter()
+            .map(|bank| (sum(bank, |cost| cost.memory_bytes), sum(bank, |cost| cost.trained_bytes)))
+            .collect();
         banks.sort_unstable();
-        banks.iter().rev().take(at_once).sum()
+        let largest = || banks.iter().rev().take(at_once);
+        (largest().map(|bank| bank.0).sum(), largest().map(|bank| bank.1).sum())
     };
+    let (memory_bytes, trained_bytes) = costs.as_ref().map(memory).unzip();
     Plan {
         experiment: experiment.name.clone(),
         scale: experiment.scale.clone(),
-        memory_bytes: costs.as_ref().map(memory),
+        memory_bytes,
+        trained_bytes,
         seconds,
         running: holder(&folder.lock()),
         grid,
@@ -214,7 +223,15 @@ impl fmt::Display for Plan {
             None => writeln!(f, "expected time: unknown")?,
         }
         match self.memory_bytes {
-            Some(bytes) => writeln!(f, "expected memory: {:.1} GB", bytes as f64 / 1e9),
+            Some(bytes) => {
+                let trained = self.trained_bytes.unwrap_or(0) as f64 / 1e9;
+                let share = if trained < 0.05 {
+                    String::new()
+                } else {
+                    format!(", {trained:.1} GB of it for what the trials train")
+                };
+                writeln!(f, "expected memory: {:.1} GB{share}", bytes as f64 / 1e9)
+            }
             None => writeln!(f, "expected memory: unknown"),
         }
     }

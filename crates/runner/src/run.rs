@@ -35,6 +35,8 @@ pub struct RunOptions {
     pub fail_fast: bool,
     /// Time between two checkpoints of a bank.
     pub checkpoint_every: Duration,
+    /// Keep what each trial has learnt beside the results, where the workload can.
+    pub save_adapters: bool,
     /// No progress; notices and failures are still printed.
     pub quiet: bool,
 }
@@ -232,6 +234,7 @@ impl Session<'_> {
             progress: &self.reporter.begin_bank(name, open.len()),
             stop: self.stop,
             checkpoint_every: self.options.checkpoint_every,
+            save_adapters: self.options.save_adapters,
             trials: &trials,
             done: &done,
         };

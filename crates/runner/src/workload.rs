@@ -93,6 +93,8 @@ pub struct BankContext<'a> {
     pub progress: &'a dyn Progress,
     /// Time between two checkpoints.
     pub checkpoint_every: Duration,
+    /// Whether to leave what each trial has learnt in `artifacts_dir`, as the artifact "adapter".
+    pub save_adapters: bool,
     /// Takes the outcome of one trial as soon as it is there, and makes it durable before it returns.
     pub finished: &'a (dyn Fn(Outcome) + Sync),
 }
@@ -186,6 +188,8 @@ pub struct CurvePoint {
 pub struct Estimate {
     pub seconds: f64,
     pub memory_bytes: u64,
+    /// The part of it for what the trial trains: parameters, their gradient, the optimizer's moments.
+    pub trained_bytes: u64,
 }
 
 /// Device and library that the trials run on.

@@ -53,7 +53,13 @@ impl Study {
 
     fn options(&self, fail_fast: bool) -> RunOptions {
         let results_dir = self.folder.path().join("results");
-        RunOptions { results_dir, fail_fast, checkpoint_every: Duration::ZERO, quiet: true }
+        RunOptions {
+            results_dir,
+            fail_fast,
+            checkpoint_every: Duration::ZERO,
+            save_adapters: false,
+            quiet: true,
+        }
     }
 
     fn bank_sizes(&self) -> Vec<usize> {
@@ -337,7 +343,7 @@ fn a_plan_tells_trials_banks_time_and_memory_without_running() {
     let results = study.folder.path().join("results");
     let text = plan(&study.experiment(&[]), &study.toy, &results).unwrap().to_string();
     let expected = "walk at scale mini: 8 trials (8 open)\n2 banks of 4, 4 trials, 0 of them begun\n\
-        expected time: 4m00s\nexpected memory: 4.0 GB\n";
+        expected time: 4m00s\nexpected memory: 4.0 GB, 0.4 GB of it for what the trials train\n";
     assert_eq!(text, expected);
     assert!(!results.exists());
     study.run(&["seeds=0"]);

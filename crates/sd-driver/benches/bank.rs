@@ -3,13 +3,13 @@
 //! `just bench`: rounds of both in turn on the mini model, medians and the ratio. Times depend on the machine and on
 //! what else it does; the ratio is taken within one run.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Instant;
 
-use delora_core::{Bank, Group, MethodConfig, Site, TrialConfig};
+use delora_core::{Bank, Group, MethodConfig, Role, Site, TrialConfig};
+use harness::BankHook;
 use models::diffusion::StableDiffusion;
-use sd_driver::BankHook;
 use serde_json::json;
 use tch::{Device, Kind, Tensor};
 
@@ -30,17 +30,13 @@ fn trial(method: &str, seed: u64) -> TrialConfig {
         learning_rate: BTreeMap::from_iter(groups.iter().copied()),
         optimizer: Default::default(),
         schedule: Default::default(),
+        targets: Some(vec![Role::Query, Role::Key, Role::Value, Role::Output]),
         seed,
     }
 }
 
 /// Seconds of `STEPS` training steps of one bank, at one picture per trial.
-fn train(
-    diffusion: &StableDiffusion,
-    sites: &[Site],
-    names: &HashSet<String>,
-    trials: &[TrialConfig],
-) -> f64 {
+fn train(diffusion: &StableDiffusion, sites: &[Site], trials: &[TrialConfig]) -> f64 {
     let mut bank = Bank::new(sites, trials, diffusion.device).expect("the trials are well formed");
     let rows = trials.len() as i64;
     let [channels, height, width] = diffusion.latent_shape();
@@ -51,7 +47,7 @@ fn train(
     let mut step = || {
         let noise = latents.randn_like();
         let noisy = diffusion.schedule.add_noise(&latents, &noise, &timesteps);
-        let hook = BankHook { bank: &bank, sites: names };
+        let hook = BankHook { bank: &bank };
         let predicted = diffusion.unet.network.forward(&noisy, &timesteps, &context, &hook);
         let error = (predicted - noise).square().mean_dim([1i64, 2, 3].as_slice(), false, Kind::Float);
         bank.step(&error);
@@ -72,15 +68,9 @@ fn main() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../assets/mini/sd");
     let diffusion =
         StableDiffusion::load(&folder, Device::cuda_if_available()).expect("assets/mini is complete");
-    let linears = diffusion.unet.network.attention_linears();
-    let sites: Vec<Site> = linears
-        .iter()
-        .map(|linear| Site { name: linear.name.clone(), weight: linear.weight.shallow_clone() })
-        .collect();
-    let names: HashSet<String> = sites.iter().map(|site| site.name.clone()).collect();
+    let sites = harness::sites(&diffusion.unet);
     println!(
-        "{STEPS} steps of {TRIALS} trials at batch 1, {} adapted layers, {:?}",
-        sites.len(),
+        "{STEPS} steps of {TRIALS} trials at batch 1 over the attention layers of the mini model, {:?}",
         diffusion.device
     );
     for (title, methods) in [
@@ -104,8 +94,8 @@ fn main() {
             methods.iter().zip(0..).map(|(method, seed)| trial(method, seed)).collect();
         let (mut together, mut in_turn) = (Vec::new(), Vec::new());
         for _ in 0..ROUNDS {
-            together.push(train(&diffusion, &sites, &names, &trials));
-            in_turn.push(trials.chunks(1).map(|one| train(&diffusion, &sites, &names, one)).sum());
+            together.push(train(&diffusion, &sites, &trials));
+            in_turn.push(trials.chunks(1).map(|one| train(&diffusion, &sites, one)).sum());
         }
         let ratios = together.iter().zip(&in_turn).map(|(bank, single)| single / bank).collect();
         println!(

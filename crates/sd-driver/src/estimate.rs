@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use delora_core::{Site, find_method};
 use models::Frozen;
 use runner::Estimate;
 use tch::{Kind, Tensor};
@@ -10,7 +11,7 @@ use crate::settings::Settings;
 use crate::subject;
 use crate::world::World;
 
-/// A training step costs about three forward passes; adapters are small beside the network.
+/// A training step costs about three forward passes.
 const PASSES_PER_STEP: f64 = 3.0;
 
 /// What one row of the network costs in a full bank.
@@ -53,8 +54,25 @@ pub fn measure(world: &World, settings: &Settings) -> RowCost {
     }
 }
 
+/// Bytes of a trained f32 parameter: itself, its gradient, and AdamW's two moments.
+const BYTES_PER_PARAMETER: u64 = 16;
+
+/// Parameters that the trial trains; 0 where its settings are wrong, which the run will say.
+fn trained_parameters(world: &World, settings: &Settings) -> i64 {
+    let trial = settings.trial();
+    let Ok(method) = find_method(&trial.method.name) else { return 0 };
+    let settings = &trial.method.settings;
+    let count = |site: &Site| -> Option<i64> {
+        let shape = site.shape()?;
+        method.variant(settings, &shape, trial.targets.as_deref()).ok()??;
+        method.num_parameters(settings, &shape).ok()
+    };
+    world.sites().iter().filter_map(count).sum()
+}
+
 /// Cost of one trial.
-pub fn estimate(cost: RowCost, settings: &Settings) -> Estimate {
+pub fn estimate(world: &World, cost: RowCost, settings: &Settings) -> Estimate {
+    let trained_bytes = trained_parameters(world, settings) as u64 * BYTES_PER_PARAMETER;
     let rows = rows_per_trial(settings);
     let passes =
         if settings.trains() { settings.train_steps as f64 * PASSES_PER_STEP * rows as f64 } else { 0.0 };
@@ -63,7 +81,8 @@ pub fn estimate(cost: RowCost, settings: &Settings) -> Estimate {
     let is_drawn = f64::from(u8::from(settings.method.name != crate::settings::REAL_IMAGES));
     Estimate {
         seconds: cost.seconds * (passes + drawing) * is_drawn,
-        memory_bytes: cost.memory_bytes * rows as u64,
+        memory_bytes: cost.memory_bytes * rows as u64 + trained_bytes,
+        trained_bytes,
     }
 }
 

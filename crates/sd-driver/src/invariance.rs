@@ -1,6 +1,5 @@
 //! The claim of the trial axis, tested on the shipped model: a trial's result does not depend on its bank.
 
-use std::collections::HashSet;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -49,7 +48,6 @@ fn first_subjects() -> Vec<SubjectName> {
 fn train(world: &World, settings: &[Settings]) -> Vec<(tch::Tensor, Option<u64>)> {
     let folder = tempfile::tempdir().unwrap();
     let sites = world.sites();
-    let names: HashSet<String> = sites.iter().map(|site| site.name.clone()).collect();
     let configs: Vec<_> = settings.iter().map(Settings::trial).collect();
     let bank = Bank::new(&sites, &configs, world.device).unwrap();
     let order = bank.order().to_vec();
@@ -82,9 +80,10 @@ fn train(world: &World, settings: &[Settings]) -> Vec<(tch::Tensor, Option<u64>)
         stop: &AtomicBool::new(false),
         progress: &Silent,
         checkpoint_every: Duration::from_secs(3600),
+        save_adapters: false,
         finished: &finished,
     };
-    training.run(&world.diffusion, &names, &lessons, &context).unwrap();
+    training.run(&world.diffusion, &lessons, &context).unwrap();
     let health = training.bank.health();
     let of_trial = |trial: usize| {
         let slot = order.iter().position(|&own| own == trial).unwrap();

@@ -18,5 +18,5 @@ mod world;
 
 pub use settings::Settings;
 pub use subject::protocol_prompts;
-pub use training::BankHook;
 pub use workload::SubjectDriven;
+pub use world::{UNET_FILE, sites};

@@ -1,13 +1,16 @@
 //! Drawing pictures, for all trials of a bank at once.
 
 use delora_core::stream;
-use models::LinearHook;
+use models::Hook;
 use models::diffusion::{Sampling, StableDiffusion};
 use rand_distr::{Distribution, StandardNormal};
 use tch::{Kind, Tensor};
 
 /// Rows of the network per pass, the unconditional twins not counted: bounds memory, changes no result.
 const ROWS: usize = 256;
+
+/// On a CPU activations should stay in its cache.
+const ROWS_ON_CPU: usize = 32;
 
 /// What one trial draws: a context `[1, S, D]` per prompt, and the seed of its noise.
 pub struct Order {
@@ -29,7 +32,7 @@ pub struct Plan {
 /// of one seed draw from the same noise, whatever their method. `report` is told of finished and all rounds.
 pub fn draw(
     diffusion: &StableDiffusion,
-    hook: &dyn LinearHook,
+    hook: &dyn Hook,
     orders: &[Order],
     plan: Plan,
     mut report: impl FnMut(u64, u64),
@@ -39,7 +42,8 @@ pub fn draw(
     let places: Vec<(usize, usize)> = (0..prompts)
         .flat_map(|prompt| (0..plan.pictures_per_prompt).map(move |picture| (prompt, picture)))
         .collect();
-    let per_round = (ROWS / orders.len()).max(1);
+    let rows = if diffusion.device.is_cuda() { ROWS } else { ROWS_ON_CPU };
+    let per_round = (rows / orders.len()).max(1);
     let rounds = places.len().div_ceil(per_round) as u64;
     let mut drawn: Vec<Vec<Tensor>> = orders.iter().map(|_| Vec::new()).collect();
     for (round, places) in places.chunks(per_round).enumerate() {

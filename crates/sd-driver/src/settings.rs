@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use delora_core::{Group, MethodConfig, OptimizerConfig, Schedule, TrialConfig, find_method};
+use delora_core::{Group, MethodConfig, OptimizerConfig, Role, Schedule, TrialConfig, find_method};
 use models::diffusion::Sampling;
 use runner::SettingError;
 use serde::{Deserialize, Serialize};
@@ -24,6 +24,9 @@ pub struct Settings {
     pub optimizer: OptimizerConfig,
     #[serde(default)]
     pub schedule: Schedule,
+    /// Roles of the linear layers that linear methods adapt; absent: attention's four projections.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub targets: Option<Vec<Role>>,
     /// The rare token that names the subject.
     pub identifier: String,
     /// Folder of a checkpoint in Stable Diffusion's layout.
@@ -53,6 +56,9 @@ pub struct Settings {
     /// Steps between two records of the distance.
     pub track_every: u64,
 }
+
+/// The projections that subject-driven generation adapts.
+const ATTENTION: [Role; 4] = [Role::Query, Role::Key, Role::Value, Role::Output];
 
 fn one() -> f64 {
     1.0
@@ -194,6 +200,7 @@ impl Settings {
                 .collect(),
             optimizer: self.optimizer.clone(),
             schedule: self.schedule.clone(),
+            targets: Some(self.targets.clone().unwrap_or_else(|| ATTENTION.to_vec())),
             seed: self.seed,
         }
     }

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use delora_core::{Bank, stream};
+use harness::BankHook;
 use models::diffusion::StableDiffusion;
-use models::{Linear, LinearHook};
 use rand::{Rng, RngExt};
 use rand_distr::{Distribution, StandardNormal};
 use runner::{BankContext, Interrupted};
@@ -15,25 +15,6 @@ use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
 use crate::settings::Settings;
-
-/// Sends a network's adapted layers through a bank; rows are trial-major.
-pub struct BankHook<'a> {
-    pub bank: &'a Bank,
-    pub sites: &'a std::collections::HashSet<String>,
-}
-
-impl LinearHook for BankHook<'_> {
-    fn linear(&self, layer: &Linear, input: &Tensor) -> Tensor {
-        if !self.sites.contains(&layer.name) {
-            return layer.forward(input);
-        }
-        let (rows, tokens, features) = input.size3().expect("a layer's input is [N, T, features]");
-        let trials = self.bank.num_trials() as i64;
-        let folded = input.reshape([trials, rows / trials * tokens, features]);
-        let output = self.bank.forward(&layer.name, &layer.weight, layer.bias.as_ref(), &folded);
-        output.reshape([rows, tokens, -1])
-    }
-}
 
 /// Latents to learn from: means and standard deviations of a set of pictures, each `[pictures, C, h, w]`, on the CPU.
 pub struct Moments {
@@ -76,8 +57,9 @@ pub struct Lesson<'a> {
 pub struct Record {
     /// `[step][slot]`; a step of one trial may be non-finite.
     pub losses: Vec<Vec<f32>>,
-    /// Step to distance of the tracked layer, and mean distance over all layers, by slot.
-    pub distances: BTreeMap<u64, Vec<[f64; 2]>>,
+    /// Step to distance of the tracked layer, and mean distance over the layers that the trial adapts, by slot; absent
+    /// where it adapts none.
+    pub distances: BTreeMap<u64, Vec<[Option<f64>; 2]>>,
     /// Seconds of training so far.
     pub seconds: f64,
 }
@@ -119,7 +101,6 @@ impl Training {
     pub fn run(
         &mut self,
         diffusion: &StableDiffusion,
-        sites: &std::collections::HashSet<String>,
         lessons: &[Lesson],
         context: &BankContext,
     ) -> Result<()> {
@@ -133,7 +114,7 @@ impl Training {
                 self.track(&shared.tracked_layer, step);
             }
             let batch = Batch::draw(diffusion, lessons, step);
-            let hook = BankHook { bank: &self.bank, sites };
+            let hook = BankHook { bank: &self.bank };
             let losses = batch.losses(diffusion, &contexts, lessons, &hook);
             self.bank.step(&losses);
             unread.push(losses.detach());
@@ -170,11 +151,11 @@ impl Training {
 
     fn track(&mut self, layer: &str, step: u64) {
         let distances = self.bank.distances();
-        let layers = distances.len() as f64;
         let of_slot = |slot: usize| {
-            let tracked =
-                distances.iter().find(|(site, _)| site == layer).map_or(f64::NAN, |(_, own)| own[slot]);
-            [tracked, distances.iter().map(|(_, own)| own[slot]).sum::<f64>() / layers]
+            let tracked = distances.iter().find(|(site, _)| site == layer).and_then(|(_, own)| own[slot]);
+            let adapted: Vec<f64> = distances.iter().filter_map(|(_, own)| own[slot]).collect();
+            let mean = adapted.iter().sum::<f64>() / adapted.len() as f64;
+            [tracked, (!adapted.is_empty()).then_some(mean)]
         };
         self.record.distances.insert(step, (0..self.bank.num_trials()).map(of_slot).collect());
     }

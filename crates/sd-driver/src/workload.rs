@@ -1,11 +1,12 @@
 //! The task as the runner sees it.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
 use anyhow::{Result, bail};
 use delora_core::{Bank, stream};
+use harness::BankHook;
 use models::Frozen;
 use models::images::to_tensor;
 use rand::RngExt;
@@ -22,7 +23,7 @@ use crate::pictures::{write_sheet, write_strip};
 use crate::sampling::{Order, Plan, draw};
 use crate::settings::{REAL_IMAGES, Settings, SubjectSettings};
 use crate::subject;
-use crate::training::{BankHook, Lesson, Moments, Record, Training};
+use crate::training::{Lesson, Moments, Record, Training};
 use crate::world::{Digests, World, weight_files};
 
 /// Subject-driven generation.
@@ -108,9 +109,8 @@ impl SubjectDriven {
     ) -> Result<Vec<Outcome>> {
         let subjects = self.subjects(world, settings, context)?;
         let sites = world.sites();
-        let names: HashSet<String> = sites.iter().map(|site| site.name.clone()).collect();
-        if !names.contains(&settings[0].tracked_layer) {
-            bail!("tracked_layer: `{}` is no adapted layer of the model", settings[0].tracked_layer);
+        if !sites.iter().any(|site| site.name == settings[0].tracked_layer) {
+            bail!("tracked_layer: `{}` is no layer of the model", settings[0].tracked_layer);
         }
         let configs: Vec<_> = settings.iter().map(Settings::trial).collect();
         let bank = Bank::new(&sites, &configs, world.device)?;
@@ -126,9 +126,9 @@ impl SubjectDriven {
                 .zip(&classes)
                 .map(|(&trial, class)| lesson(world, &settings[trial], &subjects, class.as_deref()))
                 .collect();
-            training.run(&world.diffusion, &names, &lessons, context)?;
+            training.run(&world.diffusion, &lessons, context)?;
         }
-        let drawn = self.draw_all(world, &training.bank, &names, &order, settings, context);
+        let drawn = self.draw_all(world, &training.bank, &order, settings, context);
         let health = training.bank.health();
         let mut outcomes = Vec::new();
         for (slot, (&trial, drawn)) in order.iter().zip(&drawn).enumerate() {
@@ -150,6 +150,11 @@ impl SubjectDriven {
             let file = format!("{}.png", trials[trial].id);
             write_sheet(drawn, own.pictures_per_prompt, &context.artifacts_dir.join(&file))?;
             outcome.artifacts.insert("pictures".to_owned(), file);
+            if context.save_adapters && own.trains() && outcome.status == Status::Done {
+                let file = format!("{}.adapter.safetensors", trials[trial].id);
+                training.bank.adapter(slot)?.save(&context.artifacts_dir.join(&file))?;
+                outcome.artifacts.insert("adapter".to_owned(), file);
+            }
             outcomes.push(outcome);
         }
         Ok(outcomes)
@@ -174,7 +179,6 @@ impl SubjectDriven {
         &self,
         world: &World,
         bank: &Bank,
-        sites: &HashSet<String>,
         order: &[usize],
         settings: &[Settings],
         context: &BankContext,
@@ -191,7 +195,7 @@ impl SubjectDriven {
             })
             .collect();
         let plan = Plan { pictures_per_prompt: shared.pictures_per_prompt, sampling: shared.sampling, kind };
-        draw(&world.diffusion, &BankHook { bank, sites }, &orders, plan, |done, all| {
+        draw(&world.diffusion, &BankHook { bank }, &orders, plan, |done, all| {
             context.progress.step(done, all, "drawing");
         })
     }
@@ -227,13 +231,13 @@ fn record(outcome: &mut Outcome, record: &Record, slot: usize, layer: &str) {
         .extend(losses.map(|(step, losses)| point(step as u64, "loss", None, f64::from(losses[slot]))));
     for (&step, distances) in &record.distances {
         let [tracked, mean] = distances[slot];
-        outcome.curves.push(point(step, "distance", Some(layer), tracked));
-        outcome.curves.push(point(step, "mean_distance", None, mean));
+        outcome.curves.extend(tracked.map(|value| point(step, "distance", Some(layer), value)));
+        outcome.curves.extend(mean.map(|value| point(step, "mean_distance", None, value)));
     }
     if let Some(distances) = record.distances.values().next_back() {
         let names = ["distance", "mean_distance"];
-        let values = names.into_iter().zip(distances[slot]).filter(|(_, value)| value.is_finite());
-        outcome.metrics.extend(values.map(|(name, value)| (name.to_owned(), value)));
+        let values = names.into_iter().zip(distances[slot]);
+        outcome.metrics.extend(values.filter_map(|(name, value)| Some((name.to_owned(), value?))));
     }
 }
 
@@ -382,7 +386,7 @@ impl Workload for SubjectDriven {
         let mut costs = self.costs.borrow_mut();
         let key = format!("{} {} {:?}", settings.bank, settings.batch, settings.model);
         let cost = *costs.entry(key).or_insert_with(|| measure(&world, &settings));
-        Some(estimate(cost, &settings))
+        Some(estimate(&world, cost, &settings))
     }
 
     fn provenance(&self) -> Provenance {

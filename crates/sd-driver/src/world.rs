@@ -10,6 +10,7 @@ use models::diffusion::{Loaded, StableDiffusion, load_network};
 use models::images::Preprocessor;
 use models::read_config;
 use models::text::CaptionTokenizer;
+use models::unet::{UNet2DCondition, UNetConfig};
 use models::vit::{Vit, VitConfig};
 use tch::{Device, Kind, Tensor, no_grad};
 
@@ -34,13 +35,9 @@ impl World {
         })
     }
 
-    /// The layers that are adapted.
+    /// What of the denoiser can be adapted.
     pub fn sites(&self) -> Vec<Site> {
-        let linears = self.diffusion.unet.network.attention_linears();
-        linears
-            .into_iter()
-            .map(|linear| Site { name: linear.name.clone(), weight: linear.weight.shallow_clone() })
-            .collect()
+        harness::sites(&self.diffusion.unet)
     }
 }
 
@@ -116,6 +113,17 @@ impl ClipScorer {
     }
 }
 
+/// The denoiser's weights in a checkpoint folder.
+pub const UNET_FILE: &str = "unet/diffusion_pytorch_model.safetensors";
+
+/// What of the denoiser of a checkpoint folder in Stable Diffusion's layout can be adapted, on the CPU.
+pub fn sites(checkpoint: &Path) -> Result<Vec<Site>> {
+    let file = "diffusion_pytorch_model.safetensors";
+    let build = |path: &tch::nn::Path, config: &UNetConfig| UNet2DCondition::new(path, config);
+    let unet = load_network(&checkpoint.join("unet"), file, Device::Cpu, build)?;
+    Ok(harness::sites(&unet))
+}
+
 /// Hashes of files, each read once.
 #[derive(Default)]
 pub struct Digests(HashMap<PathBuf, blake3::Hash>);
@@ -143,7 +151,7 @@ impl Digests {
 pub fn weight_files(settings: &Settings) -> Vec<PathBuf> {
     let Settings { model, evaluators, .. } = settings;
     vec![
-        model.join("unet/diffusion_pytorch_model.safetensors"),
+        model.join(UNET_FILE),
         model.join("vae/diffusion_pytorch_model.safetensors"),
         model.join("text_encoder/model.safetensors"),
         model.join("tokenizer/tokenizer.json"),

@@ -1,13 +1,22 @@
 //! `delora methods`: the registry, as experiment files name it.
 
-use delora_core::METHODS;
+use delora_core::{METHODS, find_method};
 
-pub fn run() {
-    for method in METHODS {
-        let about = &method.about;
-        println!("{}  ({})", about.name, about.title);
-        println!("    computes  {}", about.formula);
-        println!("    bound     {}", about.bound);
-        println!("    settings  {}", method.defaults());
+use crate::method_text;
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// Show this method alone, with its settings one by one, its counts and the top of its file
+    name: Option<String>,
+}
+
+pub fn run(args: &Args) -> anyhow::Result<()> {
+    match &args.name {
+        Some(name) => print!("{}", method_text::full(find_method(name)?)?),
+        None => {
+            let methods: Vec<String> = METHODS.iter().map(method_text::short).collect();
+            print!("{}", methods.join("\n"));
+        }
     }
+    Ok(())
 }

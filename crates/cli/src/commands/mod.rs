@@ -2,7 +2,10 @@
 
 pub mod doctor;
 mod experiment;
+pub mod export;
+pub mod import;
 pub mod methods;
+pub mod params;
 pub mod plan;
 pub mod plots;
 pub mod pretrain;

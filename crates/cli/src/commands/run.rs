@@ -24,6 +24,9 @@ pub struct Args {
     /// Time between two checkpoints of a bank: a number with ms, s, m or h
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration)]
     checkpoint_every: Duration,
+    /// Keep each trained trial's adapter beside its pictures, for `delora export`; finished trials are not run again
+    #[arg(long)]
+    save_adapters: bool,
     /// No progress; notices and failures are still printed
     #[arg(long)]
     quiet: bool,
@@ -35,6 +38,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         results_dir: args.experiment.results.clone(),
         fail_fast: args.fail_fast,
         checkpoint_every: args.checkpoint_every,
+        save_adapters: args.save_adapters,
         quiet: args.quiet,
     };
     let report = runner::run(&experiment, workload(&experiment.task)?.as_ref(), &options)?;

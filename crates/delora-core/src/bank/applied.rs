@@ -1,9 +1,17 @@
-//! What one adapted layer does to activations, ready to be applied.
+//! What one adapted site does to activations, ready to be applied.
 
 use tch::{Kind, Tensor};
 
+use crate::adapter::{Hidden, HiddenChange};
 use crate::class::LinearClass;
 use crate::factors::{Factors, LowRank};
+
+/// What is applied at all sites of one class.
+pub enum AppliedClass {
+    Linear(AppliedLinear),
+    Tensor(AppliedTensor),
+    Hidden(AppliedHidden),
+}
 
 /// A low-rank matrix as two factors of a batched product from the right.
 struct Product {
@@ -13,25 +21,46 @@ struct Product {
     up: Tensor,
 }
 
-/// What is applied at all sites of one class.
+/// Linear layers.
 ///
 /// Neighbouring groups of trials that act alike, such as every additive method, are one section with one set of
 /// products. Joining unlike ones as well, by zero factors, took up to twice the time of a mixed bank: each trial
 /// then pays for the passes over activations of all.
-pub struct AppliedClass {
+pub struct AppliedLinear {
     /// Trials of each section.
     sizes: Vec<i64>,
     /// What each section applies, by site.
     sections: Vec<Vec<Applied>>,
 }
 
+/// Tensors that some trials have for their own.
+pub struct AppliedTensor {
+    /// For each group its number of trials and, where it has its own, [trials, sites, shape…].
+    pub groups: Vec<(i64, Option<Tensor>)>,
+}
+
+/// Hidden states that some trials change.
+pub struct AppliedHidden {
+    /// For each group its number of trials and, where it acts, its functions by site.
+    pub groups: Vec<(i64, Option<Vec<HiddenChange>>)>,
+    pub reads_normed: bool,
+}
+
 /// The factors of one site, in the kind of the activations.
 struct Applied {
+    /// [trials, 1, in_features]
+    input_scale: Option<Tensor>,
     input: Option<Product>,
+    /// [trials, blocks, width, width]
+    input_blocks: Option<Tensor>,
+    /// [trials, in_features, out_features]
+    weight: Option<Tensor>,
     /// [trials, 1, out_features]
     row_scale: Option<Tensor>,
     update: Option<Product>,
     output: Option<Product>,
+    /// [trials, 1, out_features]
+    bias: Option<Tensor>,
 }
 
 impl Product {
@@ -54,13 +83,13 @@ impl Product {
     }
 }
 
-impl AppliedClass {
+impl AppliedLinear {
     /// `groups` have their number of trials and their factors.
     pub fn new(
         groups: impl Iterator<Item = (i64, Factors)>,
         class: &LinearClass,
         kind: Kind,
-    ) -> AppliedClass {
+    ) -> AppliedLinear {
         let mut sections: Vec<(i64, Vec<Factors>)> = Vec::new();
         for (trials, factors) in groups {
             match sections.last_mut() {
@@ -73,7 +102,7 @@ impl AppliedClass {
         }
         let apply = |(size, alike)| (size, Applied::of_sites(&Factors::joined(alike), class, kind));
         let (sizes, sections) = sections.into_iter().map(apply).unzip();
-        AppliedClass { sizes, sections }
+        AppliedLinear { sizes, sections }
     }
 
     /// `input` [trials, rows, in_features] at site `place` gives [trials, rows, out_features].
@@ -91,49 +120,129 @@ impl AppliedClass {
     }
 }
 
+impl AppliedHidden {
+    /// `hidden` at site `place`; its values are [trials, batch, tokens, features].
+    pub fn forward(&self, place: usize, hidden: &Hidden) -> Tensor {
+        let sizes: Vec<i64> = self.groups.iter().map(|(trials, _)| *trials).collect();
+        let split = |tensor: &Tensor| tensor.split_with_sizes(&sizes, 0);
+        let (lengths, normed) = (hidden.lengths.map(split), hidden.normed.map(split));
+        let outputs: Vec<Tensor> = split(hidden.values)
+            .iter()
+            .enumerate()
+            .map(|(group, values)| match &self.groups[group].1 {
+                None => values.shallow_clone(),
+                Some(changes) => {
+                    let lengths = lengths.as_ref().map(|lengths| &lengths[group]);
+                    let normed = normed.as_ref().map(|normed| &normed[group]);
+                    changes[place](&Hidden { values, lengths, normed })
+                }
+            })
+            .collect();
+        match outputs.as_slice() {
+            [only] => only.shallow_clone(),
+            several => Tensor::cat(several, 0),
+        }
+    }
+}
+
 impl Applied {
     fn of_sites(factors: &Factors, class: &LinearClass, kind: Kind) -> Vec<Applied> {
         let sites = class.weights.len();
-        let row_scales: Vec<Option<Tensor>> = match &factors.row_scale {
-            Some(scale) => scale.to_kind(kind).unsqueeze(2).unbind(1).into_iter().map(Some).collect(),
-            None => (0..sites).map(|_| None).collect(),
+        let by_site = |tensor: &Option<Tensor>, change: fn(Tensor) -> Tensor| -> Vec<Option<Tensor>> {
+            match tensor {
+                Some(tensor) => {
+                    tensor.to_kind(kind).unbind(1).into_iter().map(|own| Some(change(own))).collect()
+                }
+                None => (0..sites).map(|_| None).collect(),
+            }
         };
-        let inputs = Product::of_sites(&factors.input, sites, kind).into_iter();
-        let updates = Product::of_sites(&factors.update, sites, kind).into_iter();
-        let outputs = Product::of_sites(&factors.output, sites, kind).into_iter();
-        (row_scales.into_iter().zip(inputs).zip(updates).zip(outputs))
-            .map(|(((row_scale, input), update), output)| Applied { input, row_scale, update, output })
+        let row: fn(Tensor) -> Tensor = |own| own.unsqueeze(1);
+        let mut input_scales = by_site(&factors.input_scale, row).into_iter();
+        let mut inputs = Product::of_sites(&factors.input, sites, kind).into_iter();
+        let mut blocks = by_site(&factors.input_blocks, |own| own).into_iter();
+        let mut weights = by_site(&factors.weight, |own| own.transpose(1, 2)).into_iter();
+        let mut row_scales = by_site(&factors.row_scale, row).into_iter();
+        let mut updates = Product::of_sites(&factors.update, sites, kind).into_iter();
+        let mut outputs = Product::of_sites(&factors.output, sites, kind).into_iter();
+        let mut biases = by_site(&factors.bias, row).into_iter();
+        (0..sites)
+            .map(|_| Applied {
+                input_scale: input_scales.next().flatten(),
+                input: inputs.next().flatten(),
+                input_blocks: blocks.next().flatten(),
+                weight: weights.next().flatten(),
+                row_scale: row_scales.next().flatten(),
+                update: updates.next().flatten(),
+                output: outputs.next().flatten(),
+                bias: biases.next().flatten(),
+            })
             .collect()
     }
 
     fn forward(&self, weight: &Tensor, bias: Option<&Tensor>, input: &Tensor) -> Tensor {
-        let (trials, rows, features) = input.size3().expect("input is [trials, rows, in_features]");
         // A bias comes with the frozen product, or with what has to happen before it.
+        let bias = if self.bias.is_some() { None } else { bias };
         let (early, late) = if self.output.is_some() { (None, bias) } else { (bias, None) };
-        let turned = self.input.as_ref().map(|factor| factor.added_to(input));
-        let flat = turned.as_ref().unwrap_or(input).reshape([trials * rows, features]);
-        let product = match (&early, &self.row_scale) {
-            (Some(bias), None) => bias.addmm(&flat, &weight.tr()),
-            _ => flat.mm(&weight.tr()),
-        };
-        let shape = [trials, rows, weight.size()[0]];
-        // Not tracked as a view, so that adding in place stays cheap.
-        let mut output = product.internal_unsafe_view(shape);
-        if let Some(scale) = &self.row_scale {
-            output = match &early {
-                Some(bias) => bias.addcmul(&output, scale),
-                None => output * scale,
-            };
-        }
+        let mut output = self.product(weight, early, input);
         if let Some(factor) = &self.update {
             factor.add_in_place(&mut output, input);
         }
         if let Some(factor) = &self.output {
             output = factor.added_to(&output);
         }
-        match late {
+        match late.or(self.bias.as_ref()) {
             Some(bias) => output + bias,
             None => output,
         }
+    }
+
+    /// `row_scale` ∘ (x' weightᵀ) + `bias`; a tensor that belongs to nobody else.
+    fn product(&self, weight: &Tensor, bias: Option<&Tensor>, input: &Tensor) -> Tensor {
+        let turned = self.turned(input);
+        let input = turned.as_ref().unwrap_or(input);
+        if let Some(weight) = &self.weight {
+            return match bias {
+                Some(bias) => bias.baddbmm(input, weight, 1.0, 1.0),
+                None => input.bmm(weight),
+            };
+        }
+        let (trials, rows, features) = input.size3().expect("input is [trials, rows, in_features]");
+        let flat = input.reshape([trials * rows, features]);
+        let product = match (bias, &self.row_scale) {
+            (Some(bias), None) => bias.addmm(&flat, &weight.tr()),
+            _ => flat.mm(&weight.tr()),
+        };
+        // Not tracked as a view, so that adding in place stays cheap.
+        let output = product.internal_unsafe_view([trials, rows, weight.size()[0]]);
+        match (&self.row_scale, bias) {
+            (None, _) => output,
+            (Some(scale), Some(bias)) => bias.addcmul(&output, scale),
+            (Some(scale), None) => output * scale,
+        }
+    }
+
+    /// x', where it is not `input` itself.
+    fn turned(&self, input: &Tensor) -> Option<Tensor> {
+        let mut turned = self.input_scale.as_ref().map(|scale| input * scale);
+        if let Some(factor) = &self.input {
+            turned = Some(factor.added_to(turned.as_ref().unwrap_or(input)));
+        }
+        if let Some(blocks) = &self.input_blocks {
+            let input = turned.as_ref().unwrap_or(input);
+            let (trials, rows, features) = input.size3().expect("input is [trials, rows, in_features]");
+            let (_, count, width, _) = blocks.size4().expect("blocks are [trials, blocks, width, width]");
+            let parts = input.reshape([trials, rows, count, width]).transpose(1, 2); // [trials, blocks, rows, width]
+            turned = Some(parts.matmul(blocks).transpose(1, 2).reshape([trials, rows, features]));
+        }
+        turned
+    }
+}
+
+impl Factors {
+    /// The adapted layer at one site of the class, for tests: `input` [trials, rows, in_features].
+    #[doc(hidden)]
+    pub fn forward(self, class: &LinearClass, site: usize, input: &Tensor) -> Tensor {
+        let applied = Applied::of_sites(&self, class, input.kind());
+        applied[site].forward(&class.weights[site], class.biases[site].as_ref(), input)
     }
 }

@@ -1,4 +1,4 @@
-//! Checks sites and trials, and sorts them into classes and groups.
+//! Checks sites and trials, and sorts them into groups and classes.
 
 use std::collections::HashMap;
 use std::fmt::Display;
@@ -6,91 +6,181 @@ use std::ops::Range;
 
 use tch::Device;
 
-use crate::class::{LinearClass, Site};
+use crate::class::Class;
 use crate::config::TrialConfig;
 use crate::error::CoreError;
-use crate::method::Method;
+use crate::method::{Adapts, Method};
 use crate::methods::{METHODS, find_method};
+use crate::site::{Part, PartShape, Site, SiteShape};
 
-type Places = HashMap<String, (usize, usize)>;
+/// Trials of one method and structure, by slot, and what they do at each site.
+pub struct PlannedGroup {
+    pub method: &'static Method,
+    pub slots: Range<usize>,
+    variants: Vec<Option<u8>>,
+}
 
-/// Each group's method and slots.
-type Groups = Vec<(&'static Method, Range<usize>)>;
+/// The adapted sites by class, and where each went.
+pub struct Classes {
+    pub classes: Vec<Class>,
+    /// For each class and group, whether the group acts there.
+    pub acts: Vec<Vec<bool>>,
+    /// Class and place in the class of each adapted site.
+    pub places: HashMap<String, (usize, usize)>,
+}
 
-/// Sites by shape, and where each went.
-pub fn classes(sites: &[Site], device: Device) -> Result<(Vec<LinearClass>, Places), CoreError> {
+/// Refuses sites that no bank can have.
+pub fn shapes(sites: &[Site]) -> Result<Vec<SiteShape>, CoreError> {
     if sites.is_empty() {
         return Err(CoreError::Empty { what: "site" });
     }
-    let mut classes: Vec<LinearClass> = Vec::new();
-    let mut places = HashMap::new();
-    for Site { name, weight } in sites {
-        let &[out_features, in_features] = weight.size().as_slice() else {
-            return Err(CoreError::NotAMatrix { site: name.clone(), shape: weight.size() });
-        };
-        let same =
-            |class: &LinearClass| (class.in_features, class.out_features) == (in_features, out_features);
-        let class = classes.iter().position(same).unwrap_or_else(|| {
-            classes.push(LinearClass::new(in_features, out_features));
-            classes.len() - 1
-        });
-        if places.insert(name.clone(), (class, classes[class].weights.len())).is_some() {
-            return Err(CoreError::DuplicateSite { site: name.clone() });
+    let mut seen = std::collections::HashSet::new();
+    let shape = |site: &Site| match (site.shape(), &site.part) {
+        (Some(shape), _) => Ok(shape),
+        (None, Part::Linear { weight, .. }) => {
+            Err(CoreError::NotAMatrix { site: site.name.clone(), shape: weight.size() })
         }
-        classes[class].push(name, weight, device);
-    }
-    Ok((classes, places))
+        (None, _) => unreachable!("other sites always have a shape"),
+    };
+    let once = |site: &Site| {
+        if seen.insert(site.name.clone()) {
+            return shape(site);
+        }
+        Err(CoreError::DuplicateSite { site: site.name.clone() })
+    };
+    sites.iter().map(once).collect()
 }
 
 /// The order of trials by slot, and the groups that it makes.
-pub fn groups(trials: &[TrialConfig], classes: &[LinearClass]) -> Result<(Vec<usize>, Groups), CoreError> {
+pub fn groups(
+    trials: &[TrialConfig],
+    shapes: &[SiteShape],
+) -> Result<(Vec<usize>, Vec<PlannedGroup>), CoreError> {
     if trials.is_empty() {
         return Err(CoreError::Empty { what: "trial" });
     }
-    let keys: Result<Vec<_>, CoreError> =
-        trials.iter().enumerate().map(|(index, trial)| key(index, trial, classes)).collect();
-    let keys = keys?;
+    let keys: Vec<Key> =
+        trials.iter().enumerate().map(|(index, trial)| key(index, trial)).collect::<Result<_, _>>()?;
     let mut order: Vec<usize> = (0..trials.len()).collect();
     order.sort_by(|&left, &right| keys[left].cmp(&keys[right]));
-    let mut groups: Groups = Vec::new();
+    let mut groups: Vec<PlannedGroup> = Vec::new();
     for slot in 0..order.len() {
         if slot > 0 && keys[order[slot]] == keys[order[slot - 1]] {
-            groups.last_mut().expect("a group was begun").1.end = slot + 1;
-        } else {
-            groups.push((&METHODS[keys[order[slot]].0], slot..slot + 1));
+            groups.last_mut().expect("a group was begun").slots.end = slot + 1;
+            continue;
+        }
+        let (index, method) = (order[slot], &METHODS[keys[order[slot]].0]);
+        let variants = variants(index, &trials[index], method, shapes)?;
+        groups.push(PlannedGroup { method, slots: slot..slot + 1, variants });
+    }
+    for group in &groups {
+        for &index in &order[group.slots.clone()] {
+            check_sites(index, &trials[index], group, shapes)?;
         }
     }
     Ok((order, groups))
+}
+
+/// Sites of one shape that the same groups adapt in the same forms, together.
+pub fn classes(sites: &[Site], shapes: &[SiteShape], groups: &[PlannedGroup], device: Device) -> Classes {
+    let mut members: Vec<(ClassKey, Vec<&Site>)> = Vec::new();
+    let mut places = HashMap::new();
+    for (index, (site, shape)) in sites.iter().zip(shapes).enumerate() {
+        let forms: Vec<Option<u8>> = groups.iter().map(|group| group.variants[index]).collect();
+        if forms.iter().all(Option::is_none) {
+            continue;
+        }
+        let key = (size(&shape.part), forms);
+        let class = members.iter().position(|(known, _)| *known == key).unwrap_or_else(|| {
+            members.push((key, Vec::new()));
+            members.len() - 1
+        });
+        places.insert(site.name.clone(), (class, members[class].1.len()));
+        members[class].1.push(site);
+    }
+    Classes {
+        acts: members.iter().map(|((_, forms), _)| forms.iter().map(Option::is_some).collect()).collect(),
+        classes: members.iter().map(|(_, sites)| Class::new(sites, device)).collect(),
+        places,
+    }
+}
+
+/// Kind and sizes of a site, and what each group does there.
+type ClassKey = ((&'static str, Vec<i64>), Vec<Option<u8>>);
+
+fn size(part: &PartShape) -> (&'static str, Vec<i64>) {
+    match part {
+        PartShape::Linear(shape) => ("linear", vec![shape.out_features, shape.in_features]),
+        PartShape::Tensor(shape) => ("tensor", shape.clone()),
+        PartShape::Hidden(shape) => ("hidden", vec![shape.features]),
+    }
 }
 
 pub fn settings_error(method: &'static Method, trial: usize, problem: String) -> CoreError {
     CoreError::Settings { trial, method: method.name(), problem, defaults: method.defaults().to_string() }
 }
 
-/// What trials of a group have in common, after everything about the trial was checked.
-fn key(
-    index: usize,
-    trial: &TrialConfig,
-    classes: &[LinearClass],
-) -> Result<(usize, String, String), CoreError> {
+/// Position of the method, structure with targets, and trained groups: what trials of a group have in common.
+type Key = (usize, String, String);
+
+/// The key of a trial, after everything about it alone was checked.
+fn key(index: usize, trial: &TrialConfig) -> Result<Key, CoreError> {
     let method = find_method(&trial.method.name)?;
     let settings = &trial.method.settings;
     let structure = method.structure(settings).map_err(|problem| settings_error(method, index, problem))?;
-    for class in classes {
-        method.check(settings, class.in_features, class.out_features).map_err(|problem| {
-            CoreError::Impossible {
-                trial: index,
-                method: method.name(),
-                site: class.names[0].clone(),
-                problem,
-            }
-        })?;
-    }
     check_rates(index, trial, method)?;
     check_optimizer(index, trial)?;
     let position =
         METHODS.iter().position(|known| known.name() == method.name()).expect("it was found there");
-    Ok((position, structure.to_string(), listed(trial.learning_rate.keys())))
+    let targets = trial.targets.as_ref().map_or(String::new(), |targets| listed(targets.iter()));
+    Ok((position, format!("{structure}{targets}"), listed(trial.learning_rate.keys())))
+}
+
+/// What the method does at each site; somewhere it has to act.
+fn variants(
+    index: usize,
+    trial: &TrialConfig,
+    method: &'static Method,
+    shapes: &[SiteShape],
+) -> Result<Vec<Option<u8>>, CoreError> {
+    let settings = &trial.method.settings;
+    let variant = |shape| method.variant(settings, shape, trial.targets.as_deref());
+    let variants: Result<Vec<Option<u8>>, String> = shapes.iter().map(variant).collect();
+    let variants = variants.map_err(|problem| settings_error(method, index, problem))?;
+    if variants.iter().any(Option::is_some) {
+        return Ok(variants);
+    }
+    let wanted = match (method.adapts, &trial.targets) {
+        (Adapts::Linear, Some(targets)) => format!("linear layers of the roles {}", listed(targets.iter())),
+        (Adapts::Linear, None) => "linear layers".to_owned(),
+        (Adapts::Hidden, _) => "hidden states".to_owned(),
+        (Adapts::Whole, _) => "tensors to train".to_owned(),
+    };
+    Err(CoreError::NoSite { trial: index, method: method.name(), wanted })
+}
+
+/// Asks the method about each size of site once.
+fn check_sites(
+    index: usize,
+    trial: &TrialConfig,
+    group: &PlannedGroup,
+    shapes: &[SiteShape],
+) -> Result<(), CoreError> {
+    let mut checked: Vec<(&'static str, Vec<i64>)> = Vec::new();
+    for (shape, variant) in shapes.iter().zip(&group.variants) {
+        let size = size(&shape.part);
+        if variant.is_none() || checked.contains(&size) {
+            continue;
+        }
+        group.method.check(&trial.method.settings, shape).map_err(|problem| CoreError::Impossible {
+            trial: index,
+            method: group.method.name(),
+            site: shape.name.clone(),
+            problem,
+        })?;
+        checked.push(size);
+    }
+    Ok(())
 }
 
 fn check_rates(index: usize, trial: &TrialConfig, method: &'static Method) -> Result<(), CoreError> {

@@ -24,6 +24,7 @@ use crate::adapter::{LinearAdapter, LinearSettings, check_rank, check_scale};
 use crate::class::LinearClass;
 use crate::config::Group;
 use crate::method::{About, Method};
+use crate::site::LinearShape;
 
 pub const METHOD: Method = Method::linear::<Settings>(About {
     name: "controllable_boundary",
@@ -31,6 +32,8 @@ pub const METHOD: Method = Method::linear::<Settings>(About {
     formula: "W (I − (λ/2)(u uᵀ − v vᵀ))",
     groups: &[Group::Angles, Group::Strength],
     bound: "(λ/2)‖W‖",
+    update_rank: "2",
+    starts_at_identity: true,
 });
 
 /// One u and one v.
@@ -58,8 +61,8 @@ impl LinearSettings for Settings {
         check_scale("lambda", self.lambda)
     }
 
-    fn num_parameters(&self, in_features: i64, _: i64) -> i64 {
-        RANK * in_features + 1
+    fn num_parameters(&self, shape: &LinearShape) -> i64 {
+        RANK * shape.in_features + 1
     }
 
     fn build(trials: &[Self], class: &LinearClass) -> Box<dyn LinearAdapter> {

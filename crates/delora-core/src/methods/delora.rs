@@ -36,6 +36,7 @@ use crate::config::Group;
 use crate::factors::{Factors, LowRank};
 use crate::method::{About, Method};
 use crate::norms::{column_norms, row_norms};
+use crate::site::LinearShape;
 
 pub const METHOD: Method = Method::linear::<Settings>(About {
     name: "delora",
@@ -43,6 +44,8 @@ pub const METHOD: Method = Method::linear::<Settings>(About {
     formula: "W + (λ‖W‖/r) B Ξ A",
     groups: &[Group::Angles, Group::Strength],
     bound: "λ‖W‖ (2λ‖W‖ with a live frozen copy)",
+    update_rank: "2r (r with a zero B)",
+    starts_at_identity: true,
 });
 
 /// PEFT's floor under the norms of rows and columns, which zero_b needs as B starts at zero.
@@ -96,8 +99,8 @@ impl LinearSettings for Settings {
         check_scale("lambda", self.lambda)
     }
 
-    fn num_parameters(&self, in_features: i64, out_features: i64) -> i64 {
-        self.rank * (in_features + out_features) + 1
+    fn num_parameters(&self, shape: &LinearShape) -> i64 {
+        self.rank * (shape.in_features + shape.out_features) + 1
     }
 
     fn build(trials: &[Self], class: &LinearClass) -> Box<dyn LinearAdapter> {

@@ -28,6 +28,7 @@ use crate::config::Group;
 use crate::factors::{Factors, LowRank};
 use crate::method::{About, Method};
 use crate::norms::row_norms;
+use crate::site::LinearShape;
 
 pub const METHOD: Method = Method::linear::<Settings>(About {
     name: "dora",
@@ -35,6 +36,8 @@ pub const METHOD: Method = Method::linear::<Settings>(About {
     formula: "m (W + (α/r) B A) / ‖W + (α/r) B A‖",
     groups: &[Group::Angles, Group::Magnitude],
     bound: "unbounded",
+    update_rank: "full",
+    starts_at_identity: true,
 });
 
 /// Floor under the norms of adapted rows.
@@ -53,8 +56,8 @@ impl LinearSettings for Settings {
         self.0.check(in_features, out_features)
     }
 
-    fn num_parameters(&self, in_features: i64, out_features: i64) -> i64 {
-        self.0.num_parameters(in_features, out_features) + out_features
+    fn num_parameters(&self, shape: &LinearShape) -> i64 {
+        self.0.num_parameters(shape) + shape.out_features
     }
 
     fn build(trials: &[Self], class: &LinearClass) -> Box<dyn LinearAdapter> {
@@ -99,7 +102,7 @@ impl Dora {
 
 impl LinearAdapter for Dora {
     fn parameters(&self) -> Vec<ParameterSpec> {
-        let mut specs = lora::parameters(self.rank, &self.scales, &self.class);
+        let mut specs = lora::parameters(self.rank, &self.scales, Group::Angles, &self.class);
         if self.trains_magnitude {
             let start = Init::PerSite(self.weight_norms.shallow_clone());
             specs.push(ParameterSpec::trained("m", Group::Magnitude, &[self.class.out_features], start));

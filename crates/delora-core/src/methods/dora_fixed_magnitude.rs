@@ -24,6 +24,7 @@ use crate::adapter::{LinearAdapter, LinearSettings};
 use crate::class::LinearClass;
 use crate::config::Group;
 use crate::method::{About, Method};
+use crate::site::LinearShape;
 
 pub const METHOD: Method = Method::linear::<Settings>(About {
     name: "dora_fixed_magnitude",
@@ -31,6 +32,8 @@ pub const METHOD: Method = Method::linear::<Settings>(About {
     formula: "‖W‖ (W + (α/r) B A) / ‖W + (α/r) B A‖",
     groups: &[Group::Angles],
     bound: "2‖W‖",
+    update_rank: "full",
+    starts_at_identity: true,
 });
 
 #[derive(Default, Serialize, Deserialize)]
@@ -46,8 +49,8 @@ impl LinearSettings for Settings {
         self.0.check(in_features, out_features)
     }
 
-    fn num_parameters(&self, in_features: i64, out_features: i64) -> i64 {
-        self.0.num_parameters(in_features, out_features)
+    fn num_parameters(&self, shape: &LinearShape) -> i64 {
+        self.0.num_parameters(shape)
     }
 
     fn build(trials: &[Self], class: &LinearClass) -> Box<dyn LinearAdapter> {

@@ -19,14 +19,15 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use tch::{Kind, Tensor};
+use tch::Tensor;
 
-use crate::adapter::{Init, LinearAdapter, LinearSettings, ParameterSpec, Parameters};
+use super::reflections::{Reflections, Side, bound, check_blocks};
+use crate::adapter::{LinearAdapter, LinearSettings, ParameterSpec, Parameters};
 use crate::class::LinearClass;
 use crate::config::Group;
-use crate::factors::{Factors, LowRank};
+use crate::factors::Factors;
 use crate::method::{About, Method};
-use crate::norms::unit_rows;
+use crate::site::LinearShape;
 
 pub const METHOD: Method = Method::linear::<Settings>(About {
     name: "ether_plus_one_sided",
@@ -34,14 +35,9 @@ pub const METHOD: Method = Method::linear::<Settings>(About {
     formula: "W (I − u uᵀ + v vᵀ)",
     groups: &[Group::Angles],
     bound: "‖W‖",
+    update_rank: "2n",
+    starts_at_identity: true,
 });
-
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Side {
-    In,
-    Out,
-}
 
 #[derive(Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -56,19 +52,11 @@ impl Default for Settings {
     }
 }
 
-impl Settings {
-    fn features(&self, in_features: i64, out_features: i64) -> i64 {
-        match self.side {
-            Side::In => in_features,
-            Side::Out => out_features,
-        }
-    }
-}
+/// H = I − u uᵀ + v vᵀ.
+const TERMS: &[(&str, f64)] = &[("R1", -1.0), ("R2", 1.0)];
 
 struct EtherPlus {
-    side: Side,
-    blocks: i64,
-    features: i64,
+    reflections: Reflections,
     class: LinearClass,
 }
 
@@ -78,23 +66,18 @@ impl LinearSettings for Settings {
     }
 
     fn check(&self, in_features: i64, out_features: i64) -> Result<(), String> {
-        let (features, blocks) = (self.features(in_features, out_features), self.blocks);
-        if blocks < 1 || features % blocks != 0 {
-            return Err(format!(
-                "{blocks} blocks do not divide {features} features; set `blocks` to a divisor"
-            ));
-        }
-        Ok(())
+        check_blocks(self.blocks, self.side.features(in_features, out_features))
     }
 
-    fn num_parameters(&self, in_features: i64, out_features: i64) -> i64 {
-        2 * self.features(in_features, out_features)
+    fn num_parameters(&self, shape: &LinearShape) -> i64 {
+        2 * self.side.features(shape.in_features, shape.out_features)
     }
 
     fn build(trials: &[Self], class: &LinearClass) -> Box<dyn LinearAdapter> {
-        let features = trials[0].features(class.in_features, class.out_features);
         let Settings { side, blocks } = trials[0];
-        Box::new(EtherPlus { side, blocks, features, class: class.shared() })
+        let features = side.features(class.in_features, class.out_features);
+        let reflections = Reflections { terms: TERMS, side, blocks, features };
+        Box::new(EtherPlus { reflections, class: class.shared() })
     }
 
     fn examples(_: i64) -> Vec<Self> {
@@ -104,63 +87,28 @@ impl LinearSettings for Settings {
     }
 }
 
-impl EtherPlus {
-    /// The unit vector of each block in its place among all features, [trials, sites, blocks, features].
-    fn placed_units(&self, vectors: &Tensor) -> Tensor {
-        let units = unit_rows(vectors).unsqueeze(-2); // [trials, sites, blocks, 1, features/blocks]
-        let places = Tensor::eye(self.blocks, (vectors.kind(), self.class.device())).unsqueeze(-1);
-        (units * places).flatten(-2, -1)
-    }
-
-    fn reflections(&self, parameters: &Parameters) -> LowRank {
-        let (u, v) = (self.placed_units(&parameters["R1"]), self.placed_units(&parameters["R2"]));
-        let signed = Tensor::cat(&[-&u, v.shallow_clone()], -2);
-        LowRank { a: Tensor::cat(&[u, v], -2), b: signed.transpose(-2, -1) }
-    }
-}
-
 impl LinearAdapter for EtherPlus {
     fn parameters(&self) -> Vec<ParameterSpec> {
-        let shape = [self.blocks, self.features / self.blocks];
-        let bound = 1.0 / (shape[1] as f64).sqrt();
-        vec![
-            ParameterSpec::trained("R1", Group::Angles, &shape, Init::Uniform { bound }),
-            ParameterSpec::trained("R2", Group::Angles, &shape, Init::Copy { of: "R1", sign: -1.0 }),
-        ]
+        self.reflections.parameters()
     }
 
     fn factors(&self, parameters: &Parameters) -> Factors {
-        let reflections = Some(self.reflections(parameters));
-        match self.side {
+        let reflections = Some(self.reflections.low_rank(parameters));
+        match self.reflections.side {
             Side::In => Factors { input: reflections, ..Factors::default() },
             Side::Out => Factors { output: reflections, ..Factors::default() },
         }
     }
 
     fn adapted_weight(&self, parameters: &Parameters) -> Tensor {
-        let width = self.features / self.blocks;
-        let projection = |name, block| {
-            let unit = unit_rows(&parameters[name]).select(2, block).unsqueeze(-1); // [trials, sites, width, 1]
-            unit.matmul(&unit.transpose(-2, -1))
-        };
-        let identity = Tensor::eye(width, (Kind::Float, self.class.device()));
-        let turned: Vec<Tensor> = (0..self.blocks)
-            .map(|block| {
-                let h = &identity - projection("R1", block) + projection("R2", block);
-                match self.side {
-                    Side::In => self.class.dense().narrow(2, block * width, width).matmul(&h),
-                    Side::Out => h.matmul(&self.class.dense().narrow(1, block * width, width)),
-                }
-            })
-            .collect();
-        Tensor::cat(&turned, if self.side == Side::In { -1 } else { -2 })
+        self.reflections.applied_to(&self.class.dense(), parameters)
     }
 
     fn bound(&self, _: &Parameters) -> Option<Tensor> {
-        Some(self.class.frobenius_norms().unsqueeze(0)) // [1, sites]
+        Some(bound(&self.class, 1.0))
     }
 
     fn update_rank(&self) -> Option<i64> {
-        Some(2 * self.blocks)
+        Some(2 * self.reflections.blocks)
     }
 }

@@ -26,6 +26,7 @@ use crate::class::LinearClass;
 use crate::config::Group;
 use crate::factors::{Factors, LowRank};
 use crate::method::{About, Method};
+use crate::site::LinearShape;
 
 pub const METHOD: Method = Method::linear::<Settings>(About {
     name: "lora",
@@ -33,6 +34,8 @@ pub const METHOD: Method = Method::linear::<Settings>(About {
     formula: "W + (α/r) B A",
     groups: &[Group::Angles],
     bound: "unbounded",
+    update_rank: "r",
+    starts_at_identity: true,
 });
 
 #[derive(Serialize, Deserialize)]
@@ -57,10 +60,19 @@ impl Settings {
     }
 }
 
-struct Lora {
+pub(super) struct Lora {
     rank: i64,
     scales: Vec<f64>,
+    /// The group of B.
+    b_group: Group,
     class: LinearClass,
+}
+
+impl Lora {
+    /// `scales` has a scale per trial.
+    pub fn new(rank: i64, scales: Vec<f64>, b_group: Group, class: &LinearClass) -> Lora {
+        Lora { rank, scales, b_group, class: class.shared() }
+    }
 }
 
 impl LinearSettings for Settings {
@@ -73,13 +85,13 @@ impl LinearSettings for Settings {
         self.alpha.map_or(Ok(()), |alpha| check_scale("alpha", alpha))
     }
 
-    fn num_parameters(&self, in_features: i64, out_features: i64) -> i64 {
-        self.rank * (in_features + out_features)
+    fn num_parameters(&self, shape: &LinearShape) -> i64 {
+        self.rank * (shape.in_features + shape.out_features)
     }
 
     fn build(trials: &[Self], class: &LinearClass) -> Box<dyn LinearAdapter> {
         let scales = trials.iter().map(Settings::scale).collect();
-        Box::new(Lora { rank: trials[0].rank, scales, class: class.shared() })
+        Box::new(Lora::new(trials[0].rank, scales, Group::Angles, class))
     }
 
     fn examples(rank: i64) -> Vec<Self> {
@@ -87,19 +99,24 @@ impl LinearSettings for Settings {
     }
 }
 
-/// A, B and scale as above, which DoRA starts from too.
-pub(super) fn parameters(rank: i64, scales: &[f64], class: &LinearClass) -> Vec<ParameterSpec> {
+/// A, B (in the group `b_group`) and scale as above, which DoRA starts from too.
+pub(super) fn parameters(
+    rank: i64,
+    scales: &[f64],
+    b_group: Group,
+    class: &LinearClass,
+) -> Vec<ParameterSpec> {
     let bound = 1.0 / (class.in_features as f64).sqrt();
     vec![
         ParameterSpec::trained("A", Group::Angles, &[rank, class.in_features], Init::Uniform { bound }),
-        ParameterSpec::trained("B", Group::Angles, &[class.out_features, rank], Init::Zero),
+        ParameterSpec::trained("B", b_group, &[class.out_features, rank], Init::Zero),
         ParameterSpec::frozen("scale", &[], Init::PerTrial(scales.to_vec())),
     ]
 }
 
 impl LinearAdapter for Lora {
     fn parameters(&self) -> Vec<ParameterSpec> {
-        parameters(self.rank, &self.scales, &self.class)
+        parameters(self.rank, &self.scales, self.b_group, &self.class)
     }
 
     fn factors(&self, parameters: &Parameters) -> Factors {

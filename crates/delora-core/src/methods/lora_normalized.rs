@@ -25,6 +25,7 @@ use crate::adapter::{LinearAdapter, LinearSettings, check_rank, check_scale};
 use crate::class::LinearClass;
 use crate::config::Group;
 use crate::method::{About, Method};
+use crate::site::LinearShape;
 
 pub const METHOD: Method = Method::linear::<Settings>(About {
     name: "lora_normalized",
@@ -32,6 +33,8 @@ pub const METHOD: Method = Method::linear::<Settings>(About {
     formula: "W + (λ/r) B Ξ A",
     groups: &[Group::Angles, Group::Strength],
     bound: "λ (2λ with a live frozen copy)",
+    update_rank: "2r (r with a zero B)",
+    starts_at_identity: true,
 });
 
 #[derive(Serialize, Deserialize)]
@@ -58,8 +61,8 @@ impl LinearSettings for Settings {
         check_scale("lambda", self.lambda)
     }
 
-    fn num_parameters(&self, in_features: i64, out_features: i64) -> i64 {
-        self.rank * (in_features + out_features) + 1
+    fn num_parameters(&self, shape: &LinearShape) -> i64 {
+        self.rank * (shape.in_features + shape.out_features) + 1
     }
 
     fn build(trials: &[Self], class: &LinearClass) -> Box<dyn LinearAdapter> {

@@ -28,6 +28,7 @@ use crate::config::Group;
 use crate::factors::{Factors, LowRank};
 use crate::method::{About, Method};
 use crate::norms::unit_rows;
+use crate::site::LinearShape;
 
 pub const METHOD: Method = Method::linear::<Settings>(About {
     name: "multiplicative_high_rank",
@@ -35,6 +36,8 @@ pub const METHOD: Method = Method::linear::<Settings>(About {
     formula: "W (I − (λ/r)(U Σ Uᵀ − V Θ Vᵀ))",
     groups: &[Group::Angles, Group::Strength],
     bound: "(λ/2)‖W‖",
+    update_rank: "r",
+    starts_at_identity: true,
 });
 
 #[derive(Serialize, Deserialize)]
@@ -60,8 +63,8 @@ impl LinearSettings for Settings {
         check_scale("lambda", self.lambda)
     }
 
-    fn num_parameters(&self, in_features: i64, _: i64) -> i64 {
-        self.rank * in_features + 1
+    fn num_parameters(&self, shape: &LinearShape) -> i64 {
+        self.rank * shape.in_features + 1
     }
 
     fn build(trials: &[Self], class: &LinearClass) -> Box<dyn LinearAdapter> {

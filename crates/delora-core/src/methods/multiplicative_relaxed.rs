@@ -27,6 +27,7 @@ use crate::config::Group;
 use crate::factors::{Factors, LowRank};
 use crate::method::{About, Method};
 use crate::norms::{column_norms, row_norms};
+use crate::site::LinearShape;
 
 pub const METHOD: Method = Method::linear::<Settings>(About {
     name: "multiplicative_relaxed",
@@ -34,6 +35,8 @@ pub const METHOD: Method = Method::linear::<Settings>(About {
     formula: "W (I − (λ/r)(B Ξ A − D Φ C))ᵀ",
     groups: &[Group::Angles, Group::Strength],
     bound: "λ‖W‖",
+    update_rank: "r",
+    starts_at_identity: true,
 });
 
 #[derive(Serialize, Deserialize)]
@@ -65,8 +68,8 @@ impl LinearSettings for Settings {
         check_scale("lambda", self.lambda)
     }
 
-    fn num_parameters(&self, in_features: i64, _: i64) -> i64 {
-        2 * self.rank * in_features + 1
+    fn num_parameters(&self, shape: &LinearShape) -> i64 {
+        2 * self.rank * shape.in_features + 1
     }
 
     fn build(trials: &[Self], class: &LinearClass) -> Box<dyn LinearAdapter> {

@@ -16,6 +16,7 @@ use crate::adapter::{LinearAdapter, LinearSettings, ParameterSpec, Parameters};
 use crate::class::LinearClass;
 use crate::factors::Factors;
 use crate::method::{About, Method};
+use crate::site::LinearShape;
 
 pub const METHOD: Method = Method::linear::<Settings>(About {
     name: "none",
@@ -23,6 +24,8 @@ pub const METHOD: Method = Method::linear::<Settings>(About {
     formula: "W",
     groups: &[],
     bound: "0",
+    update_rank: "0",
+    starts_at_identity: true,
 });
 
 #[derive(Default, Serialize, Deserialize)]
@@ -42,7 +45,7 @@ impl LinearSettings for Settings {
         Ok(())
     }
 
-    fn num_parameters(&self, _: i64, _: i64) -> i64 {
+    fn num_parameters(&self, _: &LinearShape) -> i64 {
         0
     }
 

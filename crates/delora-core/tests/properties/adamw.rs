@@ -21,6 +21,7 @@ fn config(
         learning_rate: BTreeMap::from([(Group::Angles, rates[0]), (Group::Strength, rates[1])]),
         optimizer: OptimizerConfig { betas, eps: 1e-6, weight_decay, clip_norm },
         schedule,
+        targets: None,
         seed: 0,
     }
 }

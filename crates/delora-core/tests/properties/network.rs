@@ -1,19 +1,30 @@
-//! A small frozen network with sites of two shapes, and trials of every method that train on it.
+//! A small frozen network with sites of every kind, and trials of every method that train on it.
 
-use delora_core::{Bank, METHODS, Method, MethodConfig, Site, TrialConfig, stream};
+use delora_core::{
+    Bank, Hidden, METHODS, Method, MethodConfig, Part, Place, Role, Site, TrialConfig, stream,
+};
 use rand::RngExt;
 use serde_json::{Map, Value, json};
 use tch::{Device, Kind, Tensor};
 
-/// Rows of activations per trial.
-const ROWS: i64 = 5;
+/// Sequences, and tokens of each, per trial.
+const BATCH: i64 = 2;
+const TOKENS: i64 = 4;
 
+/// Three linear layers, each followed by hidden states that may be changed, and a norm behind the second.
 pub struct Network {
     pub in_features: i64,
     pub out_features: i64,
     pub sites: Vec<Site>,
-    pub biases: Vec<Tensor>,
 }
+
+/// The linear layers in their order.
+pub const LINEARS: [&str; 3] = ["first", "back", "second"];
+const HIDDEN: [(&str, Place); 3] = [
+    ("first.hidden", Place::AttentionOutput),
+    ("back.hidden", Place::FeedForwardOutput),
+    ("second.hidden", Place::BlockOutput),
+];
 
 /// Uniform in ±1, from a stream of its own.
 pub fn uniform(seed: u64, purpose: &str, shape: &[i64]) -> Tensor {
@@ -24,44 +35,111 @@ pub fn uniform(seed: u64, purpose: &str, shape: &[i64]) -> Tensor {
 }
 
 impl Network {
-    /// Two sites [out_features, in_features] and one back, [in_features, out_features], each with a bias.
+    /// Two layers [out_features, in_features] and one back, [in_features, out_features], each with a bias.
     pub fn new(in_features: i64, out_features: i64, seed: u64) -> Network {
-        let shapes = [("first", out_features, in_features), ("back", in_features, out_features)];
-        let last = ("second", out_features, in_features);
-        let (mut sites, mut biases) = (Vec::new(), Vec::new());
-        for (name, outside, inside) in shapes.into_iter().chain([last]) {
-            sites.push(Site { name: name.to_owned(), weight: uniform(seed, name, &[outside, inside]) });
-            biases.push(uniform(seed, &format!("{name}/bias"), &[outside]));
+        let roles = [Role::Key, Role::FeedForwardOut, Role::Value];
+        let shapes = [[out_features, in_features], [in_features, out_features], [out_features, in_features]];
+        let mut sites = Vec::new();
+        for (index, (name, shape)) in LINEARS.into_iter().zip(shapes).enumerate() {
+            let bias = uniform(seed, &format!("{name}/bias"), &shape[..1]);
+            sites.push(Site::linear(name, roles[index], &uniform(seed, name, &shape), Some(&bias)));
+            let (hidden, place) = HIDDEN[index];
+            sites.push(Site::hidden(hidden, place, index as i64, shape[0]));
         }
-        Network { in_features, out_features, sites, biases }
+        for name in ["norm.weight", "norm.bias"] {
+            sites.push(Site::tensor(name, &(uniform(seed, name, &[in_features]) + 1.5)));
+        }
+        Network { in_features, out_features, sites }
+    }
+
+    pub fn site(&self, name: &str) -> &Site {
+        self.sites.iter().find(|site| site.name == name).unwrap()
+    }
+
+    /// Weight and bias of a linear layer.
+    pub fn layer(&self, name: &str) -> (&Tensor, &Tensor) {
+        match &self.site(name).part {
+            Part::Linear { weight, bias: Some(bias), .. } => (weight, bias),
+            _ => panic!("{name} is a layer with a bias"),
+        }
+    }
+
+    fn tensor(&self, name: &str) -> &Tensor {
+        match &self.site(name).part {
+            Part::Tensor { value } => value,
+            _ => panic!("{name} is a tensor"),
+        }
+    }
+
+    /// Everything frozen.
+    pub fn frozen(&self) -> Vec<Tensor> {
+        let layers = LINEARS.map(|name| self.layer(name));
+        let norm = ["norm.weight", "norm.bias"].map(|name| self.tensor(name));
+        layers.into_iter().flat_map(|(weight, bias)| [weight, bias]).chain(norm).map(Tensor::copy).collect()
     }
 
     pub fn bank(&self, trials: &[TrialConfig]) -> Bank {
         Bank::new(&self.sites, trials, Device::Cpu).unwrap()
     }
 
-    /// The input of one site at one step, from each trial's own seed, [trials, rows, features].
-    pub fn input(&self, bank: &Bank, site: usize, step: u64) -> Tensor {
-        let features = self.sites[site].weight.size()[1];
+    /// The input of one layer at one step, from each trial's own seed, [trials, rows, features].
+    pub fn input(&self, bank: &Bank, layer: &str, step: u64) -> Tensor {
+        let features = self.layer(layer).0.size()[1];
         let own = |slot| {
-            let purpose = format!("data/{site}/{step}");
-            uniform(bank.trial(slot).seed, &purpose, &[ROWS, features])
+            let purpose = format!("data/{layer}/{step}");
+            uniform(bank.trial(slot).seed, &purpose, &[BATCH * TOKENS, features])
         };
         Tensor::stack(&(0..bank.num_trials()).map(own).collect::<Vec<_>>(), 0)
     }
 
-    pub fn adapted(&self, bank: &Bank, site: usize, input: &Tensor) -> Tensor {
-        let Site { name, weight } = &self.sites[site];
-        bank.forward(name, weight, Some(&self.biases[site]), input)
+    pub fn adapted(&self, bank: &Bank, layer: &str, input: &Tensor) -> Tensor {
+        let (weight, bias) = self.layer(layer);
+        if bank.adapts(layer) {
+            return bank.forward(layer, weight, Some(bias), input);
+        }
+        input.linear(&weight.to_kind(input.kind()), Some(&bias.to_kind(input.kind())))
     }
 
-    /// Mean squares of what the three sites make in turn, off a target, [trials].
-    pub fn losses(&self, bank: &Bank, step: u64, spoil: impl Fn(&Tensor) -> Tensor) -> Tensor {
-        let mut hidden = spoil(&self.input(bank, 0, step));
-        for site in 0..self.sites.len() {
-            hidden = self.adapted(bank, site, &hidden).tanh();
+    /// Hidden states [trials, rows, features] as the bank changes them; half of the tokens of the second sequence are padding.
+    fn hidden(&self, bank: &Bank, name: &str, values: &Tensor) -> Tensor {
+        if !bank.adapts(name) {
+            return values.shallow_clone();
         }
-        (hidden - 0.3).square().mean_dim([1, 2].as_slice(), false, Kind::Float)
+        let (trials, rows, features) = values.size3().unwrap();
+        let folded = values.view([trials, BATCH, TOKENS, features]);
+        let lengths = Tensor::from_slice(&[TOKENS, TOKENS / 2]).repeat([trials, 1]);
+        let normed = folded.layer_norm([features], None::<&Tensor>, None::<&Tensor>, 1e-5, true);
+        let hidden = Hidden { values: &folded, lengths: Some(&lengths), normed: Some(&normed) };
+        bank.hidden(name, &hidden).view([trials, rows, features])
+    }
+
+    /// A tensor of every trial, [trials, 1, shape…].
+    fn own(&self, bank: &Bank, name: &str, kind: Kind) -> Tensor {
+        let frozen = self.tensor(name).to_kind(kind);
+        let Some(runs) = bank.tensor(name, kind) else { return frozen };
+        let values = runs.into_iter().map(|run| run.values.unwrap_or_else(|| frozen.repeat([run.trials, 1])));
+        Tensor::cat(&values.collect::<Vec<_>>(), 0).unsqueeze(1)
+    }
+
+    /// What all layers make of an input of the first.
+    pub fn output(&self, bank: &Bank, input: &Tensor) -> Tensor {
+        let mut hidden = input.shallow_clone();
+        for (layer, (site, _)) in LINEARS.into_iter().zip(HIDDEN) {
+            hidden = self.hidden(bank, site, &self.adapted(bank, layer, &hidden).tanh());
+            if layer == "back" {
+                let features = [self.in_features];
+                let normed = hidden.layer_norm(features, None::<&Tensor>, None::<&Tensor>, 1e-5, true);
+                let own = |name| self.own(bank, name, input.kind());
+                hidden = normed * own("norm.weight") + own("norm.bias");
+            }
+        }
+        hidden
+    }
+
+    /// Mean squares of the output off a target, [trials].
+    pub fn losses(&self, bank: &Bank, step: u64, spoil: impl Fn(&Tensor) -> Tensor) -> Tensor {
+        let output = self.output(bank, &spoil(&self.input(bank, "first", step)));
+        (output - 0.3).square().mean_dim([1, 2].as_slice(), false, Kind::Float)
     }
 
     pub fn train(&self, bank: &mut Bank, steps: u64) {
@@ -86,6 +164,7 @@ pub fn trial(method: &Method, settings: &Map<String, Value>, rate: f64, seed: u6
         learning_rate: method.about.groups.iter().map(|&group| (group, rate)).collect(),
         optimizer: Default::default(),
         schedule: Default::default(),
+        targets: None,
         seed,
     }
 }
@@ -93,26 +172,30 @@ pub fn trial(method: &Method, settings: &Map<String, Value>, rate: f64, seed: u6
 /// Two trials of one case that differ in seed, rate and, where there is one, strength.
 pub fn pair(method: &Method, settings: &Map<String, Value>, rate: f64) -> Vec<TrialConfig> {
     let mut stronger = settings.clone();
-    for name in ["alpha", "lambda"] {
-        if let Some(value) = stronger.get_mut(name) {
+    let names: &[&str] = if method.name() == "pissa" { &[] } else { &["alpha", "lambda"] };
+    for name in names {
+        if let Some(value) = stronger.get_mut(*name) {
             *value = json!(1.9 * value.as_f64().unwrap());
         }
     }
     vec![trial(method, settings, rate, 11), trial(method, &stronger, 0.5 * rate, 12)]
 }
 
-/// Every parameter and constant of one trial, flat.
-pub fn everything(network: &Network, bank: &Bank, slot: usize) -> Vec<(String, Tensor)> {
-    let mut found = Vec::new();
-    for site in &network.sites {
-        for name in ["A", "B", "C", "D", "U", "V", "R1", "R2", "m", "lambda", "A0", "B0", "lambda0", "scale"]
-        {
-            if let Ok(value) = bank.parameter(&site.name, slot, name) {
-                found.push((format!("{}.{name}", site.name), value));
-            }
-        }
-    }
-    found
+/// One value of a trial.
+pub struct Own {
+    pub name: String,
+    pub trained: bool,
+    pub value: Tensor,
+}
+
+/// Every parameter and constant of one trial.
+pub fn everything(bank: &Bank, slot: usize) -> Vec<Own> {
+    let own = |parameter: delora_core::ParameterName| Own {
+        name: format!("{}.{}", parameter.site, parameter.name),
+        trained: parameter.trained,
+        value: bank.parameter(&parameter.site, slot, parameter.name).unwrap(),
+    };
+    bank.parameter_names(slot).into_iter().map(own).collect()
 }
 
 /// The slot of the trial that was at `index` in the list given to `Bank::new`.

@@ -18,8 +18,13 @@ fn main() -> Result<()> {
     let toy = workload::Toy { pause, workers: 2, ..workload::Toy::default() };
     let experiment = Experiment::load(&file, "mini", &[])?;
     print!("{}", plan(&experiment, &toy, &results_dir)?);
-    let options =
-        RunOptions { results_dir, fail_fast: false, checkpoint_every: Duration::ZERO, quiet: false };
+    let options = RunOptions {
+        results_dir,
+        fail_fast: false,
+        checkpoint_every: Duration::ZERO,
+        save_adapters: false,
+        quiet: false,
+    };
     let report = run(&experiment, &toy, &options)?;
     println!("{} done, {} diverged, {} skipped", report.done, report.diverged, report.skipped);
     std::process::exit(report.exit_code())

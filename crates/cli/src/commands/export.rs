@@ -1,0 +1,176 @@
+//! `delora export`: a trial's adapter in the forms that other programs read.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use delora_core::{AdapterFile, Site, copy_with, to_diffusers, to_peft};
+use sd_driver::UNET_FILE;
+
+use crate::folder;
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// Adapter file, as `run --save-adapters` and `import` write it
+    adapter: PathBuf,
+    /// The checkpoint that the adapter was trained on, in Stable Diffusion's layout
+    #[arg(long, value_name = "DIR")]
+    model: PathBuf,
+    #[arg(long, value_enum)]
+    format: Format,
+    /// Folder to write, which is not there yet
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Format {
+    /// adapter_config.json and adapter_model.safetensors for `PeftModel.from_pretrained` on the UNet
+    Peft,
+    /// The checkpoint again, with the adapter in its weights, which are f32 where they changed
+    Merged,
+    /// pytorch_lora_weights.safetensors for `load_lora_weights`, where the update is an additive one of low rank
+    Diffusers,
+}
+
+pub fn run(args: &Args) -> Result<()> {
+    let sites = sd_driver::sites(&args.model)?;
+    let adapter = AdapterFile::load(&args.adapter)?;
+    let notes = write(&adapter, &sites, args)?;
+    notes.iter().for_each(|note| println!("note: {note}"));
+    println!("{}", args.out.display());
+    Ok(())
+}
+
+/// Returns what a reader should know.
+fn write(adapter: &AdapterFile, sites: &[Site], args: &Args) -> Result<Vec<String>> {
+    match args.format {
+        Format::Peft => {
+            let export = to_peft(adapter, sites)?;
+            folder::write_whole(&args.out, |folder| Ok(export.save(folder)?))?;
+            Ok(export.notes)
+        }
+        Format::Diffusers => {
+            let export = to_diffusers(adapter, sites, "unet")?;
+            folder::write_whole(&args.out, |folder| Ok(export.save(folder)?))?;
+            Ok(export.notes)
+        }
+        Format::Merged => {
+            let changed = adapter.bank(sites)?.merged_tensors(0)?;
+            folder::write_whole(&args.out, |folder| {
+                copy_but_unet(&args.model, folder)?;
+                Ok(copy_with(&args.model.join(UNET_FILE), &changed, &folder.join(UNET_FILE))?)
+            })?;
+            Ok(Vec::new())
+        }
+    }
+}
+
+/// Everything of a checkpoint but the denoiser's weights, of which a folder may hold several forms.
+fn copy_but_unet(model: &Path, out: &Path) -> Result<()> {
+    let copy = |from: PathBuf, to: PathBuf| {
+        fs::copy(&from, to).map(drop).with_context(|| format!("{}: cannot be copied", from.display()))
+    };
+    for entry in fs::read_dir(model).with_context(|| format!("{}: cannot be read", model.display()))? {
+        let path = entry?.path();
+        let target = out.join(path.file_name().expect("an entry has a name"));
+        if path.ends_with("unet") {
+            fs::create_dir(&target).with_context(|| format!("{}: cannot be made", target.display()))?;
+            copy(path.join("config.json"), target.join("config.json"))?;
+        } else if path.is_dir() {
+            folder::copy(&path, &target)?;
+        } else if path.ends_with("model_index.json") {
+            copy(path, target)?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use delora_core::{Bank, Part, Role, TrialConfig};
+    use serde_json::json;
+    use tch::{Device, Tensor};
+
+    use super::*;
+    use crate::commands::import;
+
+    fn mini() -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../assets/mini/sd")
+    }
+
+    /// A trial of the mini UNet's keys, every factor of which differs from its start.
+    fn adapter(method: serde_json::Value) -> AdapterFile {
+        let trial: TrialConfig = serde_json::from_value(json!({
+            "method": method, "learning_rate": {"angles": 0.1}, "targets": [Role::Key], "seed": 1,
+        }))
+        .unwrap();
+        let mut bank = Bank::new(&sd_driver::sites(&mini()).unwrap(), &[trial], Device::Cpu).unwrap();
+        for own in bank.parameter_names(0).into_iter().filter(|own| own.trained) {
+            let value = bank.parameter(&own.site, 0, own.name).unwrap() + 0.01;
+            bank.set_parameter(&own.site, 0, own.name, &value).unwrap();
+        }
+        bank.adapter(0).unwrap()
+    }
+
+    fn weights(sites: &[Site]) -> BTreeMap<&str, &Tensor> {
+        sites
+            .iter()
+            .filter_map(|site| match &site.part {
+                Part::Linear { weight, .. } => Some((site.name.as_str(), weight)),
+                Part::Tensor { value } => Some((site.name.as_str(), value)),
+                Part::Hidden { .. } => None,
+            })
+            .collect()
+    }
+
+    #[test]
+    fn an_adapter_goes_out_and_comes_back_and_a_merged_model_is_a_model() {
+        let root = tempfile::tempdir().unwrap();
+        let at = |name: &str| root.path().join(name);
+        let export = |adapter: &str, format, out: &str| {
+            run(&Args { adapter: at(adapter), model: mini(), format, out: at(out) })
+        };
+        let lora = adapter(json!({"name": "lora", "rank": 2, "alpha": 3.0}));
+        lora.save(&at("lora")).unwrap();
+        export("lora", Format::Peft, "peft").unwrap();
+        import::run(&import::Args { folder: at("peft"), model: mini(), out: at("back") }).unwrap();
+        let back = AdapterFile::load(&at("back")).unwrap();
+        assert_eq!(back.method, lora.method);
+        assert_eq!(back.tensors, lora.tensors);
+        export("lora", Format::Diffusers, "diffusers").unwrap();
+        assert!(at("diffusers/pytorch_lora_weights.safetensors").is_file());
+        export("lora", Format::Merged, "merged").unwrap();
+        let (before, after) = (sd_driver::sites(&mini()).unwrap(), sd_driver::sites(&at("merged")).unwrap());
+        let bank = lora.bank(&before).unwrap();
+        for (name, weight) in weights(&after) {
+            let frozen = weights(&before)[name];
+            let wanted =
+                if bank.adapts(name) { bank.merged(name, 0).unwrap() } else { frozen.shallow_clone() };
+            assert_eq!(*weight, wanted, "{name}");
+            assert_eq!(weight == frozen, !bank.adapts(name), "{name}");
+        }
+        assert!(at("merged/vae/config.json").is_file() && at("merged/model_index.json").is_file());
+        let message = format!("{:#}", export("lora", Format::Peft, "peft").unwrap_err());
+        assert!(message.contains("peft: is there already"), "{message}");
+    }
+
+    #[test]
+    fn what_cannot_be_written_is_named_and_leaves_no_folder() {
+        let root = tempfile::tempdir().unwrap();
+        let at = |name: &str| root.path().join(name);
+        adapter(json!({"name": "ether", "blocks": 1})).save(&at("ether")).unwrap();
+        let args = |format| Args { adapter: at("ether"), model: mini(), format, out: at("out") };
+        for (format, reader) in [(Format::Peft, "PEFT"), (Format::Diffusers, "diffusers")] {
+            let message = format!("{:#}", run(&args(format)).unwrap_err());
+            assert!(message.contains(&format!("`ether` has no form that {reader} reads")), "{message}");
+            assert!(message.contains("--format merged"), "{message}");
+        }
+        let wrong = Args { model: mini().join("vae"), ..args(Format::Peft) };
+        let message = format!("{:#}", run(&wrong).unwrap_err());
+        assert!(message.contains("unet/config.json"), "{message}");
+        assert_eq!(fs::read_dir(root.path()).unwrap().count(), 1);
+    }
+}

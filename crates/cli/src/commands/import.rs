@@ -1,0 +1,27 @@
+//! `delora import`: an adapter that PEFT saved, as one of ours.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use delora_core::from_peft;
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// Folder with adapter_config.json and adapter_model.safetensors
+    pub folder: PathBuf,
+    /// The checkpoint that the adapter was trained on, in Stable Diffusion's layout
+    #[arg(long, value_name = "DIR")]
+    pub model: PathBuf,
+    /// Adapter file to write
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+}
+
+pub fn run(args: &Args) -> Result<()> {
+    let sites = sd_driver::sites(&args.model)?;
+    let imported = from_peft(&args.folder, &sites)?;
+    imported.adapter.save(&args.out)?;
+    imported.notes.iter().for_each(|note| println!("note: {note}"));
+    println!("method `{}`, {}", imported.adapter.method.name, args.out.display());
+    Ok(())
+}

@@ -1,0 +1,101 @@
+//! What the ETHER family shares: block-diagonal sums of projections on unit vectors, at one side of a weight.
+
+use serde::{Deserialize, Serialize};
+use tch::{Kind, Tensor};
+
+use crate::adapter::{Init, ParameterSpec, Parameters};
+use crate::class::LinearClass;
+use crate::config::Group;
+use crate::factors::LowRank;
+use crate::norms::unit_rows;
+
+/// Which features are reflected.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Side {
+    In,
+    Out,
+}
+
+impl Side {
+    pub fn features(self, in_features: i64, out_features: i64) -> i64 {
+        match self {
+            Side::In => in_features,
+            Side::Out => out_features,
+        }
+    }
+}
+
+pub fn check_blocks(blocks: i64, features: i64) -> Result<(), String> {
+    if blocks < 1 || features % blocks != 0 {
+        return Err(format!("{blocks} blocks do not divide {features} features; set `blocks` to a divisor"));
+    }
+    Ok(())
+}
+
+/// I + Σ weight · v vᵀ over the parameters of `terms`, v being each block's unit vector in its place.
+pub struct Reflections {
+    /// Name of a parameter [trials, sites, blocks, features/blocks], and its weight.
+    pub terms: &'static [(&'static str, f64)],
+    pub side: Side,
+    pub blocks: i64,
+    pub features: i64,
+}
+
+impl Reflections {
+    /// The first parameter is drawn; the second, where there is one, is its opposite.
+    pub fn parameters(&self) -> Vec<ParameterSpec> {
+        let shape = [self.blocks, self.features / self.blocks];
+        let first = self.terms[0].0;
+        let start = |index| match index {
+            0 => Init::Uniform { bound: 1.0 / (shape[1] as f64).sqrt() },
+            _ => Init::Copy { of: first, sign: -1.0 },
+        };
+        let spec = |(index, (name, _)): (usize, &(&'static str, f64))| {
+            ParameterSpec::trained(name, Group::Angles, &shape, start(index))
+        };
+        self.terms.iter().enumerate().map(spec).collect()
+    }
+
+    /// H − I, as rows and columns for activations.
+    pub fn low_rank(&self, parameters: &Parameters) -> LowRank {
+        let placed: Vec<Tensor> =
+            self.terms.iter().map(|(name, _)| self.placed_units(&parameters[*name])).collect();
+        let weighted: Vec<Tensor> =
+            placed.iter().zip(self.terms).map(|(rows, (_, weight))| rows * *weight).collect();
+        LowRank { a: Tensor::cat(&placed, -2), b: Tensor::cat(&weighted, -2).transpose(-2, -1) }
+    }
+
+    /// H times `weight` [.., out_features, in_features] from this side, block by block.
+    pub fn applied_to(&self, weight: &Tensor, parameters: &Parameters) -> Tensor {
+        let width = self.features / self.blocks;
+        let identity = Tensor::eye(width, (Kind::Float, weight.device()));
+        let turned: Vec<Tensor> = (0..self.blocks)
+            .map(|block| {
+                let projection = |(name, factor): &(&'static str, f64)| {
+                    let unit = unit_rows(&parameters[*name]).select(2, block).unsqueeze(-1); // [trials, sites, width, 1]
+                    unit.matmul(&unit.transpose(-2, -1)) * *factor
+                };
+                let h =
+                    self.terms.iter().map(projection).fold(identity.shallow_clone(), |sum, term| sum + term);
+                match self.side {
+                    Side::In => weight.narrow(-1, block * width, width).matmul(&h),
+                    Side::Out => h.matmul(&weight.narrow(-2, block * width, width)),
+                }
+            })
+            .collect();
+        Tensor::cat(&turned, if self.side == Side::In { -1 } else { -2 })
+    }
+
+    /// The unit vector of each block in its place among all features, [trials, sites, blocks, features].
+    fn placed_units(&self, vectors: &Tensor) -> Tensor {
+        let units = unit_rows(vectors).unsqueeze(-2); // [trials, sites, blocks, 1, features/blocks]
+        let places = Tensor::eye(self.blocks, (vectors.kind(), vectors.device())).unsqueeze(-1);
+        (units * places).flatten(-2, -1)
+    }
+}
+
+/// The frozen weights' Frobenius norms times `factor`, [1, sites]: what a bounded H can move them by.
+pub fn bound(class: &LinearClass, factor: f64) -> Tensor {
+    class.frobenius_norms().unsqueeze(0) * factor
+}

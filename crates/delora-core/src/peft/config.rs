@@ -1,0 +1,180 @@
+//! What `adapter_config.json` says of an adapter to be imported.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value, json};
+
+use super::{CONFIG_FILE, DELORA, IA3, LORA, Names, OFT, VERA, misfit};
+use crate::config::MethodConfig;
+use crate::error::CoreError;
+
+/// Keys of a config that say where an adapter comes from or how it is trained, not what it computes. Which layers it
+/// adapts is read from its tensors.
+const INDIFFERENT: [&str; 22] = [
+    "auto_mapping",
+    "base_model_name_or_path",
+    "d_initial",
+    "delora_lambda",
+    "eva_config",
+    "exclude_modules",
+    "feedforward_modules",
+    "inference_mode",
+    "init_ia3_weights",
+    "init_weights",
+    "layers_pattern",
+    "layers_to_transform",
+    "lora_dropout",
+    "megatron_core",
+    "module_dropout",
+    "peft_version",
+    "projection_prng_key",
+    "qalora_group_size",
+    "revision",
+    "target_modules",
+    "task_type",
+    "vera_dropout",
+];
+/// Starts of LoRA that leave the network's weights as they are.
+const PLAIN_STARTS: [&str; 5] = ["true", "false", "\"gaussian\"", "\"orthogonal\"", "\"eva\""];
+
+/// What a config says, less what has been read of it.
+struct Config {
+    path: PathBuf,
+    values: Map<String, Value>,
+}
+
+/// What a config comes to.
+pub struct Form {
+    pub method: MethodConfig,
+    pub names: Names,
+    /// LoRA's constant.
+    pub scale: Option<f64>,
+    /// Terms of the series that PEFT took for OFT's Cayley map; absent: it is exact.
+    pub series_terms: Option<i32>,
+}
+
+impl Form {
+    /// Errors name the file, the key and its value.
+    pub fn read(folder: &Path) -> Result<Form, CoreError> {
+        let mut config = Config::read(folder)?;
+        let form = config.form()?;
+        config.finish()?;
+        Ok(form)
+    }
+
+    fn new(name: &str, settings: Value, names: Names) -> Form {
+        let settings = settings.as_object().expect("settings are an object").clone();
+        let method = MethodConfig { name: name.to_owned(), settings };
+        Form { method, names, scale: None, series_terms: None }
+    }
+}
+
+impl Config {
+    fn read(folder: &Path) -> Result<Config, CoreError> {
+        let path = folder.join(CONFIG_FILE);
+        let text = fs::read(&path).map_err(|source| CoreError::Io { path: path.clone(), source })?;
+        let values = serde_json::from_slice(&text).map_err(|error| misfit(&path, error))?;
+        Ok(Config { path, values })
+    }
+
+    /// A setting that has to be there.
+    fn take<T: DeserializeOwned>(&mut self, key: &str) -> Result<T, CoreError> {
+        let value = self.values.remove(key);
+        let value = value.ok_or_else(|| misfit(&self.path, format!("`{key}` is missing")))?;
+        let wrong = |error| misfit(&self.path, format!("`{key}` is {value}: {error}"));
+        serde_json::from_value(value.clone()).map_err(wrong)
+    }
+
+    /// A switch, off where it is not there.
+    fn is_on(&mut self, key: &str) -> Result<bool, CoreError> {
+        if self.values.contains_key(key) { self.take(key) } else { Ok(false) }
+    }
+
+    fn form(&mut self) -> Result<Form, CoreError> {
+        match self.take::<String>("peft_type")?.as_str() {
+            "LORA" => self.lora(),
+            "DELORA" => {
+                let (rank, lambda): (i64, f64) = (self.take("r")?, self.take("delora_lambda")?);
+                let settings = json!({
+                    "rank": rank,
+                    "lambda": lambda,
+                    "initial_update": "zero_b",
+                    "weight_norm": "input_column",
+                });
+                Ok(Form::new("delora", settings, DELORA))
+            }
+            "OFT" => self.oft(),
+            "IA3" => Ok(Form::new("ia3", json!({}), IA3)),
+            "VERA" => {
+                let (rank, initial_d): (i64, f64) = (self.take("r")?, self.take("d_initial")?);
+                if !self.is_on("save_projection")? {
+                    let problem = "`save_projection` is false, so A and B are not in the folder; save it again with true";
+                    return Err(misfit(&self.path, problem));
+                }
+                Ok(Form::new("vera", json!({"rank": rank, "initial_d": initial_d}), VERA))
+            }
+            other => {
+                let problem = format!("`peft_type` is {other}; read are LORA, DELORA, OFT, IA3 and VERA");
+                Err(misfit(&self.path, problem))
+            }
+        }
+    }
+
+    fn lora(&mut self) -> Result<Form, CoreError> {
+        let (rank, alpha): (i64, f64) = (self.take("r")?, self.take("lora_alpha")?);
+        let (is_rslora, is_dora) = (self.is_on("use_rslora")?, self.is_on("use_dora")?);
+        let start = self.values.remove("init_lora_weights").unwrap_or(json!(true)).to_string();
+        let is_pissa = start == "\"pissa\"" && !is_dora;
+        if !is_pissa && !PLAIN_STARTS.contains(&start.as_str()) {
+            let problem = format!(
+                "`init_lora_weights` is {start}, a start that changes the weights below; convert it in PEFT with \
+                 `save_pretrained(.., path_initial_model_for_weight_conversion=..)`"
+            );
+            return Err(misfit(&self.path, problem));
+        }
+        let scale = alpha / if is_rslora { (rank as f64).sqrt() } else { rank as f64 };
+        let name = match (is_pissa, is_dora, is_rslora) {
+            (true, ..) => "pissa",
+            (_, true, _) => "dora",
+            (_, _, true) => "rslora",
+            _ => "lora",
+        };
+        let alpha = if name == "rslora" || !is_rslora { alpha } else { scale * rank as f64 };
+        let form = Form::new(name, json!({"rank": rank, "alpha": alpha}), LORA);
+        Ok(Form { scale: (!is_pissa).then_some(scale), ..form })
+    }
+
+    fn oft(&mut self) -> Result<Form, CoreError> {
+        // The number of blocks is read from the tensors, as one of these is 0.
+        let _: [i64; 2] = [self.take("r")?, self.take("oft_block_size")?];
+        let constraint = if self.is_on("coft")? { Some(self.take::<f64>("eps")?) } else { None };
+        self.values.remove("eps");
+        let mut form = Form::new("oft", json!({}), OFT);
+        form.method.settings.extend(constraint.map(|limit| ("constraint".to_owned(), json!(limit))));
+        if self.is_on("use_cayley_neumann")? {
+            form.series_terms = Some(self.take("num_cayley_neumann_terms")?);
+        }
+        self.values.remove("num_cayley_neumann_terms");
+        Ok(form)
+    }
+
+    /// Refuses what is on and was not read.
+    fn finish(self) -> Result<(), CoreError> {
+        let is_off = |value: &Value| match value {
+            Value::Null | Value::Bool(false) => true,
+            Value::Array(items) => items.is_empty(),
+            Value::Object(items) => items.is_empty(),
+            other => other == "none" || other == "",
+        };
+        let mut left = self.values.iter();
+        match left.find(|(key, value)| !INDIFFERENT.contains(&key.as_str()) && !is_off(value)) {
+            Some((key, value)) => {
+                let problem = format!("`{key}` is {value}, which is not known here; it would have to be off");
+                Err(misfit(&self.path, problem))
+            }
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! From PEFT's adapters to ours.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+use tch::{Kind, Tensor};
+
+use super::config::Form;
+use super::{IA3, OFT, PREFIX, TENSORS_FILE, VERA, VERA_SHARED, misfit};
+use crate::adapter_file::AdapterFile;
+use crate::bank::Bank;
+use crate::error::CoreError;
+use crate::norms::column_norms;
+use crate::site::{Part, Role, Site};
+use crate::tensor_file::decode;
+
+/// A PEFT adapter as one of ours.
+#[derive(Debug)]
+pub struct Imported {
+    pub adapter: AdapterFile,
+    /// What is not as a reader would expect, in sentences.
+    pub notes: Vec<String>,
+}
+
+/// How far PEFT's copy of W's norms may be from ours, relative to the largest of them.
+const SAME_NORMS: f64 = 1e-3;
+
+/// Reads a folder of PEFT's for the network of `sites`.
+///
+/// Strict: a setting that changes outputs and is not known here, a tensor that belongs nowhere, and layers that no
+/// choice of roles gives are errors that name the file, what was found and what would do.
+pub fn from_peft(folder: &Path, sites: &[Site]) -> Result<Imported, CoreError> {
+    let form = Form::read(folder)?;
+    let path = folder.join(TENSORS_FILE);
+    let file = fs::read(&path).map_err(|source| CoreError::Io { path: path.clone(), source })?;
+    let tensors = decode(&file).map_err(|problem| misfit(&path, problem))?.tensors;
+    let mut import = Import { path, form, sites, layers: BTreeMap::new(), tensors: BTreeMap::new() };
+    import.read(tensors)?;
+    import.adapter(folder)
+}
+
+struct Import<'a> {
+    path: PathBuf,
+    form: Form,
+    sites: &'a [Site],
+    /// The adapted layers.
+    layers: BTreeMap<String, &'a Site>,
+    /// In our names.
+    tensors: BTreeMap<String, Tensor>,
+}
+
+impl<'a> Import<'a> {
+    fn problem(&self, problem: impl ToString) -> CoreError {
+        misfit(&self.path, problem)
+    }
+
+    /// Takes over PEFT's tensors, layer by layer.
+    fn read(&mut self, mut stored: BTreeMap<String, Tensor>) -> Result<(), CoreError> {
+        let shared = VERA_SHARED.map(|name| stored.remove(name));
+        for (key, value) in stored {
+            let (layer, name) = self.parse(&key)?;
+            let site = self.sites.iter().find(|site| site.name == layer);
+            let Some((site, Part::Linear { role, weight, .. })) = site.map(|site| (site, &site.part)) else {
+                return Err(
+                    self.problem(format!("tensor `{key}`: the network has no linear layer `{layer}`"))
+                );
+            };
+            let value = value.to_kind(Kind::Float);
+            let value = match self.form.method.name.as_str() {
+                "delora" if name == "w_norm" => {
+                    self.compare_norms(&key, &value, weight)?;
+                    None
+                }
+                "delora" if name == "lambda" => Some(value.squeeze()),
+                "ia3" => Some(self.ia3(&key, &value, *role)?),
+                _ => Some(value),
+            };
+            self.tensors.extend(value.map(|value| (format!("{layer}.{name}"), value)));
+            self.layers.insert(layer, site);
+        }
+        if self.layers.is_empty() {
+            return Err(self.problem(format!("no tensor's name starts with `{PREFIX}`")));
+        }
+        let [a, b] = shared;
+        match (self.form.names == VERA, a, b) {
+            (true, Some(a), Some(b)) => self.cut(&a.to_kind(Kind::Float), &b.to_kind(Kind::Float)),
+            (false, None, None) => Ok(()),
+            _ => {
+                Err(self
+                    .problem(format!("VeRA, and no other, has the tensors {}", VERA_SHARED.join(" and "))))
+            }
+        }
+    }
+
+    /// Layer and our name of the parameter.
+    fn parse(&self, key: &str) -> Result<(String, &'static str), CoreError> {
+        let names = self.form.names.iter();
+        let mut parts = names.filter_map(|[ours, theirs]| {
+            Some((key.strip_prefix(PREFIX)?.strip_suffix(theirs)?.to_owned(), *ours))
+        });
+        parts.next_back().ok_or_else(|| {
+            let endings: Vec<&str> = self.form.names.iter().map(|[_, theirs]| *theirs).collect();
+            let wanted = format!("names are `{PREFIX}`, a layer, and one of {}", endings.join(", "));
+            self.problem(format!("tensor `{key}` is not known; {wanted}"))
+        })
+    }
+
+    /// PEFT keeps the norms of the weight that the adapter was trained on.
+    fn compare_norms(&self, key: &str, theirs: &Tensor, weight: &Tensor) -> Result<(), CoreError> {
+        let ours = column_norms(&weight.to_kind(Kind::Float));
+        let (sizes, found) = (ours.size(), theirs.size());
+        let largest = |tensor: &Tensor| tensor.abs().max().double_value(&[]);
+        if sizes == found && largest(&(&ours - theirs)) <= SAME_NORMS * largest(&ours) {
+            return Ok(());
+        }
+        Err(self.problem(format!(
+            "tensor `{key}` holds other norms than the network's weight; it is of another network"
+        )))
+    }
+
+    /// PEFT scales what goes into a feed-forward module, and what comes out of any other.
+    fn ia3(&self, key: &str, value: &Tensor, role: Role) -> Result<Tensor, CoreError> {
+        let axis = if role == Role::FeedForwardOut { 0 } else { 1 };
+        match value.size().as_slice() {
+            sizes if sizes.len() == 2 && sizes[axis] == 1 => Ok(value.flatten(0, 1)),
+            sizes => {
+                let wanted = if axis == 0 { "[1, in_features]" } else { "[out_features, 1]" };
+                Err(self.problem(format!(
+                    "tensor `{key}` is {sizes:?}; here a layer of role `{role}` has {wanted}"
+                )))
+            }
+        }
+    }
+
+    /// Each layer's share of VeRA's A [rank, in_features] and B [out_features, rank].
+    fn cut(&mut self, a: &Tensor, b: &Tensor) -> Result<(), CoreError> {
+        let (Ok((_, width)), Ok((height, _))) = (a.size2(), b.size2()) else {
+            return Err(self.problem(format!("{} are no matrices", VERA_SHARED.join(" and "))));
+        };
+        for (layer, site) in &self.layers {
+            let Part::Linear { weight, .. } = &site.part else { unreachable!("adapted layers are linear") };
+            let (out_features, in_features) = weight.size2().expect("a weight is a matrix");
+            if width < in_features || height < out_features {
+                let problem = format!(
+                    "its shared A has {width} columns and B {height} rows; `{layer}` is [{out_features}, {in_features}]"
+                );
+                return Err(self.problem(problem));
+            }
+            self.tensors.insert(format!("{layer}.A"), a.narrow(1, 0, in_features));
+            self.tensors.insert(format!("{layer}.B"), b.narrow(0, 0, out_features));
+        }
+        Ok(())
+    }
+
+    /// PEFT's series is that of (I + S)(I − S)⁻¹, its exact map and ours (I − S)(I + S)⁻¹: S changes its sign.
+    /// Returns what is lost: after S^(terms − 1) the series ends, and no singular value of S is above ‖R‖.
+    fn turn_back(&mut self, terms: i32) -> String {
+        let mut largest: f64 = 0.0;
+        for entries in self.tensors.values_mut() {
+            *entries = entries.neg();
+            largest = largest.max(entries.norm_scalaropt_dim(2, [-1], false).max().double_value(&[]));
+        }
+        let error = match largest {
+            size if size < 1.0 => format!("by at most {:.0e}", 2.0 * size.powi(terms - 1) / (1.0 - size)),
+            size => format!("without a bound, as the largest R has norm {size:.1}"),
+        };
+        format!(
+            "PEFT took {terms} terms of a series for OFT's Cayley map (`use_cayley_neumann`), which is exact here: \
+             rotations differ {error} (spectral norm)"
+        )
+    }
+
+    /// Checks everything against a bank of the method, which fills in its constants.
+    fn adapter(mut self, folder: &Path) -> Result<Imported, CoreError> {
+        let mut notes = Vec::new();
+        if self.form.names == OFT {
+            let blocks =
+                self.tensors.values().next().and_then(|own| own.size().first().copied()).unwrap_or(0);
+            self.form.method.settings.insert("blocks".to_owned(), json!(blocks));
+            notes.extend(self.form.series_terms.map(|terms| self.turn_back(terms)));
+        }
+        for layer in self.layers.keys() {
+            let scale = self.form.scale.map(|scale| (format!("{layer}.scale"), Tensor::from(scale as f32)));
+            self.tensors.extend(scale);
+        }
+        let (method, path) = (self.form.method.clone(), Some(folder.to_owned()));
+        let mut adapter =
+            AdapterFile { method, targets: self.targets(), seed: 0, tensors: BTreeMap::new(), path };
+        let mut bank = Bank::new(self.sites, &[adapter.trial()?], tch::Device::Cpu)
+            .map_err(|error| misfit(folder, error))?;
+        let mut adapted = self.sites.iter().filter(|site| bank.adapts(&site.name));
+        if let Some(missing) = adapted.find(|site| !self.layers.contains_key(&site.name)) {
+            let wanted = match &adapter.targets {
+                Some(roles) => format!("a trial adapts all layers of the roles {}", listed(roles)),
+                None => {
+                    "the method adapts all keys, values and second halves of feed-forward blocks".to_owned()
+                }
+            };
+            return Err(self.problem(format!("it does not adapt `{}`; {wanted}", missing.name)));
+        }
+        if self.form.method.name == "pissa" {
+            // The start of PEFT's, made again from the same weight.
+            for (layer, name) in self.layers.keys().flat_map(|layer| [(layer, "A0"), (layer, "B0")]) {
+                self.tensors.insert(format!("{layer}.{name}"), bank.parameter(layer, 0, name)?);
+            }
+        }
+        adapter.tensors = self.tensors;
+        bank.load_adapter(0, &adapter)?;
+        bank.constrain();
+        Ok(Imported { adapter: AdapterFile { path: adapter.path, ..bank.adapter(0)? }, notes })
+    }
+
+    /// Roles of the adapted layers; IA3 chooses its own.
+    fn targets(&self) -> Option<Vec<Role>> {
+        let role = |site: &&Site| match &site.part {
+            Part::Linear { role, .. } => Some(*role),
+            _ => None,
+        };
+        let roles: BTreeSet<Role> = self.layers.values().filter_map(role).collect();
+        (self.form.names != IA3).then(|| roles.into_iter().collect())
+    }
+}
+
+fn listed(roles: &[Role]) -> String {
+    roles.iter().map(Role::to_string).collect::<Vec<_>>().join(", ")
+}

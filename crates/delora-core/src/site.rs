@@ -1,0 +1,163 @@
+//! Where a network can be adapted: its linear layers, its other tensors, its hidden states.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use tch::Tensor;
+
+/// What a linear layer does in its network, in words that all architectures share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    Query,
+    Key,
+    Value,
+    /// The projection behind attention.
+    Output,
+    /// Into a feed-forward block, gate included.
+    FeedForwardIn,
+    /// Out of a feed-forward block.
+    FeedForwardOut,
+    /// Anything else, such as an embedding of time.
+    Other,
+}
+
+/// Which hidden states of a block are meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Place {
+    /// Behind attention's output projection, before the residual is added.
+    AttentionOutput,
+    /// Behind the feed-forward block, before the residual is added.
+    FeedForwardOutput,
+    /// What the block hands on.
+    BlockOutput,
+}
+
+/// A place of the frozen network where a method may act. `name` is the state-dict name of the layer, or of the tensor.
+pub struct Site {
+    pub name: String,
+    pub part: Part,
+}
+
+pub enum Part {
+    /// A linear layer: `weight` [out_features, in_features], `bias` [out_features].
+    Linear { role: Role, weight: Tensor, bias: Option<Tensor> },
+    /// A tensor of any other layer: a convolution, a norm, an embedding.
+    Tensor { value: Tensor },
+    /// Hidden states [.., features] of block number `layer`.
+    Hidden { place: Place, layer: i64, features: i64 },
+}
+
+/// A site without its weights, from which parameters can be counted.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SiteShape {
+    pub name: String,
+    pub part: PartShape,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum PartShape {
+    Linear(LinearShape),
+    /// Sizes of the tensor.
+    Tensor(Vec<i64>),
+    Hidden(HiddenShape),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LinearShape {
+    pub role: Role,
+    pub in_features: i64,
+    pub out_features: i64,
+    pub has_bias: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HiddenShape {
+    pub place: Place,
+    pub layer: i64,
+    pub features: i64,
+}
+
+impl Site {
+    pub fn linear(name: &str, role: Role, weight: &Tensor, bias: Option<&Tensor>) -> Site {
+        let (weight, bias) = (weight.shallow_clone(), bias.map(Tensor::shallow_clone));
+        Site { name: name.to_owned(), part: Part::Linear { role, weight, bias } }
+    }
+
+    pub fn tensor(name: &str, value: &Tensor) -> Site {
+        Site { name: name.to_owned(), part: Part::Tensor { value: value.shallow_clone() } }
+    }
+
+    pub fn hidden(name: &str, place: Place, layer: i64, features: i64) -> Site {
+        Site { name: name.to_owned(), part: Part::Hidden { place, layer, features } }
+    }
+
+    /// The same site over the same storage.
+    pub fn shared(&self) -> Site {
+        match &self.part {
+            Part::Linear { role, weight, bias } => Site::linear(&self.name, *role, weight, bias.as_ref()),
+            Part::Tensor { value } => Site::tensor(&self.name, value),
+            &Part::Hidden { place, layer, features } => Site::hidden(&self.name, place, layer, features),
+        }
+    }
+
+    /// Absent for a linear layer whose weight is no matrix.
+    pub fn shape(&self) -> Option<SiteShape> {
+        let part = match &self.part {
+            Part::Linear { role, weight, bias } => {
+                let &[out_features, in_features] = weight.size().as_slice() else { return None };
+                let has_bias = bias.is_some();
+                PartShape::Linear(LinearShape { role: *role, in_features, out_features, has_bias })
+            }
+            Part::Tensor { value } => PartShape::Tensor(value.size()),
+            &Part::Hidden { place, layer, features } => {
+                PartShape::Hidden(HiddenShape { place, layer, features })
+            }
+        };
+        Some(SiteShape { name: self.name.clone(), part })
+    }
+}
+
+impl SiteShape {
+    pub fn linear(
+        name: &str,
+        role: Role,
+        [out_features, in_features]: [i64; 2],
+        has_bias: bool,
+    ) -> SiteShape {
+        let shape = LinearShape { role, in_features, out_features, has_bias };
+        SiteShape { name: name.to_owned(), part: PartShape::Linear(shape) }
+    }
+
+    pub fn tensor(name: &str, shape: &[i64]) -> SiteShape {
+        SiteShape { name: name.to_owned(), part: PartShape::Tensor(shape.to_vec()) }
+    }
+
+    pub fn hidden(name: &str, place: Place, layer: i64, features: i64) -> SiteShape {
+        SiteShape { name: name.to_owned(), part: PartShape::Hidden(HiddenShape { place, layer, features }) }
+    }
+
+    /// Weights and biases of the frozen network at this site.
+    pub fn num_values(&self) -> i64 {
+        match &self.part {
+            PartShape::Linear(shape) => shape.out_features * (shape.in_features + i64::from(shape.has_bias)),
+            PartShape::Tensor(shape) => shape.iter().product(),
+            PartShape::Hidden(_) => 0,
+        }
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        formatter.write_str(match self {
+            Role::Query => "query",
+            Role::Key => "key",
+            Role::Value => "value",
+            Role::Output => "output",
+            Role::FeedForwardIn => "feed_forward_in",
+            Role::FeedForwardOut => "feed_forward_out",
+            Role::Other => "other",
+        })
+    }
+}

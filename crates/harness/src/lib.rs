@@ -1,0 +1,205 @@
+//! Networks under a bank: the one place that knows both `models` and `delora-core`.
+//!
+//! [`sites`] says what of a network can be adapted, [`BankHook`] sends its layers and hidden states through a bank.
+
+use delora_core::{Bank, OwnTensor, Site, SiteShape};
+use models::diffusion::Loaded;
+use models::shapes::{LinearShape, Shapes};
+use models::{
+    Adaptable, Conv2d, Embedding, GroupNorm, Hidden, HiddenSite, Hook, LayerNorm, Linear, Place, Role,
+};
+use tch::{Kind, Tensor};
+
+/// Everything of a network that can be adapted: its linear layers and hidden states in its own order, then its other
+/// tensors by name.
+pub fn sites<T: Adaptable>(network: &Loaded<T>) -> Vec<Site> {
+    let linear = |(linear, own): (&Linear, Role)| {
+        Site::linear(&linear.name, role(own), &linear.weight, linear.bias.as_ref())
+    };
+    let hidden = |site: HiddenSite| Site::hidden(&site.name, place(site.place), site.layer, site.features);
+    let linears = network.network.linears().into_iter().map(linear);
+    let hidden = network.network.hidden_sites().into_iter().map(hidden);
+    let others = network.other_tensors().into_iter().map(|(name, value)| Site::tensor(&name, &value));
+    linears.chain(hidden).chain(others).collect()
+}
+
+/// As [`sites`], of a network that is known by its shapes.
+pub fn site_shapes(shapes: &Shapes) -> Vec<SiteShape> {
+    let linear = |linear: &LinearShape| {
+        SiteShape::linear(&linear.name, role(linear.role), linear.shape, linear.has_bias)
+    };
+    let hidden =
+        |site: &HiddenSite| SiteShape::hidden(&site.name, place(site.place), site.layer, site.features);
+    let linears = shapes.linears.iter().map(linear);
+    let hidden = shapes.hidden.iter().map(hidden);
+    let others = shapes.tensors.iter().map(|(name, shape)| SiteShape::tensor(name, shape));
+    linears.chain(hidden).chain(others).collect()
+}
+
+fn role(role: Role) -> delora_core::Role {
+    match role {
+        Role::Query => delora_core::Role::Query,
+        Role::Key => delora_core::Role::Key,
+        Role::Value => delora_core::Role::Value,
+        Role::Output => delora_core::Role::Output,
+        Role::FeedForwardIn => delora_core::Role::FeedForwardIn,
+        Role::FeedForwardOut => delora_core::Role::FeedForwardOut,
+        Role::Other => delora_core::Role::Other,
+    }
+}
+
+fn place(place: Place) -> delora_core::Place {
+    match place {
+        Place::AttentionOutput => delora_core::Place::AttentionOutput,
+        Place::FeedForwardOutput => delora_core::Place::FeedForwardOutput,
+        Place::BlockOutput => delora_core::Place::BlockOutput,
+    }
+}
+
+/// Sends a network's layers and hidden states through a bank; rows are trial-major, as many for each trial.
+pub struct BankHook<'a> {
+    pub bank: &'a Bank,
+}
+
+impl BankHook<'_> {
+    fn trials(&self) -> i64 {
+        self.bank.num_trials() as i64
+    }
+
+    /// A tensor of each trial, [trials, shape…]; `None` where it is frozen for all.
+    fn stacked(&self, name: &str, frozen: &Tensor, kind: Kind) -> Option<Tensor> {
+        let own = |OwnTensor { trials, values }| {
+            values.unwrap_or_else(|| {
+                let frozen = frozen.to_kind(kind).unsqueeze(0);
+                let mut sizes = frozen.size();
+                sizes[0] = trials;
+                frozen.expand(sizes, false)
+            })
+        };
+        let runs: Vec<Tensor> = self.bank.tensor(name, kind)?.into_iter().map(own).collect();
+        Some(Tensor::cat(&runs, 0))
+    }
+
+    /// `layer` of each run of trials: once for those that have the frozen tensor, else trial by trial.
+    fn by_run(
+        &self,
+        runs: Vec<OwnTensor>,
+        input: &Tensor,
+        layer: impl Fn(&Tensor, Option<&Tensor>) -> Tensor,
+    ) -> Tensor {
+        let rows = input.size()[0] / self.trials();
+        let mut outputs = Vec::new();
+        let mut first = 0;
+        for OwnTensor { trials, values } in runs {
+            let part = input.narrow(0, first * rows, trials * rows);
+            match values {
+                None => outputs.push(layer(&part, None)),
+                Some(values) => {
+                    let trials = part.chunk(trials, 0).into_iter().zip(values.unbind(0));
+                    outputs.extend(trials.map(|(part, value)| layer(&part, Some(&value))));
+                }
+            }
+            first += trials;
+        }
+        Tensor::cat(&outputs, 0)
+    }
+
+    /// `normalised` [trials · rows, …] times weight, plus bias, of each trial; `shape` is that of one row's weight.
+    fn affine(
+        &self,
+        name: &str,
+        [weight, bias]: [&Tensor; 2],
+        normalised: &Tensor,
+        shape: &[i64],
+    ) -> Option<Tensor> {
+        let kind = normalised.kind();
+        let own = |part: &str, frozen: &Tensor| self.stacked(&format!("{name}.{part}"), frozen, kind);
+        let (own_weight, own_bias) = (own("weight", weight), own("bias", bias));
+        if own_weight.is_none() && own_bias.is_none() {
+            return None;
+        }
+        let rows = normalised.size()[0] / self.trials();
+        let placed = |own: Option<Tensor>, frozen: &Tensor| match own {
+            Some(own) => {
+                own.repeat_interleave_self_int(rows, 0, None).view([&[-1], shape].concat().as_slice())
+            }
+            None => frozen.to_kind(kind).view([&[1], shape].concat().as_slice()),
+        };
+        Some(normalised * placed(own_weight, weight) + placed(own_bias, bias))
+    }
+}
+
+impl Hook for BankHook<'_> {
+    fn linear(&self, layer: &Linear, input: &Tensor) -> Tensor {
+        if !self.bank.adapts(&layer.name) {
+            return layer.forward(input);
+        }
+        let mut shape = input.size();
+        let folded = input.reshape([self.trials(), -1, shape[shape.len() - 1]]);
+        let output = self.bank.forward(&layer.name, &layer.weight, layer.bias.as_ref(), &folded);
+        *shape.last_mut().expect("an input has features") = layer.weight.size()[0];
+        output.reshape(shape)
+    }
+
+    fn conv2d(&self, layer: &Conv2d, input: &Tensor) -> Tensor {
+        let weights = self.bank.tensor(&format!("{}.weight", layer.name), input.kind());
+        let bias = layer
+            .bias
+            .as_ref()
+            .and_then(|bias| self.stacked(&format!("{}.bias", layer.name), bias, input.kind()));
+        let frozen_bias = if bias.is_some() { None } else { layer.bias.as_ref() };
+        let output = match weights {
+            None => layer.with(input, &layer.weight, frozen_bias),
+            Some(runs) => self.by_run(runs, input, |part, weight| {
+                layer.with(part, weight.unwrap_or(&layer.weight), frozen_bias)
+            }),
+        };
+        let Some(bias) = bias else { return output };
+        let rows = input.size()[0] / self.trials();
+        output + bias.repeat_interleave_self_int(rows, 0, None).unsqueeze(-1).unsqueeze(-1)
+    }
+
+    fn group_norm(&self, layer: &GroupNorm, input: &Tensor) -> Tensor {
+        if !self.bank.adapts(&format!("{}.bias", layer.name)) {
+            return layer.forward(input);
+        }
+        let tensors = [&layer.weight, &layer.bias];
+        let channels = [layer.weight.size()[0], 1, 1];
+        let own = self.affine(&layer.name, tensors, &layer.normalised(input), &channels);
+        own.unwrap_or_else(|| layer.forward(input))
+    }
+
+    fn layer_norm(&self, layer: &LayerNorm, input: &Tensor) -> Tensor {
+        if !self.bank.adapts(&format!("{}.bias", layer.name)) {
+            return layer.forward(input);
+        }
+        let tensors = [&layer.weight, &layer.bias];
+        let mut shape = vec![1; input.dim() - 1];
+        *shape.last_mut().expect("an input has features") = layer.weight.size()[0];
+        let own = self.affine(&layer.name, tensors, &layer.normalised(input), &shape);
+        own.unwrap_or_else(|| layer.forward(input))
+    }
+
+    fn embedding(&self, layer: &Embedding, ids: &Tensor) -> Tensor {
+        let frozen = |ids: &Tensor, table: &Tensor| Tensor::embedding(table, ids, -1, false, false);
+        match self.bank.tensor(&format!("{}.weight", layer.name), layer.weight.kind()) {
+            None => layer.forward(ids),
+            Some(runs) => self.by_run(runs, ids, |ids, table| frozen(ids, table.unwrap_or(&layer.weight))),
+        }
+    }
+
+    fn hidden(&self, site: &HiddenSite, hidden: &Hidden) -> Tensor {
+        if !self.bank.adapts(&site.name) {
+            return hidden.values.shallow_clone();
+        }
+        let (rows, tokens, features) = hidden.values.size3().expect("hidden states are [N, T, features]");
+        let folded = |values: &Tensor| values.view([self.trials(), rows / self.trials(), tokens, features]);
+        let reads_normed = self.bank.reads_normed(&site.name, hidden.values.kind());
+        let normed = hidden.normed.filter(|_| reads_normed).map(|normed| folded(&normed()));
+        let lengths = hidden.lengths.map(|lengths| lengths.view([self.trials(), -1]));
+        let values = folded(&hidden.values.contiguous());
+        let hidden =
+            delora_core::Hidden { values: &values, lengths: lengths.as_ref(), normed: normed.as_ref() };
+        self.bank.hidden(&site.name, &hidden).reshape([rows, tokens, features])
+    }
+}

@@ -1,0 +1,74 @@
+//! Shapes without weights are those of the networks themselves.
+
+use std::path::Path;
+
+use models::Role;
+use models::diffusion::load_network;
+use models::read_config;
+use models::shapes::{ARCHITECTURES, Shapes};
+use models::unet::{UNet2DCondition, UNetConfig};
+use tch::Device;
+
+fn shapes(name: &str) -> Shapes {
+    ARCHITECTURES.iter().find(|architecture| architecture.name == name).unwrap().shapes()
+}
+
+#[test]
+fn shapes_at_a_width_are_those_of_the_real_network() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../assets/mini/sd/unet");
+    let file = "diffusion_pytorch_model.safetensors";
+    let build = |path: &tch::nn::Path, config: &UNetConfig| UNet2DCondition::new(path, config);
+    let real = load_network(&folder, file, Device::Cpu, build).unwrap();
+    let real = Shapes::of(&real);
+    let config: UNetConfig = read_config(&folder.join("config.json")).unwrap();
+    let unit = 32;
+    let factors: Vec<i64> = config.block_out_channels.iter().map(|channels| channels / unit).collect();
+    let at_width = Shapes::at_width(unit, |path, width| {
+        let block_out_channels = factors.iter().map(|factor| factor * width).collect();
+        UNet2DCondition::new(path, &UNetConfig { block_out_channels, ..config.clone() })
+    });
+    assert_eq!(at_width, real);
+    let stored = tch::Tensor::read_safetensors(folder.join(file)).unwrap();
+    assert_eq!(real.num_tensors(), stored.len());
+    assert_eq!(real.num_parameters(), stored.iter().map(|(_, tensor)| tensor.numel() as i64).sum::<i64>());
+}
+
+#[test]
+fn the_full_size_networks_have_the_published_sizes() {
+    for (name, parameters, tensors) in [
+        ("sd15", 859_520_964, 686),
+        ("roberta-base", 124_055_040, 5 + 12 * 16),
+        ("llama2-7b", 6_738_415_616, 291),
+    ] {
+        let shapes = shapes(name);
+        assert_eq!((shapes.num_parameters(), shapes.num_tensors()), (parameters, tensors), "{name}");
+    }
+}
+
+#[test]
+fn stable_diffusion_has_128_attention_linears_of_the_published_sizes() {
+    let shapes = shapes("sd15");
+    let is_attention = |role| matches!(role, Role::Query | Role::Key | Role::Value | Role::Output);
+    let attention = shapes.linears.iter().filter(|linear| is_attention(linear.role));
+    let sum = attention.fold([0, 0, 0], |[count, outputs, inputs], linear| {
+        [count + 1, outputs + linear.shape[0], inputs + linear.shape[1]]
+    });
+    assert_eq!(sum, [128, 99_840, 99_456]);
+    let name = "up_blocks.3.attentions.2.transformer_blocks.0.attn2.to_k";
+    let key = shapes.linears.iter().find(|linear| linear.name == name).unwrap();
+    assert_eq!((key.shape, key.has_bias), ([320, 768], false));
+}
+
+#[test]
+fn names_are_unique() {
+    for architecture in &ARCHITECTURES {
+        let shapes = architecture.shapes();
+        let linears = shapes.linears.iter().map(|linear| &linear.name);
+        let tensors = shapes.tensors.iter().map(|(name, _)| name);
+        let mut names: Vec<&String> = linears.chain(tensors).collect();
+        let count = names.len();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), count, "{}", architecture.name);
+    }
+}
