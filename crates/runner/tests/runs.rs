@@ -131,6 +131,20 @@ fn a_run_writes_every_row_once_and_a_second_run_computes_nothing() {
 }
 
 #[test]
+fn adapters_are_kept_where_that_is_asked_for_and_identities_do_not_tell() {
+    let (plain, keeping) = (Study::new(FILE), Study::new(FILE));
+    plain.run(&[]);
+    let options = RunOptions { save_adapters: true, ..keeping.options(false) };
+    run(&keeping.experiment(&[]), &keeping.toy, &options).unwrap();
+    let rows = keeping.rows("trials.csv");
+    assert_eq!(column(&rows, "trial_id"), column(&plain.rows("trials.csv"), "trial_id"));
+    for id in column(&rows, "trial_id") {
+        let adapter = |study: &Study| study.root().join(format!("pictures/{id}.adapter.txt")).exists();
+        assert!(adapter(&keeping) && !adapter(&plain));
+    }
+}
+
+#[test]
 fn the_summary_averages_over_replicates() {
     let study = Study::new(FILE);
     study.run(&[]);

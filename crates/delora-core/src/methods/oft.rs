@@ -16,7 +16,8 @@
 //! With `constraint` (COFT) ‖S_k‖ (Frobenius) is at most `constraint` / sqrt(blocks) after each step.
 //! Source: Qiu et al. 2023, equations 3 and 4; huggingface/peft `OFTConfig` for storage, Cayley map and constraint.
 //! Departures: the authors' code stores S as a whole matrix, half of it redundant; parameters are counted here as
-//! its tables do. The inverse is exact, where PEFT by default takes five terms of its series.
+//! its tables do. The inverse is exact, where PEFT by default takes five terms of a
+//! series; its series turns the other way, so that `from_peft` changes the sign of R.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};

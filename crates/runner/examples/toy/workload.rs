@@ -216,6 +216,11 @@ impl Walk {
         let picture = format!("{}.txt", trial.id);
         write_atomically(&context.artifacts_dir.join(&picture), trial.id.as_bytes())?;
         outcome.artifacts.insert("picture".to_string(), picture);
+        if context.save_adapters {
+            let adapter = format!("{}.adapter.txt", trial.id);
+            write_atomically(&context.artifacts_dir.join(&adapter), format!("{losses:?}").as_bytes())?;
+            outcome.artifacts.insert("adapter".to_string(), adapter);
+        }
         Ok(outcome)
     }
 }
