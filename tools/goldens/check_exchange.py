@@ -1,7 +1,7 @@
 """Loads what we export with PEFT and diffusers themselves, and compares outputs.
 
-    DELORA_EXCHANGE_DIR=/tmp/exports cargo test -p delora-core --test peft exported
-    DELORA_EXCHANGE_DIR=/tmp/exports .tools/goldens/bin/python tools/goldens/check_exchange.py
+    DELORA_EXCHANGE_DIR=$PWD/target/exports cargo test -p delora-core --test peft exported
+    DELORA_EXCHANGE_DIR=$PWD/target/exports .tools/goldens/bin/python tools/goldens/check_exchange.py
 
 checks a folder per form of each method: PEFT's own files, and `output.safetensors` with what the adapted stack of
 `methods.py` made of its first input in Rust. Without the variable nothing is checked.
