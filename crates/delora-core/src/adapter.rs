@@ -119,6 +119,11 @@ pub trait LinearAdapter {
     /// What the rank of W' − W cannot exceed, when it is less than full.
     fn update_rank(&self) -> Option<i64>;
 
+    /// Whether [`LinearAdapter::constrain`] does anything.
+    fn constrains(&self) -> bool {
+        false
+    }
+
     /// Moves parameters, in place, to where the method allows them to be; done after each optimizer step.
     fn constrain(&self, _: &Parameters) {}
 }

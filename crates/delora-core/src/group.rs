@@ -80,9 +80,15 @@ impl MethodGroup {
 
     /// Moves parameters to where their method allows them to be.
     pub fn constrain(&self) {
+        let constrained = |adapter: &Option<Adapter>| match adapter {
+            Some(Adapter::Linear(adapter)) => adapter.constrains(),
+            _ => false,
+        };
+        if !self.adapters.iter().any(constrained) {
+            return; // nearly all methods: no views of every parameter after every step
+        }
         tch::no_grad(|| {
-            let parameters = self.parameters();
-            for (adapter, parameters) in self.adapters.iter().zip(&parameters) {
+            for (adapter, parameters) in self.adapters.iter().zip(&self.parameters()) {
                 if let Some(Adapter::Linear(adapter)) = adapter {
                     adapter.constrain(parameters);
                 }

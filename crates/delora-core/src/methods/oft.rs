@@ -148,6 +148,10 @@ impl LinearAdapter for Oft {
         (self.width % 2 == 1).then(|| self.blocks * (self.width - 1))
     }
 
+    fn constrains(&self) -> bool {
+        self.limits.is_some()
+    }
+
     fn constrain(&self, parameters: &Parameters) {
         let Some(limits) = &self.limits else { return };
         let mut entries = parameters["R"].shallow_clone();
