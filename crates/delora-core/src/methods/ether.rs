@@ -18,13 +18,11 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use tch::Tensor;
 
-use super::reflections::{Reflections, Side, bound, check_blocks};
-use crate::adapter::{LinearAdapter, LinearSettings, ParameterSpec, Parameters};
+use super::reflections::{OneSided, Side, check_blocks};
+use crate::adapter::{LinearAdapter, LinearSettings};
 use crate::class::LinearClass;
 use crate::config::Group;
-use crate::factors::Factors;
 use crate::method::{About, Method};
 use crate::site::LinearShape;
 
@@ -54,11 +52,6 @@ impl Default for Settings {
 /// H = I − 2 u uᵀ.
 const TERMS: &[(&str, f64)] = &[("R", -2.0)];
 
-struct Ether {
-    reflections: Reflections,
-    class: LinearClass,
-}
-
 impl LinearSettings for Settings {
     fn structure(&self) -> Value {
         json!({ "side": self.side, "blocks": self.blocks })
@@ -74,38 +67,10 @@ impl LinearSettings for Settings {
 
     fn build(trials: &[Self], class: &LinearClass) -> Box<dyn LinearAdapter> {
         let Settings { side, blocks } = trials[0];
-        let features = side.features(class.in_features, class.out_features);
-        let reflections = Reflections { terms: TERMS, side, blocks, features };
-        Box::new(Ether { reflections, class: class.shared() })
+        Box::new(OneSided::new(TERMS, 2.0, side, blocks, class))
     }
 
     fn examples(_: i64) -> Vec<Self> {
         [(Side::In, 1), (Side::In, 2), (Side::Out, 2)].map(|(side, blocks)| Settings { side, blocks }).into()
-    }
-}
-
-impl LinearAdapter for Ether {
-    fn parameters(&self) -> Vec<ParameterSpec> {
-        self.reflections.parameters()
-    }
-
-    fn factors(&self, parameters: &Parameters) -> Factors {
-        let reflection = Some(self.reflections.low_rank(parameters));
-        match self.reflections.side {
-            Side::In => Factors { input: reflection, ..Factors::default() },
-            Side::Out => Factors { output: reflection, ..Factors::default() },
-        }
-    }
-
-    fn adapted_weight(&self, parameters: &Parameters) -> Tensor {
-        self.reflections.applied_to(&self.class.dense(), parameters)
-    }
-
-    fn bound(&self, _: &Parameters) -> Option<Tensor> {
-        Some(bound(&self.class, 2.0))
-    }
-
-    fn update_rank(&self) -> Option<i64> {
-        Some(self.reflections.blocks)
     }
 }

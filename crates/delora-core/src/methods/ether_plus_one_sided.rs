@@ -19,13 +19,11 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use tch::Tensor;
 
-use super::reflections::{Reflections, Side, bound, check_blocks};
-use crate::adapter::{LinearAdapter, LinearSettings, ParameterSpec, Parameters};
+use super::reflections::{OneSided, Side, check_blocks};
+use crate::adapter::{LinearAdapter, LinearSettings};
 use crate::class::LinearClass;
 use crate::config::Group;
-use crate::factors::Factors;
 use crate::method::{About, Method};
 use crate::site::LinearShape;
 
@@ -55,11 +53,6 @@ impl Default for Settings {
 /// H = I − u uᵀ + v vᵀ.
 const TERMS: &[(&str, f64)] = &[("R1", -1.0), ("R2", 1.0)];
 
-struct EtherPlus {
-    reflections: Reflections,
-    class: LinearClass,
-}
-
 impl LinearSettings for Settings {
     fn structure(&self) -> Value {
         json!({ "side": self.side, "blocks": self.blocks })
@@ -75,40 +68,12 @@ impl LinearSettings for Settings {
 
     fn build(trials: &[Self], class: &LinearClass) -> Box<dyn LinearAdapter> {
         let Settings { side, blocks } = trials[0];
-        let features = side.features(class.in_features, class.out_features);
-        let reflections = Reflections { terms: TERMS, side, blocks, features };
-        Box::new(EtherPlus { reflections, class: class.shared() })
+        Box::new(OneSided::new(TERMS, 1.0, side, blocks, class))
     }
 
     fn examples(_: i64) -> Vec<Self> {
         [(Side::In, 1), (Side::In, 2), (Side::Out, 1), (Side::Out, 2)]
             .map(|(side, blocks)| Settings { side, blocks })
             .into()
-    }
-}
-
-impl LinearAdapter for EtherPlus {
-    fn parameters(&self) -> Vec<ParameterSpec> {
-        self.reflections.parameters()
-    }
-
-    fn factors(&self, parameters: &Parameters) -> Factors {
-        let reflections = Some(self.reflections.low_rank(parameters));
-        match self.reflections.side {
-            Side::In => Factors { input: reflections, ..Factors::default() },
-            Side::Out => Factors { output: reflections, ..Factors::default() },
-        }
-    }
-
-    fn adapted_weight(&self, parameters: &Parameters) -> Tensor {
-        self.reflections.applied_to(&self.class.dense(), parameters)
-    }
-
-    fn bound(&self, _: &Parameters) -> Option<Tensor> {
-        Some(bound(&self.class, 1.0))
-    }
-
-    fn update_rank(&self) -> Option<i64> {
-        Some(2 * self.reflections.blocks)
     }
 }

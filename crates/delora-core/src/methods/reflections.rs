@@ -3,10 +3,10 @@
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
-use crate::adapter::{Init, ParameterSpec, Parameters};
+use crate::adapter::{Init, LinearAdapter, ParameterSpec, Parameters};
 use crate::class::LinearClass;
 use crate::config::Group;
-use crate::factors::LowRank;
+use crate::factors::{Factors, LowRank};
 use crate::norms::unit_rows;
 
 /// Which features are reflected.
@@ -98,4 +98,51 @@ impl Reflections {
 /// The frozen weights' Frobenius norms times `factor`, [1, sites]: what a bounded H can move them by.
 pub fn bound(class: &LinearClass, factor: f64) -> Tensor {
     class.frobenius_norms().unsqueeze(0) * factor
+}
+
+/// A weight reflected at one side: ETHER, and ETHER+ in its one-sided form.
+pub struct OneSided {
+    reflections: Reflections,
+    /// What ‖W' − W‖ cannot exceed, by ‖W‖.
+    bound: f64,
+    class: LinearClass,
+}
+
+impl OneSided {
+    pub fn new(
+        terms: &'static [(&'static str, f64)],
+        bound: f64,
+        side: Side,
+        blocks: i64,
+        class: &LinearClass,
+    ) -> OneSided {
+        let features = side.features(class.in_features, class.out_features);
+        OneSided { reflections: Reflections { terms, side, blocks, features }, bound, class: class.shared() }
+    }
+}
+
+impl LinearAdapter for OneSided {
+    fn parameters(&self) -> Vec<ParameterSpec> {
+        self.reflections.parameters()
+    }
+
+    fn factors(&self, parameters: &Parameters) -> Factors {
+        let reflections = Some(self.reflections.low_rank(parameters));
+        match self.reflections.side {
+            Side::In => Factors { input: reflections, ..Factors::default() },
+            Side::Out => Factors { output: reflections, ..Factors::default() },
+        }
+    }
+
+    fn adapted_weight(&self, parameters: &Parameters) -> Tensor {
+        self.reflections.applied_to(&self.class.dense(), parameters)
+    }
+
+    fn bound(&self, _: &Parameters) -> Option<Tensor> {
+        Some(bound(&self.class, self.bound))
+    }
+
+    fn update_rank(&self) -> Option<i64> {
+        Some(self.reflections.terms.len() as i64 * self.reflections.blocks)
+    }
 }
