@@ -79,11 +79,17 @@ impl Experiment {
         }
         let expansion = Expansion { experiment: self, workload };
         let mut mistakes: Vec<String> = Vec::new();
-        let mut trials = Vec::new();
+        let mut trials: Vec<Trial> = Vec::new();
         let (configs, compared, tuned) = expansion.configs()?;
         for config in configs {
             match workload.validate(&config) {
-                Ok(inputs) => trials.push(Trial { id: trial_id(&self.task, &config, &inputs), config }),
+                Ok(inputs) => {
+                    let config = workload.relevant(config);
+                    let trial = Trial { id: trial_id(&self.task, &config, &inputs), config };
+                    if !trials.contains(&trial) {
+                        trials.push(trial);
+                    }
+                }
                 Err(error) => {
                     let mistake = expansion.mistake(error, &config)?;
                     if !mistakes.contains(&mistake) {

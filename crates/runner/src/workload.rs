@@ -26,6 +26,12 @@ pub trait Workload {
     /// are no axes. `None` leaves the value as it is.
     fn expand(&self, key: &str, value: &Value, config: &Value) -> anyhow::Result<Option<Vec<Value>>>;
 
+    /// The config without settings that cannot change its result, such as the learning rate of a row that trains
+    /// nothing. Trials that become equal by it are one.
+    fn relevant(&self, config: Value) -> Value {
+        config
+    }
+
     /// Checks a resolved config strictly: unknown keys, wrong types, impossible values.
     ///
     /// Returns a digest of the inputs that the config names (weights, data), which becomes part of the trial's

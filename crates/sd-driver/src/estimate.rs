@@ -77,7 +77,9 @@ pub fn estimate(world: &World, cost: RowCost, settings: &Settings) -> Estimate {
     let passes =
         if settings.trains() { settings.train_steps as f64 * PASSES_PER_STEP * rows as f64 } else { 0.0 };
     let pictures = subject::prompts(settings, "").len() * settings.pictures_per_prompt;
-    let drawing = (pictures * settings.sampling.steps * 2) as f64;
+    let on_the_way = settings.evaluate_at.iter().filter(|step| **step < settings.train_steps).count();
+    let times = if settings.trains() { 1 + on_the_way } else { 1 };
+    let drawing = (times * pictures * settings.sampling.steps * 2) as f64;
     let is_drawn = f64::from(u8::from(settings.method.name != crate::settings::REAL_IMAGES));
     Estimate {
         seconds: cost.seconds * (passes + drawing) * is_drawn,

@@ -4,6 +4,7 @@
 //! draws every prompt and is scored by DINO and CLIP. Trials run in banks (see delora-core); training, sampling
 //! and scoring all carry the trial axis.
 
+mod bank_run;
 mod estimate;
 mod evaluate;
 #[cfg(test)]
@@ -12,6 +13,7 @@ mod pictures;
 mod sampling;
 mod settings;
 mod subject;
+mod telemetry;
 mod training;
 mod workload;
 mod world;

@@ -17,9 +17,11 @@ pub struct Settings {
     pub method: MethodSettings,
     pub seed: u64,
     pub subject: SubjectSettings,
-    /// Multiplies every learning rate of the method.
     #[serde(default = "one")]
     pub learning_rate_multiplier: f64,
+    /// Group whose learning rate is multiplied, or `all`.
+    #[serde(default = "all")]
+    pub multiplied: String,
     #[serde(default)]
     pub optimizer: OptimizerConfig,
     #[serde(default)]
@@ -55,6 +57,9 @@ pub struct Settings {
     pub tracked_layer: String,
     /// Steps between two records of the distance.
     pub track_every: u64,
+    /// Steps at which the pictures are drawn and scored on the way, the last step among them or not.
+    #[serde(default)]
+    pub evaluate_at: Vec<u64>,
 }
 
 /// The projections that subject-driven generation adapts.
@@ -62,6 +67,12 @@ const ATTENTION: [Role; 4] = [Role::Query, Role::Key, Role::Value, Role::Output]
 
 fn one() -> f64 {
     1.0
+}
+
+const ALL: &str = "all";
+
+fn all() -> String {
+    ALL.to_owned()
 }
 
 /// A method by name, its learning rates per parameter group, and its own settings.
@@ -157,7 +168,12 @@ impl Settings {
             let message = format!("found {}; it has to be positive", self.learning_rate_multiplier);
             return Err(SettingError::new("learning_rate_multiplier", message));
         }
-        self.check_method()
+        if let Some(late) = self.evaluate_at.iter().find(|step| **step > self.train_steps) {
+            let message = format!("found {late}; the training ends at step {}", self.train_steps);
+            return Err(SettingError::new("evaluate_at", message));
+        }
+        self.check_method()?;
+        self.check_multiplied()
     }
 
     fn check_method(&self) -> Result<(), SettingError> {
@@ -185,6 +201,15 @@ impl Settings {
         Ok(())
     }
 
+    fn check_multiplied(&self) -> Result<(), SettingError> {
+        let groups: Vec<String> = self.method.learning_rate.keys().map(Group::to_string).collect();
+        let known: Vec<&str> = groups.iter().map(String::as_str).chain([ALL]).collect();
+        if !self.trains() || known.contains(&self.multiplied.as_str()) {
+            return Ok(());
+        }
+        Err(SettingError::unknown_name("multiplied", "group of the method", &self.multiplied, &known))
+    }
+
     /// Whether the trial trains anything.
     pub fn trains(&self) -> bool {
         self.method.name != REAL_IMAGES && self.method.name != NO_FINETUNING
@@ -192,12 +217,13 @@ impl Settings {
 
     /// The trial as delora-core takes it.
     pub fn trial(&self) -> TrialConfig {
-        let rates = self.method.learning_rate.iter();
+        let rate = |(group, rate): (&Group, &f64)| {
+            let is_multiplied = self.multiplied == ALL || self.multiplied == group.to_string();
+            (*group, rate * if is_multiplied { self.learning_rate_multiplier } else { 1.0 })
+        };
         TrialConfig {
             method: MethodConfig { name: self.method.name.clone(), settings: self.method.settings.clone() },
-            learning_rate: rates
-                .map(|(&group, rate)| (group, rate * self.learning_rate_multiplier))
-                .collect(),
+            learning_rate: self.method.learning_rate.iter().map(rate).collect(),
             optimizer: self.optimizer.clone(),
             schedule: self.schedule.clone(),
             targets: Some(self.targets.clone().unwrap_or_else(|| ATTENTION.to_vec())),
@@ -239,6 +265,19 @@ mod tests {
     }
 
     #[test]
+    fn the_multiplier_can_be_for_one_group() {
+        let mut config = config();
+        config["method"] = json!({"name": "delora", "rank": 4, "lambda": 2.0,
+            "learning_rate": {"angles": 1e-3, "strength": 1e-2}});
+        config["multiplied"] = json!("strength");
+        let rates = Settings::read(&config).unwrap().trial().learning_rate;
+        assert_eq!((rates[&Group::Angles], rates[&Group::Strength]), (1e-3, 4e-2));
+        config["multiplied"] = json!("magnitude");
+        let error = Settings::read(&config).unwrap_err().to_string();
+        assert!(error.contains("multiplied") && error.contains("known: angles, strength, all"), "{error}");
+    }
+
+    #[test]
     fn what_cannot_be_meant_is_named_with_its_key() {
         let unknown = problem(|config| config["identifer"] = json!("qwe"));
         assert!(unknown.contains("identifer") && unknown.contains("`identifier`"), "{unknown}");
@@ -250,6 +289,8 @@ mod tests {
         assert!(idle.contains("learning_rate.strength") && idle.contains("remove"), "{idle}");
         let size = problem(|config| config["resolution"] = json!(60));
         assert!(size.contains("resolution") && size.contains("multiple of 8"), "{size}");
+        let late = problem(|config| config["evaluate_at"] = json!([0, 3]));
+        assert!(late.contains("evaluate_at: found 3") && late.contains("ends at step 2"), "{late}");
         let zero = problem(|config| config["sampling"]["steps"] = json!(0));
         assert!(zero.contains("sampling.steps") && zero.contains("at least 1"), "{zero}");
     }

@@ -57,11 +57,19 @@ pub struct Lesson<'a> {
 pub struct Record {
     /// `[step][slot]`; a step of one trial may be non-finite.
     pub losses: Vec<Vec<f32>>,
-    /// Step to distance of the tracked layer, and mean distance over the layers that the trial adapts, by slot; absent
-    /// where it adapts none.
-    pub distances: BTreeMap<u64, Vec<[Option<f64>; 2]>>,
+    /// Step to what is known of each adapted linear layer.
+    pub telemetry: BTreeMap<u64, Vec<LayerReading>>,
+    /// Step to metrics by slot: what `evaluate_at` asks for.
+    pub scores: BTreeMap<u64, Vec<BTreeMap<String, f64>>>,
     /// Seconds of training so far.
     pub seconds: f64,
+}
+
+/// Distance, λ and bound of one layer, by slot; absent where the trial's method has none (see [`delora_core::Bank`]).
+#[derive(Serialize, Deserialize)]
+pub struct LayerReading {
+    pub layer: String,
+    pub values: Vec<[Option<f64>; 3]>,
 }
 
 const BANK_FILE: &str = "bank.safetensors";
@@ -86,7 +94,8 @@ impl Training {
             serde_json::from_slice(&text).with_context(|| format!("{}: is damaged", record.display()))?;
         // The record is written first, so it may be ahead of the bank.
         record.losses.truncate(bank.steps() as usize);
-        record.distances.retain(|&step, _| step <= bank.steps());
+        record.telemetry.retain(|&step, _| step <= bank.steps());
+        record.scores.retain(|&step, _| step <= bank.steps());
         Ok(Training { bank, record })
     }
 
@@ -97,12 +106,14 @@ impl Training {
 
     /// Trains to the end; `lessons` are in slot order and agree in what their bank shares.
     ///
-    /// Returns [`Interrupted`] after a checkpoint when asked to stop.
+    /// `evaluate` is called with the step before each step of `evaluate_at` but the last. Returns [`Interrupted`] after
+    /// a checkpoint when asked to stop.
     pub fn run(
         &mut self,
         diffusion: &StableDiffusion,
         lessons: &[Lesson],
         context: &BankContext,
+        mut evaluate: impl FnMut(&Bank, u64) -> Result<Vec<BTreeMap<String, f64>>>,
     ) -> Result<()> {
         let shared = lessons[0].settings;
         let contexts = step_contexts(lessons).to_device(diffusion.device);
@@ -111,7 +122,13 @@ impl Training {
         while self.bank.steps() < shared.train_steps {
             let step = self.bank.steps();
             if step.is_multiple_of(shared.track_every) {
-                self.track(&shared.tracked_layer, step);
+                self.track(step);
+            }
+            if shared.evaluate_at.contains(&step) && !self.record.scores.contains_key(&step) {
+                self.record.seconds += started.elapsed().as_secs_f64();
+                let scores = evaluate(&self.bank, step)?;
+                self.record.scores.insert(step, scores);
+                started = Instant::now();
             }
             let batch = Batch::draw(diffusion, lessons, step);
             let hook = BankHook { bank: &self.bank };
@@ -128,7 +145,7 @@ impl Training {
                 self.read(&mut unread)?;
                 self.record.seconds += started.elapsed().as_secs_f64();
                 if is_over {
-                    self.track(&shared.tracked_layer, done);
+                    self.track(done);
                 }
                 self.save(&context.checkpoint_dir)?;
                 if context.stopped() {
@@ -149,15 +166,14 @@ impl Training {
         Ok(())
     }
 
-    fn track(&mut self, layer: &str, step: u64) {
-        let distances = self.bank.distances();
-        let of_slot = |slot: usize| {
-            let tracked = distances.iter().find(|(site, _)| site == layer).and_then(|(_, own)| own[slot]);
-            let adapted: Vec<f64> = distances.iter().filter_map(|(_, own)| own[slot]).collect();
-            let mean = adapted.iter().sum::<f64>() / adapted.len() as f64;
-            [tracked, (!adapted.is_empty()).then_some(mean)]
-        };
-        self.record.distances.insert(step, (0..self.bank.num_trials()).map(of_slot).collect());
+    fn track(&mut self, step: u64) {
+        let readings = self.bank.telemetry().into_iter().map(|reading| LayerReading {
+            values: (0..self.bank.num_trials())
+                .map(|slot| [reading.distances[slot], reading.strengths[slot], reading.bounds[slot]])
+                .collect(),
+            layer: reading.site,
+        });
+        self.record.telemetry.insert(step, readings.collect());
     }
 }
 

@@ -6,25 +6,27 @@ use std::rc::Rc;
 
 use anyhow::{Result, bail};
 use delora_core::{Bank, stream};
-use harness::BankHook;
 use models::Frozen;
 use models::images::to_tensor;
 use rand::RngExt;
 use runner::{
-    BankContext, CurvePoint, Estimate, Outcome, Provenance, SettingError, Status, Trial, Workers, Workload,
+    BankContext, Estimate, Outcome, Provenance, SettingError, Status, Trial, Workers, Workload,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tch::Tensor;
 
+use crate::bank_run::{BankRun, SubjectData};
 use crate::estimate::{RowCost, estimate, measure};
-use crate::evaluate::{Reference, score};
-use crate::pictures::{write_sheet, write_strip};
+use crate::evaluate::Reference;
+use crate::pictures::write_strip;
 use crate::sampling::{Order, Plan, draw};
 use crate::settings::{REAL_IMAGES, Settings, SubjectSettings};
 use crate::subject;
-use crate::training::{Lesson, Moments, Record, Training};
+use crate::training::{Moments, Training};
 use crate::world::{Digests, World, weight_files};
+
+const MULTIPLIER: &str = "learning_rate_multiplier";
+const MULTIPLIED: &str = "multiplied";
 
 /// Subject-driven generation.
 #[derive(Default)]
@@ -37,12 +39,6 @@ pub struct SubjectDriven {
     /// Measured costs of the network's rows, by what they depend on.
     costs: RefCell<HashMap<String, RowCost>>,
     libtorch: String,
-}
-
-/// What one subject brings to a bank.
-struct SubjectData {
-    moments: Moments,
-    reference: Reference,
 }
 
 impl SubjectDriven {
@@ -116,48 +112,13 @@ impl SubjectDriven {
         let bank = Bank::new(&sites, &configs, world.device)?;
         let order = bank.order().to_vec();
         let mut training = Training::resume(bank, &context.checkpoint_dir)?;
+        let run = BankRun { world, trials, settings, subjects: &subjects, order: &order, context };
         if settings[0].trains() {
-            let classes = order
-                .iter()
-                .map(|&trial| self.class_moments(world, &settings[trial]))
-                .collect::<Result<Vec<_>>>()?;
-            let lessons: Vec<Lesson> = order
-                .iter()
-                .zip(&classes)
-                .map(|(&trial, class)| lesson(world, &settings[trial], &subjects, class.as_deref()))
-                .collect();
-            training.run(&world.diffusion, &lessons, context)?;
+            let class = |&trial: &usize| self.class_moments(world, &settings[trial]);
+            let classes = order.iter().map(class).collect::<Result<Vec<_>>>()?;
+            run.train(&mut training, &classes)?;
         }
-        let drawn = self.draw_all(world, &training.bank, &order, settings, context);
-        let health = training.bank.health();
-        let mut outcomes = Vec::new();
-        for (slot, (&trial, drawn)) in order.iter().zip(&drawn).enumerate() {
-            if context.done[trial] {
-                continue;
-            }
-            let own = &settings[trial];
-            let status = match health[slot] {
-                Some(step) => Status::Diverged { step },
-                None => Status::Done,
-            };
-            let mut outcome = Outcome::new(&trials[trial].id, status);
-            let captions = subject::prompts(own, "");
-            let reference = &subjects[&own.subject.name].reference;
-            outcome.metrics = score(world, drawn, &captions, own.pictures_per_prompt, reference);
-            outcome.metrics.insert("num_parameters".to_owned(), training.bank.num_parameters(slot) as f64);
-            record(&mut outcome, &training.record, slot, &own.tracked_layer);
-            outcome.train_seconds = training.record.seconds / order.len() as f64;
-            let file = format!("{}.png", trials[trial].id);
-            write_sheet(drawn, own.pictures_per_prompt, &context.artifacts_dir.join(&file))?;
-            outcome.artifacts.insert("pictures".to_owned(), file);
-            if context.save_adapters && own.trains() && outcome.status == Status::Done {
-                let file = format!("{}.adapter.safetensors", trials[trial].id);
-                training.bank.adapter(slot)?.save(&context.artifacts_dir.join(&file))?;
-                outcome.artifacts.insert("adapter".to_owned(), file);
-            }
-            outcomes.push(outcome);
-        }
-        Ok(outcomes)
+        run.finish(&mut training)
     }
 
     fn subjects(
@@ -173,71 +134,6 @@ impl SubjectDriven {
             }
         }
         Ok(subjects)
-    }
-
-    fn draw_all(
-        &self,
-        world: &World,
-        bank: &Bank,
-        order: &[usize],
-        settings: &[Settings],
-        context: &BankContext,
-    ) -> Vec<Tensor> {
-        let shared = &settings[0];
-        let kind = shared.precision.kind();
-        let orders: Vec<Order> = order
-            .iter()
-            .map(|&trial| {
-                let own = &settings[trial];
-                let prompts = subject::prompts(own, &own.identifier);
-                let contexts = world.diffusion.captions.encode(&prompts, kind);
-                Order { contexts: contexts.split(1, 0), seed: own.seed }
-            })
-            .collect();
-        let plan = Plan { pictures_per_prompt: shared.pictures_per_prompt, sampling: shared.sampling, kind };
-        draw(&world.diffusion, &BankHook { bank }, &orders, plan, |done, all| {
-            context.progress.step(done, all, "drawing");
-        })
-    }
-}
-
-fn lesson<'a>(
-    world: &World,
-    settings: &'a Settings,
-    subjects: &'a BTreeMap<String, SubjectData>,
-    class: Option<&'a Moments>,
-) -> Lesson<'a> {
-    let SubjectSettings { name, class: word, .. } = &settings.subject;
-    let encode = |prompt: String| world.diffusion.captions.encode(&[prompt], settings.precision.kind());
-    Lesson {
-        settings,
-        subject: &subjects[name].moments,
-        subject_context: encode(format!("a photo of {} {word}", settings.identifier)),
-        class: class.map(|moments| (moments, encode(format!("a photo of {word}")))),
-    }
-}
-
-/// Puts a slot's training into its outcome: curves, and the distances at the end as metrics.
-fn record(outcome: &mut Outcome, record: &Record, slot: usize, layer: &str) {
-    let point = |step, metric: &str, layer: Option<&str>, value| CurvePoint {
-        step,
-        metric: metric.to_owned(),
-        layer: layer.map(str::to_owned),
-        value,
-    };
-    let losses = record.losses.iter().enumerate();
-    outcome
-        .curves
-        .extend(losses.map(|(step, losses)| point(step as u64, "loss", None, f64::from(losses[slot]))));
-    for (&step, distances) in &record.distances {
-        let [tracked, mean] = distances[slot];
-        outcome.curves.extend(tracked.map(|value| point(step, "distance", Some(layer), value)));
-        outcome.curves.extend(mean.map(|value| point(step, "mean_distance", None, value)));
-    }
-    if let Some(distances) = record.distances.values().next_back() {
-        let names = ["distance", "mean_distance"];
-        let values = names.into_iter().zip(distances[slot]);
-        outcome.metrics.extend(values.filter_map(|(name, value)| Some((name.to_owned(), value?))));
     }
 }
 
@@ -318,6 +214,14 @@ impl Workload for SubjectDriven {
         Ok(Some(subjects.iter().map(serde_json::to_value).collect::<Result<_, _>>()?))
     }
 
+    fn relevant(&self, mut config: Value) -> Value {
+        let trains = Settings::read(&config).is_ok_and(|settings| settings.trains());
+        if let (false, Some(table)) = (trains, config.as_object_mut()) {
+            table.retain(|key, _| key != MULTIPLIER && key != MULTIPLIED);
+        }
+        config
+    }
+
     fn validate(&self, config: &Value) -> Result<String> {
         let settings = Settings::read(config)?;
         if let Ok(method) = delora_core::find_method(&settings.method.name) {
@@ -338,7 +242,7 @@ impl Workload for SubjectDriven {
             _ => "untrained",
         };
         if let Some(table) = shared.as_object_mut() {
-            for key in ["method", "seed", "subject", "learning_rate_multiplier", "optimizer", "schedule"] {
+            for key in ["method", "seed", "subject", MULTIPLIER, MULTIPLIED, "optimizer", "schedule"] {
                 table.remove(key);
             }
         }
