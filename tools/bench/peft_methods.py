@@ -19,7 +19,8 @@ METHODS = {
     "rslora": LoraConfig(r=8, lora_alpha=16, target_modules=TARGETS, use_rslora=True),
     "pissa": LoraConfig(r=8, lora_alpha=16, target_modules=TARGETS, init_lora_weights="pissa"),
     "delora": DeloraConfig(r=8, delora_lambda=4, target_modules=TARGETS),
-    "oft": OFTConfig(r=4, oft_block_size=0, target_modules=TARGETS),
+    "oft": OFTConfig(r=4, oft_block_size=0, use_cayley_neumann=False, target_modules=TARGETS),
+    "oft, approximate": OFTConfig(r=4, oft_block_size=0, target_modules=TARGETS),  # five terms of a series for Q
     "ia3": IA3Config(target_modules=["key", "value", "output.dense"], feedforward_modules=["output.dense"]),
     "vera": VeraConfig(r=256, target_modules=TARGETS),
 }

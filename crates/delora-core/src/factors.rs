@@ -10,6 +10,16 @@ pub struct LowRank {
     pub b: Tensor,
 }
 
+/// Diagonal matrices between and before the factors of an update: diag(outer) b diag(inner) a.
+///
+/// Where `a` and `b` are frozen and of a high rank, scaling what passes between them takes less time than scaling them.
+pub struct Scales {
+    /// [trials, sites, rank]
+    pub inner: Tensor,
+    /// [trials, sites, out_features]
+    pub outer: Tensor,
+}
+
 /// An adapted linear layer in activation form; what is absent is the identity, zero, or the frozen layer's own.
 ///
 /// ```text
@@ -33,6 +43,8 @@ pub struct Factors {
     pub row_scale: Option<Tensor>,
     /// [trials, sites, out_features, in_features]
     pub update: Option<LowRank>,
+    /// Scales of the update.
+    pub update_scales: Option<Scales>,
     /// [trials, sites, out_features, out_features]
     pub output: Option<LowRank>,
     /// Each trial's own bias, [trials, sites, out_features].
@@ -60,7 +72,15 @@ impl Factors {
         let low_rank =
             |factors: &Factors| [&factors.input, &factors.update, &factors.output].map(Option::is_some);
         let plain = |factors: &Factors| {
-            [&factors.input_scale, &factors.weight, &factors.row_scale, &factors.bias].map(Option::is_some)
+            let inner = factors.update_scales.as_ref().map(|scales| &scales.inner);
+            [
+                factors.input_scale.as_ref(),
+                factors.weight.as_ref(),
+                factors.row_scale.as_ref(),
+                factors.bias.as_ref(),
+                inner,
+            ]
+            .map(|tensor| tensor.is_some())
         };
         let blocks =
             |factors: &Factors| factors.input_blocks.as_ref().map(|blocks| blocks.size()[2..].to_vec());
@@ -83,9 +103,21 @@ impl Factors {
             weight: tensor(|group| &group.weight),
             row_scale: tensor(|group| &group.row_scale),
             update: low_rank(|group| &group.update),
+            update_scales: joined_scales(&groups),
             output: low_rank(|group| &group.output),
             bias: tensor(|group| &group.bias),
         }
+    }
+
+    /// The update, its scales multiplied into its factors.
+    pub fn scaled_update(&self) -> Option<LowRank> {
+        let LowRank { a, b } = self.update.as_ref()?;
+        Some(match &self.update_scales {
+            None => LowRank { a: a.shallow_clone(), b: b.shallow_clone() },
+            Some(Scales { inner, outer }) => {
+                LowRank { a: a * inner.unsqueeze(-1), b: b * outer.unsqueeze(-1) }
+            }
+        })
     }
 
     /// ‖W' − W‖ (Frobenius) per trial and site, [trials, sites]; absent factors mean zero, [1, 1].
@@ -103,9 +135,9 @@ impl Factors {
             b.push(scale.as_ref().map_or(turned.shallow_clone(), |scale| &turned * scale));
             a.push(input.a.shallow_clone());
         }
-        if let Some(update) = &self.update {
-            b.push(update.b.shallow_clone());
-            a.push(update.a.shallow_clone());
+        if let Some(update) = self.scaled_update() {
+            b.push(update.b);
+            a.push(update.a);
         }
         if let Some(output) = &self.output {
             let scaled =
@@ -162,6 +194,16 @@ fn joined_low_rank(parts: &[&LowRank]) -> Option<LowRank> {
     let (a, b): (Vec<Tensor>, Vec<Tensor>) =
         parts.iter().map(|part| part.padded(rank)).map(|LowRank { a, b }| (a, b)).unzip();
     Some(LowRank { a: joined(&a), b: joined(&b) })
+}
+
+/// Of groups that act alike: all have scales, or none has. Missing ranks are scaled like their factors, by zero.
+fn joined_scales(groups: &[Factors]) -> Option<Scales> {
+    let rank = groups.iter().filter_map(|group| group.update.as_ref()).map(LowRank::rank).max()?;
+    let scales: Option<Vec<&Scales>> = groups.iter().map(|group| group.update_scales.as_ref()).collect();
+    let inner = |scales: &&Scales| scales.inner.constant_pad_nd([0, rank - scales.inner.size()[2]]);
+    let scales = scales?;
+    let outer: Vec<&Tensor> = scales.iter().map(|scales| &scales.outer).collect();
+    Some(Scales { inner: joined(&scales.iter().map(inner).collect::<Vec<_>>()), outer: joined(&outer) })
 }
 
 fn joined<T: std::borrow::Borrow<Tensor>>(parts: &[T]) -> Tensor {

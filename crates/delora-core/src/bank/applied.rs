@@ -4,7 +4,7 @@ use tch::{Kind, Tensor};
 
 use crate::adapter::{Hidden, HiddenChange};
 use crate::class::LinearClass;
-use crate::factors::{Factors, LowRank};
+use crate::factors::{Factors, LowRank, Scales};
 
 /// What is applied at all sites of one class.
 pub enum AppliedClass {
@@ -17,6 +17,8 @@ pub enum AppliedClass {
 struct Product {
     /// [trials, in, rank]
     down: Tensor,
+    /// [trials, 1, rank] and [trials, 1, out]
+    scales: Option<[Tensor; 2]>,
     /// [trials, rank, out]
     up: Tensor,
 }
@@ -69,12 +71,34 @@ impl Product {
             return (0..sites).map(|_| None).collect();
         };
         let factors = a.to_kind(kind).unbind(1).into_iter().zip(b.to_kind(kind).unbind(1));
-        factors.map(|(a, b)| Some(Product { down: a.transpose(1, 2), up: b.transpose(1, 2) })).collect()
+        let product = |(a, b): (Tensor, Tensor)| Product {
+            down: a.transpose(1, 2),
+            scales: None,
+            up: b.transpose(1, 2),
+        };
+        factors.map(|factors| Some(product(factors))).collect()
+    }
+
+    /// The products of `update`, with their scales.
+    fn of_updates(factors: &Factors, sites: usize, kind: Kind) -> Vec<Option<Product>> {
+        let mut products = Product::of_sites(&factors.update, sites, kind);
+        if let Some(Scales { inner, outer }) = &factors.update_scales {
+            let row = |tensor: Tensor| tensor.unsqueeze(1);
+            let scales = inner.to_kind(kind).unbind(1).into_iter().zip(outer.to_kind(kind).unbind(1));
+            for (product, (inner, outer)) in products.iter_mut().flatten().zip(scales) {
+                product.scales = Some([row(inner), row(outer)]);
+            }
+        }
+        products
     }
 
     /// `base` + `input` · down · up, in place of `base`, which must belong to nobody else.
     fn add_in_place(&self, base: &mut Tensor, input: &Tensor) {
-        let _ = base.baddbmm_(&input.bmm(&self.down), &self.up);
+        let inner = input.bmm(&self.down);
+        let _ = match &self.scales {
+            None => base.baddbmm_(&inner, &self.up),
+            Some([between, outer]) => base.addcmul_(&(inner * between).bmm(&self.up), outer),
+        };
     }
 
     /// `base` + `base` · down · up.
@@ -162,7 +186,7 @@ impl Applied {
         let mut blocks = by_site(&factors.input_blocks, |own| own).into_iter();
         let mut weights = by_site(&factors.weight, |own| own.transpose(1, 2)).into_iter();
         let mut row_scales = by_site(&factors.row_scale, row).into_iter();
-        let mut updates = Product::of_sites(&factors.update, sites, kind).into_iter();
+        let mut updates = Product::of_updates(factors, sites, kind).into_iter();
         let mut outputs = Product::of_sites(&factors.output, sites, kind).into_iter();
         let mut biases = by_site(&factors.bias, row).into_iter();
         (0..sites)

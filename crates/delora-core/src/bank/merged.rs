@@ -60,8 +60,9 @@ impl Bank {
     pub fn update(&self, site: &str, slot: usize) -> Result<Option<LowRank>, CoreError> {
         self.linear(site, slot)?;
         Ok(self.by_definition(site, slot, |adapter, own| match adapter.factors(own) {
-            Factors {
-                update: Some(LowRank { a, b }),
+            factors @ Factors {
+                update: Some(_),
+                update_scales: _,
                 input_scale: None,
                 input: None,
                 input_blocks: None,
@@ -69,7 +70,7 @@ impl Bank {
                 row_scale: None,
                 output: None,
                 bias: None,
-            } => Some(LowRank { a: alone(&a), b: alone(&b) }),
+            } => factors.scaled_update().map(|LowRank { a, b }| LowRank { a: alone(&a), b: alone(&b) }),
             _ => None,
         }))
     }

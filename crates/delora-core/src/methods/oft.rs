@@ -115,8 +115,8 @@ impl Oft {
         let upper = upper.view([trials, sites, self.blocks, self.width, self.width]);
         let skew = &upper - upper.transpose(-2, -1);
         let identity = Tensor::eye(self.width, (entries.kind(), entries.device()));
-        // X (I + S) = I − S
-        Tensor::linalg_solve(&(&identity + &skew), &(&identity - &skew), false)
+        // (I − S)(I + S)⁻¹ with I − S = 2I − (I + S)
+        Tensor::linalg_inv(&(&identity + &skew)) * 2.0 - &identity
     }
 }
 

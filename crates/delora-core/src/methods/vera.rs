@@ -24,7 +24,7 @@ use tch::Tensor;
 use crate::adapter::{Init, LinearAdapter, LinearSettings, ParameterSpec, Parameters, check_scale};
 use crate::class::LinearClass;
 use crate::config::Group;
-use crate::factors::{Factors, LowRank};
+use crate::factors::{Factors, LowRank, Scales};
 use crate::method::{About, Method};
 use crate::site::LinearShape;
 
@@ -97,11 +97,10 @@ impl LinearAdapter for Vera {
     }
 
     fn factors(&self, parameters: &Parameters) -> Factors {
-        let update = LowRank {
-            a: &parameters["A"] * parameters["d"].unsqueeze(-1),
-            b: &parameters["B"] * parameters["b"].unsqueeze(-1),
-        };
-        Factors { update: Some(update), ..Factors::default() }
+        let own = |name: &str| parameters[name].shallow_clone();
+        let update = LowRank { a: own("A"), b: own("B") };
+        let scales = Scales { inner: own("d"), outer: own("b") };
+        Factors { update: Some(update), update_scales: Some(scales), ..Factors::default() }
     }
 
     fn adapted_weight(&self, parameters: &Parameters) -> Tensor {
