@@ -44,6 +44,8 @@ impl Range {
 pub enum Scale {
     Linear,
     Log,
+    /// Powers of two, labelled as multipliers.
+    Log2,
 }
 
 /// An axis from figure coordinate `from` (at `range.low`) to `to`.
@@ -68,10 +70,19 @@ impl Axis {
         Self { range, scale: Scale::Log, from, to }
     }
 
+    /// Multipliers in octaves; `range` in the values themselves, all above zero.
+    pub fn log2(range: Range, from: f64, to: f64) -> Self {
+        let low = range.low.max(1e-12);
+        let high = range.high.max(low * 1.01);
+        let range = Range { low: low.log2(), high: high.log2() };
+        Self { range, scale: Scale::Log2, from, to }
+    }
+
     pub fn at(&self, value: f64) -> f64 {
         let value = match self.scale {
             Scale::Linear => value,
             Scale::Log => value.max(1e-12).log10(),
+            Scale::Log2 => value.max(1e-12).log2(),
         };
         let share = (value - self.range.low) / (self.range.high - self.range.low);
         self.from + (self.to - self.from) * share.clamp(0.0, 1.0)
@@ -82,15 +93,23 @@ impl Axis {
         match self.scale {
             Scale::Linear => linear_ticks(self.range, wanted),
             Scale::Log => log_ticks(self.range),
+            Scale::Log2 => log2_ticks(self.range, wanted),
         }
+    }
+
+    /// Grid lines alone, for a horizontal axis over `top..bottom` whose labels stand elsewhere.
+    pub fn draw_grid(&self, canvas: &mut Canvas, top: f64, bottom: f64, wanted: usize) {
+        for (value, _) in self.ticks(wanted) {
+            draw_upright(canvas, self.at(value), top, bottom);
+        }
+        canvas.path(&[(self.from, bottom), (self.to, bottom)], MUTED, 1.0, 1.2);
     }
 
     /// Grid lines, tick labels and a title below, for a horizontal axis over `top..bottom`.
     pub fn draw_below(&self, canvas: &mut Canvas, top: f64, bottom: f64, title: &str, wanted: usize) {
         for (value, label) in self.ticks(wanted) {
             let x = self.at(value);
-            canvas.path(&[(x, top), (x, bottom)], RULE, 1.0, 1.0);
-            canvas.path(&[(x, bottom), (x, bottom + 5.0)], MUTED, 1.0, 1.0);
+            draw_upright(canvas, x, top, bottom);
             canvas.text(&label, (x, bottom + 17.0), TICK_SIZE, INK, Align::Centre);
         }
         canvas.path(&[(self.from, bottom), (self.to, bottom)], MUTED, 1.0, 1.2);
@@ -98,7 +117,26 @@ impl Axis {
         canvas.text(title, (middle, bottom + 42.0), LABEL_SIZE, INK, Align::Centre);
     }
 
-    /// The same to the left of `left..right`, for a vertical axis.
+    /// The same with a name at each whole number from zero.
+    pub fn draw_names_below(
+        &self,
+        canvas: &mut Canvas,
+        top: f64,
+        bottom: f64,
+        title: &str,
+        names: &[String],
+    ) {
+        for (index, name) in names.iter().enumerate() {
+            let x = self.at(index as f64);
+            draw_upright(canvas, x, top, bottom);
+            canvas.text(name, (x, bottom + 17.0), TICK_SIZE, INK, Align::Centre);
+        }
+        canvas.path(&[(self.from, bottom), (self.to, bottom)], MUTED, 1.0, 1.2);
+        let middle = f64::midpoint(self.from, self.to);
+        canvas.text(title, (middle, bottom + 42.0), LABEL_SIZE, INK, Align::Centre);
+    }
+
+    /// Grid lines, tick labels and a title to the left of `left..right`, for a vertical axis.
     pub fn draw_left(&self, canvas: &mut Canvas, left: f64, right: f64, title: &str, wanted: usize) {
         let mut widest: f64 = 0.0;
         for (value, label) in self.ticks(wanted) {
@@ -112,6 +150,12 @@ impl Axis {
         let middle = f64::midpoint(self.from, self.to);
         canvas.text_upwards(title, (left - widest - 24.0, middle), LABEL_SIZE, INK);
     }
+}
+
+/// A grid line with its tick.
+fn draw_upright(canvas: &mut Canvas, x: f64, top: f64, bottom: f64) {
+    canvas.path(&[(x, top), (x, bottom)], RULE, 1.0, 1.0);
+    canvas.path(&[(x, bottom), (x, bottom + 5.0)], MUTED, 1.0, 1.0);
 }
 
 fn linear_ticks(range: Range, wanted: usize) -> Vec<(f64, String)> {
@@ -142,6 +186,25 @@ fn log_ticks(range: Range) -> Vec<(f64, String)> {
             .collect();
     }
     ticks.into_iter().map(|value| (value, power_label(value))).collect()
+}
+
+/// Whole powers of two, 1 among them where it is in range; every second or third where all are too many.
+fn log2_ticks(range: Range, wanted: usize) -> Vec<(f64, String)> {
+    let (low, high) = ((range.low - 1e-6).ceil() as i32, (range.high + 1e-6).floor() as i32);
+    let count = usize::try_from(high - low + 1).unwrap_or(0);
+    let stride = count.div_ceil(wanted.max(1)).max(1) as i32;
+    let shown = (low..=high).filter(|power| power.rem_euclid(stride) == 0).take(MOST_TICKS);
+    shown.map(|power| (2_f64.powi(power), multiplier_label(2_f64.powi(power)))).collect()
+}
+
+/// A multiplier as people write it: ¼, ½, 1/8, 1, 64.
+pub fn multiplier_label(value: f64) -> String {
+    match value {
+        0.25 => "¼".to_owned(),
+        0.5 => "½".to_owned(),
+        small if small > 0.0 && small < 1.0 && is_whole(1.0 / small) => format!("1/{:.0}", 1.0 / small),
+        other => format!("{}", (other * 1000.0).round() / 1000.0),
+    }
 }
 
 fn power_label(value: f64) -> String {
@@ -185,6 +248,19 @@ mod tests {
         assert_eq!(labels(-0.11, 0.93), ["0.00", "0.25", "0.50", "0.75"]);
         assert_eq!(labels(0.0, 300.0), ["0", "100", "200", "300"]);
         assert_eq!(labels(-2.0, 2.0), ["−2", "−1", "0", "1", "2"]);
+    }
+
+    #[test]
+    fn multipliers_are_labelled_at_powers_of_two_and_thinned_around_one() {
+        let labels = |low, high, wanted| -> Vec<String> {
+            let axis = Axis::log2(Range { low, high }, 0.0, 1.0);
+            axis.ticks(wanted).into_iter().map(|(_, label)| label).collect()
+        };
+        assert_eq!(labels(0.25, 64.0, 9), ["¼", "½", "1", "2", "4", "8", "16", "32", "64"]);
+        assert_eq!(labels(0.125, 64.0, 5), ["¼", "1", "4", "16", "64"]);
+        assert_eq!(labels(0.1, 3.0, 9), ["1/8", "¼", "½", "1", "2"]);
+        assert!(labels(1.0, 1.0, 9).len() < 3);
+        assert_eq!([3.0, 0.2, 0.3].map(multiplier_label), ["3", "1/5", "0.3"]);
     }
 
     #[test]

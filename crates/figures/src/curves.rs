@@ -25,7 +25,9 @@ impl Curves {
             return Err(FiguresError::Nothing {
                 path: frame.path().to_path_buf(),
                 what: format!("row with metric `{metric}`"),
-                remedy: "the workload must record it for this figure".to_owned(),
+                remedy:
+                    "the workload must record it for this figure; scores along the way need `evaluate_at`"
+                        .to_owned(),
             });
         };
         let layer = frame.text(*first, "layer").to_owned();

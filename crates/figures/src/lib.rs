@@ -6,32 +6,61 @@
 
 mod axis;
 mod canvas;
+mod colour_map;
 mod curves;
 mod error;
 mod frame;
 mod grid;
 mod layout;
+mod mosaic;
 mod output;
 mod pairs;
 mod paper;
 mod plots;
+mod prolonged;
+mod robustness;
 mod series;
 mod spread;
-mod stats;
+pub mod stats;
+mod stroke;
+mod student;
 mod style;
+mod sweep;
 mod table;
+mod tiles;
 mod trials;
+mod wrap;
 
 use std::path::{Path, PathBuf};
 
 pub use error::{FiguresError, Result};
+pub use frame::Frame;
 pub use grid::Choice;
 use layout::{Layout, TABLE_1, TABLE_3, TABLE_8};
 use paper::Paper;
+pub use plots::weight_norms::render_weight_norms;
 use trials::Trials;
 
 /// What an experiment file's `figures` may list.
-pub const FIGURES: [&str; 6] = ["table1", "table3", "table8", "curves", "grid", "variants"];
+pub const FIGURES: [&str; 13] = [
+    "table1",
+    "table3",
+    "table8",
+    "curves",
+    "grid",
+    "variants",
+    "robustness",
+    "dora_magnitude",
+    "lambda_vs_angles",
+    "prolonged",
+    "over_time",
+    "heatmap",
+    "gallery",
+];
+
+/// Settings along which figures go that show all trials, whatever the summary chose.
+const SWEPT: [&str; 2] = [sweep::MULTIPLIER, sweep::MULTIPLIED];
+const MAPPED: [&str; 4] = [sweep::MULTIPLIER, sweep::MULTIPLIED, plots::heatmap::LAMBDA, series::RANK];
 
 /// Draws the `figures` of an experiment from its results and returns the files written.
 ///
@@ -44,6 +73,7 @@ pub fn render(figures: &[String], scale: &str, results: &Path, plots: &Path) -> 
     }
     let trials = Trials::read(results)?;
     trials.require_some()?;
+    let across = |settings: &[&str]| Trials::read_across(results, settings);
     let paper = Paper::load()?;
     let table = |layout: Layout| -> Result<Vec<PathBuf>> {
         Ok([layout.write(&trials, &paper, plots)?, layout.draw(&trials, &paper, scale, plots)?].concat())
@@ -56,6 +86,16 @@ pub fn render(figures: &[String], scale: &str, results: &Path, plots: &Path) -> 
             "table8" => table(TABLE_8)?,
             "curves" => plots::curves::write_curves(&trials, results, plots)?,
             "grid" => grid::write_grid(&trials, results, plots, &Choice::default())?,
+            "robustness" => plots::robustness::write_robustness(&across(&SWEPT)?, plots)?,
+            "dora_magnitude" => plots::robustness::write_dora_magnitude(&across(&SWEPT)?, plots)?,
+            "lambda_vs_angles" => plots::lambda_vs_angles::write_lambda_vs_angles(&across(&SWEPT)?, plots)?,
+            "prolonged" => plots::prolonged::write_prolonged(&trials, results, plots)?,
+            "over_time" => {
+                let middle = Choice { prompts: Vec::new(), ..Choice::default() };
+                plots::over_time::write_over_time(&trials, results, plots, &middle)?
+            }
+            "heatmap" => plots::heatmap::write_heatmap(&across(&MAPPED)?, plots)?,
+            "gallery" => plots::gallery::write_gallery(&trials, results, plots)?,
             _ => plots::variants::write_variants(&trials, results, scale, plots)?,
         });
     }

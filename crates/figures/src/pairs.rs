@@ -13,8 +13,8 @@ use crate::table::{ABSENT, METRICS, full};
 use crate::trials::{Trial, Trials};
 
 const BASELINE: &str = "lora";
-/// Of several ranks of LoRA the one that the paper gives to the methods it compares.
-const BASELINE_RANK: &str = "16";
+/// The rank that the paper gives to the methods it compares.
+const PAPERS_RANK: &str = "16";
 
 /// A series' differences from LoRA over the (seed, subject) that both finished.
 struct Pairs<'a> {
@@ -32,10 +32,15 @@ impl<'a> Pairs<'a> {
     }
 }
 
-/// LoRA; of several ranks the paper's, or the largest where that was not run.
-fn baseline(trials: &Trials) -> Series<'_> {
-    let ranks = trials.split(BASELINE);
-    let papers = ranks.iter().find(|series| **series == Series::with(BASELINE, RANK, BASELINE_RANK));
+/// LoRA; of several ranks the paper's.
+pub fn baseline(trials: &Trials) -> Series<'_> {
+    at_papers_rank(trials, BASELINE)
+}
+
+/// A method; of several ranks the paper's, or the largest where that was not run.
+pub fn at_papers_rank<'a>(trials: &'a Trials, method: &'a str) -> Series<'a> {
+    let ranks = trials.split(method);
+    let papers = ranks.iter().find(|series| **series == Series::with(method, RANK, PAPERS_RANK));
     *papers.or(ranks.last()).expect("a split has at least one series")
 }
 
@@ -60,15 +65,19 @@ pub fn write_pairs(trials: &Trials, plots: &Path) -> Result<Vec<PathBuf>> {
 
     let mut header = owned(&["method", "title", "metric", "n_pairs"]);
     header.extend([format!("delta_vs_{}", baseline.key()), "lo".to_owned(), "hi".to_owned()]);
+    header.extend(owned(&["p", "detectable"]));
     let rows: Vec<Vec<String>> = pairs.iter().map(csv_pair).collect();
     let csv = write_csv(&plots.join("pairs.csv"), &header, &rows)?;
     let title = baseline.title();
     let mut header = owned(&["method", "metric", "n pairs"]);
-    header.extend([format!("Δ vs {title}"), "95 % interval".to_owned(), String::new()]);
+    header.extend([format!("Δ vs {title}"), "95 % interval".to_owned()]);
+    header.extend(owned(&["p", "detectable", ""]));
     let rows: Vec<Vec<String>> = pairs.iter().map(|pairs| markdown_pair(pairs, &title)).collect();
     let text = format!(
         "{}\nPaired differences over the same seed and subject, with the percentile bootstrap interval of their mean. \
-         Where the interval holds zero, these trials do not tell the method from {title}.\n",
+         Where the interval holds zero, these trials do not tell the method from {title}. p: permutation test of the \
+         pairs' signs, two-sided. Detectable: the smallest true difference that as many pairs of this spread find with \
+         power 0.8 at the level 0.05.\n",
         markdown(&header, &rows)
     );
     Ok(vec![write(&plots.join("pairs.md"), text.as_bytes())?, csv])
@@ -84,6 +93,8 @@ fn csv_pair(pairs: &Pairs) -> Vec<String> {
         full(stats::mean(&pairs.differences)),
         full(interval.map(|(low, _)| low)),
         full(interval.map(|(_, high)| high)),
+        full(stats::permutation_p(&pairs.differences)),
+        full(stats::detectable_difference(&pairs.differences)),
     ]
 }
 
@@ -101,15 +112,23 @@ fn markdown_pair(pairs: &Pairs, baseline: &str) -> Vec<String> {
         pairs.series.title(),
         metric.to_owned(),
         pairs.differences.len().to_string(),
-        stats::mean(&pairs.differences).map_or(ABSENT.to_owned(), with_sign),
-        interval
-            .map_or(ABSENT.to_owned(), |(low, high)| format!("{} to {}", with_sign(low), with_sign(high))),
+        stats::mean(&pairs.differences).map_or(ABSENT.to_owned(), |value| with_sign(value, 3)),
+        interval.map_or(ABSENT.to_owned(), |(low, high)| {
+            format!("{} to {}", with_sign(low, 3), with_sign(high, 3))
+        }),
+        stats::permutation_p(&pairs.differences).map_or(ABSENT.to_owned(), rounded_p),
+        stats::detectable_difference(&pairs.differences).map_or(ABSENT.to_owned(), |value| signed(value, 3)),
         verdict,
     ]
 }
 
-fn with_sign(value: f64) -> String {
-    let text = signed(value, 3);
+/// A p value with as many digits as it deserves.
+fn rounded_p(p: f64) -> String {
+    if p < 0.001 { "< 0.001".to_owned() } else { format!("{p:.3}") }
+}
+
+pub fn with_sign(value: f64, decimals: usize) -> String {
+    let text = signed(value, decimals);
     if text.starts_with('−') || value == 0.0 { text } else { format!("+{text}") }
 }
 
@@ -135,7 +154,8 @@ mod tests {
         assert_eq!(pairs.differences.len(), 2);
         assert!((stats::mean(&pairs.differences).unwrap() - 0.15).abs() < 1e-12);
         let row = markdown_pair(&pairs, "LoRA");
-        assert_eq!((row[3].as_str(), row[5].as_str()), ("+0.150", "above LoRA"));
+        assert_eq!((row[3].as_str(), row[7].as_str()), ("+0.150", "above LoRA"));
+        assert_eq!(row[5], "0.500", "two pairs cannot give less");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What tables and figures tell apart: a method, or those of its trials that share a setting.
 
+use crate::layout::{NONE, REAL_IMAGES};
 use crate::style;
 use crate::trials::{Trial, Trials};
 
@@ -62,6 +63,16 @@ impl Trials {
         methods.into_iter().flat_map(|method| self.split(method)).collect()
     }
 
+    /// All series but the bounds, each with the number of larger ranks of its method.
+    pub fn trained(&self) -> Vec<(Series<'_>, usize)> {
+        let mut series = self.series();
+        series.retain(|series| ![NONE, REAL_IMAGES].contains(&series.method));
+        let larger = |index: usize, of: &Series| {
+            series[index + 1..].iter().filter(|other| other.method == of.method).count()
+        };
+        series.iter().enumerate().map(|(index, of)| (*of, larger(index, of))).collect()
+    }
+
     /// A series for each rank of a method, smallest first, so that ranks are never averaged; of one rank the method.
     pub fn split<'a>(&'a self, method: &'a str) -> Vec<Series<'a>> {
         for (column, _) in SETTINGS {
@@ -99,6 +110,8 @@ mod tests {
         assert_eq!(ids(Series::of("lora")), ["a", "b", "c"]);
         assert_eq!(ids(Series::with("dora", RANK, "16")), ["d"]);
         assert!(ids(Series::with("dora", RANK, "8")).is_empty());
+        let larger: Vec<usize> = trials.trained().iter().map(|(_, larger)| *larger).collect();
+        assert_eq!(larger, [1, 0, 0, 1, 0]);
         assert_eq!(trials.split("red"), [Series::of("red")], "a method that was not run");
     }
 

@@ -36,6 +36,12 @@ impl Trials {
     /// A search tries several settings for each compared point and the summary names the best: the others
     /// are not results. A method that the summary does not mention keeps all its trials.
     pub fn read(results: &Path) -> Result<Self> {
+        Self::read_across(results, &[])
+    }
+
+    /// The same, whatever the summary chose for the settings of `varied`: a figure over a setting shows all
+    /// its values.
+    pub fn read_across(results: &Path, varied: &[&str]) -> Result<Self> {
         let frame = Frame::read(&results.join("trials.csv"))?;
         let method = frame.one_of(&["method", "config.method.name", "config.method"])?;
         let seed = frame.one_of(&["seed", "config.seed"])?;
@@ -58,7 +64,7 @@ impl Trials {
         let mut trials: Vec<Trial> = (0..frame.len()).map(read_row).collect();
         let summary = results.join("summary.csv");
         if summary.exists() {
-            let chosen = Chosen::new(&Frame::read(&summary)?, &frame);
+            let chosen = Chosen::new(&Frame::read(&summary)?, &frame, varied);
             trials.retain(|trial| chosen.keeps(trial, &frame));
         }
         Ok(Self { frame, trials })
@@ -75,6 +81,10 @@ impl Trials {
 
     pub fn setting(&self, trial: &Trial, column: &str) -> &str {
         self.frame.text(trial.row, column)
+    }
+
+    pub fn path(&self) -> &Path {
+        self.frame.path()
     }
 
     /// A number of a trial whatever its status.
@@ -129,11 +139,12 @@ struct Chosen {
 
 impl Chosen {
     /// A compared setting stands in the summary under its path, a tuned one as `best.<path>`.
-    fn new(summary: &Frame, trials: &Frame) -> Self {
+    fn new(summary: &Frame, trials: &Frame, varied: &[&str]) -> Self {
         let setting = |name: &String| {
             let path = name.strip_prefix("best.").unwrap_or(name);
             let column = if path.starts_with("config.") { path.to_owned() } else { format!("config.{path}") };
-            trials.has(&column).then_some((name.clone(), column))
+            let kept = trials.has(&column) && !varied.contains(&column.as_str());
+            kept.then_some((name.clone(), column))
         };
         let settings: Vec<(String, String)> = summary.names().iter().filter_map(setting).collect();
         let point = |row: usize| {
@@ -172,6 +183,7 @@ mod tests {
         let ids: Vec<&str> = chosen.all().iter().map(|trial| trial.id.as_str()).collect();
         assert_eq!(ids, ["b", "c", "d"]);
         assert_eq!(chosen.score(&chosen.all()[0], "dino"), Some(0.6));
+        assert_eq!(Trials::read_across(folder.path(), &["config.rate"]).unwrap().all().len(), 4);
         assert_eq!(chosen.score(&chosen.all()[2], "dino"), None, "a diverged trial has no score");
         std::fs::write(folder.path().join("summary.csv"), "rate,n\n0.1,2\n").unwrap();
         let without_methods = read(());

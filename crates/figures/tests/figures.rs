@@ -1,5 +1,11 @@
 //! Every figure from made-up results: what it says, and that poor inputs neither hang it nor break it.
 
+#[path = "figures/others.rs"]
+mod others;
+#[path = "figures/over_steps.rs"]
+mod over_steps;
+#[path = "figures/sweeps.rs"]
+mod sweeps;
 #[path = "figures/table3.rs"]
 mod table3;
 

@@ -9,7 +9,9 @@ use crate::canvas::{Align, Canvas};
 use crate::curves::{Band, Curves, band, smoothed};
 use crate::error::Result;
 use crate::output::write_figure;
+use crate::plots::lines::{apart, darker};
 use crate::series::Series;
+use crate::stroke::dashes;
 use crate::style::{
     ALARM, LABEL_SIZE, MUTED, Marker, NOTE_SIZE, RULE, TICK_SIZE, TITLE_SIZE, colour, marker, rank,
 };
@@ -25,7 +27,6 @@ const SMOOTHING: f64 = 0.1;
 const MOST_LOSS_BANDS: usize = 4;
 /// Beyond this ratio of the methods' farthest distances their axis is logarithmic.
 const LOG_RATIO: f64 = 100.0;
-const LABEL_SPACING: f64 = 21.0;
 /// Length of the dashes of a method's second largest rank, and the gap after each.
 const DASH: f64 = 9.0;
 const GAP: f64 = 4.0;
@@ -153,34 +154,6 @@ fn draw_line(canvas: &mut Canvas, path: &[(f64, f64)], line: &Line) {
     }
 }
 
-/// The parts of a path that are drawn when it is dashed.
-fn dashes(path: &[(f64, f64)], dash: f64, gap: f64) -> Vec<Vec<(f64, f64)>> {
-    let mut parts = vec![vec![path[0]]];
-    let (mut inked, mut left) = (true, dash);
-    for ends in path.windows(2) {
-        let (from, to) = (ends[0], ends[1]);
-        let length = (to.0 - from.0).hypot(to.1 - from.1);
-        let mut along = 0.0;
-        while left < length - along {
-            along += left;
-            let share = along / length;
-            let point = (from.0 + (to.0 - from.0) * share, from.1 + (to.1 - from.1) * share);
-            if inked {
-                parts.last_mut().expect("there is a part from the start").push(point);
-            } else {
-                parts.push(vec![point]);
-            }
-            inked = !inked;
-            left = if inked { dash } else { gap };
-        }
-        left -= length - along;
-        if inked {
-            parts.last_mut().expect("there is a part from the start").push(to);
-        }
-    }
-    parts
-}
-
 /// Markers along the line and a cross where a trial diverged; the height of the line's end.
 fn draw_marks(canvas: &mut Canvas, line: &Line, across: &Axis, up: &Axis) -> f64 {
     let method = line.series.method;
@@ -254,7 +227,7 @@ fn draw_labels(canvas: &mut Canvas, trials: &Trials, ends: &[End], right: f64) {
         canvas.marker(marker(method), (right + 32.0, y), 5.0, colour(method));
         let lost = crate::spread::diverged(trials.of(label.series));
         let name = label.series.title() + if label.dashed { " (dashed)" } else { "" };
-        canvas.text(&name, (right + 43.0, y), TICK_SIZE, colour_of_text(method), Align::Left);
+        canvas.text(&name, (right + 43.0, y), TICK_SIZE, darker(colour(method)), Align::Left);
         if lost > 0 {
             let shift = crate::canvas::text_width(&name, TICK_SIZE) + 43.0 + 8.0;
             canvas.text(&format!("×{lost}"), (right + shift, y), TICK_SIZE, ALARM, Align::Left);
@@ -264,50 +237,5 @@ fn draw_labels(canvas: &mut Canvas, trials: &Trials, ends: &[End], right: f64) {
     if lost > 0 {
         let text = format!("× {} diverged", counted(lost, "trial"));
         canvas.text(&text, (right + 26.0, TOP - 26.0), LABEL_SIZE, ALARM, Align::Left);
-    }
-}
-
-/// Names are dark enough to read on white whatever the method's colour.
-fn colour_of_text(method: &str) -> crate::style::Colour {
-    let crate::style::Colour(red, green, blue) = colour(method);
-    let darker = |part: u8| (f64::from(part) * 0.75) as u8;
-    crate::style::Colour(darker(red), darker(green), darker(blue))
-}
-
-/// Sorted heights moved so that neighbours are `LABEL_SPACING` apart, inside `top..bottom` while they fit.
-fn apart(wanted: &[f64], top: f64, bottom: f64) -> Vec<f64> {
-    let mut heights = wanted.to_vec();
-    for index in 1..heights.len() {
-        heights[index] = heights[index].max(heights[index - 1] + LABEL_SPACING);
-    }
-    let mut limit = bottom;
-    for height in heights.iter_mut().rev() {
-        *height = height.min(limit);
-        limit = *height - LABEL_SPACING;
-    }
-    let above = heights.first().map_or(0.0, |first| (top - first).max(0.0));
-    heights.iter().map(|height| height + above).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn labels_keep_their_order_and_their_distance() {
-        let heights = apart(&[100.0, 101.0, 101.0, 380.0, 395.0], TOP, BOTTOM);
-        assert_eq!(heights[0], 100.0);
-        assert!(heights.windows(2).all(|pair| pair[1] - pair[0] >= LABEL_SPACING - 1e-9), "{heights:?}");
-        assert!(*heights.last().unwrap() <= BOTTOM);
-        assert!(apart(&[], TOP, BOTTOM).is_empty());
-    }
-
-    #[test]
-    fn dashes_go_round_corners_and_leave_gaps_out() {
-        let path = [(0.0, 0.0), (4.0, 0.0), (4.0, 8.0)];
-        let parts = dashes(&path, 6.0, 2.0);
-        assert_eq!(parts, [vec![(0.0, 0.0), (4.0, 0.0), (4.0, 2.0)], vec![(4.0, 4.0), (4.0, 8.0)]]);
-        assert_eq!(dashes(&[(1.0, 1.0), (1.0, 1.0)], 6.0, 2.0), [vec![(1.0, 1.0), (1.0, 1.0)]]);
-        assert_eq!(dashes(&[(0.0, 0.0), (100.0, 0.0)], 6.0, 4.0).len(), 10);
     }
 }

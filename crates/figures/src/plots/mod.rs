@@ -1,6 +1,15 @@
-//! The figures, one file each, and the panel of dots that two of them share.
+//! The figures, one file each, and the panels that several share.
 
 pub mod curves;
 mod dots;
+pub mod gallery;
+pub mod heatmap;
+pub mod lambda_vs_angles;
+pub mod lines;
+pub mod over_time;
+pub mod prolonged;
+pub mod robustness;
+mod sweep;
 pub mod table;
 pub mod variants;
+pub mod weight_norms;
