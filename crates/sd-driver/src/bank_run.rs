@@ -40,7 +40,8 @@ impl BankRun<'_> {
     /// Trains to the end; `classes` has each slot's pictures of its class.
     pub fn train(&self, training: &mut Training, classes: &[Option<Rc<Moments>>]) -> Result<()> {
         let slots = self.order.iter().zip(classes);
-        let lessons: Vec<Lesson> = slots.map(|(&trial, class)| self.lesson(trial, class.as_deref())).collect();
+        let lessons: Vec<Lesson> =
+            slots.map(|(&trial, class)| self.lesson(trial, class.as_deref())).collect();
         training.run(&self.world.diffusion, &lessons, self.context, |bank, step| {
             let drawn = self.draw(bank);
             self.write_sheets(&drawn, &format!("-{step}"))?;

@@ -83,7 +83,9 @@ fn train(world: &World, settings: &[Settings]) -> Vec<(tch::Tensor, Option<u64>)
         save_adapters: false,
         finished: &finished,
     };
-    training.run(&world.diffusion, &lessons, &context, |_, _| unreachable!("nothing asks for scores")).unwrap();
+    training
+        .run(&world.diffusion, &lessons, &context, |_, _| unreachable!("nothing asks for scores"))
+        .unwrap();
     let health = training.bank.health();
     let of_trial = |trial: usize| {
         let slot = order.iter().position(|&own| own == trial).unwrap();

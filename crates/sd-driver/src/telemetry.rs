@@ -47,7 +47,8 @@ pub fn csv(record: &Record, slot: usize) -> Option<String> {
             let [Some(distance), strength, bound] = layer.values[slot] else { continue };
             let cell = |value: Option<f64>| value.map(|value| format!("{value:.6e}")).unwrap_or_default();
             let (strength, bound) = (cell(strength), cell(bound));
-            writeln!(text, "{step},{},{distance:.6e},{strength},{bound}", layer.layer).expect("a string takes all");
+            writeln!(text, "{step},{},{distance:.6e},{strength},{bound}", layer.layer)
+                .expect("a string takes all");
         }
     }
     (text.len() > header).then_some(text)
@@ -64,12 +65,16 @@ mod tests {
 
     #[test]
     fn each_slot_gets_its_own_curves_distances_and_layers() {
-        let layer = |layer: &str, values: [[Option<f64>; 3]; 2]| LayerReading { layer: layer.to_owned(), values: values.to_vec() };
+        let layer = |layer: &str, values: [[Option<f64>; 3]; 2]| LayerReading {
+            layer: layer.to_owned(),
+            values: values.to_vec(),
+        };
         let layers = vec![
             layer("a", [[Some(1.0), Some(2.0), Some(4.0)], [None, None, None]]),
             layer("b", [[Some(3.0), None, None], [Some(5.0), None, None]]),
         ];
-        let scores = vec![BTreeMap::from([("dino".to_owned(), 0.1)]), BTreeMap::from([("dino".to_owned(), 0.2)])];
+        let scores =
+            vec![BTreeMap::from([("dino".to_owned(), 0.1)]), BTreeMap::from([("dino".to_owned(), 0.2)])];
         let record = Record {
             losses: vec![vec![0.5, 0.7]],
             telemetry: BTreeMap::from([(1, layers)]),

@@ -9,9 +9,7 @@ use delora_core::{Bank, stream};
 use models::Frozen;
 use models::images::to_tensor;
 use rand::RngExt;
-use runner::{
-    BankContext, Estimate, Outcome, Provenance, SettingError, Status, Trial, Workers, Workload,
-};
+use runner::{BankContext, Estimate, Outcome, Provenance, SettingError, Status, Trial, Workers, Workload};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
