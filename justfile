@@ -36,6 +36,41 @@ ablation-table1-search *ARGS: _libtorch
 delora-variants *ARGS: _libtorch
     @{{ arguments }} {{ delora }} run experiments/delora-variants.toml "$@"
 
+# Figures 2 and 5: score and distance of each method against the learning rate
+[group("experiments")]
+lr-sweep *ARGS: _libtorch
+    @{{ arguments }} {{ delora }} run experiments/lr-sweep.toml "$@"
+
+# Figures 3 and 8: distance, scores and pictures in training well past the optimum
+[group("experiments")]
+prolonged *ARGS: _libtorch
+    @{{ arguments }} {{ delora }} run experiments/prolonged.toml "$@"
+
+# Figure 6: DeLoRA under larger rates of its strength, of its angles, and of both
+[group("experiments")]
+lambda-vs-angles *ARGS: _libtorch
+    @{{ arguments }} {{ delora }} run experiments/lambda-vs-angles.toml "$@"
+
+# Learning rate × rank of LoRA and DoRA, learning rate × λ of DeLoRA
+[group("experiments")]
+heatmap *ARGS: _libtorch
+    @{{ arguments }} {{ delora }} run experiments/heatmap.toml "$@"
+
+# Figure 7: pictures of LoRA and DeLoRA, subject by subject
+[group("experiments")]
+gallery *ARGS: _libtorch
+    @{{ arguments }} {{ delora }} run experiments/gallery.toml "$@"
+
+# Figure 4: column norms of a checkpoint's attention projections; `--model FOLDER` for another than the mini model
+[group("experiments")]
+weight-norms *ARGS: _libtorch
+    @{{ arguments }} {{ delora }} weight-norms "$@"
+
+# Everything that has results as one HTML page, results/report.html
+[group("experiments")]
+report *ARGS: _libtorch
+    @{{ arguments }} {{ delora }} report "$@"
+
 # Table 1 on photographs: FOLDER holds one folder of pictures per subject, as DreamBooth's data set does
 [group("experiments")]
 real-photos FOLDER *ARGS: _libtorch
@@ -106,20 +141,17 @@ lint: _libtorch
 fmt:
     cargo fmt --all
 
-# Measure what the trial axis buys: a bank of 8 against the same 8 trials one after another
+# Measure what the trial axis buys: banks against the same trials one after another, and against a loop over PEFT
 [group("checks")]
 bench *ARGS: _libtorch
     @{{ arguments }} cargo bench -p sd-driver --bench bank -- "$@"
+    @tools/bench/peft tools/bench/peft_sweep.py
 
 # Measure what each method adds to a training step, beside PEFT where `just goldens` has installed it
 [group("checks")]
 bench-methods: _libtorch
     cargo bench -p harness --bench methods
-    @if [ -x .tools/goldens/bin/python ]; then \
-        env -u LD_LIBRARY_PATH .tools/goldens/bin/python tools/bench/peft_methods.py; \
-    else \
-        echo "PEFT is not measured: run \`just goldens\` once, which installs it"; \
-    fi
+    @tools/bench/peft tools/bench/peft_methods.py
 
 _libtorch:
     @if [ ! -d "$LIBTORCH/include" ]; then \

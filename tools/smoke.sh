@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # Runs experiment files at scale `smoke` in a temporary folder, then again, when no trial may be left to train.
-# With arguments, they are the files to run; otherwise experiments/table1.toml and table3.toml.
+# With arguments, they are the files to run; otherwise those of the tables and sweeps.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 files=("$@")
 if [ ${#files[@]} -eq 0 ]; then
-    files=(experiments/table1.toml experiments/table3.toml)
+    files=(experiments/{table1,table3,lr-sweep,prolonged,lambda-vs-angles}.toml)
 fi
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

@@ -1,7 +1,8 @@
-//! What the trial axis buys: a bank of 8 against the same 8 trials one after another, at batch 1.
+//! What the trial axis buys: a bank of 8, and a sweep of 32, against the same trials one after another, at batch 1.
 //!
 //! `just bench`: rounds of both in turn on the mini model, medians and the ratio. Times depend on the machine and on
-//! what else it does; the ratio is taken within one run.
+//! what else it does; the ratio is taken within one run. tools/bench/peft_sweep.py takes the same steps with PEFT and
+//! diffusers, in a loop over the trials.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -14,6 +15,8 @@ use serde_json::json;
 use tch::{Device, Kind, Tensor};
 
 const TRIALS: usize = 8;
+/// The methods of the sweep, each at `TRIALS` learning rates.
+const SWEPT: [&str; 4] = ["lora", "dora", "delora", "ether_plus_one_sided"];
 const STEPS: usize = 10;
 const ROUNDS: usize = 7;
 
@@ -69,40 +72,38 @@ fn main() {
     let diffusion =
         StableDiffusion::load(&folder, Device::cuda_if_available()).expect("assets/mini is complete");
     let sites = harness::sites(&diffusion.unet);
-    println!(
-        "{STEPS} steps of {TRIALS} trials at batch 1 over the attention layers of the mini model, {:?}",
-        diffusion.device
-    );
-    for (title, methods) in [
-        ("LoRA", ["lora"; TRIALS]),
-        ("DeLoRA", ["delora"; TRIALS]),
-        (
-            "mixed",
-            [
-                "lora",
-                "lora",
-                "delora",
-                "delora",
-                "dora",
-                "dora",
-                "ether_plus_one_sided",
-                "ether_plus_one_sided",
-            ],
-        ),
-    ] {
+    println!("{STEPS} steps at batch 1 over the attention layers of the mini model, {:?}", diffusion.device);
+    let pairs = SWEPT.map(|method| [method; 2]).concat();
+    let banks = [("LoRA", vec!["lora"; TRIALS]), ("DeLoRA", vec!["delora"; TRIALS]), ("mixed", pairs)];
+    for (title, methods) in banks {
         let trials: Vec<TrialConfig> =
             methods.iter().zip(0..).map(|(method, seed)| trial(method, seed)).collect();
-        let (mut together, mut in_turn) = (Vec::new(), Vec::new());
-        for _ in 0..ROUNDS {
-            together.push(train(&diffusion, &sites, &trials));
-            in_turn.push(trials.chunks(1).map(|one| train(&diffusion, &sites, one)).sum());
-        }
-        let ratios = together.iter().zip(&in_turn).map(|(bank, single)| single / bank).collect();
-        println!(
-            "{title:7} bank {:.3} s, one after another {:.3} s, ratio {:.2}",
-            median(together),
-            median(in_turn),
-            median(ratios)
-        );
+        compare(title, &diffusion, &sites, &trials, ROUNDS);
     }
+    let rates = |method: &'static str| {
+        (0..TRIALS as i32).map(move |power| {
+            let mut trial = trial(method, 0);
+            trial.learning_rate.values_mut().for_each(|rate| *rate *= 0.25 * 2f64.powi(power));
+            trial
+        })
+    };
+    let sweep: Vec<TrialConfig> = SWEPT.into_iter().flat_map(rates).collect();
+    compare("sweep", &diffusion, &sites, &sweep, ROUNDS / 2);
+}
+
+/// One bank of `trials` against banks of one.
+fn compare(title: &str, diffusion: &StableDiffusion, sites: &[Site], trials: &[TrialConfig], rounds: usize) {
+    let (mut together, mut in_turn) = (Vec::new(), Vec::new());
+    for _ in 0..rounds {
+        together.push(train(diffusion, sites, trials));
+        in_turn.push(trials.chunks(1).map(|one| train(diffusion, sites, one)).sum::<f64>());
+    }
+    let ratio = median(together.iter().zip(&in_turn).map(|(bank, single)| single / bank).collect());
+    let each = |seconds| median(seconds) * 1e3 / (trials.len() * STEPS) as f64;
+    println!(
+        "{title:7} {:2} trials: bank {:.1} ms per trial and step, one after another {:.1} ms, ratio {ratio:.2}",
+        trials.len(),
+        each(together),
+        each(in_turn),
+    );
 }
