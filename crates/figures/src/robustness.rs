@@ -1,5 +1,8 @@
 //! The robustness width: how many octaves of learning rate keep nearly the best score.
 //!
+//! The score is DINO, or each trial's DINO × CLIP-T: the likeness to the subject alone stays high where a
+//! method draws its training pictures whatever the prompt.
+//!
 //! Of one line of a sweep over the learning-rate multiplier, let s(x) be the mean score over the replicates
 //! (seed, subject) at the tested multiplier 2^x, and between neighbours the straight line in x. The best
 //! multiplier is the tested one with the largest mean, the smallest of equal ones. The **robustness width**
@@ -25,7 +28,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::stats;
-use crate::sweep::{Line, Replicate, Unchanged};
+use crate::sweep::{Line, Replicate, Score, Unchanged};
 
 /// The share of the best score that counts as kept.
 pub const KEPT: f64 = 0.95;
@@ -86,7 +89,7 @@ fn reach(mut walk: impl Iterator<Item = (f64, Option<f64>)>, threshold: f64) -> 
     (at, true)
 }
 
-/// Scores of one line, by multiplier and replicate.
+/// One score of one line, by multiplier and replicate.
 pub struct Scores<'a> {
     multipliers: Vec<f64>,
     /// For each multiplier, in their order; absent where the replicate has no score there.
@@ -94,13 +97,13 @@ pub struct Scores<'a> {
 }
 
 impl<'a> Scores<'a> {
-    pub fn of(line: &Line<'a>) -> Self {
+    pub fn of(line: &Line<'a>, score: Score) -> Self {
         let multipliers = line.points.iter().map(|point| point.multiplier).collect::<Vec<_>>();
         let mut by_replicate: BTreeMap<Replicate<'a>, Vec<Option<f64>>> = BTreeMap::new();
         for (index, point) in line.points.iter().enumerate() {
             for trial in &point.trials {
                 let scores = by_replicate.entry(trial.replicate).or_insert(vec![None; multipliers.len()]);
-                scores[index] = trial.score.map(|(score, _)| score);
+                scores[index] = trial.score(score).map(|(value, _)| value);
             }
         }
         Self { multipliers, by_replicate }
@@ -141,14 +144,14 @@ pub struct Robustness {
 }
 
 impl Robustness {
-    pub fn of(line: &Line, unchanged: &Unchanged) -> Self {
-        let scores = Scores::of(line);
+    pub fn of(line: &Line, unchanged: &Unchanged, score: Score) -> Self {
+        let scores = Scores::of(line, score);
         let replicates = scores.replicates();
-        let start = |replicate: Replicate| unchanged.score(replicate).unwrap_or(0.0);
+        let start = |replicate: Replicate| unchanged.score(score, replicate).unwrap_or(0.0);
         Self {
             n: replicates.len(),
             width: estimate(&scores, &replicates, &|_| 0.0),
-            gain: unchanged.is_known().then(|| estimate(&scores, &replicates, &start)).flatten(),
+            gain: unchanged.is_known(score).then(|| estimate(&scores, &replicates, &start)).flatten(),
         }
     }
 }
@@ -189,8 +192,8 @@ pub struct Difference {
 }
 
 impl Difference {
-    pub fn of(line: &Line, baseline: &Line) -> Option<Self> {
-        let (ours, theirs) = (Scores::of(line), Scores::of(baseline));
+    pub fn of(line: &Line, baseline: &Line, score: Score) -> Option<Self> {
+        let (ours, theirs) = (Scores::of(line, score), Scores::of(baseline, score));
         let known: BTreeSet<Replicate> = theirs.replicates().into_iter().collect();
         let shared: Vec<Replicate> =
             ours.replicates().into_iter().filter(|replicate| known.contains(replicate)).collect();
@@ -220,12 +223,14 @@ mod tests {
     use crate::series::Series;
     use crate::sweep::{Ended, Point, Source};
 
+    const DINO: Score = Score::Dino;
+
     /// A line of replicates, each with its scores at multipliers 1, 2, 4, 8.
     fn line(method: &'static str, replicates: &[(&'static str, [f64; 4])]) -> Line<'static> {
         let trial = |subject, score| Ended {
             replicate: ("0", subject),
             diverged: false,
-            score: Some((score, Source::End)),
+            scores: [Some((score, Source::End)), None, None],
             distance: None,
         };
         let point = |index: usize| Point {
@@ -241,7 +246,7 @@ mod tests {
         let unchanged = Unchanged::none();
         let scaled = |level: f64| [1.0, 0.98, 0.8, 0.1].map(|score| score * level);
         let alike = line("lora", &[("cat", scaled(0.3)), ("dog", scaled(0.6)), ("vase", scaled(0.9))]);
-        let found = Robustness::of(&alike, &unchanged);
+        let found = Robustness::of(&alike, &unchanged, DINO);
         let Estimate { width, interval } = found.width.unwrap();
         // From 0.98 to 0.8 the score crosses 0.95 at a sixth of the octave from 2 to 4.
         assert!((width.octaves() - (1.0 + 1.0 / 6.0)).abs() < 1e-9, "{width:?}");
@@ -250,7 +255,7 @@ mod tests {
         assert_eq!((found.n, found.gain.is_none()), (3, true));
 
         let mixed = line("delora", &[("cat", [1.0, 0.5, 0.5, 0.5]), ("dog", [1.0, 1.0, 1.0, 1.0])]);
-        let (low, high) = Robustness::of(&mixed, &unchanged).width.unwrap().interval.unwrap();
+        let (low, high) = Robustness::of(&mixed, &unchanged, DINO).width.unwrap().interval.unwrap();
         assert!((low - 0.1).abs() < 1e-9 && (high - 3.0).abs() < 1e-9, "{low} {high}");
     }
 
@@ -258,18 +263,18 @@ mod tests {
     fn a_difference_is_paired_over_the_replicates_that_both_have() {
         let shapes = [("cat", [1.0, 0.5, 0.5, 0.5]), ("dog", [1.0, 1.0, 1.0, 1.0])];
         let (ours, theirs) = (line("delora", &shapes), line("lora", &shapes));
-        let same = Difference::of(&ours, &theirs).unwrap();
+        let same = Difference::of(&ours, &theirs, DINO).unwrap();
         assert_eq!((same.n, same.octaves, same.interval), (2, 0.0, Some((0.0, 0.0))), "drawn jointly");
         let more = line("lora", &[shapes[1], ("vase", [1.0, 0.1, 0.1, 0.1])]);
-        let shared = Difference::of(&ours, &more).unwrap();
+        let shared = Difference::of(&ours, &more, DINO).unwrap();
         assert_eq!((shared.n, shared.octaves, shared.interval), (1, 0.0, None), "only the dog");
         assert_eq!(shared.bound, Bound::Unknown, "both reach both ends");
         let narrow = line("lora", &[("dog", [0.1, 1.0, 0.1, 0.1])]);
-        assert_eq!(Difference::of(&ours, &narrow).unwrap().bound, Bound::Lower);
-        assert_eq!(Difference::of(&narrow, &ours).unwrap().bound, Bound::Upper);
-        assert_eq!(Difference::of(&narrow, &narrow).unwrap().bound, Bound::Exact);
+        assert_eq!(Difference::of(&ours, &narrow, DINO).unwrap().bound, Bound::Lower);
+        assert_eq!(Difference::of(&narrow, &ours, DINO).unwrap().bound, Bound::Upper);
+        assert_eq!(Difference::of(&narrow, &narrow, DINO).unwrap().bound, Bound::Exact);
         let other = line("lora", &[("vase", [1.0; 4])]);
-        assert!(Difference::of(&ours, &other).is_none());
+        assert!(Difference::of(&ours, &other, DINO).is_none());
     }
 
     fn width(scores: &[(f64, f64)], origin: f64) -> Option<Width> {

@@ -1,4 +1,5 @@
-//! Trials over the learning-rate multiplier: lines of points, and what a diverged trial counts as.
+//! Trials over the learning-rate multiplier: lines of points, their scores, and what a diverged trial counts
+//! as.
 
 use std::collections::BTreeMap;
 
@@ -12,11 +13,43 @@ use crate::trials::{Status, Trial, Trials};
 pub const MULTIPLIER: &str = "config.learning_rate_multiplier";
 /// Which of a method's rates the multiplier multiplies; empty or `all` is all of them.
 pub const MULTIPLIED: &str = "config.multiplied";
-pub const SCORE: &str = "dino";
 const DISTANCE: &str = "distance";
 
 /// Seed and subject: what trials of different multipliers and methods share.
 pub type Replicate<'a> = (&'a str, &'a str);
+
+/// What a trial is scored by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Score {
+    /// Fidelity to the subject.
+    Dino,
+    /// Fidelity to the prompt.
+    ClipT,
+    /// DINO × CLIP-T, a negative factor as 0: high only where a picture shows the subject as the prompt asks.
+    Product,
+}
+
+impl Score {
+    pub const ALL: [Self; 3] = [Self::Dino, Self::ClipT, Self::Product];
+
+    /// As in the names of columns.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Dino => "dino",
+            Self::ClipT => "clip_t",
+            Self::Product => "dino_x_clip_t",
+        }
+    }
+
+    /// Of a trial whatever its status.
+    fn of(self, trials: &Trials, trial: &Trial) -> Option<f64> {
+        let factor = |score: Self| Some(score.of(trials, trial)?.max(0.0));
+        match self {
+            Self::Product => Some(factor(Self::Dino)? * factor(Self::ClipT)?),
+            _ => trials.number(trial, self.name()),
+        }
+    }
+}
 
 /// How a trial's score was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,8 +67,8 @@ pub enum Source {
 pub struct Ended<'a> {
     pub replicate: Replicate<'a>,
     pub diverged: bool,
-    /// Absent where a trial diverged and nothing stands for its score.
-    pub score: Option<(f64, Source)>,
+    /// In the order of `Score::ALL`; absent where nothing stands for it.
+    pub scores: [Option<(f64, Source)>; 3],
     /// Of the tracked layer, at the end or the last finite one.
     pub distance: Option<f64>,
 }
@@ -55,13 +88,19 @@ pub struct Line<'a> {
     pub points: Vec<Point<'a>>,
 }
 
+impl Ended<'_> {
+    pub fn score(&self, score: Score) -> Option<(f64, Source)> {
+        self.scores[score as usize]
+    }
+}
+
 impl Point<'_> {
     pub fn diverged(&self) -> usize {
         self.trials.iter().filter(|trial| trial.diverged).count()
     }
 
-    pub fn scores(&self) -> Vec<f64> {
-        self.trials.iter().filter_map(|trial| Some(trial.score?.0)).collect()
+    pub fn scores(&self, score: Score) -> Vec<f64> {
+        self.trials.iter().filter_map(|trial| Some(trial.score(score)?.0)).collect()
     }
 
     /// Of the trials that ran to their end: a diverged one is on its way to infinity.
@@ -70,44 +109,51 @@ impl Point<'_> {
         done.filter_map(|trial| trial.distance).collect()
     }
 
+    /// Trials whose DINO score was found so.
     pub fn counted(&self, source: Source) -> usize {
-        self.trials.iter().filter(|trial| trial.score.is_some_and(|(_, known)| known == source)).count()
+        let sources = self.trials.iter().filter_map(|trial| Some(trial.score(Score::Dino)?.1));
+        sources.filter(|known| *known == source).count()
     }
 
     /// Diverged trials that nothing stands for.
-    pub fn left_out(&self) -> usize {
-        self.trials.iter().filter(|trial| trial.diverged && trial.score.is_none()).count()
+    pub fn left_out(&self, score: Score) -> usize {
+        self.trials.iter().filter(|trial| trial.diverged && trial.score(score).is_none()).count()
     }
 }
 
 /// Scores of no finetuning, which stand for those of trials that diverged without one.
 pub struct Unchanged<'a> {
-    scores: Vec<(Replicate<'a>, f64)>,
+    /// In the order of `Score::ALL`.
+    scores: [Vec<(Replicate<'a>, f64)>; 3],
 }
 
 impl<'a> Unchanged<'a> {
     pub fn of(trials: &'a Trials) -> Self {
-        let scored = |trial: &'a Trial| Some((replicate(trial), trials.score(trial, SCORE)?));
-        Self { scores: trials.of(Series::of(NONE)).filter_map(scored).collect() }
+        let done = || trials.of(Series::of(NONE)).filter(|trial| trial.status == Status::Done);
+        let scores = Score::ALL.map(|score| {
+            done().filter_map(|trial| Some((replicate(trial), score.of(trials, trial)?))).collect()
+        });
+        Self { scores }
     }
 
     /// As where no finetuning was not run.
     #[cfg(test)]
     pub fn none() -> Self {
-        Self { scores: Vec::new() }
+        Self { scores: Score::ALL.map(|_| Vec::new()) }
     }
 
     /// That of the same seed and subject; else the mean of the same subject; else of all.
-    pub fn score(&self, (seed, subject): Replicate) -> Option<f64> {
+    pub fn score(&self, score: Score, (seed, subject): Replicate) -> Option<f64> {
+        let scores = &self.scores[score as usize];
         let mean = |keep: &dyn Fn(Replicate) -> bool| {
-            let kept = self.scores.iter().filter(|(of, _)| keep(*of)).map(|(_, score)| *score);
+            let kept = scores.iter().filter(|(of, _)| keep(*of)).map(|(_, score)| *score);
             stats::mean(&kept.collect::<Vec<_>>())
         };
         mean(&|of| of == (seed, subject)).or_else(|| mean(&|of| of.1 == subject)).or_else(|| mean(&|_| true))
     }
 
-    pub fn is_known(&self) -> bool {
-        !self.scores.is_empty()
+    pub fn is_known(&self, score: Score) -> bool {
+        !self.scores[score as usize].is_empty()
     }
 }
 
@@ -117,7 +163,7 @@ pub fn replicate(trial: &Trial) -> Replicate<'_> {
 
 /// An error where the trials have no score or nothing that tells their learning rates apart.
 pub fn require_columns(trials: &Trials) -> Result<()> {
-    trials.column(&[SCORE])?;
+    trials.column(&[Score::Dino.name()])?;
     trials.column(&[MULTIPLIER])?;
     Ok(())
 }
@@ -130,18 +176,19 @@ pub fn multiplies_all(trials: &Trials, trial: &Trial) -> bool {
 /// What a trial ended with; `None` for one that failed.
 pub fn ended<'a>(trials: &Trials, unchanged: &Unchanged, trial: &'a Trial) -> Option<Ended<'a>> {
     let diverged = trial.status == Status::Diverged;
-    let score = trials.number(trial, SCORE);
-    let score = if diverged {
-        let last = score.map(|score| (score, Source::LastFinite));
-        last.or_else(|| Some((unchanged.score(replicate(trial))?, Source::None)))
-    } else {
-        score.map(|score| (score, Source::End))
-    };
+    let scores = Score::ALL.map(|score| {
+        let value = score.of(trials, trial);
+        if !diverged {
+            return value.map(|value| (value, Source::End));
+        }
+        let last = value.map(|value| (value, Source::LastFinite));
+        last.or_else(|| Some((unchanged.score(score, replicate(trial))?, Source::None)))
+    });
     let distance = trials.number(trial, DISTANCE).filter(|distance| *distance >= 0.0);
     (trial.status != Status::Failed).then_some(Ended {
         replicate: replicate(trial),
         diverged,
-        score,
+        scores,
         distance,
     })
 }
@@ -190,4 +237,10 @@ pub fn some<'a>(trials: &Trials, lines: Vec<Line<'a>>) -> Result<Vec<Line<'a>>> 
         });
     }
     Ok(lines)
+}
+
+/// Whether any trial of `lines` has a score of its own.
+pub fn has(lines: &[Line], score: Score) -> bool {
+    let mut trials = lines.iter().flat_map(|line| &line.points).flat_map(|point| &point.trials);
+    trials.any(|trial| trial.score(score).is_some_and(|(_, source)| source != Source::None))
 }

@@ -11,7 +11,7 @@ use crate::output::{owned, write_csv, write_figure};
 use crate::series::{RANK, Series};
 use crate::stats;
 use crate::style::{INK, LABEL_SIZE, MUTED, NOTE_SIZE, RULE, TICK_SIZE, TITLE_SIZE, WHITE};
-use crate::sweep::{self, Line, Point, Unchanged};
+use crate::sweep::{self, Line, Point, Score, Unchanged};
 use crate::table::full;
 use crate::trials::{Trial, Trials};
 use crate::wrap::Notes;
@@ -113,7 +113,7 @@ impl<'a> Panel<'a> {
     /// The largest mean score of trials that are not all lost.
     fn best(&self) -> Option<f64> {
         let kept = self.cells().filter(|point| point.diverged() < point.trials.len());
-        kept.filter_map(|point| stats::mean(&point.scores())).max_by(f64::total_cmp)
+        kept.filter_map(|point| stats::mean(&point.scores(Score::Dino))).max_by(f64::total_cmp)
     }
 
     /// With the upper left corner of what `size` gives at `at`.
@@ -179,7 +179,7 @@ fn draw_cell(
     };
     let Some(point) = point else { return };
     canvas.polygon(&inset(0.0), WHITE, 1.0);
-    let mean = stats::mean(&point.scores());
+    let mean = stats::mean(&point.scores(Score::Dino));
     let (Some(mean), true) = (mean, point.diverged() < point.trials.len()) else {
         canvas.polygon(&inset(1.0), RULE, 1.0);
         let lost = point.diverged() > 0;
@@ -227,7 +227,7 @@ fn figure(panels: &[Panel]) -> Canvas {
     let across = ((WIDTH - 20.0) / widest).floor().max(1.0) as usize;
     let width = WIDTH.max(widest + 20.0);
     let means = panels.iter().flat_map(Panel::cells).filter(|point| point.diverged() < point.trials.len());
-    let range = Range::covering(means.filter_map(|point| stats::mean(&point.scores())));
+    let range = Range::covering(means.filter_map(|point| stats::mean(&point.scores(Score::Dino))));
     let lost: usize = panels.iter().flat_map(Panel::cells).map(Point::diverged).sum();
     let all: usize = panels.iter().flat_map(Panel::cells).map(|point| point.trials.len()).sum();
     let most = panels.iter().flat_map(Panel::cells).map(|point| point.trials.len()).max().unwrap_or(0);
@@ -299,11 +299,12 @@ fn csv_rows(panels: &[Panel]) -> Vec<Vec<String>> {
     for panel in panels {
         for (value, points) in &panel.rows {
             for point in points {
-                let scores = point.scores();
+                let scores = point.scores(Score::Dino);
                 let mut row =
                     vec![panel.method.to_owned(), panel.title.clone(), point.multiplier.to_string()];
                 row.extend([panel.second.0.to_owned(), value.clone()]);
-                let counts = [point.trials.len(), point.diverged(), point.left_out(), scores.len()];
+                let counts =
+                    [point.trials.len(), point.diverged(), point.left_out(Score::Dino), scores.len()];
                 row.extend(counts.map(|count| count.to_string()));
                 row.extend([stats::mean(&scores), stats::std(&scores)].map(full));
                 rows.push(row);

@@ -189,7 +189,7 @@ impl Panel<'_> {
             let y = up.at(bound.value);
             canvas.dashes((self.left, y), (self.right, y), MUTED, 1.2);
             let label = format!("{} {}", bound.label, signed(bound.value, 2));
-            let y = if y - self.top < 22.0 { y + 12.0 } else { y - 10.0 };
+            let y = if y - self.top < 22.0 { y + 12.0 } else { y - 12.0 };
             canvas.text(&label, (self.left + 7.0, y), NOTE_SIZE, MUTED, Align::Left);
         }
     }

@@ -8,9 +8,14 @@ use crate::output::{markdown, owned, write, write_csv};
 use crate::pairs::{self, with_sign};
 use crate::plots::sweep::write_sweep;
 use crate::robustness::{Bound, Difference, Estimate, Robustness};
-use crate::sweep::{self, Line, Unchanged};
+use crate::sweep::{self, Line, Score, Unchanged};
 use crate::table::{ABSENT, full};
 use crate::trials::Trials;
+
+/// Above the second table.
+const WHY_THE_PRODUCT: &str = "The same by the product DINO × CLIP-T of each trial, a negative factor counting as 0, as DreamBench++ (Peng et al. 2024) ranks \
+    by fidelity to the subject times fidelity to the prompt: a method that draws its training pictures whatever the prompt keeps a high DINO, not \
+    this product.";
 
 /// The methods of Figure 5, the first of them the one that the others are compared with.
 const MAGNITUDE_METHODS: [&str; 3] = ["dora", "dora_fixed_magnitude", "delora"];
@@ -31,7 +36,8 @@ pub fn write_dora_magnitude(trials: &Trials, plots: &Path) -> Result<Vec<PathBuf
     write_all("dora_magnitude", trials, &lines, &baseline, plots)
 }
 
-/// The figure of `lines`, and the table of their widths beside it; `baseline` is the title of one line.
+/// The figure of `lines`, and the tables of their widths beside it, by DINO and where there is CLIP-T by their
+/// product; `baseline` is the title of one line.
 pub fn write_all(
     name: &str,
     trials: &Trials,
@@ -42,23 +48,32 @@ pub fn write_all(
     let mut written = write_sweep(name, trials, lines, plots)?;
     let unchanged = Unchanged::of(trials);
     let baseline = lines.iter().find(|line| line.look.title == baseline);
-    let row = |line: &Line| Row {
+    let row = |line: &Line, score: Score| Row {
         title: line.look.title.clone(),
         method: line.method.to_owned(),
-        robustness: Robustness::of(line, &unchanged),
+        robustness: Robustness::of(line, &unchanged, score),
         difference: baseline
             .filter(|baseline| baseline.look.title != line.look.title)
-            .and_then(|baseline| Difference::of(line, baseline)),
+            .and_then(|baseline| Difference::of(line, baseline, score)),
     };
-    let rows: Vec<Row> = lines.iter().map(row).collect();
-    let baseline = baseline.map_or("", |line| &line.look.title);
-    let cells: Vec<Vec<String>> = rows.iter().map(|row| csv_row(row, baseline)).collect();
+    let title = baseline.map_or("", |line| &line.look.title);
+    let has_product = sweep::has(lines, Score::Product);
+    let (mut cells, mut text) = (Vec::new(), String::new());
+    for score in if has_product { &[Score::Dino, Score::Product][..] } else { &[Score::Dino] } {
+        let rows: Vec<Row> = lines.iter().map(|line| row(line, *score)).collect();
+        cells.extend(rows.iter().map(|row| csv_row(row, title, *score)));
+        if *score == Score::Product {
+            text += &format!("\n{WHY_THE_PRODUCT}\n\n");
+        }
+        text += &table(&rows, title, unchanged.is_known(*score));
+    }
+    text += &format!("\n{}", explanation(unchanged.is_known(Score::Dino), has_product));
     written.push(write_csv(&plots.join(format!("{name}.csv")), &csv_header(), &cells)?);
-    let text = table(&rows, baseline, unchanged.is_known());
     written.push(write(&plots.join(format!("{name}.md")), text.as_bytes())?);
     Ok(written)
 }
 
+/// Widths of one line by one score.
 struct Row {
     title: String,
     method: String,
@@ -73,11 +88,11 @@ fn csv_header() -> Vec<String> {
         header.extend(parts.map(|part| format!("{name}_{part}")));
     }
     header.extend(owned(&["baseline", "n_pairs", "difference_octaves", "difference_lo", "difference_hi"]));
-    header.push("difference_bound".to_owned());
+    header.extend(owned(&["difference_bound", "score"]));
     header
 }
 
-fn csv_row(row: &Row, baseline: &str) -> Vec<String> {
+fn csv_row(row: &Row, baseline: &str, score: Score) -> Vec<String> {
     let mut cells = vec![row.method.clone(), row.title.clone(), row.robustness.n.to_string()];
     for estimate in [row.robustness.width, row.robustness.gain] {
         let width = estimate.map(|estimate| estimate.width);
@@ -97,6 +112,7 @@ fn csv_row(row: &Row, baseline: &str) -> Vec<String> {
     cells.push(full(row.difference.map(|difference| difference.octaves)));
     cells.extend([interval.map(|(low, _)| low), interval.map(|(_, high)| high)].map(full));
     cells.push(row.difference.map_or("", |difference| bound_name(difference.bound)).to_owned());
+    cells.push(score.name().to_owned());
     cells
 }
 
@@ -125,7 +141,7 @@ fn table(rows: &[Row], baseline: &str, gained: bool) -> String {
         cells
     };
     let cells: Vec<Vec<String>> = rows.iter().map(cells).collect();
-    format!("{}\n{}", markdown(&header, &cells), explanation(gained))
+    markdown(&header, &cells)
 }
 
 /// Width and interval.
@@ -171,7 +187,9 @@ fn range(estimate: &Estimate) -> String {
     format!("{from}{} to {to}{}", rounded(width.from), rounded(width.to))
 }
 
-fn explanation(gained: bool) -> String {
+fn explanation(gained: bool, has_product: bool) -> String {
+    let score = if has_product { "score" } else { "DINO score" };
+    let tables = if has_product { " (DINO in the first table, DINO × CLIP-T in the second)" } else { "" };
     let gain = if gained {
         " The gain width measures scores from that of no finetuning instead, so that it does not depend on where the score's zero is."
     } else {
@@ -179,7 +197,7 @@ fn explanation(gained: bool) -> String {
     };
     format!(
         "The robustness width is the number of octaves of learning rate around the best multiplier that keep at least 95 % \
-         of the best mean DINO score, measured from 0 and interpolated between the tested multipliers; “≥” where the \
+         of the best mean {score}{tables}, measured from 0 and interpolated between the tested multipliers; “≥” where the \
          range reaches the end of those tested.{gain} Intervals: percentile bootstrap over n replicates (seed, subject), drawn with \
          all their multipliers, and for differences jointly for both methods; where one of two widths is only a bound, so is their difference. \
          A diverged trial counts with its last finite score, else with that of no finetuning, and with neither is left out.\n"

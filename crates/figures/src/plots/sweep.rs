@@ -1,4 +1,4 @@
-//! Score and distance against the learning-rate multiplier: the two panels, and the points as CSV.
+//! Scores and distance against the learning-rate multiplier: the panels, and the points as CSV.
 
 use std::collections::BTreeSet;
 use std::f64::consts::SQRT_2;
@@ -11,17 +11,13 @@ use crate::output::{owned, write_csv, write_figure};
 use crate::plots::lines::{self, Below, Bound, Dot, Line, Panel};
 use crate::plots::table::our_bounds;
 use crate::stats;
-use crate::sweep::{self, Point, SCORE, Source};
+use crate::sweep::{self, Point, Score, Source};
 use crate::table::full;
 use crate::trials::{Trials, counted};
 use crate::wrap::Notes;
 
-const WIDTH: f64 = 760.0;
 const TOP: f64 = 50.0;
-const BOTTOM: f64 = 310.0;
 const LEFT: f64 = 70.0;
-/// Between the panels, for the second one's axis.
-const BETWEEN: f64 = 86.0;
 const BELOW: f64 = 66.0;
 const TICK_SPACING: f64 = 25.0;
 /// Beyond this ratio of the mean distances their axis is logarithmic.
@@ -29,6 +25,51 @@ const LOG_RATIO: f64 = 20.0;
 /// Bands of more lines than this hide each other.
 const MOST_BANDS: usize = 6;
 const TRACKED_LAYER: &str = "config.tracked_layer";
+
+/// Heading and axis title of the distance, and of each score that has a panel.
+const DISTANCE: (&str, &str) = ("Distance from pretrained", "‖W′ − W‖ (Frobenius)");
+const SCORES: [(Score, &str, &str); 2] = [
+    (Score::Dino, "Likeness to the subject", "DINO (mean cosine)"),
+    (Score::ClipT, "Likeness to the prompt", "CLIP-T (mean cosine)"),
+];
+
+/// Where the panels stand: two beside each other; three above each other, which beside each other are too
+/// narrow to read in a column.
+struct Places {
+    canvas: (f64, f64),
+    /// Of one panel.
+    size: (f64, f64),
+    /// From one panel's left upper corner to the next one's.
+    step: (f64, f64),
+    above_each_other: bool,
+}
+
+impl Places {
+    fn new(panels: usize, names: f64) -> Self {
+        if panels == 2 {
+            let (canvas, between) = (760.0, 86.0);
+            let width = (canvas - names - LEFT - between) / 2.0;
+            Self {
+                canvas: (canvas, TOP + 260.0 + BELOW),
+                size: (width, 260.0),
+                step: (width + between, 0.0),
+                above_each_other: false,
+            }
+        } else {
+            let (canvas, height, step) = (620.0, 182.0, 226.0);
+            Self {
+                canvas: (canvas, TOP + (panels - 1) as f64 * step + height + BELOW),
+                size: (canvas - names - LEFT, height),
+                step: (0.0, step),
+                above_each_other: true,
+            }
+        }
+    }
+
+    fn corner(&self, index: usize) -> (f64, f64) {
+        (LEFT + index as f64 * self.step.0, TOP + index as f64 * self.step.1)
+    }
+}
 
 /// `<name>.svg`, `<name>.png`, and `<name>-points.csv` with what they show.
 pub fn write_sweep(name: &str, trials: &Trials, lines: &[sweep::Line], plots: &Path) -> Result<Vec<PathBuf>> {
@@ -39,40 +80,56 @@ pub fn write_sweep(name: &str, trials: &Trials, lines: &[sweep::Line], plots: &P
 }
 
 fn figure(trials: &Trials, sweeps: &[sweep::Line]) -> Canvas {
-    let notes = Notes::new(&note(trials, sweeps), WIDTH);
-    let mut canvas = Canvas::new(WIDTH, BOTTOM + BELOW + notes.height());
     let looks = || sweeps.iter().map(|line| &line.look);
+    let scores: Vec<_> = SCORES.into_iter().filter(|(score, ..)| is_shown(sweeps, *score)).collect();
+    let places = Places::new(scores.len() + 1, lines::names_width(looks()));
+    let notes = Notes::new(&note(trials, sweeps), places.canvas.0);
+    let mut canvas = Canvas::new(places.canvas.0, places.canvas.1 + notes.height());
     let multipliers = sweeps.iter().flat_map(|line| line.points.iter().map(|point| point.multiplier));
     let range = octaves(multipliers);
-    let width = (WIDTH - lines::names_width(looks()) - LEFT - BETWEEN) / 2.0;
-    let ticks = (width / TICK_SPACING) as usize;
-    let below = Below::Labels { title: "learning-rate multiplier", ticks };
-
-    let panel = Panel {
-        left: LEFT,
-        right: LEFT + width,
-        top: TOP,
-        bottom: BOTTOM,
-        heading: "Score",
-        title: "DINO score (mean cosine)",
-        bounds: &bounds(trials),
-        from_zero: false,
-        reaching: None,
+    let ticks = (places.size.0 / TICK_SPACING) as usize;
+    let draw = |canvas: &mut Canvas, index: usize, lines: &[Line], (heading, title), bounds: &[Bound]| {
+        let (left, top) = places.corner(index);
+        let is_distance = index == scores.len();
+        let panel = Panel {
+            left,
+            right: left + places.size.0,
+            top,
+            bottom: top + places.size.1,
+            heading,
+            title,
+            bounds,
+            from_zero: is_distance,
+            // Lines begin at no finetuning's CLIP-T and fall from it: room for its label above them.
+            reaching: bounds.iter().map(|bound| 1.2 * bound.value).reduce(f64::max).filter(|_| index == 1),
+        };
+        let below = if is_distance || !places.above_each_other {
+            Below::Labels { title: "learning-rate multiplier", ticks }
+        } else {
+            Below::Grid { ticks }
+        };
+        let log = is_distance && lines::is_wide(lines, LOG_RATIO);
+        let across = Axis::log2(range, panel.left, panel.right);
+        let ends = panel.draw(canvas, lines, &across, log, &below);
+        if is_distance || places.above_each_other {
+            lines::draw_names(canvas, looks(), &ends, &panel);
+        }
     };
-    let scores: Vec<Line> = banded(sweeps.iter().map(score_line).collect());
-    panel.draw(&mut canvas, &scores, &Axis::log2(range, panel.left, panel.right), false, &below);
-
-    let left = LEFT + width + BETWEEN;
-    let (heading, title) = ("Distance from pretrained", "‖W′ − W‖ (Frobenius)");
-    let panel = Panel { left, right: left + width, heading, title, bounds: &[], from_zero: true, ..panel };
-    let distances: Vec<Line> = banded(sweeps.iter().map(distance_line).collect());
-    let log = lines::is_wide(&distances, LOG_RATIO);
-    let ends = panel.draw(&mut canvas, &distances, &Axis::log2(range, panel.left, panel.right), log, &below);
-    lines::draw_names(&mut canvas, looks(), &ends, &panel);
+    for (index, (score, heading, title)) in scores.iter().copied().enumerate() {
+        let drawn = banded(sweeps.iter().map(|line| score_line(line, score)).collect());
+        draw(&mut canvas, index, &drawn, (heading, title), &bounds(trials, score));
+    }
+    let drawn = banded(sweeps.iter().map(distance_line).collect());
+    draw(&mut canvas, scores.len(), &drawn, DISTANCE, &[]);
     let lost = sweeps.iter().flat_map(|line| &line.points).map(Point::diverged).sum();
     lines::draw_lost(&mut canvas, lost, TOP - 22.0);
     notes.draw(&mut canvas);
     canvas
+}
+
+/// DINO always has its panel.
+fn is_shown(sweeps: &[sweep::Line], score: Score) -> bool {
+    score == Score::Dino || sweep::has(sweeps, score)
 }
 
 /// All multipliers with half an octave of room at both ends.
@@ -82,19 +139,19 @@ fn octaves(multipliers: impl Iterator<Item = f64>) -> Range {
     Range { low: range.0 / SQRT_2, high: range.1 * SQRT_2 }
 }
 
-fn bounds(trials: &Trials) -> Vec<Bound> {
-    let bounds = our_bounds(trials, SCORE).into_iter();
+fn bounds(trials: &Trials, score: Score) -> Vec<Bound> {
+    let bounds = our_bounds(trials, score.name()).into_iter();
     bounds.map(|bound| Bound { label: bound.label, value: bound.value }).collect()
 }
 
-fn score_line(line: &sweep::Line) -> Line {
+fn score_line(line: &sweep::Line, score: Score) -> Line {
     let dot = |point: &Point| {
-        let scores = point.scores();
+        let scores = point.scores(score);
         Dot {
             x: point.multiplier,
             mean: stats::mean(&scores),
             std: stats::std(&scores).unwrap_or(0.0),
-            hollow: point.left_out() > 0,
+            hollow: point.left_out(score) > 0,
         }
     };
     let lost = line.points.iter().filter(|point| point.diverged() > 0);
@@ -147,7 +204,8 @@ fn note(trials: &Trials, sweeps: &[sweep::Line]) -> String {
     if lost > 0 {
         note += &format!(" ×: trials diverged there ({lost} of {all} in all).");
         note += &treatment(&|source| points().map(|point| point.counted(source)).sum());
-        if points().any(|point| point.left_out() > 0) {
+        let hollow = |score| is_shown(sweeps, score) && points().any(|point| point.left_out(score) > 0);
+        if SCORES.into_iter().any(|(score, ..)| hollow(score)) {
             note += " Hollow score marks leave out diverged trials that have none.";
         }
         note += " Distances are means of the trials that ran to their end, hollow where some did not.";
@@ -186,6 +244,12 @@ fn csv_header() -> Vec<String> {
         "distance_n",
         "distance_mean",
         "distance_std",
+        "clip_t_n",
+        "clip_t_mean",
+        "clip_t_std",
+        "dino_x_clip_t_n",
+        "dino_x_clip_t_mean",
+        "dino_x_clip_t_std",
     ])
 }
 
@@ -195,9 +259,11 @@ fn csv_rows(sweeps: &[sweep::Line]) -> Vec<Vec<String>> {
         let mut row = vec![line.method.to_owned(), line.look.title.clone(), point.multiplier.to_string()];
         row.extend([all, lost].map(|count| count.to_string()));
         row.push(if lost > 0 { format!("{lost} of {all} diverged") } else { String::new() });
-        let counts = [point.counted(Source::LastFinite), point.counted(Source::None), point.left_out()];
+        let counts =
+            [point.counted(Source::LastFinite), point.counted(Source::None), point.left_out(Score::Dino)];
         row.extend(counts.map(|count| count.to_string()));
-        for values in [point.scores(), point.distances()] {
+        let of = |score| point.scores(score);
+        for values in [of(Score::Dino), point.distances(), of(Score::ClipT), of(Score::Product)] {
             row.push(values.len().to_string());
             row.extend([stats::mean(&values), stats::std(&values)].map(full));
         }

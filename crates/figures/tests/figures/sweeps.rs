@@ -60,7 +60,22 @@ fn values(shape: &Shape, key: &str, octaves: f64) -> (f64, f64) {
     ((level + 0.02 * wobble(&format!("{key}{octaves}"))).max(0.02), distance * (1.0 + 0.1 * wobble(key)))
 }
 
-fn usual(shapes: &[Shape], with_bounds: bool) -> Results {
+/// Trials with a CLIP-T that falls with every octave above the base rate, DeLoRA's less than the others';
+/// none where a trial diverged and of real pictures.
+fn with_prompts(rows: &str) -> String {
+    let prompted = |row: &str| {
+        let cells: Vec<&str> = row.split(',').collect();
+        let (status, method, octaves) = (cells[1], cells[3], cells[6].parse().map_or(0.0, f64::log2));
+        let fall = if method == "delora" { 0.005 } else { 0.09 };
+        let clip_t = 0.72 - fall * octaves.max(0.0) + 0.02 * wobble(row);
+        let known = status == "done" && method != "real_images";
+        format!("{row},{}\n", if known { clip_t.to_string() } else { String::new() })
+    };
+    let (header, rows) = rows.split_once('\n').unwrap();
+    format!("{header},clip_t\n{}", rows.lines().map(prompted).collect::<String>())
+}
+
+fn usual(shapes: &[Shape], with_bounds: bool) -> String {
     let mut rows = HEADER.to_owned();
     for shape in shapes {
         for ((seed, subject), multiplier) in replicates().flat_map(|key| MULTIPLIERS.map(|at| (key, at))) {
@@ -80,7 +95,7 @@ fn usual(shapes: &[Shape], with_bounds: bool) -> Results {
         rows += &format!("none-{seed}-{subject},done,,none,{seed},{subject},,,,,0.0{},\n", subject.len());
         rows += &format!("real-{seed}-{subject},done,,real_images,{seed},{subject},,,,,0.9,\n");
     }
-    of(&rows)
+    rows
 }
 
 fn of(rows: &str) -> Results {
@@ -98,7 +113,7 @@ fn column(csv: &str, row: &str, name: &str) -> String {
 
 #[test]
 fn robustness_shows_scores_distances_and_what_diverged() {
-    let results = usual(&SHAPES, true);
+    let results = of(&with_prompts(&usual(&SHAPES, true)));
     let written = results.render(&["robustness"]).unwrap();
     keep(&results, "robustness");
     assert_eq!(written.len(), 5);
@@ -112,8 +127,65 @@ fn robustness_shows_scores_distances_and_what_diverged() {
 }
 
 #[test]
+fn without_clip_t_there_are_two_panels_and_one_table() {
+    let results = of(&usual(&SHAPES, true));
+    results.render(&["robustness"]).unwrap();
+    keep(&results, "robustness-two");
+    let drawn = texts(&results.text("robustness.svg"));
+    assert!(drawn.contains("DINO (mean cosine)") && !drawn.contains("CLIP-T"), "{drawn}");
+    let table = results.text("robustness.md");
+    assert_eq!((table.matches("| LoRA |").count(), table.contains("CLIP-T")), (1, false), "{table}");
+    let csv = results.text("robustness.csv");
+    assert!(csv.lines().skip(1).all(|line| line.ends_with(",dino")), "{csv}");
+    assert_eq!(csv.lines().count(), 1 + SHAPES.len());
+}
+
+#[test]
+fn a_method_that_forgets_the_prompt_is_wide_by_dino_and_narrow_by_the_product() {
+    let mut rows = HEADER.replace('\n', ",clip_t\n");
+    let mut add = |id, status, multiplier, dino, clip_t| {
+        rows += &trial(id, status, (0, "cat"), (multiplier, ""), (dino, "1"))
+            .replace('\n', &format!(",{clip_t}\n"));
+    };
+    for (multiplier, clip_t) in [(1.0, "0.7"), (2.0, "0.7"), (4.0, "0.1")] {
+        add("dora", "done", multiplier, "0.6", clip_t);
+    }
+    add("lora", "done", 1.0, "-0.5", "-0.5");
+    add("delora", "diverged", 1.0, "0.3", "");
+    add("delora", "diverged", 2.0, "0.3", "0.5");
+    rows += "none-0-cat,done,,none,0,cat,,,,,0.2,,0.7\n";
+    let results = of(&rows);
+    results.render(&["robustness"]).unwrap();
+    let csv = results.text("robustness.csv");
+    let scores: Vec<&str> = csv.lines().skip(1).filter_map(|line| line.rsplit(',').next()).collect();
+    assert_eq!(scores, ["dino", "dino", "dino", "dino_x_clip_t", "dino_x_clip_t", "dino_x_clip_t"]);
+    assert_eq!(column(&csv, "dora", "width_octaves"), "2");
+    assert_eq!(column(&csv, "dora", "width_censored_high"), "true");
+
+    let of_product = |line: &&str| line.starts_with("method,") || line.ends_with(",dino_x_clip_t");
+    let product = csv.lines().filter(of_product).collect::<Vec<_>>().join("\n");
+    // From 0.42 to 0.06 the product falls below 0.95 · 0.42 at 0.021 / 0.36 of the octave from 2 to 4.
+    let width: f64 = column(&product, "dora", "width_octaves").parse().unwrap();
+    assert!((width - (1.0 + 0.021 / 0.36)).abs() < 1e-9, "{width}");
+    assert_eq!(column(&product, "dora", "width_censored_high"), "false");
+    assert_eq!(column(&product, "lora", "width_octaves"), "", "two negative factors are no merit");
+
+    let points = results.text("robustness-points.csv");
+    let product_of = |start: &str| -> f64 {
+        let line = points.lines().find(|line| line.starts_with(start)).unwrap();
+        line.split(',').rev().nth(1).unwrap().parse().unwrap()
+    };
+    assert_eq!(product_of("lora,LoRA,1,"), 0.0);
+    assert!(
+        (product_of("delora,DeLoRA,1,") - 0.14).abs() < 1e-9,
+        "half a score is none: no finetuning's counts"
+    );
+    assert!((product_of("delora,DeLoRA,2,") - 0.15).abs() < 1e-9, "both are its last finite ones");
+}
+
+#[test]
 fn figure_five_is_of_three_methods_against_dora() {
-    let results = usual(&SHAPES, true);
+    let results = of(&with_prompts(&usual(&SHAPES, true)));
     results.render(&["dora_magnitude"]).unwrap();
     keep(&results, "dora_magnitude");
     insta::assert_snapshot!("dora_magnitude_svg", texts(&results.text("dora_magnitude.svg")));
@@ -123,7 +195,7 @@ fn figure_five_is_of_three_methods_against_dora() {
 
 #[test]
 fn without_no_finetuning_a_diverged_trial_is_left_out_and_its_mark_is_hollow() {
-    let results = usual(&SHAPES[..2], false);
+    let results = of(&usual(&SHAPES[..2], false));
     results.render(&["robustness"]).unwrap();
     keep(&results, "robustness-hollow");
     let points = results.text("robustness-points.csv");
@@ -174,7 +246,7 @@ fn lambda_and_angles_are_three_lines_of_one_method() {
             );
         }
     }
-    let results = of(&rows);
+    let results = of(&with_prompts(&rows));
     results.render(&["lambda_vs_angles", "robustness"]).unwrap();
     keep(&results, "lambda_vs_angles");
     insta::assert_snapshot!("lambda_vs_angles_svg", texts(&results.text("lambda_vs_angles.svg")));
@@ -240,7 +312,7 @@ fn lambdas_of_two_ranks_are_two_panels() {
 
 #[test]
 fn a_summary_that_chose_one_multiplier_does_not_hide_the_others() {
-    let results = usual(&SHAPES[..1], true);
+    let results = of(&usual(&SHAPES[..1], true));
     std::fs::write(results.0.path().join("summary.csv"), "method,best.learning_rate_multiplier\nlora,2\n")
         .unwrap();
     results.render(&["robustness"]).unwrap();

@@ -1,0 +1,205 @@
+//! The ledger's tests against our results.
+//!
+//! A verdict needs an interval clear of what it is tested against; one that is not says "not distinguishable",
+//! which is neither reproduced nor refuted. The paper's numbers are judged at its own scale only.
+
+use std::path::PathBuf;
+
+use figures::stats;
+
+use crate::claims::{Claim, Decided, Margin, Side, Test};
+use crate::compare::Paired;
+use crate::drawn::{slope, width_above};
+use crate::error::{ReportError, Result};
+use crate::look::title;
+use crate::results::Results;
+use crate::tables::metric_title;
+use crate::verdict::{Judgement, Verdict, inside, not_below};
+
+/// Of a two-sided test.
+const LEVEL: f64 = 0.05;
+/// The scale at which the paper's numbers are judged.
+const PAPER_SCALE: &str = "paper";
+
+/// Results and plots of an experiment at one scale.
+pub struct Place {
+    pub scale: String,
+    pub results: PathBuf,
+    pub plots: PathBuf,
+}
+
+/// One judgement for each scale with results, and for each number of the paper; at least one in any case.
+pub fn judge(claim: &Claim, places: impl Fn(&str) -> Vec<Place>) -> Result<Vec<Judgement>> {
+    let (experiment, test) = match &claim.decided {
+        Decided::NotAttempted(reason) => return Ok(vec![Judgement::not_attempted("", reason.clone())]),
+        Decided::By { experiment, test } => (experiment, test),
+    };
+    let places = places(experiment);
+    if places.is_empty() {
+        return Ok(vec![Judgement::not_attempted("", format!("no results of `{experiment}`"))]);
+    }
+    let mut judgements = Vec::new();
+    for place in places {
+        match judge_at(test, &place) {
+            Ok(found) => judgements.extend(found),
+            Err(Missing::Note(note)) => judgements.push(Judgement::not_attempted(&place.scale, note)),
+            Err(Missing::Broken(error)) => return Err(error),
+        }
+    }
+    Ok(judgements)
+}
+
+/// Why there is no verdict: something is not there yet, or a file cannot be read.
+pub enum Missing {
+    Note(String),
+    Broken(ReportError),
+}
+
+impl From<String> for Missing {
+    fn from(note: String) -> Self {
+        Self::Note(note)
+    }
+}
+
+impl<T: Into<ReportError>> From<T> for Missing {
+    fn from(error: T) -> Self {
+        Self::Broken(error.into())
+    }
+}
+
+fn judge_at(test: &Test, place: &Place) -> std::result::Result<Vec<Judgement>, Missing> {
+    Ok(match test {
+        Test::Above { side, than, metric } => {
+            vec![above(&Results::read(&place.results)?, side, than, metric, &place.scale)?]
+        }
+        Test::Similar { side, than, metric, margin } => {
+            let results = Results::read(&place.results)?;
+            vec![similar(paired_judgement(&results, side, than, metric, &place.scale)?, *margin, false)?]
+        }
+        Test::NotBelow { side, than, metric, margin } => {
+            let results = Results::read(&place.results)?;
+            vec![similar(paired_judgement(&results, side, than, metric, &place.scale)?, *margin, true)?]
+        }
+        Test::Number { side, paper, within } => {
+            number(&Results::read(&place.results)?, side, paper, *within, &place.scale)?
+        }
+        Test::WidthAbove { method, than } => vec![width_above(place, method, than)?],
+        Test::Growing { method } => vec![slope(place, method, None)?],
+        Test::Flat { method, share } => vec![slope(place, method, Some(*share))?],
+    })
+}
+
+fn paired_judgement(
+    results: &Results,
+    side: &Side,
+    than: &Side,
+    metric: &str,
+    scale: &str,
+) -> std::result::Result<(Paired, Judgement), String> {
+    let paired = Paired::new(results, side, than, metric)?;
+    let quantity = match side.method == than.method {
+        true => format!(
+            "{} of {}: {} − {}",
+            metric_title(metric),
+            title(&side.method),
+            side.setting(),
+            than.setting()
+        ),
+        false => format!("{}: {} − {}", metric_title(metric), side.title(), than.title()),
+    };
+    let mut judgement = Judgement::new(scale, Verdict::NotDistinguishable, quantity);
+    judgement.value = Some(paired.mean());
+    judgement.interval = paired.interval();
+    judgement.n = paired.differences.len();
+    judgement.p = paired.p();
+    judgement.detectable = paired.detectable();
+    if paired.lost > 0 {
+        judgement.note = format!("{} more pairs have a trial that diverged or failed. ", paired.lost);
+    }
+    Ok((paired, judgement))
+}
+
+fn above(
+    results: &Results,
+    side: &Side,
+    than: &Side,
+    metric: &str,
+    scale: &str,
+) -> std::result::Result<Judgement, String> {
+    let (_, mut judgement) = paired_judgement(results, side, than, metric, scale)?;
+    let significant = judgement.p.is_some_and(|p| p <= LEVEL);
+    judgement.verdict = match judgement.interval {
+        Some((low, _)) if low > 0.0 && significant => Verdict::Reproduced,
+        Some((_, high)) if high < 0.0 && significant => Verdict::NotReproduced,
+        _ => Verdict::NotDistinguishable,
+    };
+    judgement.note += match (judgement.verdict, judgement.interval) {
+        (Verdict::NotDistinguishable, None) => "One pair shows no spread, so it decides nothing.",
+        (Verdict::NotDistinguishable, Some((low, high))) if low > 0.0 || high < 0.0 => {
+            "The interval is clear of zero, but p is above 0.05."
+        }
+        (Verdict::NotDistinguishable, _) => "The interval holds zero.",
+        (Verdict::NotReproduced, _) => "The difference is the other way round.",
+        _ => "",
+    };
+    Ok(judgement)
+}
+
+/// Whether the difference lies within the margin, or with `one_sided` not below it.
+fn similar(
+    (paired, mut judgement): (Paired, Judgement),
+    margin: Margin,
+    one_sided: bool,
+) -> std::result::Result<Judgement, String> {
+    let margin = match margin {
+        Margin::Absolute(margin) => margin,
+        Margin::Share(share) => share * paired.reference.abs(),
+    };
+    judgement.verdict = if one_sided {
+        not_below(judgement.interval, -margin)
+    } else {
+        inside(judgement.interval, 0.0, margin)
+    };
+    judgement.note += &match one_sided {
+        true => format!("Kept means at worst {margin:.3} below"),
+        false => format!("Alike means within ±{margin:.3}"),
+    };
+    judgement.note += match judgement.verdict {
+        Verdict::NotDistinguishable => "; the interval lies neither inside nor outside. ",
+        _ => ". ",
+    };
+    Ok(judgement.with_enough())
+}
+
+fn number(
+    results: &Results,
+    side: &Side,
+    paper: &[(String, f64)],
+    within: f64,
+    scale: &str,
+) -> std::result::Result<Vec<Judgement>, String> {
+    let trials = side.of(results)?;
+    let judged = |(metric, printed): &(String, f64)| {
+        let scores: Vec<f64> = trials.iter().filter_map(|trial| results.score(trial, metric)).collect();
+        let mut judgement =
+            Judgement::new(scale, Verdict::Shown, format!("{} of {}", metric_title(metric), side.title()));
+        judgement.value = stats::mean(&scores);
+        judgement.interval = stats::bootstrap_interval(&scores);
+        judgement.n = scores.len();
+        judgement.paper = Some(*printed);
+        if scores.is_empty() {
+            return Judgement::not_attempted(
+                scale,
+                format!("no finished trial of {} has `{metric}`", side.text()),
+            );
+        }
+        if scale == PAPER_SCALE {
+            judgement.verdict = inside(judgement.interval, *printed, within);
+            judgement.note = format!("Alike means within ±{within:.3}. ");
+        } else {
+            "Another model and other pictures than the paper's.".clone_into(&mut judgement.note);
+        }
+        judgement.with_enough()
+    };
+    Ok(paper.iter().map(judged).collect())
+}

@@ -1,0 +1,164 @@
+//! The claim ledger as HTML: statements with their tests, the paper's numbers beside ours, and what is not attempted.
+
+use std::fmt::Write;
+
+use crate::claims::{Claim, Decided, Test};
+use crate::html::{Row, Table, escape, inline, slug};
+use crate::verdict::{Judgement, Verdict};
+
+const EXPLANATION: &str = "<p>Every statement and number of the paper that an experiment here can decide, and for the \
+    others the reason why none does. Differences are paired over the same seeds and subjects. The interval is the 95 % \
+    percentile bootstrap interval of their mean, p that of random signs (two-sided; n pairs cannot give less than \
+    2/2ⁿ, so below six pairs nothing reaches 0.05), and the smallest detectable difference is what so many pairs with this \
+    spread would find four times in five. <b>Not distinguishable</b> means that these trials do not tell, which neither \
+    reproduces nor refutes a statement. Each subject and seed counts as a pair, though several seeds of one subject \
+    are not independent. The paper's numbers are judged only at its own scale.</p>\n";
+
+type Judged = (Claim, Vec<Judgement>);
+
+/// The section of the ledger.
+pub fn html(claims: &[Judged]) -> String {
+    let all = || claims.iter().flat_map(|(claim, found)| found.iter().map(move |found| (claim, found)));
+    let count = |verdict: &Verdict| {
+        let count = all().filter(|(_, found)| found.verdict == *verdict).count();
+        format!("<li>{} <b>{count}</b> {}</li>", verdict.mark(), verdict.text())
+    };
+    let counts: String = Verdict::ALL.iter().map(count).collect();
+    let is_number = |claim: &Claim| matches!(claim.decided, Decided::By { test: Test::Number { .. }, .. });
+    let attempted = || all().filter(|(_, found)| found.verdict != Verdict::NotAttempted);
+    let mut html = String::from("<section id=\"claims\">\n<h2>What the paper says, and what we see</h2>\n");
+    let _ = writeln!(html, "<ul class=\"counts\">{counts}</ul>\n{EXPLANATION}");
+    html += &table(
+        "Statements",
+        "claims",
+        &[
+            "statement of the paper",
+            "where",
+            "verdict",
+            "measured",
+            "ours",
+            "95 % interval",
+            "n",
+            "p",
+            "detectable",
+        ],
+        attempted()
+            .filter(|(claim, _)| !is_number(claim))
+            .map(|(claim, found)| statement(claim, found))
+            .collect(),
+    );
+    html += &table(
+        "Numbers",
+        "claims numbers",
+        &["the paper's row", "where", "verdict", "measured", "ours", "95 % interval", "n", "paper"],
+        attempted()
+            .filter(|(claim, _)| is_number(claim))
+            .map(|(claim, found)| number(claim, found))
+            .collect(),
+    );
+    html += &table(
+        "Not attempted",
+        "claims",
+        &["statement of the paper", "where", "why"],
+        all()
+            .filter(|(_, found)| found.verdict == Verdict::NotAttempted)
+            .map(|(claim, found)| Row {
+                cells: vec![named(claim), escape(&claim.place), inline(&reason(found))],
+                attributes: String::new(),
+            })
+            .collect(),
+    );
+    html + "</section>\n"
+}
+
+fn table(title: &str, class: &str, header: &[&str], rows: Vec<Row>) -> String {
+    if rows.is_empty() {
+        return String::new();
+    }
+    let table = Table {
+        caption: format!("<b>{title}</b>, from <code>claims.toml</code>; a heading sorts"),
+        header: header.iter().map(|title| (*title).to_owned()).collect(),
+        rows,
+        attributes: format!("class=\"sortable {class}\""),
+    };
+    table.html()
+}
+
+fn statement(claim: &Claim, found: &Judgement) -> Row {
+    let number = |value: Option<f64>| value.map(three).unwrap_or_default();
+    let cells = vec![
+        named(claim),
+        escape(&claim.place),
+        verdict(found),
+        measured(claim, found),
+        found.value.map(with_sign).unwrap_or_default(),
+        interval(found, with_sign),
+        found.n.to_string(),
+        number(found.p),
+        number(found.detectable),
+    ];
+    Row { cells, attributes: format!("class=\"{}\"", slug(found.verdict.text())) }
+}
+
+fn number(claim: &Claim, found: &Judgement) -> Row {
+    let cells = vec![
+        named(claim),
+        escape(&claim.place),
+        verdict(found),
+        measured(claim, found),
+        found.value.map(three).unwrap_or_default(),
+        interval(found, three),
+        found.n.to_string(),
+        found.paper.map(three).unwrap_or_default(),
+    ];
+    Row { cells, attributes: format!("class=\"{}\"", slug(found.verdict.text())) }
+}
+
+fn named(claim: &Claim) -> String {
+    format!("<span id=\"claim-{}\">{}</span>", slug(&claim.id), inline(&claim.statement))
+}
+
+fn verdict(found: &Judgement) -> String {
+    let text = match found.verdict {
+        Verdict::NotDistinguishable => format!("not distinguishable at n = {}", found.n),
+        verdict => verdict.text().to_owned(),
+    };
+    let note = found.note.trim();
+    let note = if note.is_empty() { String::new() } else { format!("<br><small>{}</small>", inline(note)) };
+    format!("<b>{} {text}</b>{note}", found.verdict.mark())
+}
+
+/// The quantity, with a link to the section that it comes from.
+fn measured(claim: &Claim, found: &Judgement) -> String {
+    let quantity = inline(&found.quantity);
+    let Decided::By { experiment, .. } = &claim.decided else { return quantity };
+    let place = slug(&format!("{experiment}-{}", found.scale));
+    format!(
+        "{quantity}<br><small><a href=\"#{place}\">{} at {}</a></small>",
+        escape(experiment),
+        escape(&found.scale)
+    )
+}
+
+fn reason(found: &Judgement) -> String {
+    if found.scale.is_empty() {
+        found.note.clone()
+    } else {
+        format!("at scale {}: {}", found.scale, found.note)
+    }
+}
+
+fn interval(found: &Judgement, shown: fn(f64) -> String) -> String {
+    found.interval.map(|(low, high)| format!("{} to {}", shown(low), shown(high))).unwrap_or_default()
+}
+
+/// Three decimals: "0.014".
+fn three(value: f64) -> String {
+    format!("{value:.3}").replace('-', "−")
+}
+
+/// Three decimals with a sign: "+0.014".
+fn with_sign(value: f64) -> String {
+    let text = format!("{value:+.3}").replace('-', "−");
+    if text == "+0.000" || text == "−0.000" { "0.000".to_owned() } else { text }
+}

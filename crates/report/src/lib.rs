@@ -1,0 +1,122 @@
+//! One self-contained HTML file of experiments and their results, with a verdict on every claim of the paper.
+//!
+//! Reads `results/`, `plots/`, experiment files and the claim ledger; loads nothing from a network and trains
+//! nothing. Start reading at [`render`]; a section of the page is `section.rs`, a verdict `judge.rs`.
+
+mod claims;
+mod compare;
+mod data;
+mod drawn;
+mod error;
+mod experiments;
+mod html;
+mod judge;
+mod ledger;
+mod look;
+mod pictures;
+mod results;
+mod section;
+mod tables;
+mod telemetry;
+mod verdict;
+
+use std::path::{Path, PathBuf};
+
+pub use error::{ReportError, Result};
+use experiments::{Experiment, scales, with_results};
+use html::escape;
+use judge::Place;
+use results::Results;
+use section::Section;
+
+const STYLE: &str = include_str!("../assets/report.css");
+const SCRIPT: &str = include_str!("../assets/report.js");
+/// The letters of the figures, whose widths they count on.
+const FONT: &[u8] = include_bytes!("../../figures/assets/Arimo-Regular-subset.ttf");
+/// Marks the page when something goes wrong in it, before any other script runs.
+const WATCH: &str = "addEventListener(\"error\", function (event) {\n  document.documentElement.setAttribute(\"data-error\", \
+    event.message || \"a part of the page did not load\");\n}, true);";
+/// Nothing may be loaded from anywhere.
+const POLICY: &str = "default-src 'none'; img-src data:; font-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'";
+
+/// Where everything is.
+pub struct Request<'a> {
+    /// Experiment files in the order of the page; of none, all of `experiment_folder` that have results.
+    pub experiments: &'a [PathBuf],
+    pub experiment_folder: &'a Path,
+    pub claims: &'a Path,
+    pub results: &'a Path,
+    pub plots: &'a Path,
+    /// What the page says of itself: the repository's commit, and the time.
+    pub commit: &'a str,
+    pub written: &'a str,
+}
+
+/// The page.
+pub fn render(request: &Request) -> Result<String> {
+    let mut found = with_results(request.experiment_folder, request.results);
+    if !request.experiments.is_empty() {
+        found = request.experiments.to_vec();
+    } else if found.is_empty() {
+        return Err(ReportError::Nothing {
+            results: request.results.to_path_buf(),
+            experiments: request.experiment_folder.to_path_buf(),
+        });
+    }
+    let mut contents = "<li><a href=\"#claims\">What the paper says, and what we see</a></li>\n".to_owned();
+    let mut sections = String::new();
+    for path in &found {
+        let experiment = Experiment::read(path)?;
+        let scales = experiment.scales(request.results);
+        if scales.is_empty() {
+            let (results, experiment) = (request.results.to_path_buf(), experiment.name);
+            return Err(ReportError::NoResults { results, experiment });
+        }
+        for scale in scales {
+            let place = place(request, &experiment.name, &scale);
+            let results = Results::read(&place.results)?;
+            let section =
+                Section { experiment: &experiment, scale: &scale, results: &results, plots: &place.plots };
+            let (entry, html) = section.html()?;
+            contents += &entry;
+            sections += &html;
+        }
+    }
+    let ledger = ledger::html(&judged(request)?);
+    Ok(page(request, &contents, &(ledger + &sections)))
+}
+
+fn judged(request: &Request) -> Result<Vec<(claims::Claim, Vec<verdict::Judgement>)>> {
+    let places = |experiment: &str| -> Vec<Place> {
+        let scales = scales(request.results, experiment);
+        scales.into_iter().map(|scale| place(request, experiment, &scale)).collect()
+    };
+    let judge = |claim: claims::Claim| {
+        let judgements = judge::judge(&claim, places)?;
+        Ok((claim, judgements))
+    };
+    claims::load(request.claims)?.into_iter().map(judge).collect()
+}
+
+fn place(request: &Request, experiment: &str, scale: &str) -> Place {
+    let under = |root: &Path| root.join(experiment).join(scale);
+    Place { scale: scale.to_owned(), results: under(request.results), plots: under(request.plots) }
+}
+
+fn page(request: &Request, contents: &str, body: &str) -> String {
+    let (commit, written) = (escape(request.commit), escape(request.written));
+    let font = html::data_uri("font/ttf", FONT);
+    format!(
+        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta http-equiv=\"Content-Security-Policy\" content=\"{POLICY}\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+         <title>DeLoRA-rs: results</title>\n<script>\n{WATCH}\n</script>\n<style>\n\
+         @font-face {{ font-family: Arimo; src: url(\"{font}\"); }}\n{STYLE}</style>\n</head>\n<body>\n\
+         <header>\n<h1>DeLoRA-rs: results</h1>\n<p>Reproduction of “Decoupling Angles and Strength in Low-rank \
+         Adaptation”. Written {written} at commit <code>{commit}</code>. <code>delora</code> is \
+         <code>cargo run --release -p cli --bin delora --</code>.</p>\n\
+         <noscript><p>Curves, sorting and filters need JavaScript; everything else is here.</p></noscript>\n</header>\n\
+         <nav aria-label=\"Contents\">\n<h2>Contents</h2>\n<ul>\n{contents}</ul>\n</nav>\n<main>\n{body}</main>\n\
+         <script>\n{SCRIPT}</script>\n</body>\n</html>\n"
+    )
+}

@@ -1,0 +1,106 @@
+//! The tables that `figures` writes are those that the ledger's tests read.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use report::Request;
+
+const CLAIMS: &str = r#"
+[[claim]]
+id = "wider"
+where = "Figure 2"
+statement = "DeLoRA is wider than LoRA."
+experiment = "sweep"
+test = { kind = "width_above", method = "delora", than = "lora" }
+
+[[claim]]
+id = "wider-than-dora"
+where = "Figure 2"
+statement = "DeLoRA is wider than DoRA."
+experiment = "sweep"
+test = { kind = "width_above", method = "delora", than = "dora" }
+
+[[claim]]
+id = "grows"
+where = "Figure 3"
+statement = "LoRA grows."
+experiment = "long"
+test = { kind = "growing", method = "lora" }
+
+[[claim]]
+id = "flat"
+where = "Figure 3"
+statement = "DeLoRA is flat."
+experiment = "long"
+test = { kind = "flat", method = "delora", within_share = 0.02 }
+"#;
+
+const METHODS: [&str; 3] = ["lora", "dora", "delora"];
+const HEADER: &str = "trial_id,status,diverged_step,method,seed,subject,config.learning_rate_multiplier,config.method.name,config.tracked_layer,dino,clip_i,clip_t,distance,train_seconds,commit,dirty";
+
+/// Writes an experiment's file and its tables: six replicates of each method at each multiplier.
+fn experiment(root: &Path, name: &str, multipliers: &[u32]) {
+    let folder = root.join("results").join(name).join("mini");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::create_dir_all(root.join("experiments")).unwrap();
+    let file = format!("name = \"{name}\"\nquestion = \"?\"\nmetric = \"dino\"\n");
+    std::fs::write(root.join("experiments").join(format!("{name}.toml")), file).unwrap();
+    let mut trials = format!("{HEADER}\n");
+    let mut curves = "trial_id,step,metric,layer,value\n".to_owned();
+    for method in METHODS {
+        for multiplier in multipliers {
+            for replicate in 0..6 {
+                let id = format!("{method}{multiplier}x{replicate}");
+                let (seed, subject) = (replicate / 3, ["cat", "dog", "vase"][replicate % 3]);
+                let bounded = method == "delora";
+                let lost = if bounded { 0.0 } else { 0.04 * (f64::from(*multiplier).log2() - 2.0).powi(2) };
+                let dino = 0.6 + 0.01 * replicate as f64 - lost;
+                writeln!(trials, "{id},done,,{method},{seed},{subject},{multiplier},{method},a.to_out.0,{dino},0.4,0.6,1.5,2,abc,false").unwrap();
+                for step in (0..=300).step_by(10) {
+                    let grown = f64::from(step) / 100.0 * (1.0 + 0.01 * replicate as f64);
+                    let distance = if bounded { grown.min(1.0) } else { grown };
+                    writeln!(curves, "{id},{step},distance,a.to_out.0,{distance}").unwrap();
+                    writeln!(curves, "{id},{step},loss,,0.1").unwrap();
+                    if step % 100 == 0 {
+                        writeln!(curves, "{id},{step},dino,,{dino}\n{id},{step},clip_t,,0.6").unwrap();
+                    }
+                }
+            }
+        }
+    }
+    std::fs::write(folder.join("trials.csv"), trials).unwrap();
+    std::fs::write(folder.join("curves.csv"), curves).unwrap();
+}
+
+#[test]
+fn widths_and_slopes_drawn_by_figures_are_judged() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    for (name, multipliers, figures) in [
+        ("sweep", &[1, 4, 16, 64][..], &["robustness", "dora_magnitude"][..]),
+        ("long", &[1][..], &["prolonged"][..]),
+    ] {
+        experiment(root, name, multipliers);
+        let figures: Vec<String> = figures.iter().map(|figure| (*figure).to_owned()).collect();
+        let place = |root: &Path| root.join(name).join("mini");
+        figures::render(&figures, "mini", &place(&root.join("results")), &place(&root.join("plots")))
+            .unwrap();
+    }
+    std::fs::write(root.join("experiments/claims.toml"), CLAIMS).unwrap();
+    let page = report::render(&Request {
+        experiments: &[],
+        experiment_folder: &root.join("experiments"),
+        claims: &root.join("experiments/claims.toml"),
+        results: &root.join("results"),
+        plots: &root.join("plots"),
+        commit: "0123456",
+        written: "2026-01-31 12:00 UTC",
+    })
+    .unwrap();
+    for claim in ["wider", "wider-than-dora", "grows", "flat"] {
+        let start = page.find(&format!("id=\"claim-{claim}\"")).unwrap();
+        let row = page[start..].split("</tr>").next().unwrap();
+        assert!(row.contains("✓ reproduced"), "{claim}: {row}");
+    }
+    assert!(page.contains("<svg role=\"img\"") && page.contains("robustness width (octaves)"));
+}

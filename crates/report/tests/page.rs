@@ -1,0 +1,149 @@
+//! The whole page, of small made-up results.
+
+mod fixture;
+
+use fixture::Fixture;
+
+#[test]
+fn the_page_holds_every_part_and_nothing_from_elsewhere() {
+    let fixture = Fixture::new();
+    let page = fixture.page();
+    for id in [
+        "claims",
+        "sweep-mini",
+        "sweep-mini-tables",
+        "sweep-mini-figures",
+        "sweep-mini-curves",
+        "sweep-mini-layers",
+    ] {
+        assert!(page.contains(&format!(" id=\"{id}\"")), "{id}");
+        assert!(page.contains(&format!("href=\"#{id}\"")), "{id} is not in the contents");
+    }
+    assert!(page.contains("<p class=\"question\">Which of them &lt;wins&gt;?</p>"));
+    assert!(page.contains(
+        "git checkout 0123456789012345678901234567890123456789\ndelora run experiments/sweep.toml"
+    ));
+    assert!(page.contains("diverged at step 7") && page.contains("failed: out of &lt;memory&gt;"));
+    assert!(page.contains("question = &quot;Which of them &lt;wins&gt;?&quot;"), "the experiment file");
+    for loads in ["http://", "https://", "src=\"/", "<link", "@import"] {
+        // The name of SVG's vocabulary is no address to load.
+        assert!(!page.replace("http://www.w3.org/2000/svg", "").contains(loads), "{loads}");
+    }
+}
+
+#[test]
+fn ids_stand_once_though_two_figures_share_one() {
+    let page = Fixture::new().page();
+    let mut ids: Vec<&str> = page.split(" id=\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+    let all = ids.len();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), all, "{ids:?}");
+    assert!(page.contains("url(#sweep-mini-robustness-clip)"));
+}
+
+#[test]
+fn verdicts_are_those_of_the_results() {
+    let page = Fixture::new().page();
+    let row = |claim: &str| {
+        let start = page.find(&format!("id=\"claim-{claim}\"")).unwrap_or_else(|| panic!("no {claim}"));
+        page[start..].split("</tr>").next().unwrap()
+    };
+    assert!(
+        row("better").contains("✓ reproduced") && row("better").contains(">+0.100<"),
+        "{}",
+        row("better")
+    );
+    assert!(row("worse").contains("✗ not reproduced"), "{}", row("worse"));
+    assert!(row("unclear").contains("≈ not distinguishable at n = 6"), "{}", row("unclear"));
+    assert!(row("alike").contains("✓ reproduced"), "{}", row("alike"));
+    assert!(
+        row("wider").contains("✓ reproduced") && row("wider").contains("Widths ≥ 4.0 and 1.5"),
+        "{}",
+        row("wider")
+    );
+    assert!(row("grows").contains("✓ reproduced"), "{}", row("grows"));
+    assert!(row("flat").contains("✓ reproduced"), "{}", row("flat"));
+    assert!(
+        row("printed").contains("shown, not judged") && row("printed").contains("0.701"),
+        "{}",
+        row("printed")
+    );
+    assert!(row("elsewhere").contains("no results of <code>other</code>"), "{}", row("elsewhere"));
+    assert!(row("absent").contains("no trial of"), "{}", row("absent"));
+    assert!(row("never").contains("nobody can tell"), "{}", row("never"));
+}
+
+#[test]
+fn at_the_papers_scale_its_numbers_are_judged() {
+    let fixture = Fixture::new();
+    for root in ["results/sweep", "plots/sweep"] {
+        std::fs::rename(fixture.path(root).join("mini"), fixture.path(root).join("paper")).unwrap();
+    }
+    let page = fixture.page();
+    let start = page.find("id=\"claim-printed\"").unwrap();
+    let row = page[start..].split("</tr>").next().unwrap();
+    assert!(row.contains("✗ not reproduced") && row.contains("Alike means within ±0.010."), "{row}");
+}
+
+#[test]
+fn what_is_missing_is_named() {
+    let fixture = Fixture::new();
+    std::fs::remove_dir_all(fixture.path("results")).unwrap();
+    let message = fixture.render().unwrap_err().to_string();
+    assert!(message.contains("no results of any experiment"), "{message}");
+    let fixture = Fixture::new();
+    std::fs::write(fixture.path("results/sweep/mini/trials.csv"), "trial_id\nx\n").unwrap();
+    let message = fixture.render().unwrap_err().to_string();
+    assert!(message.contains("trials.csv` has no column `status`"), "{message}");
+    let fixture = Fixture::new();
+    std::fs::write(fixture.path("experiments/claims.toml"), "[[claim]]\nid = \"a\"\nwho = 1\n").unwrap();
+    let message = fixture.render().unwrap_err().to_string();
+    assert!(message.contains("claims.toml`, line 3: unknown field `who`"), "{message}");
+}
+
+#[test]
+fn the_ledger_of_the_repository_is_sound_and_covers_every_table_and_figure() {
+    let ledger = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../experiments/claims.toml");
+    let fixture = Fixture::new();
+    std::fs::copy(ledger, fixture.path("experiments/claims.toml")).unwrap();
+    let page = fixture.page();
+    for place in (1..=8).map(|n| format!("Table {n}")).chain((2..=8).map(|n| format!("Figure {n}"))) {
+        assert!(page.contains(&format!("<td>{place}")) || page.contains(&format!("and {place}")), "{place}");
+    }
+}
+
+#[test]
+fn the_ledgers_numbers_are_those_of_the_papers_tables() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../experiments");
+    let read =
+        |name: &str| -> toml::Table { std::fs::read_to_string(folder.join(name)).unwrap().parse().unwrap() };
+    let (paper, ledger) = (read("paper.toml"), read("claims.toml"));
+    let mut compared = 0;
+    for claim in ledger["claim"].as_array().unwrap() {
+        let id = claim["id"].as_str().unwrap();
+        let Some(numbers) = claim.get("test").and_then(|test| test.get("paper")) else { continue };
+        let table = id.split('-').next().unwrap();
+        let method = claim["test"]["method"].as_str().unwrap();
+        let rows = paper[table].as_table().unwrap();
+        let rank =
+            claim["test"].get("at").and_then(|at| at.get("method.rank")).and_then(toml::Value::as_integer);
+        let names = [
+            rank.map(|rank| format!("{method}_r{rank}")),
+            Some(method.to_owned()),
+            Some(format!("{method}_r16")),
+            Some(format!("{method}_n4")),
+        ];
+        let row =
+            names.into_iter().flatten().find_map(|name| rows.get(&name)).unwrap_or_else(|| panic!("{id}"));
+        for metric in ["dino", "clip_i"] {
+            assert_eq!(numbers[metric], row[metric], "{id}, {metric}");
+            compared += 1;
+        }
+    }
+    assert_eq!(
+        compared,
+        2 * (7 + 8 + 2),
+        "Tables 1, 3 and 8, where DeLoRA's row of Table 8 is that of Table 1"
+    );
+}
