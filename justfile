@@ -136,6 +136,11 @@ lint: _libtorch
     cargo fmt --all --check
     cargo clippy --workspace --all-targets -- -D warnings
 
+# Kill a toy sweep at many random moments and at every write, and compare: `just torture 1000`
+[group("checks")]
+torture KILLS="200":
+    TORTURE={{ KILLS }} cargo test -p runner --test faults -- --nocapture boundaries kills disk
+
 # Format all code
 [group("checks")]
 fmt:

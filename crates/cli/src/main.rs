@@ -18,8 +18,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use commands::{
-    doctor as doctor_command, export, import, methods, params as params_command, plan, plots, pretrain, run,
-    status, world,
+    clean, doctor as doctor_command, export, import, methods, params as params_command, plan, plots,
+    pretrain, report as report_command, run, status, verify_resume, weight_norms, world,
 };
 
 #[derive(Parser)]
@@ -42,8 +42,14 @@ enum Command {
     Plan(plan::Args),
     /// Show which trials are finished, of a running experiment too
     Status(status::Args),
+    /// List what can be removed from an experiment's results, and remove it after asking
+    Clean(clean::Args),
+    /// Prove that interrupted runs of an experiment give the results of an undisturbed one
+    VerifyResume(verify_resume::Args),
     /// Draw tables and figures again from the results
     Plots(plots::Args),
+    /// Write one HTML file of results, figures and a verdict on each claim of the paper
+    Report(report_command::Args),
     /// Write a trial's adapter for PEFT or diffusers, or merged into its model
     Export(export::Args),
     /// Read an adapter that PEFT saved
@@ -56,6 +62,8 @@ enum Command {
     Methods(methods::Args),
     /// Count the parameters that methods train, beside the paper's counts
     Params(params_command::Args),
+    /// Measure the column norms of a checkpoint's attention projections, and draw them
+    WeightNorms(weight_norms::Args),
     /// Say what was found on this machine and what is wrong with it
     Doctor(doctor_command::Args),
 }
@@ -68,13 +76,17 @@ fn main() -> ExitCode {
         Command::Run(args) => run::run(args),
         Command::Plan(args) => plan::run(args).map(|()| ExitCode::SUCCESS),
         Command::Status(args) => status::run(args).map(|()| ExitCode::SUCCESS),
+        Command::Clean(args) => clean::run(args).map(|()| ExitCode::SUCCESS),
+        Command::VerifyResume(args) => verify_resume::run(args),
         Command::Plots(args) => plots::run(args).map(|()| ExitCode::SUCCESS),
+        Command::Report(args) => report_command::run(args).map(|()| ExitCode::SUCCESS),
         Command::Export(args) => export::run(args).map(|()| ExitCode::SUCCESS),
         Command::Import(args) => import::run(args).map(|()| ExitCode::SUCCESS),
         Command::Pretrain(args) => pretrain::run(args).map(|()| ExitCode::SUCCESS),
         Command::World(args) => world::run(args).map(|()| ExitCode::SUCCESS),
         Command::Methods(args) => methods::run(args).map(|()| ExitCode::SUCCESS),
         Command::Params(args) => params_command::run(args).map(|()| ExitCode::SUCCESS),
+        Command::WeightNorms(args) => weight_norms::run(args).map(|()| ExitCode::SUCCESS),
         Command::Doctor(args) => Ok(doctor_command::run(args, &cuda)),
     };
     result.unwrap_or_else(|error| {

@@ -24,7 +24,7 @@ mod spread;
 pub mod stats;
 mod stroke;
 mod student;
-mod style;
+pub mod style;
 mod sweep;
 mod table;
 mod tiles;

@@ -75,7 +75,7 @@ pub fn write_pairs(trials: &Trials, plots: &Path) -> Result<Vec<PathBuf>> {
     let rows: Vec<Vec<String>> = pairs.iter().map(|pairs| markdown_pair(pairs, &title)).collect();
     let text = format!(
         "{}\nPaired differences over the same seed and subject, with the percentile bootstrap interval of their mean. \
-         Where the interval holds zero, these trials do not tell the method from {title}. p: permutation test of the \
+         Where the interval holds zero or p is above 0.05, these trials do not tell the method from {title}. p: permutation test of the \
          pairs' signs, two-sided. Detectable: the smallest true difference that as many pairs of this spread find with \
          power 0.8 at the level 0.05.\n",
         markdown(&header, &rows)
@@ -102,8 +102,10 @@ fn markdown_pair(pairs: &Pairs, baseline: &str) -> Vec<String> {
     let metric =
         METRICS.iter().find(|(name, _)| *name == pairs.metric).map_or(pairs.metric, |(_, title)| title);
     let interval = stats::bootstrap_interval(&pairs.differences);
+    let p = stats::permutation_p(&pairs.differences);
     let verdict = match interval {
         Some((low, high)) if low <= 0.0 && high >= 0.0 => "not distinguishable".to_owned(),
+        Some(_) if p.is_some_and(|p| p > stats::LEVEL) => "not distinguishable".to_owned(),
         Some((low, _)) if low > 0.0 => format!("above {baseline}"),
         Some(_) => format!("below {baseline}"),
         None => "too few pairs".to_owned(),
@@ -116,7 +118,7 @@ fn markdown_pair(pairs: &Pairs, baseline: &str) -> Vec<String> {
         interval.map_or(ABSENT.to_owned(), |(low, high)| {
             format!("{} to {}", with_sign(low, 3), with_sign(high, 3))
         }),
-        stats::permutation_p(&pairs.differences).map_or(ABSENT.to_owned(), rounded_p),
+        p.map_or(ABSENT.to_owned(), rounded_p),
         stats::detectable_difference(&pairs.differences).map_or(ABSENT.to_owned(), |value| signed(value, 3)),
         verdict,
     ]
@@ -154,8 +156,21 @@ mod tests {
         assert_eq!(pairs.differences.len(), 2);
         assert!((stats::mean(&pairs.differences).unwrap() - 0.15).abs() < 1e-12);
         let row = markdown_pair(&pairs, "LoRA");
-        assert_eq!((row[3].as_str(), row[7].as_str()), ("+0.150", "above LoRA"));
+        assert_eq!((row[3].as_str(), row[7].as_str()), ("+0.150", "not distinguishable"));
         assert_eq!(row[5], "0.500", "two pairs cannot give less");
+    }
+
+    #[test]
+    fn six_pairs_that_agree_are_the_fewest_that_tell_a_method_from_lora() {
+        let verdict = |pairs: u32| {
+            let rows = (0..pairs).map(|seed| {
+                format!("l{seed},done,lora,{seed},cat,0.{seed},0.5,\nd{seed},done,delora,{seed},cat,0.{seed}5,0.5,\n")
+            });
+            let trials = trials(&rows.collect::<String>());
+            let pairs = Pairs::of(&trials, Series::of("delora"), baseline(&trials), "dino");
+            markdown_pair(&pairs, "LoRA")[7].clone()
+        };
+        assert_eq!((verdict(5).as_str(), verdict(6).as_str()), ("not distinguishable", "above LoRA"));
     }
 
     #[test]

@@ -12,7 +12,7 @@ const RESAMPLING_SEED: u64 = 0;
 const MOST_EXACT_PAIRS: usize = 16;
 const SIGN_DRAWS: usize = 100_000;
 /// Two-sided level and power of `detectable_difference`.
-const LEVEL: f64 = 0.05;
+pub const LEVEL: f64 = 0.05;
 const POWER: f64 = 0.8;
 
 pub fn mean(values: &[f64]) -> Option<f64> {

@@ -112,11 +112,6 @@ fn of_markdown(
     let mut marked = false;
     let cells = |row: &Vec<String>| -> Vec<String> {
         let mut cells: Vec<String> = row.iter().map(|cell| inline(cell)).collect();
-        let p = header
-            .iter()
-            .position(|title| title == "p")
-            .and_then(|place| row.get(place)?.parse::<f64>().ok());
-        let by_chance = p.is_some_and(|p| p > LEVEL);
         for (cell, title) in cells.iter_mut().zip(&header) {
             if let Some(mark) = row.first().and_then(|method| marks.get(&(method.clone(), title.clone()))) {
                 let (class, said) = if *mark == '▲' { ("up", "above") } else { ("down", "below") };
@@ -125,8 +120,6 @@ fn of_markdown(
             }
             if cell == "not distinguishable" {
                 *cell = format!("<span class=\"undecided\">{cell}</span>");
-            } else if by_chance && (cell.starts_with("above ") || cell.starts_with("below ")) {
-                *cell += " by its interval, but p is above 0.05";
             }
         }
         if scale == PAPER_SCALE {
@@ -267,14 +260,6 @@ mod tests {
         assert_eq!(html.matches("<span").count(), 1, "{html}");
         assert!(html.contains("not to be compared") && html.contains("<p class=\"note\">A note.</p>"));
         assert!(html.contains("Table 1, ours beside the paper"));
-    }
-
-    #[test]
-    fn a_verdict_that_p_does_not_bear_out_says_so() {
-        let pairs = "| method | p |  |\n| --- | --- | --- |\n| DoRA | 0.250 | above LoRA |\n| OFT | 0.031 | below LoRA |\n";
-        let html = written(&[("pairs.md", pairs)], "mini");
-        assert!(html.contains(">above LoRA by its interval, but p is above 0.05<"), "{html}");
-        assert!(html.contains(">below LoRA<"), "{html}");
     }
 
     #[test]

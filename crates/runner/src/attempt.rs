@@ -26,8 +26,10 @@ pub(crate) struct Attempt<'a> {
     pub checkpoint_every: Duration,
     pub save_adapters: bool,
     pub trials: &'a [Trial],
-    /// Per trial, whether it was finished before.
+    /// Per trial, whether it is left alone: it was finished before.
     pub done: &'a [bool],
+    /// Whether trials that have a result are run anew.
+    pub again: bool,
 }
 
 #[derive(Debug, PartialEq)]
@@ -46,11 +48,23 @@ type Finished = Vec<(usize, Status)>;
 
 impl Attempt<'_> {
     pub fn run(&self, workload: &dyn Workload) -> Result<(End, Finished)> {
-        let checkpoint = checkpoints::path(self.folder, self.trials);
-        let resumed = checkpoint.exists();
-        checkpoints::open(&checkpoint, self.trials)?;
+        let checkpoint = checkpoints::path(self.folder, self.trials, self.again);
+        let resumed = checkpoints::is_begun(&checkpoint);
+        checkpoints::open(&checkpoint, self.trials, self.again)?;
         let recorder = Recorder { attempt: self, started: utc_now(), state: Mutex::new(Recorded::default()) };
-        let returned = self.call(workload, &checkpoint, &recorder);
+        let mut returned = self.call(workload, &checkpoint, &recorder);
+        if resumed
+            && let Err(error) = &returned
+            && self.could_not_go_on(error, &recorder)
+        {
+            let aside = self.folder.set_aside(&checkpoint)?;
+            self.progress.notice(&format!(
+                "the bank starts over, since it cannot go on from its checkpoint, now in {}: {error:#}",
+                aside.display()
+            ));
+            checkpoints::open(&checkpoint, self.trials, self.again)?;
+            returned = self.call(workload, &checkpoint, &recorder);
+        }
         let (end, keep_checkpoint) = match returned {
             Ok(outcomes) => {
                 outcomes.into_iter().for_each(|outcome| recorder.accept(outcome));
@@ -78,6 +92,14 @@ impl Attempt<'_> {
             checkpoints::remove(&checkpoint)?;
         }
         Ok((end, recorded.finished))
+    }
+
+    /// Whether a bank failed before it made any progress, so that its checkpoint is what must be wrong.
+    fn could_not_go_on(&self, error: &anyhow::Error, recorder: &Recorder) -> bool {
+        !self.progress.has_moved()
+            && error.downcast_ref::<Interrupted>().is_none()
+            && !is_out_of_memory(&format!("{error:#}"))
+            && recorder.is_untouched()
     }
 
     fn call(
@@ -127,6 +149,12 @@ impl Recorder<'_> {
             return;
         }
         let outcome = finite(outcome);
+        if self.attempt.again && matches!(outcome.status, Status::Failed { .. }) {
+            // A failure is no result and replaces none.
+            self.attempt.progress.finish_trial(&outcome.status);
+            state.finished.push((slot, outcome.status));
+            return;
+        }
         let record = Record {
             experiment: self.attempt.experiment.name.clone(),
             task: self.attempt.experiment.task.clone(),
@@ -150,6 +178,11 @@ impl Recorder<'_> {
         let open =
             |slot: &usize| !self.attempt.done[*slot] && state.finished.iter().all(|(known, _)| known != slot);
         (0..self.attempt.trials.len()).filter(open).collect()
+    }
+
+    fn is_untouched(&self) -> bool {
+        let state = self.state.lock().expect("accept does not panic");
+        state.finished.is_empty() && state.error.is_none()
     }
 
     fn open(&self) -> usize {

@@ -29,6 +29,12 @@ pub enum RunnerError {
     #[error("{path} has no trial of this experiment; run it first")]
     Empty { path: PathBuf },
 
+    #[error("`{id}` is no trial of this experiment at this scale; {remedy}")]
+    NoTrial { id: String, remedy: String },
+
+    #[error("the {run} run ended with {status}: {message}")]
+    Child { run: String, status: std::process::ExitStatus, message: String },
+
     #[error("the workload broke its contract: {0}")]
     Contract(String),
 }

@@ -21,6 +21,7 @@ use crate::layers::Layers;
 use crate::merge::{Table, from_toml};
 use crate::settings::{SettingError, settings};
 use crate::source::Source;
+use crate::words::of_syntax;
 
 /// Whether a larger or a smaller metric is better.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -95,7 +96,7 @@ impl Experiment {
         let mut source = Source::new(path, text)?;
         let table: toml::Table = text.parse().map_err(|error: toml::de::Error| RunnerError::Syntax {
             place: path.display().to_string(),
-            message: error.message().to_string(),
+            message: of_syntax(error.message()),
         })?;
         let file = from_toml(toml::Value::Table(table), "")
             .map_err(|(key, message)| RunnerError::setting(source.place(&key), &key, &message))?;

@@ -177,14 +177,7 @@ impl Expansion<'_> {
     fn methods(&self) -> Result<Option<(usize, Vec<String>)>> {
         let Some(value) = self.experiment.scientific.get("method") else { return Ok(None) };
         let items = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
-        let names: Option<Vec<String>> = items.iter().map(|item| item.as_str().map(str::to_string)).collect();
-        let names = names.filter(|names| !names.is_empty()).ok_or_else(|| {
-            let message =
-                format!("found {value}; write a name or a list of names, as in [\"lora\", \"delora\"]");
-            RunnerError::Settings(vec![
-                self.experiment.located(&SettingError::new("method.name", message), None),
-            ])
-        })?;
+        let names: Vec<String> = items.iter().filter_map(|item| item.as_str().map(str::to_string)).collect();
         let axis = Axis { path: "method".into(), values: items.to_vec(), is_list: true };
         self.distinct(&axis, "method.name")?;
         Ok(Some((self.line("scientific", "method"), names)))

@@ -29,8 +29,12 @@ impl Layers {
         let known: Vec<&str> = HEADER.iter().chain(&SECTIONS).copied().collect();
         if let Some(key) = file.keys().find(|key| !known.contains(&key.as_str())) {
             let mut error = SettingError::unknown_key(key.as_str(), &known);
+            let place = "settings of the trials belong under [fixed]";
+            let is_short_form = known.iter().any(|name| name.starts_with(key.as_str()));
             if !error.message.contains("did you mean") {
-                error.message = "unknown key; settings of the trials belong under [fixed]".to_string();
+                error.message = format!("unknown key; {place}");
+            } else if !file[key].is_object() && !is_short_form {
+                error.message += &format!(" {place}");
             }
             return Err(error);
         }
@@ -72,8 +76,16 @@ impl Layers {
         }
     }
 
-    /// Checks that each method's table belongs to a compared method.
+    /// Checks that methods are named, and that each method's table belongs to one of them.
     pub fn check_methods(&self) -> Checked {
+        if let Some(value) = self.scientific.get("method") {
+            let items = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
+            if items.is_empty() || !items.iter().all(Value::is_string) {
+                let message =
+                    format!("found {value}; write a name or a list of names, as in [\"lora\", \"delora\"]");
+                return Err(SettingError::new("scientific.method", message));
+            }
+        }
         let tuned = self.nuisance.get("method");
         if let Some(found) = tuned.filter(|value| !value.is_object()) {
             let message = format!(
@@ -104,7 +116,8 @@ impl Layers {
             Some(close) => format!("did you mean `{close}`?"),
             None => "settings of a method are `method.<name>.<key>`".to_string(),
         };
-        Err(format!("`{name}` is no method of this experiment; {remedy}"))
+        let compared = if known.is_empty() { "none".to_string() } else { known.join(", ") };
+        Err(format!("`{name}` is no method of this experiment, which compares {compared}; {remedy}"))
     }
 
     /// Puts the table of a scale on top. A file without any scale is the same at every scale.

@@ -4,8 +4,11 @@
 
 mod attempt;
 mod checkpoints;
+mod clean;
+mod compare;
 mod error;
 mod experiment;
+mod faults;
 mod folder;
 mod grid;
 mod identity;
@@ -18,23 +21,31 @@ mod progress;
 mod readme;
 mod reuse;
 mod run;
+mod selection;
 mod settings;
 mod signal;
 mod source;
 mod stamp;
 mod summary;
 mod tables;
+mod verify;
+mod words;
 mod workload;
 
+pub use clean::{Leftover, LeftoverKind, Leftovers, leftovers};
+pub use compare::Difference;
 pub use error::RunnerError;
 pub use experiment::{Direction, Experiment};
 pub use folder::write_atomically;
 pub use grid::{Grid, TunedAxis};
 pub use identity::{PROTOCOL_VERSION, canonical};
 pub use plan::{Plan, PlannedBank, State, plan, status};
+pub use progress::duration_text;
 pub use run::{RunOptions, RunReport, rebuild, run};
+pub use selection::{Only, Selection};
 pub use settings::{SettingError, closest, settings};
 pub use signal::{EXIT_INTERRUPTED, stop_flag};
+pub use verify::{Verdict, Verification, verify_resume};
 pub use workload::{
     BankContext, CurvePoint, Estimate, Interrupted, Outcome, Progress, Provenance, Status, Trial, Workers,
     Workload,

@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Result, RunnerError};
+use crate::faults::boundary;
+use crate::folder::make_folder;
 
 /// Process that holds a lock.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,16 +69,22 @@ impl Lock {
     pub fn acquire(path: &Path) -> Result<Lock> {
         let owner = Owner::this_process();
         let folder = path.parent().expect("a lock stands in a results folder");
-        fs::create_dir_all(folder).map_err(RunnerError::write(folder))?;
+        make_folder(folder)?;
         let own = path.with_extension(format!("{}.claim", owner.pid));
         let text = serde_json::to_string(&owner).expect("plain fields");
-        fs::write(&own, text).map_err(RunnerError::write(&own))?;
-        let taken = take(path, &own);
+        if let Err(source) = fs::write(&own, text) {
+            // The first error is the one to report.
+            let _ = fs::remove_file(&own);
+            return Err(RunnerError::Write { path: own, source });
+        }
+        let taken =
+            boundary("claimed", &own).map_err(RunnerError::write(&own)).and_then(|()| take(path, &own));
         let removed = fs::remove_file(&own).map_err(RunnerError::write(&own));
-        let taken_from = taken?;
+        let lock = Lock { path: path.to_path_buf(), owner, taken_from: taken? };
         removed?;
+        boundary("claim removed", path).map_err(RunnerError::write(path))?;
         sweep(folder);
-        Ok(Lock { path: path.to_path_buf(), owner, taken_from })
+        Ok(lock)
     }
 }
 
@@ -85,11 +93,21 @@ fn sweep(folder: &Path) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let path = entry.path();
         let left = path.extension().is_some_and(|extension| extension == "claim" || extension == "aside");
-        if left && !read(&path).is_some_and(|owner| owner.is_alive()) {
+        // A claim that cannot be read may be one that a live process is just writing.
+        let in_use = || match read(&path) {
+            Some(owner) => owner.is_alive(),
+            None => named(&path).and_then(started_ticks).is_some(),
+        };
+        if left && !in_use() {
             // Whoever removes it first is right.
             let _ = fs::remove_file(&path);
         }
     }
+}
+
+/// The process that a claim, `lock.<pid>.claim`, is named by.
+fn named(path: &Path) -> Option<u32> {
+    path.file_stem()?.to_str()?.rsplit_once('.')?.1.parse().ok()
 }
 
 /// Links `own` to `path`, which fails when the name exists: whoever links first has the lock, with its content.
@@ -97,7 +115,10 @@ fn take(path: &Path, own: &Path) -> Result<Option<u32>> {
     let mut taken_from = None;
     loop {
         match fs::hard_link(own, path) {
-            Ok(()) => return Ok(taken_from),
+            Ok(()) => {
+                boundary("locked", path).map_err(RunnerError::write(path))?;
+                return Ok(taken_from);
+            }
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
             Err(source) => return Err(RunnerError::Write { path: path.to_path_buf(), source }),
         }
@@ -111,13 +132,14 @@ fn take(path: &Path, own: &Path) -> Result<Option<u32>> {
         match fs::rename(path, &aside) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
             Err(source) => return Err(RunnerError::Write { path: path.to_path_buf(), source }),
-            Ok(()) => {}
+            Ok(()) => boundary("moved aside", path).map_err(RunnerError::write(path))?,
         }
         if let Some(owner) = read(&aside).filter(Owner::is_alive) {
             fs::rename(&aside, path).map_err(RunnerError::write(path))?;
             return Err(RunnerError::Locked { path: path.to_path_buf(), pid: owner.pid });
         }
         fs::remove_file(&aside).map_err(RunnerError::write(&aside))?;
+        boundary("old lock removed", path).map_err(RunnerError::write(path))?;
         taken_from = found.map(|owner| owner.pid).or(taken_from);
     }
 }
@@ -162,7 +184,12 @@ mod tests {
         }
         fs::write(folder.path().join("lock.1.claim"), serde_json::to_string(&rebooted).unwrap()).unwrap();
         fs::write(&path, "{\"pid\"").unwrap();
+        // Process 1 lives as long as the machine.
+        let being_written = folder.path().join("lock.1.aside");
+        fs::write(&being_written, "").unwrap();
+        fs::write(folder.path().join("lock.4294967295.claim"), "").unwrap();
         assert_eq!(Lock::acquire(&path).unwrap().taken_from, None);
+        fs::remove_file(being_written).expect("what a live process is writing stays");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 }

@@ -1,6 +1,5 @@
 //! What a run would do: which trials are open, in which banks, with what time and memory.
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::path::Path;
 use std::time::Duration;
@@ -13,7 +12,8 @@ use crate::grid::Grid;
 use crate::ledger::{Entry, Ledger};
 use crate::lock::holder;
 use crate::progress::duration_text;
-use crate::workload::{Estimate, Status, Trial, Workload};
+use crate::selection::Selection;
+use crate::workload::{Estimate, Status, Workload};
 
 /// What the ledger says of a trial.
 #[derive(Clone, Debug, PartialEq)]
@@ -66,8 +66,14 @@ pub struct Plan {
     pub grid: Grid,
     /// State of each trial of the grid.
     pub states: Vec<State>,
+    /// Per trial, whether a run would train it.
+    pub to_run: Vec<bool>,
+    /// Trials to run that were not selected: they share the checkpoint of a bank that was begun with one that was.
+    pub joined: usize,
     pub banks: Vec<PlannedBank>,
-    /// Expected time of the open trials, if the workload knows it.
+    /// The most banks that run side by side.
+    pub at_once: usize,
+    /// Expected time of the trials to run, if the workload knows it.
     pub seconds: Option<f64>,
     /// Expected memory of the largest banks that run at once, if the workload knows it.
     pub memory_bytes: Option<u64>,
@@ -75,59 +81,60 @@ pub struct Plan {
     pub trained_bytes: Option<u64>,
     /// Process that is running the experiment now.
     pub running: Option<u32>,
+    folder: Folder,
 }
 
-/// Checks the experiment and says what a run would do.
-pub fn plan(experiment: &Experiment, workload: &dyn Workload, results_dir: &Path) -> Result<Plan> {
+/// Checks the experiment and says what a run of the selected trials would do.
+pub fn plan(
+    experiment: &Experiment,
+    workload: &dyn Workload,
+    results_dir: &Path,
+    selection: &Selection,
+) -> Result<Plan> {
     let grid = experiment.grid(workload)?;
-    Ok(plan_grid(experiment, grid, workload, &Folder::new(results_dir, experiment)))
+    let mut plan = plan_grid(experiment, grid, workload, &Folder::new(results_dir, experiment), selection)?;
+    plan.estimate(workload);
+    Ok(plan)
 }
 
-/// The plan of a grid that has been checked.
+/// As [`plan`], without time and memory, for which a workload may have to load its networks.
+pub fn status(experiment: &Experiment, workload: &dyn Workload, results_dir: &Path) -> Result<Plan> {
+    let grid = experiment.grid(workload)?;
+    let folder = Folder::new(results_dir, experiment);
+    plan_grid(experiment, grid, workload, &folder, &Selection::default())
+}
+
+/// The plan of a grid that has been checked, without time and memory.
 pub(crate) fn plan_grid(
     experiment: &Experiment,
     grid: Grid,
     workload: &dyn Workload,
     folder: &Folder,
-) -> Plan {
-    let ledger = Ledger::new(folder.trials());
-    let states: Vec<State> = grid.trials.iter().map(|trial| state(&ledger, &trial.id)).collect();
-    let banks = banks(&grid.trials, &states, workload, folder);
-    let estimates = |members: &[usize]| {
-        let open = members.iter().filter(|index| !states[**index].is_final());
-        open.map(|index| workload.estimate(&grid.trials[*index].config)).collect::<Option<Vec<_>>>()
-    };
-    let costs: Option<Vec<_>> = banks.iter().map(|bank| estimates(&bank.members)).collect();
-    let seconds = costs.as_ref().map(|banks| banks.iter().flatten().map(|cost| cost.seconds).sum());
-    let at_once = workload.workers().map_or(1, |workers| workers.most);
-    // The largest banks run at once in the worst case.
-    let memory = |banks: &Vec<Vec<Estimate>>| {
-        let sum = |bank: &Vec<Estimate>, of: fn(&Estimate) -> u64| bank.iter().map(of).sum::<u64>();
-        let mut banks: Vec<(u64, u64)> = banks
-            .iter()
-            .map(|bank| (sum(bank, |cost| cost.memory_bytes), sum(bank, |cost| cost.trained_bytes)))
-            .collect();
-        banks.sort_unstable();
-        let largest = || banks.iter().rev().take(at_once);
-        (largest().map(|bank| bank.0).sum(), largest().map(|bank| bank.1).sum())
-    };
-    let (memory_bytes, trained_bytes) = costs.as_ref().map(memory).unzip();
-    Plan {
+    selection: &Selection,
+) -> Result<Plan> {
+    selection.check(&grid.trials)?;
+    let mut plan = Plan {
         experiment: experiment.name.clone(),
         scale: experiment.scale.clone(),
-        memory_bytes,
-        trained_bytes,
-        seconds,
-        running: holder(&folder.lock()),
+        states: Vec::new(),
+        to_run: Vec::new(),
+        joined: 0,
+        banks: Vec::new(),
+        at_once: 1,
+        seconds: None,
+        memory_bytes: None,
+        trained_bytes: None,
+        running: None,
+        folder: folder.clone(),
         grid,
-        states,
-        banks,
-    }
-}
-
-/// As [`plan`]: a status is the plan, read for its states instead of its banks.
-pub fn status(experiment: &Experiment, workload: &dyn Workload, results_dir: &Path) -> Result<Plan> {
-    plan(experiment, workload, results_dir)
+    };
+    plan.refresh();
+    let selected = plan.grid.trials.iter().zip(&plan.states);
+    plan.to_run = selected.map(|(trial, state)| selection.takes(trial, state)).collect();
+    plan.resume_banks(selection.again());
+    plan.form_banks(workload);
+    plan.at_once = workload.workers().map_or(1, |workers| workers.most).min(plan.banks.len()).max(1);
+    Ok(plan)
 }
 
 fn state(ledger: &Ledger, id: &str) -> State {
@@ -142,35 +149,80 @@ fn state(ledger: &Ledger, id: &str) -> State {
     }
 }
 
-/// Banks of interrupted runs first, as they were, then the other open trials by bank key in even parts.
-fn banks(trials: &[Trial], states: &[State], workload: &dyn Workload, folder: &Folder) -> Vec<PlannedBank> {
-    let mut open: BTreeSet<usize> = (0..trials.len()).filter(|index| !states[*index].is_final()).collect();
-    let mut banks = Vec::new();
-    for members in interrupted(trials, folder) {
-        if members.iter().any(|index| open.contains(index)) {
-            open.retain(|index| !members.contains(index));
-            banks.push(PlannedBank { members, resumes: true });
-        }
-    }
-    let mut groups: Vec<(String, Vec<usize>)> = Vec::new();
-    for index in open {
-        let key = workload.bank_key(&trials[index].config);
-        match groups.iter_mut().find(|(known, _)| *known == key) {
-            Some((_, members)) => members.push(index),
-            None => groups.push((key, vec![index])),
-        }
-    }
-    for (_, members) in groups {
-        let limits = members.iter().map(|index| workload.max_bank(&trials[*index].config));
-        let count = members.len().div_ceil(limits.min().unwrap_or(1).max(1));
-        let cut = |part: usize| members.len() * part / count;
-        let parts = (0..count).map(|part| members[cut(part)..cut(part + 1)].to_vec());
-        banks.extend(parts.map(|members| PlannedBank { members, resumes: false }));
-    }
-    banks
-}
-
 impl Plan {
+    /// Reads the trials' states and the lock again; the banks stay as they were planned.
+    pub fn refresh(&mut self) {
+        let ledger = Ledger::new(self.folder.trials());
+        self.states = self.grid.trials.iter().map(|trial| state(&ledger, &trial.id)).collect();
+        self.running = holder(&self.folder.lock());
+    }
+
+    /// Takes up the banks of interrupted runs, as they were, that have a trial to run.
+    ///
+    /// Such a bank runs with all its unfinished trials, selected or not: their progress is in the same checkpoint.
+    fn resume_banks(&mut self, again: bool) {
+        let mut taken = vec![false; self.grid.trials.len()];
+        for members in interrupted(&self.grid.trials, &self.folder, again) {
+            let unfinished: Vec<usize> = members
+                .iter()
+                .copied()
+                .filter(|index| self.to_run[*index] || !again && !self.states[*index].is_final())
+                .collect();
+            let wanted = unfinished.iter().any(|index| self.to_run[*index]);
+            if !wanted || unfinished.iter().any(|index| taken[*index]) {
+                continue;
+            }
+            for index in unfinished {
+                taken[index] = true;
+                self.joined += usize::from(!self.to_run[index]);
+                self.to_run[index] = true;
+            }
+            self.banks.push(PlannedBank { members, resumes: true });
+        }
+    }
+
+    /// Puts the other trials to run into banks by bank key, in even parts.
+    fn form_banks(&mut self, workload: &dyn Workload) {
+        let banked = |index: &usize| self.banks.iter().any(|bank| bank.members.contains(index));
+        let open = (0..self.to_run.len()).filter(|index| self.to_run[*index] && !banked(index));
+        let mut groups: Vec<(String, Vec<usize>)> = Vec::new();
+        for index in open {
+            let key = workload.bank_key(&self.grid.trials[index].config);
+            match groups.iter_mut().find(|(known, _)| *known == key) {
+                Some((_, members)) => members.push(index),
+                None => groups.push((key, vec![index])),
+            }
+        }
+        for (_, members) in groups {
+            let limits = members.iter().map(|index| workload.max_bank(&self.grid.trials[*index].config));
+            let count = members.len().div_ceil(limits.min().unwrap_or(1).max(1));
+            let cut = |part: usize| members.len() * part / count;
+            let parts = (0..count).map(|part| members[cut(part)..cut(part + 1)].to_vec());
+            self.banks.extend(parts.map(|members| PlannedBank { members, resumes: false }));
+        }
+    }
+
+    /// Asks the workload for the time and memory of the trials to run.
+    fn estimate(&mut self, workload: &dyn Workload) {
+        let estimates = |members: &[usize]| {
+            let open = members.iter().filter(|index| self.to_run[**index]);
+            open.map(|index| workload.estimate(&self.grid.trials[*index].config)).collect::<Option<Vec<_>>>()
+        };
+        let costs: Option<Vec<_>> = self.banks.iter().map(|bank| estimates(&bank.members)).collect();
+        let Some(costs) = costs else { return };
+        self.seconds = Some(costs.iter().flatten().map(|cost| cost.seconds).sum());
+        let sum = |bank: &Vec<Estimate>, of: fn(&Estimate) -> u64| bank.iter().map(of).sum::<u64>();
+        let mut banks: Vec<(u64, u64)> = costs
+            .iter()
+            .map(|bank| (sum(bank, |cost| cost.memory_bytes), sum(bank, |cost| cost.trained_bytes)))
+            .collect();
+        // The largest banks run at once in the worst case.
+        banks.sort_unstable();
+        let largest = || banks.iter().rev().take(self.at_once);
+        self.memory_bytes = Some(largest().map(|bank| bank.0).sum());
+        self.trained_bytes = Some(largest().map(|bank| bank.1).sum());
+    }
+
     /// Number of trials in each state that occurs, by the state's name.
     pub fn counts(&self) -> Vec<(&'static str, usize)> {
         let names = ["done", "diverged", "failed", "damaged", "open"];
@@ -180,7 +232,7 @@ impl Plan {
 
     /// Number of trials that a run would train.
     pub fn open(&self) -> usize {
-        self.states.iter().filter(|state| !state.is_final()).count()
+        self.to_run.iter().filter(|to_run| **to_run).count()
     }
 
     /// One line per trial: id, state, what is compared, and why it failed.
@@ -215,7 +267,17 @@ impl fmt::Display for Plan {
         }
         let sizes: Vec<String> = self.banks.iter().map(|bank| bank.members.len().to_string()).collect();
         let resumed = self.banks.iter().filter(|bank| bank.resumes).count();
-        writeln!(f, "{} banks of {} trials, {resumed} of them begun", self.banks.len(), sizes.join(", "))?;
+        let at_once = match self.at_once {
+            1 => "one at a time".to_string(),
+            count => format!("{count} at once"),
+        };
+        let banks = if self.banks.len() == 1 { "bank" } else { "banks" };
+        let sizes = sizes.join(", ");
+        let trials = if sizes == "1" { "trial" } else { "trials" };
+        writeln!(f, "{} {banks} of {sizes} {trials}, {resumed} of them begun, {at_once}", self.banks.len())?;
+        if self.joined > 0 {
+            writeln!(f, "{} of these were not selected, but share the checkpoint of a bank", self.joined)?;
+        }
         match self.seconds {
             Some(seconds) => {
                 writeln!(f, "expected time: {}", duration_text(Duration::from_secs_f64(seconds)))?

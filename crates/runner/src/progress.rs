@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -46,6 +47,7 @@ pub(crate) struct BankProgress<'a> {
     number: usize,
     name: String,
     bar: Option<ProgressBar>,
+    moved: AtomicBool,
 }
 
 impl Reporter {
@@ -90,7 +92,7 @@ impl Reporter {
             }
             _ => None,
         };
-        BankProgress { reporter: self, number, name: name.to_string(), bar }
+        BankProgress { reporter: self, number, name: name.to_string(), bar, moved: AtomicBool::new(false) }
     }
 
     pub fn end(&self) {
@@ -106,6 +108,15 @@ impl Reporter {
 }
 
 impl BankProgress<'_> {
+    /// Whether the bank has reported any progress.
+    pub fn has_moved(&self) -> bool {
+        self.moved.load(Ordering::SeqCst)
+    }
+
+    pub fn notice(&self, text: &str) {
+        self.reporter.notice(&format!("{}: {text}", self.name));
+    }
+
     pub fn finish_trial(&self, status: &Status) {
         let mut state = self.reporter.state();
         state.finished += 1;
@@ -133,6 +144,7 @@ impl Drop for BankProgress<'_> {
 
 impl Progress for BankProgress<'_> {
     fn step(&self, done: u64, total: u64, note: &str) {
+        self.moved.store(true, Ordering::SeqCst);
         let mut state = self.reporter.state();
         if let Some(bank) = state.banks.get_mut(&self.number) {
             bank.share = if total == 0 { 0.0 } else { (done as f64 / total as f64).min(1.0) };
@@ -180,7 +192,7 @@ fn time_left(elapsed: Duration, done: f64, total: f64) -> Option<Duration> {
 }
 
 /// As in 45s, 3m20s, 2h05m.
-pub(crate) fn duration_text(duration: Duration) -> String {
+pub fn duration_text(duration: Duration) -> String {
     let seconds = duration.as_secs();
     match seconds {
         0..60 => format!("{seconds}s"),

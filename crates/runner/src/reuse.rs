@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Result, RunnerError};
-use crate::folder::Folder;
+use crate::folder::{Folder, make_folder, write_atomically};
 use crate::ledger::{Entry, Ledger, Record};
 use crate::workload::Trial;
 
@@ -49,9 +49,9 @@ fn copy_artifacts(record: &Record, from: &Folder, to: &Folder) -> Result<bool> {
     }
     for file in files {
         let target = to.artifacts().join(file);
-        let parent = target.parent().expect("the artifacts folder is above it");
-        fs::create_dir_all(parent).map_err(RunnerError::write(parent))?;
-        fs::copy(from.artifacts().join(file), &target).map_err(RunnerError::write(&target))?;
+        make_folder(target.parent().expect("the artifacts folder is above it"))?;
+        let source = from.artifacts().join(file);
+        write_atomically(&target, &fs::read(&source).map_err(RunnerError::read(&source))?)?;
     }
     Ok(true)
 }

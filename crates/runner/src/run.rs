@@ -1,7 +1,8 @@
 //! Running a plan: banks in order, every outcome durable as it comes, and what happens when a bank fails.
 //!
 //! - `done` and `diverged` trials are never run again; `failed` and damaged ones are, by every run.
-//! - A bank that returns an error or panics fails its unfinished trials, and the run goes on.
+//! - A bank that returns an error or panics fails its unfinished trials, and the run goes on, unless `max_failures`
+//!   trials have failed. What is left then stays open, so the next run takes it up.
 //! - Banks run side by side where the workload says that the machine is better used so; none sees another.
 //! - A bank that runs out of memory is halved until it fits; a trial that does not fit alone has failed.
 
@@ -22,6 +23,7 @@ use crate::lock::Lock;
 use crate::plan::{State, plan_grid};
 use crate::progress::Reporter;
 use crate::reuse::reuse;
+use crate::selection::Selection;
 use crate::signal::{EXIT_INTERRUPTED, stop_flag};
 use crate::stamp::Stamp;
 use crate::tables;
@@ -31,8 +33,9 @@ use crate::workload::{Status, Workers, Workload};
 #[derive(Clone, Debug)]
 pub struct RunOptions {
     pub results_dir: PathBuf,
-    /// Stop after the first bank with a failed trial.
-    pub fail_fast: bool,
+    pub selection: Selection,
+    /// Begin no bank once this many trials have failed; without it, go on whatever fails.
+    pub max_failures: Option<usize>,
     /// Time between two checkpoints of a bank.
     pub checkpoint_every: Duration,
     /// Keep what each trial has learnt beside the results, where the workload can.
@@ -56,6 +59,10 @@ pub struct RunReport {
     pub reused: usize,
     /// Times that a bank was halved because it ran out of memory.
     pub splits: usize,
+    /// Trials that this run set out to run.
+    pub taken: usize,
+    /// Trials that it left open because too many had failed, or because it was asked to stop.
+    pub left: usize,
     /// Files of the ledger that did not verify.
     pub damaged: Vec<String>,
     /// Whether the run was asked to stop and left trials open.
@@ -84,25 +91,31 @@ pub fn run(experiment: &Experiment, workload: &dyn Workload, options: &RunOption
     folder.prepare()?;
     let ledger = Ledger::new(folder.trials());
     let reused = reuse(&grid.trials, &ledger, &folder, &options.results_dir, &experiment.scale)?;
-    let plan = plan_grid(experiment, grid, workload, &folder);
-    checkpoints::sweep(&plan.grid.trials, &plan.states, &folder)?;
+    let plan = plan_grid(experiment, grid, workload, &folder, &options.selection)?;
+    let again = options.selection.again();
+    let notices = checkpoints::sweep(&plan.grid.trials, &plan.states, &folder, again)?;
+    let taken = plan.open();
+    let left_alone =
+        plan.states.iter().zip(&plan.to_run).filter(|(state, to_run)| state.is_final() && !**to_run).count();
     let session = Session {
         experiment,
         options,
-        reporter: Reporter::new(plan.open(), options.quiet),
+        reporter: Reporter::new(taken, options.quiet),
         stamp: Stamp::now(experiment.path(), workload.provenance()),
         grid: plan.grid,
         ledger,
         stop,
         state: Mutex::new(SessionState {
             report: RunReport {
-                skipped: plan.states.iter().filter(|state| state.is_final()).count() - reused,
+                skipped: left_alone.saturating_sub(reused),
                 reused,
+                taken,
                 folder: folder.root.clone(),
                 ..RunReport::default()
             },
             queue: plan.banks.into_iter().map(|bank| bank.members).collect(),
-            trials: plan.states,
+            states: plan.states,
+            to_run: plan.to_run,
             begun: 0,
             limits: HashMap::new(),
             error: None,
@@ -112,6 +125,11 @@ pub fn run(experiment: &Experiment, workload: &dyn Workload, options: &RunOption
     if let Some(pid) = lock.taken_from {
         session.reporter.notice(&format!("going on after process {pid}, which ended without unlocking"));
     }
+    if plan.joined > 0 {
+        let text = "trials that were not selected are run too: they share the checkpoint of a bank";
+        session.reporter.notice(&format!("{} {text}", plan.joined));
+    }
+    notices.iter().for_each(|notice| session.reporter.notice(notice));
     session.run(workload)
 }
 
@@ -147,8 +165,10 @@ struct Session<'a> {
 }
 
 struct SessionState {
-    /// State of each trial of the grid.
-    trials: Vec<State>,
+    /// State of each trial of the grid when the run began.
+    states: Vec<State>,
+    /// Per trial, whether this run has yet to run it.
+    to_run: Vec<bool>,
     queue: VecDeque<Vec<usize>>,
     begun: usize,
     /// Bank size that fitted into memory, by bank key, once a larger one did not.
@@ -172,17 +192,22 @@ impl Session<'_> {
             _ => self.work(workload),
         }
         self.reporter.end();
-        if let Some(notice) = self.write_tables()? {
+        let odd = self.write_tables();
+        let mut state = self.state.into_inner().expect(NO_PANIC);
+        if let Some(error) = state.error {
+            return Err(error);
+        }
+        if let Some(notice) = odd? {
             self.reporter.notice(&notice);
         }
-        let state = self.state.into_inner().expect(NO_PANIC);
-        state.error.map_or(Ok(state.report), Err)
+        state.report.left = state.to_run.iter().filter(|to_run| **to_run).count();
+        Ok(state.report)
     }
 
     fn report_damage(&self) {
         let mut state = self.state();
-        let SessionState { trials, report, .. } = &mut *state;
-        for trial in trials {
+        let SessionState { states, report, .. } = &mut *state;
+        for trial in states {
             if let State::Damaged { reason } = trial {
                 self.reporter.notice(reason);
                 report.damaged.push(reason.clone());
@@ -203,7 +228,8 @@ impl Session<'_> {
     /// The next bank and what to call it.
     fn next_bank(&self) -> Option<(String, Vec<usize>)> {
         let mut state = self.state();
-        if state.error.is_some() || self.options.fail_fast && !state.report.failed.is_empty() {
+        let failed = state.report.failed.len();
+        if state.error.is_some() || self.options.max_failures.is_some_and(|most| failed >= most) {
             return None;
         }
         if self.stop.load(Ordering::SeqCst) {
@@ -224,7 +250,7 @@ impl Session<'_> {
             state.split(&open);
             return Ok(());
         }
-        let done: Vec<bool> = members.iter().map(|index| state.trials[*index].is_final()).collect();
+        let done: Vec<bool> = members.iter().map(|index| !state.to_run[*index]).collect();
         drop(state);
         let attempt = Attempt {
             experiment: self.experiment,
@@ -237,6 +263,7 @@ impl Session<'_> {
             save_adapters: self.options.save_adapters,
             trials: &trials,
             done: &done,
+            again: self.options.selection.again(),
         };
         let (end, finished) = attempt.run(workload)?;
         let mut state = self.state();
@@ -259,22 +286,16 @@ impl Session<'_> {
     }
 
     fn account(&self, state: &mut SessionState, index: usize, status: Status) {
-        let id = self.grid.trials[index].id.clone();
-        state.trials[index] = match status {
-            Status::Done => {
-                state.report.done += 1;
-                State::Done
-            }
-            Status::Diverged { step } => {
-                state.report.diverged += 1;
-                State::Diverged { step }
-            }
+        state.to_run[index] = false;
+        match status {
+            Status::Done => state.report.done += 1,
+            Status::Diverged { .. } => state.report.diverged += 1,
             Status::Failed { message } => {
+                let id = self.grid.trials[index].id.clone();
                 self.reporter.notice(&format!("trial {id} failed: {message}"));
-                state.report.failed.push((id, message.clone()));
-                State::Failed { message }
+                state.report.failed.push((id, message));
             }
-        };
+        }
     }
 
     /// Under the lock, so that two workers do not write at once.
@@ -290,7 +311,7 @@ impl Session<'_> {
 
 impl SessionState {
     fn open(&self, members: &[usize]) -> Vec<usize> {
-        members.iter().copied().filter(|index| !self.trials[*index].is_final()).collect()
+        members.iter().copied().filter(|index| self.to_run[*index]).collect()
     }
 
     fn split(&mut self, open: &[usize]) {

@@ -5,6 +5,8 @@ use std::ops::Range;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::words::of_value;
+
 /// A setting that cannot be used. The runner adds file and line of the key.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{key}: {message}")]
@@ -92,7 +94,7 @@ fn locate(text: &str, error: &toml::de::Error) -> SettingError {
     // What is missing has no place of its own; the error spans the table that lacks it, or the whole text.
     let exact = message.starts_with("missing field");
     let mut key = error.span().map(|span| path_at(text, span, exact)).unwrap_or_default();
-    let Some((name, known)) = unknown_field(message) else { return SettingError::new(key, message) };
+    let Some((name, known)) = unknown_field(message) else { return of_value(&key, message) };
     if key.rsplit('.').next() != Some(name) {
         key = if key.is_empty() { name.to_string() } else { format!("{key}.{name}") };
     }
@@ -162,7 +164,7 @@ mod tests {
         let error = settings::<Outer>(&config).unwrap_err();
         assert_eq!(error.key, "method.lambda");
         assert!(
-            error.message.contains("string \"ten\"") && error.message.contains("f64"),
+            error.message.contains("found \"ten\"") && error.message.contains("a number"),
             "{}",
             error.message
         );
@@ -171,7 +173,7 @@ mod tests {
     #[test]
     fn a_missing_key_is_named_and_a_top_level_one_has_no_prefix() {
         let error = settings::<Outer>(&json!({"steps": 3, "method": {"rank": 2}})).unwrap_err();
-        assert!(error.message.contains("missing field `lambda`"), "{}", error.message);
+        assert!(error.message.contains("`lambda` is missing"), "{}", error.message);
         assert_eq!(error.key, "method");
         let error = settings::<Outer>(&json!({"stesp": 3})).unwrap_err();
         assert_eq!((error.key.as_str(), error.message.contains("`steps`")), ("stesp", true));

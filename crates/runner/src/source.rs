@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use toml::de::{DeTable, DeValue};
 
 use crate::error::{Result, RunnerError};
+use crate::words::of_syntax;
 
 /// Text positions of the keys of one experiment file.
 #[derive(Clone, Debug)]
@@ -25,7 +26,7 @@ impl Source {
             let line = error.span().map_or(1, |span| line_at(text, span.start));
             RunnerError::Syntax {
                 place: format!("{}:{line}", path.display()),
-                message: error.message().to_string(),
+                message: of_syntax(error.message()),
             }
         })?;
         let mut lines = BTreeMap::new();
@@ -104,10 +105,11 @@ fn spellings(key: &str, method: Option<&str>) -> Vec<String> {
     match (key.strip_prefix("method"), method) {
         (Some(rest), Some(method)) if rest.is_empty() || rest.starts_with('.') => {
             let own = format!("method.{method}{rest}");
-            vec![own.clone(), format!("nuisance.{own}"), "scientific.method".to_string()]
-                .into_iter()
-                .take(if rest.is_empty() { 3 } else { 2 })
-                .collect()
+            let mut spellings = vec![own.clone(), format!("nuisance.{own}")];
+            if rest.is_empty() {
+                spellings.extend(["scientific.method", "method"].map(String::from));
+            }
+            spellings
         }
         _ => {
             let sections = ["scientific", "nuisance", "fixed"].map(|section| format!("{section}.{key}"));

@@ -2,10 +2,10 @@
 
 use std::path::Path;
 use std::process::Command;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
+use crate::faults::unix_seconds;
 use crate::identity::PROTOCOL_VERSION;
 use crate::workload::Provenance;
 
@@ -58,9 +58,10 @@ impl Stamp {
         }
     }
 
-    /// The same stamp for a trial that took from `started` until now.
+    /// The same stamp for a trial that took from `started` until now, or no time where the clock was set back.
     pub fn over(&self, started: &str) -> Stamp {
-        Stamp { started: started.to_string(), finished: utc_now(), ..self.clone() }
+        let finished = utc_now().max(started.to_string());
+        Stamp { started: started.to_string(), finished, ..self.clone() }
     }
 }
 
@@ -93,7 +94,7 @@ fn command_line(arguments: impl Iterator<Item = String>) -> String {
 }
 
 pub(crate) fn utc_now() -> String {
-    utc(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs()))
+    utc(unix_seconds())
 }
 
 /// Calendar form of seconds since 1970, by counting days in eras of 400 years that start in March.
@@ -124,6 +125,16 @@ mod tests {
         assert_eq!(utc(1_709_251_200), "2024-03-01T00:00:00Z");
         assert_eq!(utc(4_107_542_399), "2100-02-28T23:59:59Z");
         assert_eq!(utc(4_107_542_400), "2100-03-01T00:00:00Z");
+    }
+
+    #[test]
+    fn a_trial_never_ends_before_it_starts() {
+        let provenance = Provenance { device: "cpu".to_string(), libtorch: String::new() };
+        let stamp = Stamp::now(Path::new("experiment.toml"), provenance);
+        let later = "2999-01-01T00:00:00Z";
+        assert_eq!(stamp.over(later).finished, later);
+        let earlier = "1999-01-01T00:00:00Z";
+        assert!(stamp.over(earlier).finished.as_str() > earlier);
     }
 
     #[test]

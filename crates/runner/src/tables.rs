@@ -31,6 +31,7 @@ pub(crate) type Row<'a> = (&'a Trial, Box<Record>);
 
 /// Metric that stands last among the metrics.
 const NUM_PARAMETERS: &str = "num_parameters";
+const DIVERGED_STEP: &str = "diverged_step";
 
 /// Writes every table and the README; returns what is odd about them, if anything.
 pub(crate) fn write(
@@ -68,9 +69,12 @@ pub(crate) fn write(
 }
 
 /// Names of all metrics, the experiment's own first, `num_parameters` last.
+///
+/// A workload may give `diverged_step` as a metric too, but has its status for it: the column stands once.
 fn metrics(rows: &[Row], main: &str) -> Vec<String> {
-    let names: BTreeSet<&String> =
+    let mut names: BTreeSet<&String> =
         rows.iter().flat_map(|(_, record)| record.outcome.metrics.keys()).collect();
+    names.retain(|name| *name != DIVERGED_STEP);
     let rank = |name: &str| match name {
         NUM_PARAMETERS => 2,
         name if name == main => 0,
@@ -94,7 +98,7 @@ fn trials(experiment: &Experiment, grid: &Grid, rows: &[Row], metrics: &[String]
     let keys: BTreeSet<String> =
         grid.trials.iter().flat_map(|trial| flat(&trial.config).into_keys()).collect();
     let has_methods = grid.compared.iter().any(|path| path == "method");
-    let mut header: Vec<String> = ["trial_id", "status", "diverged_step"].map(String::from).into();
+    let mut header: Vec<String> = ["trial_id", "status", DIVERGED_STEP].map(String::from).into();
     header.extend(has_methods.then(|| "method".to_string()));
     header.extend(experiment.replicates.iter().cloned());
     header.extend(keys.iter().map(|key| format!("config.{key}")));

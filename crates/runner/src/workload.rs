@@ -87,7 +87,8 @@ impl Trial {
 /// What one bank runs with.
 pub struct BankContext<'a> {
     /// Folder of this bank's checkpoint. It exists; it holds `bank.json` (the runner's) and what the workload
-    /// wrote there in an earlier, interrupted run of the same trials in the same order.
+    /// wrote there in an earlier, interrupted run of the same trials in the same order. An error before the first
+    /// progress is taken for a checkpoint that cannot be read: it is set aside, and the bank starts over.
     pub checkpoint_dir: PathBuf,
     /// Folder for files that outlive the run, such as pictures; it exists.
     pub artifacts_dir: PathBuf,

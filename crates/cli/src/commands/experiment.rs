@@ -1,5 +1,6 @@
 //! The arguments that name an experiment, for all subcommands that take one.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use runner::Experiment;
@@ -22,5 +23,12 @@ pub struct ExperimentArgs {
 impl ExperimentArgs {
     pub fn load(&self) -> anyhow::Result<Experiment> {
         Ok(Experiment::load(&self.file, &self.scale, &self.sets)?)
+    }
+
+    /// The same arguments as they are written, without the folder of results.
+    pub fn written(&self) -> Vec<OsString> {
+        let sets = self.sets.iter().flat_map(|set| ["--set".into(), set.into()]);
+        let scale = ["--scale".into(), self.scale.as_str().into()];
+        std::iter::once(self.file.as_os_str().to_owned()).chain(scale).chain(sets).collect()
     }
 }

@@ -1,5 +1,6 @@
 //! One file per subcommand: its arguments, and what it does.
 
+pub mod clean;
 pub mod doctor;
 mod experiment;
 pub mod export;
@@ -9,6 +10,10 @@ pub mod params;
 pub mod plan;
 pub mod plots;
 pub mod pretrain;
+pub mod report;
 pub mod run;
+mod selection;
 pub mod status;
+pub mod verify_resume;
+pub mod weight_norms;
 pub mod world;

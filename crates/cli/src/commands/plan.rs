@@ -1,17 +1,21 @@
 //! `delora plan`: what a run would do.
 
 use super::experiment::ExperimentArgs;
+use super::selection::SelectionArgs;
 use crate::tasks::workload;
 
 #[derive(clap::Args)]
 pub struct Args {
     #[command(flatten)]
     experiment: ExperimentArgs,
+    #[command(flatten)]
+    selection: SelectionArgs,
 }
 
 pub fn run(args: &Args) -> anyhow::Result<()> {
     let experiment = args.experiment.load()?;
-    let plan = runner::plan(&experiment, workload(&experiment.task)?.as_ref(), &args.experiment.results)?;
-    print!("{plan}");
+    let workload = workload(&experiment.task)?;
+    let selection = args.selection.selection();
+    print!("{}", runner::plan(&experiment, workload.as_ref(), &args.experiment.results, &selection)?);
     Ok(())
 }

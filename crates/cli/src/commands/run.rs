@@ -8,6 +8,7 @@ use runner::{RunOptions, RunReport};
 
 use super::experiment::ExperimentArgs;
 use super::plots::draw;
+use super::selection::SelectionArgs;
 use crate::exit;
 use crate::tasks::workload;
 
@@ -18,15 +19,23 @@ pub struct Args {
     /// Folder of all figures
     #[arg(long, value_name = "DIR", default_value = "plots")]
     plots: PathBuf,
-    /// Stop after the first bank with a failed trial
-    #[arg(long)]
+    #[command(flatten)]
+    selection: SelectionArgs,
+    /// Begin no bank after a trial has failed; otherwise a run goes on whatever fails
+    #[arg(long, conflicts_with = "max_failures")]
     fail_fast: bool,
+    /// Begin no bank after N trials have failed
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    max_failures: Option<u64>,
     /// Time between two checkpoints of a bank: a number with ms, s, m or h
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration)]
     checkpoint_every: Duration,
     /// Keep each trained trial's adapter beside its pictures, for `delora export`; finished trials are not run again
     #[arg(long)]
     save_adapters: bool,
+    /// Draw no tables and figures at the end; `delora plots` draws them later
+    #[arg(long)]
+    no_figures: bool,
     /// No progress; notices and failures are still printed
     #[arg(long)]
     quiet: bool,
@@ -36,17 +45,22 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let experiment = args.experiment.load()?;
     let options = RunOptions {
         results_dir: args.experiment.results.clone(),
-        fail_fast: args.fail_fast,
+        selection: args.selection.selection(),
+        max_failures: if args.fail_fast { Some(1) } else { args.max_failures.map(|count| count as usize) },
         checkpoint_every: args.checkpoint_every,
         save_adapters: args.save_adapters,
         quiet: args.quiet,
     };
     let report = runner::run(&experiment, workload(&experiment.task)?.as_ref(), &options)?;
     println!("{}", summary(&report));
+    if let (0, Some(only)) = (report.taken, args.selection.only) {
+        println!("nothing to run: no trial is {}", only.name());
+    }
     if report.interrupted {
         return Ok(exit::interrupted());
     }
-    if report.done + report.diverged + report.skipped + report.reused > 0 {
+    let has_results = report.done + report.diverged + report.skipped + report.reused > 0;
+    if has_results && !args.no_figures {
         draw(&experiment, &args.experiment.results, &args.plots)?;
     }
     Ok(if report.failed.is_empty() { ExitCode::SUCCESS } else { exit::some_trials_failed() })
@@ -60,6 +74,7 @@ fn summary(report: &RunReport) -> String {
         (report.failed.len(), "failed"),
         (report.skipped, "finished before"),
         (report.reused, "taken from other experiments"),
+        (report.left, "left open"),
     ];
     let mut parts: Vec<String> = counts
         .iter()
@@ -108,7 +123,8 @@ mod tests {
         assert_eq!(summary(&report), "3 done; results in results/a/mini");
         report.failed.push(("0123".to_string(), "no memory".to_string()));
         report.interrupted = true;
-        assert_eq!(summary(&report), "3 done, 1 failed, interrupted; results in results/a/mini");
+        report.left = 4;
+        assert_eq!(summary(&report), "3 done, 1 failed, 4 left open, interrupted; results in results/a/mini");
         report = RunReport { folder: "r".into(), ..RunReport::default() };
         assert_eq!(summary(&report), "no trials; results in r");
     }

@@ -1,31 +1,58 @@
-//! Runs an experiment with the toy workload: `toy <experiment.toml> <results folder> <milliseconds per step>`.
+//! Runs an experiment with the toy workload: `toy <experiment.toml> <results folder> [key=value …]`.
 //!
-//! It is a complete driver of the runner, small enough to be killed and resumed many times by a test. Two banks run side by side.
+//! It is a complete driver of the runner, small enough to be killed and resumed many times by a test.
+//!
+//! | key             | default | |
+//! |-----------------|---------|---|
+//! | `pause_ms`      | 0       | time that each step of a bank takes |
+//! | `workers`       | 2       | banks side by side |
+//! | `checkpoint_ms` | 0       | time between two checkpoints |
+//! | `trials`        | all     | ids, separated by commas |
+//! | `log`           | none    | file that gets the id of each trial whenever it is run |
 
 mod workload;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use runner::{Experiment, RunOptions, plan, run};
+use runner::{Experiment, RunOptions, Selection, plan, run};
 
 fn main() -> Result<()> {
     let mut arguments = std::env::args().skip(1);
-    let mut next = || arguments.next().context("usage: toy <experiment.toml> <results folder> <ms per step>");
+    let mut next = || arguments.next().context("usage: toy <experiment.toml> <results folder> [key=value …]");
     let (file, results_dir) = (PathBuf::from(next()?), PathBuf::from(next()?));
-    let pause = Duration::from_millis(next()?.parse().context("milliseconds per step are a number")?);
-    let toy = workload::Toy { pause, workers: 2, ..workload::Toy::default() };
+    let split = |argument: String| {
+        let (key, value) = argument.split_once('=').context("options are key=value")?;
+        Ok((key.to_string(), value.to_string()))
+    };
+    let options: BTreeMap<String, String> = arguments.map(split).collect::<Result<_>>()?;
+    let number = |key: &str, default: u64| {
+        options
+            .get(key)
+            .map_or(Ok(default), |value| value.parse())
+            .with_context(|| format!("{key} is a number"))
+    };
+    let toy = workload::Toy {
+        pause: Duration::from_millis(number("pause_ms", 0)?),
+        workers: number("workers", 2)? as usize,
+        log: options.get("log").map(PathBuf::from),
+        ..workload::Toy::default()
+    };
     let experiment = Experiment::load(&file, "mini", &[])?;
-    print!("{}", plan(&experiment, &toy, &results_dir)?);
-    let options = RunOptions {
+    let trials = options.get("trials").map(|ids| ids.split(',').map(String::from).collect());
+    let selection = Selection { only: None, trials: trials.unwrap_or_default() };
+    print!("{}", plan(&experiment, &toy, &results_dir, &selection)?);
+    let run_options = RunOptions {
         results_dir,
-        fail_fast: false,
-        checkpoint_every: Duration::ZERO,
+        selection,
+        max_failures: None,
+        checkpoint_every: Duration::from_millis(number("checkpoint_ms", 0)?),
         save_adapters: false,
         quiet: false,
     };
-    let report = run(&experiment, &toy, &options)?;
+    let report = run(&experiment, &toy, &run_options)?;
     println!("{} done, {} diverged, {} skipped", report.done, report.diverged, report.skipped);
     std::process::exit(report.exit_code())
 }

@@ -1,7 +1,9 @@
 //! A workload without a model: each trial walks down a noisy parabola, and the faults of real ones can be ordered.
 
 use std::cell::RefCell;
-use std::path::Path;
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow, bail};
@@ -26,7 +28,8 @@ pub struct Config {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Method {
-    pub name: String,
+    #[serde(rename = "name")]
+    _name: String,
     pub rate: f64,
     #[serde(default)]
     pub rank: u32,
@@ -42,6 +45,8 @@ pub enum Fault {
     Panic,
     Silent,
     NotANumber,
+    /// What a checkpoint holds is a little off.
+    Forgetful,
 }
 
 fn one() -> f64 {
@@ -58,6 +63,10 @@ pub struct Toy {
     pub workers: usize,
     /// Ids of every bank that was run by this workload itself, in order.
     pub banks: RefCell<Vec<Vec<String>>>,
+    /// Step after which each bank stops at a checkpoint, as if asked to.
+    pub stop_after: Option<u64>,
+    /// A file that gets a line with the id of each trial whenever its bank begins or goes on.
+    pub log: Option<PathBuf>,
 }
 
 const SUBJECTS: [&str; 4] = ["ant", "bee", "cat", "dog"];
@@ -84,10 +93,11 @@ impl Workload for Toy {
     }
 
     fn validate(&self, config: &Value) -> Result<String> {
-        let config: Config = settings(config)?;
-        if !METHODS.contains(&config.method.name.as_str()) {
-            bail!(SettingError::unknown_name("method.name", "method", &config.method.name, &METHODS));
+        let name = config.pointer("/method/name").and_then(Value::as_str);
+        if let Some(name) = name.filter(|name| !METHODS.contains(name)) {
+            bail!(SettingError::unknown_name("method.name", "method", name, &METHODS));
         }
+        let config: Config = settings(config)?;
         if config.method.rate <= 0.0 {
             let message = format!("found {}; a rate is above 0", config.method.rate);
             bail!(SettingError::new("method.rate", message));
@@ -104,33 +114,45 @@ impl Workload for Toy {
     }
 
     fn workers(&self) -> Option<Workers> {
-        let (pause, memory) = (self.pause, self.memory);
-        let make = move |_| -> Box<dyn Workload> { Box::new(Toy { pause, memory, ..Toy::default() }) };
+        let (pause, memory, log) = (self.pause, self.memory, self.log.clone());
+        let make = move |_| -> Box<dyn Workload> {
+            Box::new(Toy { pause, memory, log: log.clone(), ..Toy::default() })
+        };
         (self.workers > 1).then(|| Workers { most: self.workers, make: Box::new(make) })
     }
 
     fn run_bank(&self, trials: &[Trial], context: &BankContext) -> Result<Vec<Outcome>> {
         self.banks.borrow_mut().push(trials.iter().map(|trial| trial.id.clone()).collect());
+        self.write_log(trials, context)?;
         if self.memory.is_some_and(|memory| trials.len() > memory) {
             bail!("CUDA out of memory. Tried to allocate 2 GiB");
         }
         let configs: Vec<Config> =
             trials.iter().map(|trial| settings(&trial.config)).collect::<Result<_, _>>()?;
         let path = context.checkpoint_dir.join("state.json");
-        let mut state = Walk::load(&path)?.unwrap_or_else(|| Walk::new(trials.len()));
+        let mut state = match Walk::load(&path)? {
+            Some(mut state) => {
+                let forgetful = |slot: &usize| configs[*slot].method.fault == Some(Fault::Forgetful);
+                (0..trials.len()).filter(forgetful).for_each(|slot| state.places[slot] += 1e-12);
+                context.progress.step(state.step, configs[0].steps, "going on");
+                state
+            }
+            None => Walk::new(trials.len()),
+        };
         let (started, mut saved) = (Instant::now(), Instant::now());
         while state.step < configs[0].steps {
             std::thread::sleep(self.pause);
             state.advance(&configs);
             context.progress.step(state.step, configs[0].steps, "walking");
-            if context.stopped() || saved.elapsed() >= context.checkpoint_every {
+            let stops = context.stopped() || self.stop_after == Some(state.step);
+            if stops || saved.elapsed() >= context.checkpoint_every {
                 write_atomically(
                     &path,
                     json!([state.step, state.places, state.losses]).to_string().as_bytes(),
                 )?;
                 saved = Instant::now();
             }
-            if context.stopped() {
+            if stops {
                 return Err(Interrupted.into());
             }
         }
@@ -141,7 +163,7 @@ impl Workload for Toy {
                 Some(Fault::Error) => return Err(anyhow!("the disk is gone").context("reading the pictures")),
                 Some(Fault::Panic) => panic!("index out of bounds in slot {slot}"),
                 Some(Fault::Silent) => continue,
-                Some(Fault::NotANumber) | None => {}
+                Some(Fault::NotANumber | Fault::Forgetful) | None => {}
             }
             std::thread::sleep(self.pause);
             let mut outcome = state.outcome(slot, &trials[slot], &configs[slot], context)?;
@@ -158,6 +180,15 @@ impl Workload for Toy {
 
     fn provenance(&self) -> Provenance {
         Provenance { device: "cpu".to_string(), libtorch: String::new() }
+    }
+}
+
+impl Toy {
+    fn write_log(&self, trials: &[Trial], context: &BankContext) -> Result<()> {
+        let Some(log) = &self.log else { return Ok(()) };
+        let open = trials.iter().zip(context.done).filter(|(_, done)| !**done);
+        let lines: String = open.map(|(trial, _)| format!("{}\n", trial.id)).collect();
+        Ok(OpenOptions::new().create(true).append(true).open(log)?.write_all(lines.as_bytes())?)
     }
 }
 
@@ -205,6 +236,9 @@ impl Walk {
         let score =
             if config.method.fault == Some(Fault::NotANumber) { f64::NAN } else { -losses[losses.len() - 1] };
         outcome.metrics.insert("score".to_string(), score);
+        if let Status::Diverged { step } = outcome.status {
+            outcome.metrics.insert("diverged_step".to_string(), step as f64);
+        }
         outcome.metrics.insert("num_parameters".to_string(), f64::from(config.method.rank));
         let point = |(step, value): (usize, &f64)| CurvePoint {
             step: step as u64,

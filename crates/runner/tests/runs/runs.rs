@@ -1,93 +1,11 @@
-//! Runs of the toy workload in this process: what is run again, what is not, and what a fault costs.
-
-#[path = "../examples/toy/workload.rs"]
-mod toy;
+//! What is run again, what is not, and what a fault costs.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use runner::{Experiment, RunOptions, RunReport, State, plan, rebuild, run, status};
-use toy::Toy;
+use runner::{RunOptions, Selection, State, plan, rebuild, run};
 
-const FILE: &str = r#"
-name = "walk"
-question = "Which walk ends lowest?"
-task = "toy"
-metric = "score"
-direction = "maximize"
-seeds = [0, 1]
-replicates = ["seed", "subject"]
-[fixed]
-steps = 5
-[scientific]
-method = ["plain", "bounded"]
-subject = { first = 2 }
-[method.plain]
-rate = 0.1
-[method.bounded]
-rate = 0.2
-rank = 4
-"#;
-
-struct Study {
-    folder: tempfile::TempDir,
-    text: String,
-    toy: Toy,
-}
-
-impl Study {
-    fn new(text: &str) -> Study {
-        Study { folder: tempfile::tempdir().unwrap(), text: text.to_string(), toy: Toy::default() }
-    }
-
-    fn experiment(&self, sets: &[&str]) -> Experiment {
-        let sets: Vec<String> = sets.iter().map(|set| set.to_string()).collect();
-        Experiment::parse(&self.folder.path().join("walk.toml"), &self.text, "mini", &sets).unwrap()
-    }
-
-    fn run(&self, sets: &[&str]) -> RunReport {
-        self.toy.banks.borrow_mut().clear();
-        run(&self.experiment(sets), &self.toy, &self.options(false)).unwrap()
-    }
-
-    fn options(&self, fail_fast: bool) -> RunOptions {
-        let results_dir = self.folder.path().join("results");
-        RunOptions {
-            results_dir,
-            fail_fast,
-            checkpoint_every: Duration::ZERO,
-            save_adapters: false,
-            quiet: true,
-        }
-    }
-
-    fn bank_sizes(&self) -> Vec<usize> {
-        self.toy.banks.borrow().iter().map(Vec::len).collect()
-    }
-
-    fn root(&self) -> PathBuf {
-        self.folder.path().join("results/walk/mini")
-    }
-
-    fn rows(&self, table: &str) -> Vec<BTreeMap<String, String>> {
-        let mut reader = csv::Reader::from_path(self.root().join(table)).unwrap();
-        reader.deserialize().map(|row| row.unwrap()).collect()
-    }
-
-    fn counts(&self, sets: &[&str]) -> Vec<(&'static str, usize)> {
-        let plan = status(&self.experiment(sets), &self.toy, &self.folder.path().join("results")).unwrap();
-        plan.counts()
-    }
-}
-
-fn column(rows: &[BTreeMap<String, String>], name: &str) -> Vec<String> {
-    rows.iter().map(|row| row[name].clone()).collect()
-}
-
-fn is_empty(folder: &Path) -> bool {
-    std::fs::read_dir(folder).unwrap().count() == 0
-}
+use crate::study::{FILE, Study, column, is_empty};
+use crate::toy::Toy;
 
 #[test]
 fn a_run_writes_every_row_once_and_a_second_run_computes_nothing() {
@@ -119,13 +37,12 @@ fn a_run_writes_every_row_once_and_a_second_run_computes_nothing() {
 
     std::fs::remove_file(study.root().join("summary.csv")).unwrap();
     std::fs::write(study.root().join("trials.csv"), "edited").unwrap();
-    rebuild(&study.experiment(&[]), &study.toy, &study.folder.path().join("results")).unwrap();
+    rebuild(&study.experiment(&[]), &study.toy, &study.results()).unwrap();
     assert_eq!(tables(), before);
 
     // A clone has the tables without the ledger.
     std::fs::remove_dir_all(study.root().join("trials")).unwrap();
-    let error =
-        rebuild(&study.experiment(&[]), &study.toy, &study.folder.path().join("results")).unwrap_err();
+    let error = rebuild(&study.experiment(&[]), &study.toy, &study.results()).unwrap_err();
     assert!(error.to_string().contains("run it first"), "{error}");
     assert_eq!(tables(), before);
 }
@@ -134,7 +51,7 @@ fn a_run_writes_every_row_once_and_a_second_run_computes_nothing() {
 fn adapters_are_kept_where_that_is_asked_for_and_identities_do_not_tell() {
     let (plain, keeping) = (Study::new(FILE), Study::new(FILE));
     plain.run(&[]);
-    let options = RunOptions { save_adapters: true, ..keeping.options(false) };
+    let options = RunOptions { save_adapters: true, ..keeping.options() };
     run(&keeping.experiment(&[]), &keeping.toy, &options).unwrap();
     let rows = keeping.rows("trials.csv");
     assert_eq!(column(&rows, "trial_id"), column(&plain.rows("trials.csv"), "trial_id"));
@@ -213,9 +130,23 @@ fn divergence_is_a_result_and_is_not_run_again() {
     let rows = study.rows("trials.csv");
     assert_eq!(column(&rows[4..], "status"), ["diverged"; 4]);
     assert!(rows[4..].iter().all(|row| row["diverged_step"].parse::<u64>().unwrap() > 0));
+    // The last finite metrics of a diverged trial are in the table, and its step is there once.
+    assert!(rows[4..].iter().all(|row| row["score"].parse::<f64>().unwrap() < -1e6));
+    let header = std::fs::read_to_string(study.root().join("trials.csv")).unwrap();
+    assert_eq!(header.lines().next().unwrap().matches("diverged_step").count(), 1);
     assert_eq!(study.counts(&sets), [("done", 4), ("diverged", 4)]);
-    assert_eq!(column(&study.rows("summary.csv"), "diverged"), ["0", "4"]);
+    let summary = study.rows("summary.csv");
+    assert_eq!(
+        (column(&summary, "diverged"), column(&summary, "n")),
+        (vec!["0".into(), "4".into()], vec!["4".into(), "0".into()])
+    );
+    assert_eq!(column(&summary, "score_mean")[1], "", "means are of finished trials");
     assert_eq!(study.run(&sets).skipped, 8);
+}
+
+/// Options that begin no bank after a failure.
+fn failing_fast(study: &Study) -> RunOptions {
+    RunOptions { max_failures: Some(1), ..study.options() }
 }
 
 #[test]
@@ -229,7 +160,7 @@ fn a_failing_bank_does_not_stop_the_others_and_is_tried_again() {
         let study =
             Study::new(&FILE.replace("[method.plain]", &format!("[method.plain]\nfault = \"{fault}\"")));
         let left = || study.root().join("checkpoints").read_dir().unwrap().count();
-        let once = run(&study.experiment(&[]), &study.toy, &study.options(true)).unwrap();
+        let once = run(&study.experiment(&[]), &study.toy, &failing_fast(&study)).unwrap();
         assert_eq!(
             (once.failed.len(), study.bank_sizes()),
             (4, vec![4]),
@@ -264,7 +195,7 @@ fn trials_reported_before_a_fault_in_their_bank_are_kept() {
 fn an_outcome_without_the_metric_of_the_experiment_is_told() {
     let study = Study::new(&FILE.replace("metric = \"score\"", "metric = \"scroe\""));
     study.run(&[]);
-    let notice = rebuild(&study.experiment(&[]), &study.toy, &study.folder.path().join("results")).unwrap();
+    let notice = rebuild(&study.experiment(&[]), &study.toy, &study.results()).unwrap();
     assert!(notice.unwrap().starts_with("no trial has measured `scroe`"));
     assert_eq!(column(&study.rows("summary.csv"), "scroe_mean"), ["", ""]);
 }
@@ -312,7 +243,7 @@ fn workers_share_what_failed_and_what_did_not_fit() {
     assert_eq!((report.done, report.failed.len(), report.exit_code()), (4, 4, 1));
     assert!(report.splits >= 1);
     let once = Study { toy: Toy { workers: 2, ..Toy::default() }, ..Study::new(&faulty) };
-    let report = run(&once.experiment(&[]), &once.toy, &once.options(true)).unwrap();
+    let report = run(&once.experiment(&[]), &once.toy, &failing_fast(&once)).unwrap();
     assert_eq!(report.failed.len(), 4, "fail_fast begins no bank after a failure");
 }
 
@@ -354,14 +285,15 @@ fn results_of_another_experiment_are_taken_with_their_pictures() {
 #[test]
 fn a_plan_tells_trials_banks_time_and_memory_without_running() {
     let study = Study::new(FILE);
-    let results = study.folder.path().join("results");
-    let text = plan(&study.experiment(&[]), &study.toy, &results).unwrap().to_string();
-    let expected = "walk at scale mini: 8 trials (8 open)\n2 banks of 4, 4 trials, 0 of them begun\n\
+    let results = study.results();
+    let all = Selection::default();
+    let text = plan(&study.experiment(&[]), &study.toy, &results, &all).unwrap().to_string();
+    let expected = "walk at scale mini: 8 trials (8 open)\n2 banks of 4, 4 trials, 0 of them begun, one at a time\n\
         expected time: 4m00s\nexpected memory: 4.0 GB, 0.4 GB of it for what the trials train\n";
     assert_eq!(text, expected);
     assert!(!results.exists());
     study.run(&["seeds=0"]);
-    let plan = plan(&study.experiment(&[]), &study.toy, &results).unwrap();
+    let plan = plan(&study.experiment(&[]), &study.toy, &results, &all).unwrap();
     assert_eq!((plan.open(), plan.states.iter().filter(|state| **state == State::Done).count()), (4, 4));
     assert!(
         plan.listing().lines().next().unwrap().ends_with("done     method=plain subject=ant seed=0"),

@@ -1,0 +1,12 @@
+//! The real binary of the toy workload, killed, interrupted, started twice, and robbed of its disk.
+
+#[path = "../../examples/toy/workload.rs"]
+mod toy;
+
+mod boundaries;
+mod damage;
+mod disk;
+mod kills;
+mod signals;
+mod study;
+mod verify;

@@ -1,0 +1,9 @@
+//! Runs of the toy workload in this process.
+
+#[path = "../../examples/toy/workload.rs"]
+mod toy;
+
+mod leftovers;
+mod policy;
+mod runs;
+mod study;
