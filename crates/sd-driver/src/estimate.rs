@@ -52,10 +52,7 @@ pub fn measure(world: &World, settings: &Settings) -> RowCost {
         started.elapsed().as_secs_f64()
     };
     let fastest = (0..3).map(timed).fold(f64::INFINITY, f64::min);
-    RowCost {
-        seconds: fastest / rows as f64,
-        memory_bytes: activations / rows as u64,
-    }
+    RowCost { seconds: fastest / rows as f64, memory_bytes: activations / rows as u64 }
 }
 
 /// Bytes of a trained f32 parameter: itself, its gradient, and AdamW's two moments.
