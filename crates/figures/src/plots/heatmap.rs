@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::axis::{Axis, Range, multiplier_label, signed};
-use crate::canvas::{Align, Canvas};
+use crate::canvas::{Align, Canvas, text_width};
 use crate::colour_map;
 use crate::error::Result;
 use crate::output::{owned, write_csv, write_figure};
@@ -196,7 +196,10 @@ fn draw_cell(
     let ink = colour_map::ink_on(ground);
     let some_lost = point.diverged() > 0;
     let y = f64::midpoint(top, bottom) + if some_lost { 4.0 } else { 0.0 };
-    canvas.text(&signed(mean, 2), (f64::midpoint(left, right), y), NOTE_SIZE, ink, Align::Centre);
+    let label = signed(mean, 2);
+    let room = right - left - 6.0;
+    let size = NOTE_SIZE * (room / text_width(&label, NOTE_SIZE)).min(1.0);
+    canvas.text(&label, (f64::midpoint(left, right), y), size, ink, Align::Centre);
     if some_lost {
         let (x, y, arm) = (right - 7.0, top + 6.5, 3.2);
         canvas.path(&[(x - arm, y - arm), (x + arm, y + arm)], ink, 1.0, 1.6);
@@ -231,7 +234,8 @@ fn figure(panels: &[Panel]) -> Canvas {
     let lost: usize = panels.iter().flat_map(Panel::cells).map(Point::diverged).sum();
     let all: usize = panels.iter().flat_map(Panel::cells).map(|point| point.trials.len()).sum();
     let most = panels.iter().flat_map(Panel::cells).map(|point| point.trials.len()).max().unwrap_or(0);
-    let mut note = format!("Mean over up to {most} trials a cell; the best of each panel is framed.");
+    let trials = if most == 1 { "One trial".to_owned() } else { format!("Mean over up to {most} trials") };
+    let mut note = format!("{trials} a cell; the best of each panel is framed.");
     if lost > 0 {
         note += &format!(
             " ×: some of a cell's trials diverged, hatched: all did ({lost} of {all} trials). A diverged trial counts with its last \
