@@ -6,6 +6,7 @@
 
 mod axis;
 mod canvas;
+mod chosen;
 mod colour_map;
 mod curves;
 mod error;
@@ -33,6 +34,7 @@ mod wrap;
 
 use std::path::{Path, PathBuf};
 
+pub use chosen::Chosen;
 pub use error::{FiguresError, Result};
 pub use frame::Frame;
 pub use grid::Choice;

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use crate::chosen::Chosen;
 use crate::error::{FiguresError, Result};
 use crate::frame::Frame;
 use crate::series::Series;
@@ -32,9 +33,6 @@ pub struct Trials {
 
 impl Trials {
     /// Reads `trials.csv` of `results`; where a summary is there, keeps the trials of the points it lists.
-    ///
-    /// A search tries several settings for each compared point and the summary names the best: the others
-    /// are not results. A method that the summary does not mention keeps all its trials.
     pub fn read(results: &Path) -> Result<Self> {
         Self::read_across(results, &[])
     }
@@ -62,11 +60,8 @@ impl Trials {
             row,
         };
         let mut trials: Vec<Trial> = (0..frame.len()).map(read_row).collect();
-        let summary = results.join("summary.csv");
-        if summary.exists() {
-            let chosen = Chosen::new(&Frame::read(&summary)?, &frame, varied);
-            trials.retain(|trial| chosen.keeps(trial, &frame));
-        }
+        let chosen = Chosen::read(results, &frame, varied)?;
+        trials.retain(|trial| chosen.keeps(&frame, trial.row, &trial.method));
         Ok(Self { frame, trials })
     }
 
@@ -129,40 +124,6 @@ impl Trials {
 
 pub fn counted(count: usize, noun: &str) -> String {
     if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
-}
-
-/// The points of the summary's rows: the settings that a trial must share, by column of `trials.csv`.
-struct Chosen {
-    /// Method, empty where the experiment compares none, and the settings that the row states.
-    points: Vec<(String, Vec<(String, String)>)>,
-}
-
-impl Chosen {
-    /// A compared setting stands in the summary under its path, a tuned one as `best.<path>`.
-    fn new(summary: &Frame, trials: &Frame, varied: &[&str]) -> Self {
-        let setting = |name: &String| {
-            let path = name.strip_prefix("best.").unwrap_or(name);
-            let column = if path.starts_with("config.") { path.to_owned() } else { format!("config.{path}") };
-            let kept = trials.has(&column) && !varied.contains(&column.as_str());
-            kept.then_some((name.clone(), column))
-        };
-        let settings: Vec<(String, String)> = summary.names().iter().filter_map(setting).collect();
-        let point = |row: usize| {
-            let cells =
-                settings.iter().map(|(name, column)| (column.clone(), summary.text(row, name).to_owned()));
-            let stated = cells.filter(|(_, value)| !value.is_empty()).collect();
-            (summary.text(row, "method").to_owned(), stated)
-        };
-        Self { points: (0..summary.len()).map(point).collect() }
-    }
-
-    fn keeps(&self, trial: &Trial, trials: &Frame) -> bool {
-        let of_method = |(method, _): &&(String, _)| method.is_empty() || *method == trial.method;
-        let mut points = self.points.iter().filter(of_method).peekable();
-        points.peek().is_none()
-            || points
-                .any(|(_, point)| point.iter().all(|(column, value)| trials.text(trial.row, column) == value))
-    }
 }
 
 #[cfg(test)]

@@ -13,13 +13,8 @@ use crate::drawn::{slope, width_above};
 use crate::error::{ReportError, Result};
 use crate::look::title;
 use crate::results::Results;
-use crate::tables::metric_title;
+use crate::tables::{PAPER_SCALE, metric_title};
 use crate::verdict::{Judgement, Verdict, inside, not_below};
-
-/// Of a two-sided test.
-const LEVEL: f64 = 0.05;
-/// The scale at which the paper's numbers are judged.
-const PAPER_SCALE: &str = "paper";
 
 /// Results and plots of an experiment at one scale.
 pub struct Place {
@@ -127,7 +122,7 @@ fn above(
     scale: &str,
 ) -> std::result::Result<Judgement, String> {
     let (_, mut judgement) = paired_judgement(results, side, than, metric, scale)?;
-    let significant = judgement.p.is_some_and(|p| p <= LEVEL);
+    let significant = judgement.p.is_some_and(|p| p <= stats::LEVEL);
     judgement.verdict = match judgement.interval {
         Some((low, _)) if low > 0.0 && significant => Verdict::Reproduced,
         Some((_, high)) if high < 0.0 && significant => Verdict::NotReproduced,

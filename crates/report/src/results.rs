@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use figures::Frame;
+use figures::{Chosen, Frame};
 
 use crate::error::Result;
 use crate::look;
@@ -52,8 +52,7 @@ impl Results {
         let method = frame.one_of(&["method", "config.method.name"])?;
         let seed = frame.one_of(&["seed", "config.seed"])?;
         let subject = ["config.subject.name", "subject"].into_iter().find(|column| frame.has(column));
-        let summary = folder.join("summary.csv");
-        let chosen = if summary.exists() { Some(Chosen::new(&Frame::read(&summary)?, &frame)) } else { None };
+        let chosen = Chosen::read(folder, &frame, &[])?;
         let read_row = |row| {
             let text = |column| frame.text(row, column).to_owned();
             Trial {
@@ -62,9 +61,7 @@ impl Results {
                 subject: subject.map(text).unwrap_or_default(),
                 seed: text(seed),
                 status: text(status),
-                chosen: chosen
-                    .as_ref()
-                    .is_none_or(|chosen| chosen.keeps(&frame, row, frame.text(row, method))),
+                chosen: chosen.keeps(&frame, row, frame.text(row, method)),
                 row,
             }
         };
@@ -157,37 +154,6 @@ pub fn short_name(setting: &str) -> String {
     ];
     let name = known.iter().find(|(path, _)| *path == setting).map(|(_, name)| (*name).to_owned());
     name.unwrap_or_else(|| setting.strip_prefix("method.").unwrap_or(setting).replace('_', " "))
-}
-
-/// The points of the summary's rows: method, and the settings that a trial of it must have.
-///
-/// A search tries several settings for each compared point and the summary names the best. A method that the summary
-/// does not mention keeps all its trials.
-struct Chosen(Vec<(String, Vec<(String, String)>)>);
-
-impl Chosen {
-    /// A compared setting stands in the summary under its path, a tuned one as `best.<path>`.
-    fn new(summary: &Frame, trials: &Frame) -> Self {
-        let setting = |name: &String| {
-            let column = format!("config.{}", name.strip_prefix("best.").unwrap_or(name));
-            trials.has(&column).then_some((name.clone(), column))
-        };
-        let settings: Vec<(String, String)> = summary.names().iter().filter_map(setting).collect();
-        let point = |row: usize| {
-            let stated =
-                settings.iter().map(|(name, column)| (column.clone(), summary.text(row, name).to_owned()));
-            (summary.text(row, "method").to_owned(), stated.filter(|(_, value)| !value.is_empty()).collect())
-        };
-        Self((0..summary.len()).map(point).collect())
-    }
-
-    fn keeps(&self, trials: &Frame, row: usize, method: &str) -> bool {
-        let mut points = self.0.iter().filter(|(of, _)| of.is_empty() || of == method).peekable();
-        let holds = |(_, point): &(String, Vec<(String, String)>)| {
-            point.iter().all(|(column, value)| trials.text(row, column) == value)
-        };
-        points.peek().is_none() || points.any(holds)
-    }
 }
 
 /// Curves by trial and metric, in the order of the file.

@@ -3,15 +3,15 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use figures::Frame;
+use figures::{Frame, stats};
 
 use crate::error::{Result, read};
 use crate::html::{Block, Row, Table, escape, inline, markdown};
 
 /// Ends the header of a column with the paper's numbers.
 const PAPER: &str = " (paper)";
-const PAPER_SCALE: &str = "paper";
-const LEVEL: f64 = 0.05;
+/// The scale at which the paper's numbers are judged.
+pub const PAPER_SCALE: &str = "paper";
 /// A CSV that has no Markdown beside it is shown up to this length.
 const MOST_ROWS: usize = 400;
 
@@ -72,7 +72,7 @@ fn marks(path: &Path) -> Result<Marks> {
     let frame = Frame::read(path)?;
     for row in 0..frame.len() {
         let (Some(low), Some(high)) = (frame.number(row, "lo"), frame.number(row, "hi")) else { continue };
-        let by_chance = frame.number(row, "p").is_some_and(|p| p > LEVEL);
+        let by_chance = frame.number(row, "p").is_some_and(|p| p > stats::LEVEL);
         let mark = match (low > 0.0, high < 0.0) {
             _ if by_chance => continue,
             (true, _) => '▲',
