@@ -77,14 +77,17 @@ real-photos FOLDER *ARGS: _libtorch
     @shift; {{ arguments }} {{ delora }} run experiments/real-photos.toml \
         --set data={{ quote(if invocation_directory() == justfile_directory() { FOLDER } else { join(invocation_directory(), FOLDER) }) }} "$@"
 
+# What needs pictures is drawn where the experiment was run: git holds only those of the README's grid.
 # Draw tables and figures again from results/, for one experiment file or for all that have results
 [group("experiments")]
 plots *ARGS: _libtorch
     @{{ arguments }} \
     if [ $# -gt 0 ]; then {{ delora }} plots "$@"; exit; fi; \
+    failed=0; \
     for file in experiments/*.toml; do \
-        if [ -d "results/$(basename "$file" .toml)" ]; then {{ delora }} plots "$file"; fi; \
-    done
+        if [ -d "results/$(basename "$file" .toml)" ]; then {{ delora }} plots "$file" || failed=1; fi; \
+    done; \
+    exit $failed
 
 # Train the models of assets/mini (hours on two cores, resumable): `just pretrain --model vae`
 [group("models")]
