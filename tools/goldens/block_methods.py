@@ -66,11 +66,11 @@ class Rotation(nn.Module):
 
 
 class Loreft(nn.Module):
-    """On the `first` tokens, or on all of them."""
+    """On the first tokens, or on all of them."""
 
-    def __init__(self, rank, first=None):
+    def __init__(self, rank, first_tokens=None):
         super().__init__()
-        self.first = first
+        self.first = first_tokens
         self.rotation = orthogonal(Rotation(rank))
         self.source = nn.Linear(FEATURES, rank)
 
@@ -157,7 +157,7 @@ def intervention_cases():
     record_block("red", 33, "the formula of mlwu22/RED at b34e48f", {"name": "red"}, red, groups)
     names = {"X": "rotation.parametrizations.weight.original", "W": "source.weight", "b": "source.bias"}
     base = {"base": "rotation.parametrizations.weight.0.base"}
-    cases = {"loreft_1": {"rank": 1, "first": 2}, "loreft_2": {"rank": 2, "first": 2}, "loreft_all": {"rank": 2}}
+    cases = {"loreft_1": {"rank": 1, "first_tokens": 2}, "loreft_2": {"rank": 2, "first_tokens": 2}, "loreft_all": {"rank": 2}}
     for seed, (name, settings) in enumerate(cases.items(), start=34):
         loreft = at_sites(["block_output"], partial(Loreft, **settings), names, base)
         source, method = "the formula of pyreft 0.1.0", {"name": "loreft", **settings}

@@ -18,7 +18,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use commands::{
-    clean, doctor as doctor_command, export, import, methods, params as params_command, plan, plots,
+    clean, doctor as doctor_command, export, fetch, import, methods, params as params_command, plan, plots,
     pretrain, report as report_command, run, status, verify_resume, weight_norms, world,
 };
 
@@ -54,6 +54,8 @@ enum Command {
     Export(export::Args),
     /// Read an adapter that PEFT saved
     Import(import::Args),
+    /// Download data sets and checkpoints of the paper's scale
+    Fetch(fetch::Args),
     /// Train the small networks of `assets/mini`
     Pretrain(pretrain::Args),
     /// Write the mini world's subjects as folders of pictures
@@ -82,6 +84,7 @@ fn main() -> ExitCode {
         Command::Report(args) => report_command::run(args).map(|()| ExitCode::SUCCESS),
         Command::Export(args) => export::run(args).map(|()| ExitCode::SUCCESS),
         Command::Import(args) => import::run(args).map(|()| ExitCode::SUCCESS),
+        Command::Fetch(args) => fetch::run(args).map(|()| ExitCode::SUCCESS),
         Command::Pretrain(args) => pretrain::run(args).map(|()| ExitCode::SUCCESS),
         Command::World(args) => world::run(args).map(|()| ExitCode::SUCCESS),
         Command::Methods(args) => methods::run(args).map(|()| ExitCode::SUCCESS),

@@ -136,6 +136,8 @@ pub struct Hidden<'a> {
     pub lengths: Option<&'a Tensor>,
     /// What the block's own norm makes of them and the residual, in networks that norm behind the residual.
     pub normed: Option<&'a Tensor>,
+    /// What a method that drops out what it changes multiplies that by, in the shape of `values`; absent: no dropout.
+    pub dropout: Option<&'a Tensor>,
 }
 
 /// What a method makes of the hidden states at one site: the new values, in the kind of the old.

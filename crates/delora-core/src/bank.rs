@@ -37,6 +37,10 @@ pub struct Bank {
     pub(crate) trials: Vec<TrialConfig>,
     order: Vec<usize>,
     pub(crate) steps: u64,
+    /// Gradients of this step so far, of each group's leaves, and whose losses were finite, [trials].
+    pending: Option<(Vec<Tensor>, Tensor)>,
+    /// Copies of each group's leaves, see [`Bank::keep`].
+    pub(crate) kept: Option<Vec<Tensor>>,
     /// What `forward` applies, by kind of activation and class; made once per step.
     applied: RefCell<HashMap<Kind, Rc<Vec<AppliedClass>>>>,
 }
@@ -83,6 +87,8 @@ impl Bank {
             trials: sorted,
             order,
             steps: 0,
+            pending: None,
+            kept: None,
             applied: RefCell::default(),
         })
     }
@@ -119,9 +125,21 @@ impl Bank {
     /// One frozen product serves all trials whose methods act at the same places, whatever they are. Panics when
     /// `site` is no adapted linear layer or `input` does not fit.
     pub fn forward(&self, site: &str, weight: &Tensor, bias: Option<&Tensor>, input: &Tensor) -> Tensor {
+        self.forward_with(site, weight, bias, input, input)
+    }
+
+    /// As [`Bank::forward`]; additive updates of low rank see `dropped`, `input` after dropout.
+    pub fn forward_with(
+        &self,
+        site: &str,
+        weight: &Tensor,
+        bias: Option<&Tensor>,
+        input: &Tensor,
+        dropped: &Tensor,
+    ) -> Tensor {
         let (class, place) = self.places[site];
         match &self.applied(input.kind())[class] {
-            AppliedClass::Linear(applied) => applied.forward(place, weight, bias, input),
+            AppliedClass::Linear(applied) => applied.forward(place, weight, bias, [input, dropped]),
             _ => panic!("site `{site}` is no linear layer"),
         }
     }
@@ -161,6 +179,12 @@ impl Bank {
     ///
     /// A trial whose loss or gradient is not finite is quarantined (see [`Bank::health`]) and changes no other.
     pub fn step(&mut self, losses: &Tensor) {
+        self.accumulate(losses);
+        self.finish_step();
+    }
+
+    /// Adds the gradients of `losses` [trials], a part of this step's, for the update to come.
+    pub fn accumulate(&mut self, losses: &Tensor) {
         let finite = losses.isfinite(); // [trials]
         let healthy =
             Tensor::cat(&self.groups.iter().map(|group| group.optimizer.healthy()).collect::<Vec<_>>(), 0);
@@ -171,7 +195,19 @@ impl Bank {
         } else {
             gradients_of(&total, &leaves)
         };
-        self.applied.borrow_mut().clear();
+        self.refresh();
+        self.pending = Some(match self.pending.take() {
+            None => (gradients, finite),
+            Some((sums, all_finite)) => {
+                let add = |(mut sum, gradient): (Tensor, Tensor)| sum.g_add_(&gradient);
+                (sums.into_iter().zip(gradients).map(add).collect(), all_finite.logical_and(&finite))
+            }
+        });
+    }
+
+    /// The update from what was accumulated; panics when nothing was.
+    pub fn finish_step(&mut self) {
+        let (gradients, finite) = self.pending.take().expect("an update follows accumulated gradients");
         let mut gradients = gradients.into_iter();
         for group in &mut self.groups {
             let count = group.leaves().len();
@@ -179,6 +215,42 @@ impl Bank {
             group.update(self.steps, &own, &finite.narrow(0, group.first as i64, group.num_trials as i64));
         }
         self.steps += 1;
+    }
+
+    /// Keeps a copy of all that the chosen slots have learnt, in place of an older one. Quarantined trials keep what
+    /// they have as well.
+    pub fn keep(&mut self, chosen: &[bool]) {
+        let leaves: Vec<Tensor> =
+            self.groups.iter().flat_map(MethodGroup::leaves).map(|leaf| leaf.detach()).collect();
+        let kept = self.kept.take().unwrap_or_else(|| leaves.iter().map(Tensor::copy).collect());
+        for (index, leaf) in self.leaf_slots().into_iter().zip(&leaves).enumerate() {
+            let (slots, leaf) = leaf;
+            for (row, slot) in slots.enumerate() {
+                if chosen[slot] {
+                    kept[index].get(row as i64).copy_(&leaf.get(row as i64));
+                }
+            }
+        }
+        self.kept = Some(kept);
+    }
+
+    /// Puts back what [`Bank::keep`] kept; without that all stays.
+    pub fn recall(&mut self) {
+        let Some(kept) = &self.kept else { return };
+        tch::no_grad(|| {
+            let leaves = self.groups.iter().flat_map(MethodGroup::leaves);
+            leaves.zip(kept).for_each(|(leaf, kept)| leaf.shallow_clone().copy_(kept));
+        });
+        self.refresh();
+    }
+
+    /// The slots of each leaf.
+    fn leaf_slots(&self) -> Vec<std::ops::Range<usize>> {
+        let slots = |group: &MethodGroup| {
+            let slots = group.first..group.first + group.num_trials;
+            std::iter::repeat_n(slots, group.leaves().len())
+        };
+        self.groups.iter().flat_map(slots).collect()
     }
 
     /// For each slot the step, counted from 0, whose loss or gradient was not finite. Waits for the device.
@@ -255,7 +327,7 @@ impl Bank {
                 };
                 AppliedClass::Linear(AppliedLinear::new(groups.map(factors), class, kind))
             }
-            Class::Tensor(_) => {
+            Class::Tensor(_) | Class::Head(_) => {
                 let values = groups.map(|(trials, adapter, parameters)| {
                     (trials, adapter.map(|_| parameters[crate::TENSOR_VALUE].to_kind(kind)))
                 });

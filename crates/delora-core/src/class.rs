@@ -11,6 +11,7 @@ pub enum Class {
     Linear(LinearClass),
     Tensor(TensorClass),
     Hidden(HiddenClass),
+    Head(HeadClass),
 }
 
 /// Linear layers of one shape.
@@ -31,6 +32,15 @@ pub struct TensorClass {
     pub names: Vec<String>,
     /// f32
     pub values: Vec<Tensor>,
+}
+
+/// Tensors of one shape of a task's head.
+pub struct HeadClass {
+    pub names: Vec<String>,
+    pub shape: Vec<i64>,
+    /// Standard deviation of their start.
+    pub std: f64,
+    device: Device,
 }
 
 /// Hidden states of one width.
@@ -60,6 +70,9 @@ impl Class {
             Part::Hidden { features, .. } => {
                 Class::Hidden(HiddenClass { features: *features, names, device })
             }
+            Part::Head { shape, std } => {
+                Class::Head(HeadClass { names, shape: shape.clone(), std: *std, device })
+            }
         }
     }
 
@@ -68,6 +81,7 @@ impl Class {
             Class::Linear(class) => &class.names,
             Class::Tensor(class) => &class.names,
             Class::Hidden(class) => &class.names,
+            Class::Head(class) => &class.names,
         }
     }
 
@@ -81,6 +95,7 @@ impl Class {
             Class::Linear(class) => vec![class.out_features, class.in_features],
             Class::Tensor(class) => class.values[0].size(),
             Class::Hidden(class) => vec![class.features],
+            Class::Head(class) => class.shape.clone(),
         }
     }
 
@@ -89,6 +104,7 @@ impl Class {
             Class::Linear(class) => class.device(),
             Class::Tensor(class) => class.values[0].device(),
             Class::Hidden(class) => class.device,
+            Class::Head(class) => class.device,
         }
     }
 }

@@ -24,8 +24,10 @@ pub enum Group {
     Weight,
     /// A bias.
     Bias,
-    /// A task's head.
+    /// The weights of a task's head.
     Head,
+    /// The biases of a task's head.
+    HeadBias,
 }
 
 impl fmt::Display for Group {
@@ -38,6 +40,7 @@ impl fmt::Display for Group {
             Group::Weight => "weight",
             Group::Bias => "bias",
             Group::Head => "head",
+            Group::HeadBias => "head_bias",
         };
         formatter.write_str(name)
     }
@@ -58,6 +61,9 @@ pub struct OptimizerConfig {
     pub betas: [f64; 2],
     pub eps: f64,
     pub weight_decay: f64,
+    /// Groups that do not decay.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub undecayed: Vec<Group>,
     /// Largest norm of the trial's whole gradient; absent: gradients are not clipped.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clip_norm: Option<f64>,
@@ -65,7 +71,13 @@ pub struct OptimizerConfig {
 
 impl Default for OptimizerConfig {
     fn default() -> Self {
-        OptimizerConfig { betas: [0.9, 0.999], eps: 1e-8, weight_decay: 0.01, clip_norm: None }
+        OptimizerConfig {
+            betas: [0.9, 0.999],
+            eps: 1e-8,
+            weight_decay: 0.01,
+            undecayed: Vec::new(),
+            clip_norm: None,
+        }
     }
 }
 

@@ -47,7 +47,7 @@ mod tests {
         let names = |name| find_method(name).unwrap().setting_names();
         assert_eq!(names("lora"), ["rank", "alpha"]);
         assert_eq!(names("dora"), ["rank", "alpha"]);
-        assert_eq!(names("loreft"), ["rank", "layers", "first", "last"]);
+        assert_eq!(names("loreft"), ["rank", "layers", "first_tokens", "last_tokens"]);
         assert!(names("full").is_empty());
     }
 }

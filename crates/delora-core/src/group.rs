@@ -10,6 +10,9 @@ use crate::method::Method;
 use crate::optimizer::BankAdamW;
 use crate::store::{Origin, Store};
 
+/// What a task's head adds to every method's groups.
+pub const HEAD: [Group; 2] = [Group::Head, Group::HeadBias];
+
 pub struct MethodGroup {
     pub method: &'static Method,
     /// The slot of its first trial; the others follow.
@@ -32,8 +35,10 @@ impl MethodGroup {
         device: Device,
     ) -> Result<MethodGroup, String> {
         let settings: Vec<&Map<String, Value>> = trials.iter().map(|trial| &trial.method.settings).collect();
-        let adapter = |(class, &acts): (&Class, &bool)| {
-            if acts { method.build(&settings, class).map(Some) } else { Ok(None) }
+        let adapter = |(class, &acts): (&Class, &bool)| match class {
+            Class::Head(class) => Ok(Some(Adapter::Tensor(if class.std > 0.0 { HEAD[0] } else { HEAD[1] }))),
+            _ if acts => method.build(&settings, class).map(Some),
+            _ => Ok(None),
         };
         let adapters: Vec<Option<Adapter>> =
             classes.iter().zip(acts).map(adapter).collect::<Result<_, _>>()?;
@@ -42,7 +47,7 @@ impl MethodGroup {
         let seeds: Vec<u64> = trials.iter().map(|trial| trial.seed).collect();
         let origin = Origin { method: method.name(), seeds: &seeds, classes, device };
         let trained = |group| trials[0].learning_rate.contains_key(group);
-        let stores: Vec<Store> = (method.about.groups.iter())
+        let stores: Vec<Store> = (method.about.groups.iter().chain(&HEAD))
             .filter_map(|group| Store::new(&origin, &specs, Some(*group), trained(group)))
             .chain(Store::new(&origin, &specs, None, false))
             .collect();
@@ -104,6 +109,10 @@ fn specs(adapter: &Option<Adapter>, class: &Class) -> Vec<ParameterSpec> {
         (Some(Adapter::Tensor(group)), Class::Tensor(class)) => {
             let start = Init::PerSite(Tensor::stack(&class.values, 0));
             vec![ParameterSpec::trained(TENSOR_VALUE, *group, &class.values[0].size(), start)]
+        }
+        (Some(Adapter::Tensor(group)), Class::Head(class)) => {
+            let start = if class.std > 0.0 { Init::Normal { std: class.std } } else { Init::Zero };
+            vec![ParameterSpec::trained(TENSOR_VALUE, *group, &class.shape, start)]
         }
         _ => Vec::new(),
     }

@@ -136,7 +136,7 @@ impl Method {
                 match class {
                     Class::Linear(class) => Ok(Adapter::Linear(settings.build(class))),
                     Class::Tensor(_) => Ok(Adapter::Tensor(S::GROUP)),
-                    Class::Hidden(_) => Err("the method acts on the network's tensors alone".to_owned()),
+                    _ => Err("the method acts on the network's tensors alone".to_owned()),
                 }
             },
         };

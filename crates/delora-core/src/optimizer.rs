@@ -16,8 +16,8 @@ const CLIP_EPS: f64 = 1e-6;
 /// or gradient norm is not finite (in f32: above 1.8e19) is quarantined: from that step on its parameters stay as
 /// they are. Nothing here waits for the device.
 pub struct BankAdamW {
-    /// The rates of each tensor, for each trial.
-    rates: Vec<Vec<f64>>,
+    /// Rate and decay of each tensor, for each trial.
+    rates: Vec<Vec<[f64; 2]>>,
     trials: Vec<TrialConfig>,
     first_weight: Tensor,
     second_weight: Tensor,
@@ -38,7 +38,11 @@ impl BankAdamW {
         trials: &[TrialConfig],
         device: Device,
     ) -> BankAdamW {
-        let rate = |trial: &TrialConfig, group| trial.learning_rate.get(group).copied().unwrap_or(0.0);
+        let rate = |trial: &TrialConfig, group| {
+            let rate = trial.learning_rate.get(group).copied().unwrap_or(0.0);
+            let decays = !trial.optimizer.undecayed.contains(group);
+            [rate, if decays { trial.optimizer.weight_decay } else { 0.0 }]
+        };
         let rates = groups.iter().map(|group| trials.iter().map(|trial| rate(trial, group)).collect());
         let column = |value: &dyn Fn(&TrialConfig) -> f64| {
             let values: Vec<f32> = trials.iter().map(|trial| value(trial) as f32).collect();
@@ -131,8 +135,8 @@ impl BankAdamW {
             values.extend(self.trials.iter().map(|trial| (trial.optimizer.eps * second(trial)) as f32));
             for rates in &self.rates {
                 let rated = || rates.iter().zip(&self.trials);
-                let rate = |(rate, trial): (&f64, &TrialConfig)| rate * trial.schedule.factor(step);
-                values.extend(rated().map(|pair| (1.0 - rate(pair) * pair.1.optimizer.weight_decay) as f32));
+                let rate = |([rate, _], trial): (&[f64; 2], &TrialConfig)| rate * trial.schedule.factor(step);
+                values.extend(rated().map(|pair| (1.0 - rate(pair) * pair.0[1]) as f32));
                 values.extend(rated().map(|pair| {
                     (rate(pair) * second(pair.1) / correction(pair.1.optimizer.betas[0])) as f32
                 }));

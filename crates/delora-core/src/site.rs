@@ -47,6 +47,8 @@ pub enum Part {
     Tensor { value: Tensor },
     /// Hidden states [.., features] of block number `layer`.
     Hidden { place: Place, layer: i64, features: i64 },
+    /// A tensor of a task's head, which every trial trains beside its method, from N(0, `std`²) drawn by its seed.
+    Head { shape: Vec<i64>, std: f64 },
 }
 
 /// A site without its weights, from which parameters can be counted.
@@ -62,6 +64,8 @@ pub enum PartShape {
     /// Sizes of the tensor.
     Tensor(Vec<i64>),
     Hidden(HiddenShape),
+    /// Sizes of the tensor.
+    Head(Vec<i64>),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,12 +97,18 @@ impl Site {
         Site { name: name.to_owned(), part: Part::Hidden { place, layer, features } }
     }
 
+    /// A tensor of a task's head; with a `std` of 0 it starts at 0 and counts as a bias.
+    pub fn head(name: &str, shape: &[i64], std: f64) -> Site {
+        Site { name: name.to_owned(), part: Part::Head { shape: shape.to_vec(), std } }
+    }
+
     /// The same site over the same storage.
     pub fn shared(&self) -> Site {
         match &self.part {
             Part::Linear { role, weight, bias } => Site::linear(&self.name, *role, weight, bias.as_ref()),
             Part::Tensor { value } => Site::tensor(&self.name, value),
             &Part::Hidden { place, layer, features } => Site::hidden(&self.name, place, layer, features),
+            Part::Head { shape, std } => Site::head(&self.name, shape, *std),
         }
     }
 
@@ -114,6 +124,7 @@ impl Site {
             &Part::Hidden { place, layer, features } => {
                 PartShape::Hidden(HiddenShape { place, layer, features })
             }
+            Part::Head { shape, .. } => PartShape::Head(shape.clone()),
         };
         Some(SiteShape { name: self.name.clone(), part })
     }
@@ -143,7 +154,7 @@ impl SiteShape {
         match &self.part {
             PartShape::Linear(shape) => shape.out_features * (shape.in_features + i64::from(shape.has_bias)),
             PartShape::Tensor(shape) => shape.iter().product(),
-            PartShape::Hidden(_) => 0,
+            PartShape::Hidden(_) | PartShape::Head(_) => 0,
         }
     }
 }

@@ -11,6 +11,9 @@ use crate::bank::Bank;
 use crate::error::CoreError;
 use crate::tensor_file::{decode, encode, write_whole};
 
+/// What the names of kept copies start with.
+const KEPT: &str = "kept.";
+
 impl Bank {
     /// Writes the bank's state; a file of that name is replaced whole or not at all.
     pub fn save(&self, path: &Path) -> Result<(), CoreError> {
@@ -31,6 +34,9 @@ impl Bank {
         }
         let steps = stored.metadata.get("steps").and_then(|steps| steps.parse().ok());
         let steps = steps.ok_or_else(|| problem(path, "its number of steps is missing"))?;
+        if stored.tensors.keys().any(|name| name.starts_with(KEPT)) {
+            self.keep(&vec![true; self.num_trials()]);
+        }
         let mut pairs = Vec::new();
         for (name, own) in self.tensors() {
             let value = stored.tensors.remove(&name);
@@ -65,6 +71,8 @@ impl Bank {
             }
             tensors.push((format!("{index}.diverged_at"), optimizer.diverged_at.shallow_clone()));
         }
+        let kept = self.kept.iter().flatten().enumerate();
+        tensors.extend(kept.map(|(index, value)| (format!("{KEPT}{index}"), value.shallow_clone())));
         tensors
     }
 

@@ -15,6 +15,8 @@ mod formulas;
 mod golden;
 #[path = "properties/gradients.rs"]
 mod gradients;
+#[path = "properties/heads.rs"]
+mod heads;
 #[path = "properties/network.rs"]
 mod network;
 #[path = "properties/proof.rs"]

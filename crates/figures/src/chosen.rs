@@ -40,6 +40,9 @@ impl Chosen {
 
     /// Whether the trial in `row` of `trials`, of `method`, counts.
     pub fn keeps(&self, trials: &Frame, row: usize, method: &str) -> bool {
+        if trials.has("phase") && trials.text(row, "phase") == "tuning" {
+            return false; // it helped to choose; only what was chosen is tested
+        }
         let mut points = self.0.iter().filter(|(of, _)| of.is_empty() || of == method).peekable();
         points.peek().is_none()
             || points.any(|(_, point)| point.iter().all(|(column, value)| trials.text(row, column) == value))

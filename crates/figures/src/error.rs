@@ -19,6 +19,9 @@ pub enum FiguresError {
     #[error("`{}` has no column `{column}`; its columns are {present}", path.display())]
     MissingColumn { path: PathBuf, column: String, present: String },
 
+    #[error("`{}` has trials of the task `{task}`, which is none of GLUE's: {known}", path.display())]
+    UnknownTask { path: PathBuf, task: String, known: String },
+
     #[error("`{}` has no {what}; {remedy}", path.display())]
     Nothing { path: PathBuf, what: String, remedy: String },
 

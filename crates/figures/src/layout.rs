@@ -157,7 +157,7 @@ mod tests {
             }
         }
         let real = Row::of(REAL_IMAGES);
-        assert_eq!(TABLE_8.reported(&paper, &real).clip_i, Some(0.864));
+        assert_eq!(TABLE_8.reported(&paper, &real).metric("clip_i"), Some(0.864));
         assert_eq!(TABLE_1.reported(&paper, &Row::of(NONE)), Reported::default());
     }
 }

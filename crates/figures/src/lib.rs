@@ -11,6 +11,8 @@ mod colour_map;
 mod curves;
 mod error;
 mod frame;
+pub mod glue;
+mod glue_table;
 mod grid;
 mod layout;
 mod mosaic;
@@ -37,6 +39,7 @@ use std::path::{Path, PathBuf};
 pub use chosen::Chosen;
 pub use error::{FiguresError, Result};
 pub use frame::Frame;
+use glue_table::GlueTable;
 pub use grid::Choice;
 use layout::{Layout, TABLE_1, TABLE_3, TABLE_8};
 use paper::Paper;
@@ -44,7 +47,7 @@ pub use plots::weight_norms::render_weight_norms;
 use trials::Trials;
 
 /// What an experiment file's `figures` may list.
-pub const FIGURES: [&str; 13] = [
+pub const FIGURES: [&str; 16] = [
     "table1",
     "table3",
     "table8",
@@ -58,6 +61,9 @@ pub const FIGURES: [&str; 13] = [
     "over_time",
     "heatmap",
     "gallery",
+    "table4",
+    "glue_robustness",
+    "confusion",
 ];
 
 /// Settings along which figures go that show all trials, whatever the summary chose.
@@ -97,11 +103,18 @@ pub fn render(figures: &[String], scale: &str, results: &Path, plots: &Path) -> 
                 plots::over_time::write_over_time(&trials, results, plots, &middle)?
             }
             "heatmap" => plots::heatmap::write_heatmap(&across(&MAPPED)?, plots)?,
+            "table4" => {
+                let table = GlueTable::of(&trials)?;
+                [table.write(&paper, scale, plots)?, table.draw(scale, plots)?].concat()
+            }
+            "glue_robustness" => plots::glue_robustness::write_glue_robustness(&across(&SWEPT)?, plots)?,
+            "confusion" => plots::confusion::write_confusion(&trials, plots)?,
             "gallery" => plots::gallery::write_gallery(&trials, results, plots)?,
             _ => plots::variants::write_variants(&trials, results, scale, plots)?,
         });
     }
-    if figures.iter().any(|figure| figure.starts_with("table")) {
+    let pictured = [TABLE_1, TABLE_3, TABLE_8].map(|layout| layout.key);
+    if figures.iter().any(|figure| pictured.contains(&figure.as_str())) {
         written.extend(pairs::write_pairs(&trials, plots)?);
     }
     Ok(written)

@@ -16,19 +16,40 @@ const BASELINE: &str = "lora";
 /// The rank that the paper gives to the methods it compares.
 const PAPERS_RANK: &str = "16";
 
+/// A metric whose differences are told, over some of the trials.
+pub struct Column<'a> {
+    pub trials: &'a Trials,
+    /// Of `trials.csv`.
+    pub metric: &'a str,
+    /// In the CSV and in Markdown.
+    pub name: &'a str,
+    pub title: &'a str,
+}
+
+/// How differences are written in Markdown.
+pub struct Shown {
+    /// Of a unit of the metric: 100 for percent.
+    pub factor: f64,
+    pub decimals: usize,
+    /// What a trial is of beside its seed, and what else is to be said.
+    pub subject: &'static str,
+    pub note: &'static str,
+}
+
 /// A series' differences from LoRA over the (seed, subject) that both finished.
 struct Pairs<'a> {
     series: Series<'a>,
-    metric: &'static str,
+    metric: &'a str,
+    metric_title: &'a str,
     differences: Vec<f64>,
 }
 
 impl<'a> Pairs<'a> {
-    fn of(trials: &'a Trials, series: Series<'a>, baseline: Series<'a>, metric: &'static str) -> Self {
-        let theirs = scores(trials, baseline, metric);
-        let ours = scores(trials, series, metric);
+    fn of(series: Series<'a>, baseline: Series<'a>, column: &Column<'a>) -> Self {
+        let theirs = scores(column.trials, baseline, column.metric);
+        let ours = scores(column.trials, series, column.metric);
         let differences = ours.iter().filter_map(|(pair, score)| Some(score - theirs.get(pair)?)).collect();
-        Self { series, metric, differences }
+        Self { series, metric: column.name, metric_title: column.title, differences }
     }
 }
 
@@ -52,42 +73,56 @@ fn scores<'a>(trials: &'a Trials, series: Series<'a>, metric: &str) -> BTreeMap<
     trials.of(series).filter_map(scored).collect()
 }
 
-/// `pairs.md` and `pairs.csv`.
+/// `pairs.md` and `pairs.csv` of the scores of pictures.
 pub fn write_pairs(trials: &Trials, plots: &Path) -> Result<Vec<PathBuf>> {
+    let columns = METRICS[..2].iter().map(|(metric, title)| Column { trials, metric, name: metric, title });
+    let shown = Shown { factor: 1.0, decimals: 3, subject: "subject", note: "" };
+    write_pairs_of(trials, &columns.collect::<Vec<_>>(), &shown, plots)
+}
+
+/// The same of any columns over parts of `trials`.
+pub fn write_pairs_of(
+    trials: &Trials,
+    columns: &[Column],
+    shown: &Shown,
+    plots: &Path,
+) -> Result<Vec<PathBuf>> {
     let baseline = baseline(trials);
     let mut series = trials.series();
     series.retain(|series| *series != baseline && series.method != REAL_IMAGES);
-    let metrics = [METRICS[0].0, METRICS[1].0];
     let mut pairs = Vec::new();
     for series in series {
-        pairs.extend(metrics.map(|metric| Pairs::of(trials, series, baseline, metric)));
+        pairs.extend(columns.iter().map(|column| Pairs::of(series, baseline, column)));
     }
 
     let mut header = owned(&["method", "title", "metric", "n_pairs"]);
     header.extend([format!("delta_vs_{}", baseline.key()), "lo".to_owned(), "hi".to_owned()]);
     header.extend(owned(&["p", "detectable"]));
-    let rows: Vec<Vec<String>> = pairs.iter().map(csv_pair).collect();
+    let rows: Vec<Vec<String>> = pairs.iter().map(|pairs| csv_pair(pairs, trials)).collect();
     let csv = write_csv(&plots.join("pairs.csv"), &header, &rows)?;
     let title = baseline.title();
     let mut header = owned(&["method", "metric", "n pairs"]);
     header.extend([format!("Δ vs {title}"), "95 % interval".to_owned()]);
     header.extend(owned(&["p", "detectable", ""]));
-    let rows: Vec<Vec<String>> = pairs.iter().map(|pairs| markdown_pair(pairs, &title)).collect();
+    let rows: Vec<Vec<String>> =
+        pairs.iter().map(|pairs| markdown_pair(pairs, trials, &title, shown)).collect();
     let text = format!(
-        "{}\nPaired differences over the same seed and subject, with the percentile bootstrap interval of their mean. \
+        "{}\nPaired differences over the same seed and {}, with the percentile bootstrap interval of their mean. \
          Where the interval holds zero or p is above 0.05, these trials do not tell the method from {title}. p: permutation test of the \
          pairs' signs, two-sided. Detectable: the smallest true difference that as many pairs of this spread find with \
-         power 0.8 at the level 0.05.\n",
-        markdown(&header, &rows)
+         power 0.8 at the level 0.05.{}\n",
+        markdown(&header, &rows),
+        shown.subject,
+        shown.note,
     );
     Ok(vec![write(&plots.join("pairs.md"), text.as_bytes())?, csv])
 }
 
-fn csv_pair(pairs: &Pairs) -> Vec<String> {
+fn csv_pair(pairs: &Pairs, trials: &Trials) -> Vec<String> {
     let interval = stats::bootstrap_interval(&pairs.differences);
     vec![
         pairs.series.method.to_owned(),
-        pairs.series.title(),
+        trials.title(pairs.series),
         pairs.metric.to_owned(),
         pairs.differences.len().to_string(),
         full(stats::mean(&pairs.differences)),
@@ -98,9 +133,8 @@ fn csv_pair(pairs: &Pairs) -> Vec<String> {
     ]
 }
 
-fn markdown_pair(pairs: &Pairs, baseline: &str) -> Vec<String> {
-    let metric =
-        METRICS.iter().find(|(name, _)| *name == pairs.metric).map_or(pairs.metric, |(_, title)| title);
+fn markdown_pair(pairs: &Pairs, trials: &Trials, baseline: &str, shown: &Shown) -> Vec<String> {
+    let rounded = |value: f64| with_sign(value * shown.factor, shown.decimals);
     let interval = stats::bootstrap_interval(&pairs.differences);
     let p = stats::permutation_p(&pairs.differences);
     let verdict = match interval {
@@ -111,15 +145,14 @@ fn markdown_pair(pairs: &Pairs, baseline: &str) -> Vec<String> {
         None => "too few pairs".to_owned(),
     };
     vec![
-        pairs.series.title(),
-        metric.to_owned(),
+        trials.title(pairs.series),
+        pairs.metric_title.to_owned(),
         pairs.differences.len().to_string(),
-        stats::mean(&pairs.differences).map_or(ABSENT.to_owned(), |value| with_sign(value, 3)),
-        interval.map_or(ABSENT.to_owned(), |(low, high)| {
-            format!("{} to {}", with_sign(low, 3), with_sign(high, 3))
-        }),
+        stats::mean(&pairs.differences).map_or(ABSENT.to_owned(), rounded),
+        interval.map_or(ABSENT.to_owned(), |(low, high)| format!("{} to {}", rounded(low), rounded(high))),
         p.map_or(ABSENT.to_owned(), rounded_p),
-        stats::detectable_difference(&pairs.differences).map_or(ABSENT.to_owned(), |value| signed(value, 3)),
+        stats::detectable_difference(&pairs.differences)
+            .map_or(ABSENT.to_owned(), |value| signed(value * shown.factor, shown.decimals)),
         verdict,
     ]
 }
@@ -138,6 +171,12 @@ pub fn with_sign(value: f64, decimals: usize) -> String {
 mod tests {
     use super::*;
 
+    const SHOWN: Shown = Shown { factor: 1.0, decimals: 3, subject: "subject", note: "" };
+
+    fn dino(trials: &Trials) -> Column<'_> {
+        Column { trials, metric: "dino", name: "dino", title: "DINO" }
+    }
+
     fn trials(rows: &str) -> Trials {
         let folder = tempfile::tempdir().unwrap();
         let header = "trial_id,status,method,seed,subject,dino,clip_i,config.method.rank";
@@ -152,10 +191,10 @@ mod tests {
              d,done,delora,0,cat,0.7,0.5,\ne,done,delora,1,cat,0.2,0.5,\nf,done,delora,2,cat,0.9,0.5,\n\
              g,done,delora,0,dog,0.9,0.5,\n",
         );
-        let pairs = Pairs::of(&trials, Series::of("delora"), baseline(&trials), "dino");
+        let pairs = Pairs::of(Series::of("delora"), baseline(&trials), &dino(&trials));
         assert_eq!(pairs.differences.len(), 2);
         assert!((stats::mean(&pairs.differences).unwrap() - 0.15).abs() < 1e-12);
-        let row = markdown_pair(&pairs, "LoRA");
+        let row = markdown_pair(&pairs, &trials, "LoRA", &SHOWN);
         assert_eq!((row[3].as_str(), row[7].as_str()), ("+0.150", "not distinguishable"));
         assert_eq!(row[5], "0.500", "two pairs cannot give less");
     }
@@ -167,8 +206,8 @@ mod tests {
                 format!("l{seed},done,lora,{seed},cat,0.{seed},0.5,\nd{seed},done,delora,{seed},cat,0.{seed}5,0.5,\n")
             });
             let trials = trials(&rows.collect::<String>());
-            let pairs = Pairs::of(&trials, Series::of("delora"), baseline(&trials), "dino");
-            markdown_pair(&pairs, "LoRA")[7].clone()
+            let pairs = Pairs::of(Series::of("delora"), baseline(&trials), &dino(&trials));
+            markdown_pair(&pairs, &trials, "LoRA", &SHOWN)[7].clone()
         };
         assert_eq!((verdict(5).as_str(), verdict(6).as_str()), ("not distinguishable", "above LoRA"));
     }
@@ -188,7 +227,7 @@ mod tests {
         assert_eq!(baseline(&ranks(&["4"])).title(), "LoRA");
         assert_eq!(baseline(&ranks(&[])).title(), "LoRA");
         let trials = ranks(&["4", "16"]);
-        let pairs = Pairs::of(&trials, Series::with("lora", RANK, "4"), baseline(&trials), "dino");
+        let pairs = Pairs::of(Series::with("lora", RANK, "4"), baseline(&trials), &dino(&trials));
         assert!((pairs.differences[0] - 0.24).abs() < 1e-12);
     }
 }

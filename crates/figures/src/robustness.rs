@@ -1,7 +1,7 @@
 //! The robustness width: how many octaves of learning rate keep nearly the best score.
 //!
 //! The score is DINO, or each trial's DINO × CLIP-T: the likeness to the subject alone stays high where a
-//! method draws its training pictures whatever the prompt.
+//! method draws its training pictures whatever the prompt. On a task of GLUE it is the task's own.
 //!
 //! Of one line of a sweep over the learning-rate multiplier, let s(x) be the mean score over the replicates
 //! (seed, subject) at the tested multiplier 2^x, and between neighbours the straight line in x. The best
@@ -230,7 +230,7 @@ mod tests {
         let trial = |subject, score| Ended {
             replicate: ("0", subject),
             diverged: false,
-            scores: [Some((score, Source::End)), None, None],
+            scores: [Some((score, Source::End)), None, None, None],
             distance: None,
         };
         let point = |index: usize| Point {

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::error::{FiguresError, Result};
+use crate::glue;
 use crate::layout::NONE;
 use crate::plots::lines::Look;
 use crate::series::Series;
@@ -27,10 +28,12 @@ pub enum Score {
     ClipT,
     /// DINO × CLIP-T, a negative factor as 0: high only where a picture shows the subject as the prompt asks.
     Product,
+    /// A task's own metric. A finished trial without one never got above 0 on the validation half, and counts as 0.
+    Task,
 }
 
 impl Score {
-    pub const ALL: [Self; 3] = [Self::Dino, Self::ClipT, Self::Product];
+    pub const ALL: [Self; 4] = [Self::Dino, Self::ClipT, Self::Product, Self::Task];
 
     /// As in the names of columns.
     pub const fn name(self) -> &'static str {
@@ -38,6 +41,7 @@ impl Score {
             Self::Dino => "dino",
             Self::ClipT => "clip_t",
             Self::Product => "dino_x_clip_t",
+            Self::Task => glue::SCORE,
         }
     }
 
@@ -46,6 +50,9 @@ impl Score {
         let factor = |score: Self| Some(score.of(trials, trial)?.max(0.0));
         match self {
             Self::Product => Some(factor(Self::Dino)? * factor(Self::ClipT)?),
+            Self::Task if trial.status == Status::Done && trials.has(self.name()) => {
+                Some(trials.number(trial, self.name()).unwrap_or(0.0))
+            }
             _ => trials.number(trial, self.name()),
         }
     }
@@ -68,7 +75,7 @@ pub struct Ended<'a> {
     pub replicate: Replicate<'a>,
     pub diverged: bool,
     /// In the order of `Score::ALL`; absent where nothing stands for it.
-    pub scores: [Option<(f64, Source)>; 3],
+    pub scores: [Option<(f64, Source)>; Score::ALL.len()],
     /// Of the tracked layer, at the end or the last finite one.
     pub distance: Option<f64>,
 }
@@ -109,9 +116,9 @@ impl Point<'_> {
         done.filter_map(|trial| trial.distance).collect()
     }
 
-    /// Trials whose DINO score was found so.
-    pub fn counted(&self, source: Source) -> usize {
-        let sources = self.trials.iter().filter_map(|trial| Some(trial.score(Score::Dino)?.1));
+    /// Trials whose score was found so.
+    pub fn counted(&self, score: Score, source: Source) -> usize {
+        let sources = self.trials.iter().filter_map(|trial| Some(trial.score(score)?.1));
         sources.filter(|known| *known == source).count()
     }
 
@@ -124,7 +131,7 @@ impl Point<'_> {
 /// Scores of no finetuning, which stand for those of trials that diverged without one.
 pub struct Unchanged<'a> {
     /// In the order of `Score::ALL`.
-    scores: [Vec<(Replicate<'a>, f64)>; 3],
+    scores: [Vec<(Replicate<'a>, f64)>; Score::ALL.len()],
 }
 
 impl<'a> Unchanged<'a> {
@@ -162,8 +169,8 @@ pub fn replicate(trial: &Trial) -> Replicate<'_> {
 }
 
 /// An error where the trials have no score or nothing that tells their learning rates apart.
-pub fn require_columns(trials: &Trials) -> Result<()> {
-    trials.column(&[Score::Dino.name()])?;
+pub fn require_columns(trials: &Trials, score: Score) -> Result<()> {
+    trials.column(&[score.name()])?;
     trials.column(&[MULTIPLIER])?;
     Ok(())
 }
@@ -214,8 +221,8 @@ pub fn points<'a>(
 }
 
 /// A line for each series of a method that `compared` accepts; the bounds are none.
-pub fn lines<'a>(trials: &'a Trials, compared: impl Fn(&str) -> bool) -> Result<Vec<Line<'a>>> {
-    require_columns(trials)?;
+pub fn lines<'a>(trials: &'a Trials, score: Score, compared: impl Fn(&str) -> bool) -> Result<Vec<Line<'a>>> {
+    require_columns(trials, score)?;
     let unchanged = Unchanged::of(trials);
     let line = |(series, larger): (Series<'a>, usize)| {
         let of = trials.of(series).filter(|trial| multiplies_all(trials, trial));

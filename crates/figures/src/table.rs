@@ -146,7 +146,7 @@ fn csv_header() -> Vec<String> {
 }
 
 /// The trials of a series all have the same number of parameters; the reference rows have none.
-fn num_parameters(trials: &Trials, series: Series) -> Option<u64> {
+pub fn num_parameters(trials: &Trials, series: Series) -> Option<u64> {
     trials.of(series).find_map(|trial| trials.number(trial, "num_parameters")).map(|count| count as u64)
 }
 

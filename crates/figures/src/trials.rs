@@ -2,10 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::rc::Rc;
 
 use crate::chosen::Chosen;
 use crate::error::{FiguresError, Result};
 use crate::frame::Frame;
+use crate::glue;
+use crate::layout::NONE;
 use crate::series::Series;
 
 /// One row of `trials.csv`.
@@ -13,6 +16,7 @@ use crate::series::Series;
 pub struct Trial {
     pub id: String,
     pub method: String,
+    /// What was trained on: a subject, or a task of GLUE.
     pub subject: String,
     pub seed: String,
     pub status: Status,
@@ -27,7 +31,7 @@ pub enum Status {
 }
 
 pub struct Trials {
-    frame: Frame,
+    frame: Rc<Frame>,
     trials: Vec<Trial>,
 }
 
@@ -45,7 +49,7 @@ impl Trials {
         let seed = frame.one_of(&["seed", "config.seed"])?;
         let id = frame.one_of(&["trial_id"])?;
         let status = frame.one_of(&["status"])?;
-        let subject = ["config.subject.name", "subject", "config.subject"];
+        let subject = [glue::COLUMN, "config.subject.name", "subject", "config.subject"];
         let subject = subject.into_iter().find(|column| frame.has(column)).unwrap_or("subject");
         let read_row = |row| Trial {
             id: frame.text(row, id).to_owned(),
@@ -62,7 +66,24 @@ impl Trials {
         let mut trials: Vec<Trial> = (0..frame.len()).map(read_row).collect();
         let chosen = Chosen::read(results, &frame, varied)?;
         trials.retain(|trial| chosen.keeps(&frame, trial.row, &trial.method));
-        Ok(Self { frame, trials })
+        Ok(Self { frame: Rc::new(frame), trials })
+    }
+
+    /// Those of its trials that are kept.
+    pub fn only(&self, keep: impl Fn(&Trial) -> bool) -> Self {
+        let trials = self.trials.iter().filter(|trial| keep(trial)).cloned().collect();
+        Self { frame: Rc::clone(&self.frame), trials }
+    }
+
+    /// What a series is called beside these trials: where a head is trained on a task, no method trains it alone.
+    pub fn title(&self, series: Series) -> String {
+        let head_only = series.method == NONE && self.has(glue::COLUMN);
+        if head_only { glue::HEAD_ONLY.to_owned() } else { series.title() }
+    }
+
+    /// What `Trial::subject` is.
+    pub fn subject_noun(&self) -> &'static str {
+        if self.has(glue::COLUMN) { "task" } else { "subject" }
     }
 
     pub fn all(&self) -> &[Trial] {
@@ -118,7 +139,8 @@ impl Trials {
         let trials = || compared.iter().flat_map(|series| self.of(*series));
         let distinct = |field: fn(&Trial) -> &str| trials().map(field).collect::<BTreeSet<_>>().len();
         let (subjects, seeds) = (distinct(|trial| &trial.subject), distinct(|trial| &trial.seed));
-        format!("{} ({} × {})", counted(most, "trial"), counted(subjects, "subject"), counted(seeds, "seed"))
+        let subjects = counted(subjects, self.subject_noun());
+        format!("{} ({subjects} × {})", counted(most, "trial"), counted(seeds, "seed"))
     }
 }
 

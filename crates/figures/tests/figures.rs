@@ -1,5 +1,7 @@
 //! Every figure from made-up results: what it says, and that poor inputs neither hang it nor break it.
 
+#[path = "figures/glue.rs"]
+mod glue;
 #[path = "figures/others.rs"]
 mod others;
 #[path = "figures/over_steps.rs"]

@@ -88,7 +88,7 @@ impl Bench {
 
     fn step(&self, bank: &mut Bank) -> f64 {
         let started = Instant::now();
-        let loss = self.loss(&BankHook { bank });
+        let loss = self.loss(&BankHook::new(bank));
         bank.step(&loss.unsqueeze(0));
         started.elapsed().as_secs_f64()
     }

@@ -2,13 +2,18 @@
 //!
 //! [`sites`] says what of a network can be adapted, [`BankHook`] sends its layers and hidden states through a bank.
 
+mod dropout;
+
 use delora_core::{Bank, OwnTensor, Site, SiteShape};
 use models::diffusion::Loaded;
 use models::shapes::{LinearShape, Shapes};
 use models::{
-    Adaptable, Conv2d, Embedding, GroupNorm, Hidden, HiddenSite, Hook, LayerNorm, Linear, Place, Role,
+    Adaptable, Conv2d, Dropout, Embedding, GroupNorm, Hidden, HiddenSite, Hook, LayerNorm, Linear, Place,
+    Role,
 };
 use tch::{Kind, Tensor};
+
+pub use dropout::{DropoutRates, StepDropout};
 
 /// Everything of a network that can be adapted: its linear layers and hidden states in its own order, then its other
 /// tensors by name.
@@ -58,10 +63,21 @@ fn place(place: Place) -> delora_core::Place {
 
 /// Sends a network's layers and hidden states through a bank; rows are trial-major, as many for each trial.
 pub struct BankHook<'a> {
-    pub bank: &'a Bank,
+    bank: &'a Bank,
+    dropout: Option<&'a StepDropout<'a>>,
 }
 
-impl BankHook<'_> {
+impl<'a> BankHook<'a> {
+    /// Without dropout.
+    pub fn new(bank: &'a Bank) -> BankHook<'a> {
+        BankHook { bank, dropout: None }
+    }
+
+    /// With the dropout of a training step.
+    pub fn training(bank: &'a Bank, dropout: &'a StepDropout<'a>) -> BankHook<'a> {
+        BankHook { bank, dropout: Some(dropout) }
+    }
+
     fn trials(&self) -> i64 {
         self.bank.num_trials() as i64
     }
@@ -78,6 +94,18 @@ impl BankHook<'_> {
         };
         let runs: Vec<Tensor> = self.bank.tensor(name, kind)?.into_iter().map(own).collect();
         Some(Tensor::cat(&runs, 0))
+    }
+
+    /// A linear layer of a task's head, which each trial has for its own: `folded` [trials, rows, in_features].
+    fn head(&self, layer: &Linear, folded: &Tensor) -> Option<Tensor> {
+        let kind = folded.kind();
+        let own = |part: &str, frozen: &Tensor| self.stacked(&format!("{}.{part}", layer.name), frozen, kind);
+        let weight = own("weight", &layer.weight)?.transpose(1, 2); // [trials, in_features, out_features]
+        let bias = layer.bias.as_ref().and_then(|bias| own("bias", bias));
+        Some(match bias {
+            Some(bias) => bias.unsqueeze(1).baddbmm(folded, &weight, 1.0, 1.0),
+            None => folded.bmm(&weight),
+        })
     }
 
     /// `layer` of each run of trials: once for those that have the frozen tensor, else trial by trial.
@@ -130,13 +158,24 @@ impl BankHook<'_> {
 }
 
 impl Hook for BankHook<'_> {
+    fn dropout(&self, dropout: Dropout, site: &str, shape: &[i64]) -> Option<Tensor> {
+        self.dropout?.of_network(dropout, site, shape)
+    }
+
     fn linear(&self, layer: &Linear, input: &Tensor) -> Tensor {
-        if !self.bank.adapts(&layer.name) {
-            return layer.forward(input);
-        }
         let mut shape = input.size();
-        let folded = input.reshape([self.trials(), -1, shape[shape.len() - 1]]);
-        let output = self.bank.forward(&layer.name, &layer.weight, layer.bias.as_ref(), &folded);
+        let fold = |input: &Tensor| input.reshape([self.trials(), -1, shape[shape.len() - 1]]);
+        let output = if self.bank.adapts(&layer.name) {
+            let folded = fold(input);
+            let kept = self.dropout.and_then(|dropout| dropout.of_adapters(&layer.name, &shape));
+            let dropped = kept.map(|kept| &folded * fold(&kept.to_kind(input.kind())));
+            let seen = dropped.as_ref().unwrap_or(&folded);
+            self.bank.forward_with(&layer.name, &layer.weight, layer.bias.as_ref(), &folded, seen)
+        } else if self.bank.adapts(&format!("{}.weight", layer.name)) {
+            self.head(layer, &fold(input)).expect("a head's trials have its weight")
+        } else {
+            return layer.forward(input);
+        };
         *shape.last_mut().expect("an input has features") = layer.weight.size()[0];
         output.reshape(shape)
     }
@@ -198,8 +237,17 @@ impl Hook for BankHook<'_> {
         let normed = hidden.normed.filter(|_| reads_normed).map(|normed| folded(&normed()));
         let lengths = hidden.lengths.map(|lengths| lengths.view([self.trials(), -1]));
         let values = folded(&hidden.values.contiguous());
-        let hidden =
-            delora_core::Hidden { values: &values, lengths: lengths.as_ref(), normed: normed.as_ref() };
+        let kept = self
+            .dropout
+            .filter(|_| site.place == Place::BlockOutput)
+            .and_then(|dropout| dropout.of_adapters(&site.name, &hidden.values.size()));
+        let kept = kept.map(|kept| folded(&kept.to_kind(values.kind())));
+        let hidden = delora_core::Hidden {
+            values: &values,
+            lengths: lengths.as_ref(),
+            normed: normed.as_ref(),
+            dropout: kept.as_ref(),
+        };
         self.bank.hidden(&site.name, &hidden).reshape([rows, tokens, features])
     }
 }

@@ -11,15 +11,28 @@ pub(crate) fn attention(query: &Tensor, key: &Tensor, value: &Tensor, heads: i64
     by_head(query, key, value, heads, None, causal)
 }
 
-/// As [`attention`], with `mask` of [`padding_mask`] added to the scores.
+/// As [`attention`], with `mask` of [`padding_mask`] added to the scores; `dropout` gives what multiplies the
+/// probabilities `[N, heads, T, S]`, if anything does.
 pub(crate) fn masked_attention(
     query: &Tensor,
     key: &Tensor,
     value: &Tensor,
     heads: i64,
     mask: &Tensor,
+    dropout: impl Fn(&[i64]) -> Option<Tensor>,
 ) -> Tensor {
-    by_head(query, key, value, heads, Some(mask), false)
+    let (batch, tokens, features) = query.size3().expect("attention takes [N, T, D]");
+    let Some(kept) = dropout(&[batch, heads, tokens, key.size()[1]]) else {
+        return by_head(query, key, value, heads, Some(mask), false);
+    };
+    let split = |input: &Tensor| input.view([batch, -1, heads, features / heads]).transpose(1, 2);
+    let scores = split(query).matmul(&split(key).transpose(-2, -1)) / ((features / heads) as f64).sqrt();
+    let probabilities = (scores + mask).softmax(-1, Kind::Float) * kept; // [N, heads, T, S]
+    probabilities
+        .to_kind(query.kind())
+        .matmul(&split(value))
+        .transpose(1, 2)
+        .reshape([batch, tokens, features])
 }
 
 /// What hides padding from attention computed in `kind`: 0 at tokens and -inf at padding, `[N, 1, 1, S]`.

@@ -10,7 +10,7 @@ use crate::scheduler::{DpmSolverPlusPlus, FinalStep, NoiseSchedule, Sampler, Sch
 use crate::text::CaptionTokenizer;
 use crate::unet::{UNet2DCondition, UNetConfig};
 use crate::vae::{AutoencoderKl, VaeConfig};
-use crate::weights::load_weights_beside;
+use crate::weights::{Beside, load_weights_beside};
 use crate::{Adaptable, Hook, WeightsError, read_config};
 
 /// What can be wrong with a checkpoint folder.
@@ -68,22 +68,21 @@ pub fn load_network<C: serde::de::DeserializeOwned, T>(
     device: Device,
     build: impl FnOnce(&nn::Path, &C) -> T,
 ) -> Result<Loaded<T>, WeightsError> {
-    load_network_beside(folder, file, &[], device, |path, config| Ok(build(path, config)))
+    load_network_beside(folder, file, Beside::default(), device, |path, config| Ok(build(path, config)))
 }
 
-/// As [`load_network`], for a `build` that may refuse its config and a file that may hold parts of other models,
-/// whose names start with one of `foreign`.
+/// As [`load_network`], for a `build` that may refuse its config and a file that is not the network's alone.
 pub(crate) fn load_network_beside<C: serde::de::DeserializeOwned, T, E: From<WeightsError>>(
     folder: &Path,
     file: &str,
-    foreign: &[&str],
+    beside: Beside,
     device: Device,
     build: impl FnOnce(&nn::Path, &C) -> Result<T, E>,
 ) -> Result<Loaded<T>, E> {
     let config: C = read_config(&folder.join("config.json"))?;
     let mut store = nn::VarStore::new(device);
     let network = build(&store.root(), &config)?;
-    load_weights_beside(&store, &folder.join(file), foreign)?;
+    load_weights_beside(&store, &folder.join(file), beside)?;
     store.freeze();
     Ok(Loaded { network, store })
 }

@@ -41,6 +41,23 @@ pub trait Hook {
     fn hidden(&self, _: &HiddenSite, hidden: &Hidden) -> Tensor {
         hidden.values.shallow_clone()
     }
+
+    /// What multiplies values of a shape where a network that is being trained has dropout; `None`: nothing is
+    /// dropped out. `site` names the place, once in a network for each kind of dropout.
+    fn dropout(&self, _: Dropout, _site: &str, _shape: &[i64]) -> Option<Tensor> {
+        None
+    }
+}
+
+/// Which of a network's dropouts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dropout {
+    /// Of hidden states, `[N, T, features]`.
+    Hidden,
+    /// Of attention's probabilities, `[N, heads, T, T]`.
+    Attention,
+    /// Of a head's features, `[N, features]`.
+    Head,
 }
 
 /// The hook of the bare network.

@@ -20,7 +20,7 @@ pub mod vit;
 mod weights;
 
 pub use layers::{
-    Activation, Adaptable, Conv2d, Embedding, Frozen, GroupNorm, Hidden, HiddenSite, Hook, LayerNorm, Linear,
-    Place, Role,
+    Activation, Adaptable, Conv2d, Dropout, Embedding, Frozen, GroupNorm, Hidden, HiddenSite, Hook,
+    LayerNorm, Linear, Place, Role,
 };
 pub use weights::{WeightsError, load_weights, read_config, save_weights};

@@ -1,7 +1,7 @@
 //! RoBERTa's and BERT's encoder, and its head that classifies sequences.
 //!
-//! Reference: transformers' `RobertaForSequenceClassification` and `BertForSequenceClassification`, in evaluation,
-//! that is without dropout. A layer norms behind each sum:
+//! Reference: transformers' `RobertaForSequenceClassification` and `BertForSequenceClassification`. Dropout is the hook's.
+//! A layer norms behind each sum:
 //!
 //! ```text
 //! y = LayerNorm(dense(attention(x)) + x)
@@ -19,14 +19,18 @@ use tch::{Device, Kind, Tensor, nn};
 use crate::attention::{masked_attention, padding_mask, sub};
 use crate::diffusion::{Loaded, TRANSFORMERS_FILE, load_network_beside};
 use crate::layers::{
-    Activation, Adaptable, Embedding, Hidden, HiddenSite, Hook, LayerNorm, Linear, Place, Role, name_of,
+    Activation, Adaptable, Dropout, Embedding, Hidden, HiddenSite, Hook, LayerNorm, Linear, Place, Role,
+    name_of,
 };
-use crate::weights::WeightsError;
+use crate::weights::{Beside, WeightsError};
 
 /// Heads of pretraining and unused poolers, which files hold beside an encoder.
 const PRETRAINING: [&str; 4] = ["lm_head.", "cls.", "roberta.pooler.", "bert.pooler."];
 /// The head of [`SequenceClassifier`], where only the encoder is wanted.
 const CLASSIFIER: &str = "classifier.";
+
+/// What files of an encoder alone leave out at the start of each name.
+const PREFIXES: [&str; 2] = ["roberta.", "bert."];
 
 /// What can be wrong with an encoder's folder.
 #[derive(Debug, thiserror::Error)]
@@ -89,7 +93,7 @@ pub struct EncoderConfig {
     pub layer_norm_eps: f64,
     pub hidden_act: Activation,
     pub pad_token_id: i64,
-    /// For whoever trains a network; the networks here apply no dropout.
+    /// For whoever trains a network: here dropout is the hook's.
     pub hidden_dropout_prob: f64,
     /// As `hidden_dropout_prob`.
     pub attention_probs_dropout_prob: f64,
@@ -141,6 +145,14 @@ struct Pass<'a> {
 }
 
 impl Pass<'_> {
+    /// `values` after dropout.
+    fn drop(&self, site: &str, values: Tensor) -> Tensor {
+        match self.hook.dropout(Dropout::Hidden, site, &values.size()) {
+            Some(kept) => &values * kept.to_kind(values.kind()),
+            None => values,
+        }
+    }
+
     /// norm(values + residual), after the hook has had `values` at `site`.
     fn add_and_norm(
         &self,
@@ -203,11 +215,12 @@ impl Layer {
         let [behind_attention, behind_feed_forward, behind_layer] = &self.hidden;
         let (query, key) = (hook.linear(&self.query, input), hook.linear(&self.key, input));
         let value = hook.linear(&self.value, input);
-        let mixed = masked_attention(&query, &key, &value, self.heads, &pass.mask);
-        let mixed = hook.linear(&self.attention_out, &mixed);
+        let kept = |shape: &[i64]| hook.dropout(Dropout::Attention, &self.query.name, shape);
+        let mixed = masked_attention(&query, &key, &value, self.heads, &pass.mask, kept);
+        let mixed = pass.drop(&behind_attention.name, hook.linear(&self.attention_out, &mixed));
         let hidden = pass.add_and_norm(behind_attention, &mixed, input, &self.attention_norm);
         let wide = self.activation.apply(&hook.linear(&self.up, &hidden)); // [N, T, intermediate_size]
-        let narrow = hook.linear(&self.down, &wide);
+        let narrow = pass.drop(&behind_feed_forward.name, hook.linear(&self.down, &wide));
         let output = pass.add_and_norm(behind_feed_forward, &narrow, &hidden, &self.output_norm);
         let lengths = Some(&pass.lengths);
         hook.hidden(behind_layer, &Hidden { values: &output, lengths, normed: None })
@@ -275,9 +288,10 @@ impl Encoder {
         let embedded = hook.embedding(&self.words, tokens.ids)
             + hook.embedding(&self.types, &segments)
             + hook.embedding(&self.positions, &self.position_ids(tokens.ids));
-        let mut hidden = hook.layer_norm(&self.norm, &embedded.to_kind(kind));
+        let hidden = hook.layer_norm(&self.norm, &embedded.to_kind(kind));
         let lengths = tokens.mask.sum_dim_intlist([-1].as_slice(), false, Kind::Int64); // [N]
         let pass = Pass { mask: padding_mask(tokens.mask, kind), lengths, hook };
+        let mut hidden = pass.drop(&self.norm.name, hidden);
         for layer in &self.layers {
             hidden = layer.forward(&hidden, &pass);
         }
@@ -311,9 +325,11 @@ impl Adaptable for Encoder {
     }
 }
 
-/// Logits out of an encoder's hidden states: out(tanh(dense(first token))).
+/// Logits out of an encoder's hidden states: out(tanh(dense(first token))), with dropout before `out`, and in
+/// RoBERTa before `dense` too.
 #[derive(Debug)]
 pub struct ClassificationHead {
+    model_type: ModelType,
     /// RoBERTa's `classifier.dense`, BERT's `bert.pooler.dense`: `[hidden_size, hidden_size]`.
     pub dense: Linear,
     /// RoBERTa's `classifier.out_proj`, BERT's `classifier`: `[num_labels, hidden_size]`.
@@ -330,6 +346,7 @@ impl ClassificationHead {
         };
         let features = config.hidden_size;
         ClassificationHead {
+            model_type: config.model_type,
             dense: Linear::new(sub(path, dense), features, features, true),
             out: Linear::new(sub(path, out), features, num_labels, true),
         }
@@ -337,8 +354,25 @@ impl ClassificationHead {
 
     /// Logits `[N, num_labels]` of `hidden` `[N, T, hidden_size]`, in its kind.
     pub fn forward(&self, hidden: &Tensor, hook: &dyn Hook) -> Tensor {
+        let drop =
+            |layer: &Linear, input: Tensor| match hook.dropout(Dropout::Head, &layer.name, &input.size()) {
+                Some(kept) => &input * kept.to_kind(input.kind()),
+                None => input,
+            };
         let first = hidden.select(1, 0); // [N, hidden_size]
-        hook.linear(&self.out, &hook.linear(&self.dense, &first).tanh())
+        let first = if self.model_type == ModelType::Roberta { drop(&self.dense, first) } else { first };
+        let pooled = hook.linear(&self.dense, &first).tanh();
+        hook.linear(&self.out, &drop(&self.out, pooled))
+    }
+
+    /// A head by itself, whose weights are whatever the hook says.
+    pub fn alone(config: &EncoderConfig, num_labels: i64, device: Device) -> ClassificationHead {
+        ClassificationHead::new(&nn::VarStore::new(device).root(), config, num_labels)
+    }
+
+    /// Its layers, from the hidden states to the logits.
+    pub fn linears(&self) -> [&Linear; 2] {
+        [&self.dense, &self.out]
     }
 }
 
@@ -368,7 +402,7 @@ impl SequenceClassifier {
 
 impl Adaptable for SequenceClassifier {
     fn linears(&self) -> Vec<(&Linear, Role)> {
-        let head = [&self.head.dense, &self.head.out].map(|linear| (linear, Role::Other));
+        let head = self.head.linears().map(|linear| (linear, Role::Other));
         self.encoder.linears().into_iter().chain(head).collect()
     }
 
@@ -380,7 +414,8 @@ impl Adaptable for SequenceClassifier {
 /// The encoder of a folder with `config.json` and `model.safetensors`, frozen; heads in the file are left aside.
 pub fn load_encoder(folder: &Path, device: Device) -> Result<Loaded<Encoder>, EncoderError> {
     let foreign = [&PRETRAINING[..], &[CLASSIFIER]].concat();
-    load_network_beside(folder, TRANSFORMERS_FILE, &foreign, device, Encoder::new)
+    let beside = Beside { foreign: &foreign, prefixes: &PREFIXES };
+    load_network_beside(folder, TRANSFORMERS_FILE, beside, device, Encoder::new)
 }
 
 /// The classifier of `num_labels` classes of a folder with `config.json` and `model.safetensors`, frozen.
@@ -389,7 +424,8 @@ pub fn load_classifier(
     num_labels: i64,
     device: Device,
 ) -> Result<Loaded<SequenceClassifier>, EncoderError> {
-    load_network_beside(folder, TRANSFORMERS_FILE, &PRETRAINING, device, |path, config: &EncoderConfig| {
+    let beside = Beside { foreign: &PRETRAINING, prefixes: &[] };
+    load_network_beside(folder, TRANSFORMERS_FILE, beside, device, |path, config: &EncoderConfig| {
         SequenceClassifier::new(path, config, num_labels)
     })
 }

@@ -47,15 +47,23 @@ pub fn read_config<T: DeserializeOwned>(path: &Path) -> Result<T, WeightsError> 
 /// Errors: a file that is unreadable or cut short; a variable without a tensor, a tensor without a variable, a
 /// tensor of another shape. Nothing is changed unless everything fits.
 pub fn load_weights(store: &nn::VarStore, path: &Path) -> Result<(), WeightsError> {
-    load_weights_beside(store, path, &[])
+    load_weights_beside(store, path, Beside::default())
 }
 
-/// As [`load_weights`], from a file that may hold parts of other models: a tensor without a variable is no error
-/// where its name starts with one of `foreign`, e.g. `lm_head.`.
+/// How a file may differ from the network that is read from it.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Beside<'a> {
+    /// Starts of names that belong to other models, e.g. `lm_head.`: such a tensor needs no variable.
+    pub foreign: &'a [&'a str],
+    /// Starts of our names that a file may leave out, in all of them.
+    pub prefixes: &'a [&'a str],
+}
+
+/// As [`load_weights`], from a file that is not the network's alone.
 pub(crate) fn load_weights_beside(
     store: &nn::VarStore,
     path: &Path,
-    foreign: &[&str],
+    Beside { foreign, prefixes }: Beside,
 ) -> Result<(), WeightsError> {
     let owned = || path.to_owned();
     let bytes = std::fs::read(path).map_err(|source| WeightsError::Read { path: owned(), source })?;
@@ -63,8 +71,13 @@ pub(crate) fn load_weights_beside(
         SafeTensors::deserialize(&bytes).map_err(|source| WeightsError::Damaged { path: owned(), source })?;
     let variables: BTreeMap<String, Tensor> = store.variables().into_iter().collect();
     // Name in the file of each tensor, by name in the model.
-    let found: BTreeMap<String, &str> =
-        file.names().into_iter().map(|stored| (name_in_model(stored, &file), stored)).collect();
+    let has = |prefix: &str| file.names().iter().any(|name| name.starts_with(prefix));
+    let left_out = prefixes
+        .iter()
+        .find(|prefix| variables.keys().any(|name| name.starts_with(**prefix)) && !has(prefix))
+        .unwrap_or(&"");
+    let in_model = |stored| (format!("{left_out}{}", name_in_model(stored, &file)), stored);
+    let found: BTreeMap<String, &str> = file.names().into_iter().map(in_model).collect();
     let mut missing = variables.keys().filter(|name| !found.contains_key(*name));
     if let Some(name) = missing.next() {
         return Err(WeightsError::Missing { path: owned(), name: name.clone(), more: missing.count() });

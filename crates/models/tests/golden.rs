@@ -1,8 +1,10 @@
-//! Networks and schedulers against diffusers and transformers, on the files made by `tools/goldens/models.py` and
-//! `language_models.py`.
+//! Networks and schedulers against diffusers and transformers, on the files made by `tools/goldens/models.py`,
+//! `language_models.py` and `minilm.py`.
 
 #[path = "golden/encoders.rs"]
 mod encoders;
+#[path = "golden/minilm.rs"]
+mod minilm;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};

@@ -13,7 +13,8 @@
 //! | `flat`        | it grows by less than `within_share` of its end value per 100 steps   | `within_share` |
 //! | `number`      | the mean lies `within` of the `paper`'s; judged at scale `paper` only | `at`, `paper`, `within` |
 //!
-//! `at` and `than_at` restrict a side to trials with these settings, as in `at = { learning_rate_multiplier = 4 }`.
+//! `at` and `than_at` restrict a side to trials with these settings, as in `at = { learning_rate_multiplier = 4 }`; of
+//! a list any of its values, each of which counts alike in a `number`.
 //! What is unknown, missing or out of place is an error with file and line.
 
 use std::collections::BTreeMap;
@@ -25,7 +26,20 @@ use toml::Spanned;
 use crate::error::{ReportError, Result, read};
 
 /// Metrics that a test may name.
-const METRICS: [&str; 6] = ["dino", "clip_i", "clip_t", "diversity", "distance", "mean_distance"];
+const METRICS: [&str; 12] = [
+    "dino",
+    "clip_i",
+    "clip_t",
+    "diversity",
+    "distance",
+    "mean_distance",
+    "score",
+    "accuracy",
+    "f1",
+    "matthews",
+    "pearson",
+    "spearman",
+];
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Claim {
@@ -46,11 +60,11 @@ pub enum Decided {
     },
 }
 
-/// Trials of a method, all or those with certain settings (a key path of the config and its value).
+/// Trials of a method, all or those with certain settings (a key path of the config and the values it may have).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Side {
     pub method: String,
-    pub at: Vec<(String, String)>,
+    pub at: Vec<(String, Vec<String>)>,
 }
 
 /// How far apart two things may be and still count as alike.
@@ -267,14 +281,22 @@ fn positive(value: f64, key: &str) -> Checked<f64> {
     Err(format!("`{key}` is {value}; it must be above 0"))
 }
 
-fn restricted(at: Option<BTreeMap<String, toml::Value>>) -> Checked<Vec<(String, String)>> {
-    let text = |(key, value): (String, toml::Value)| match value {
-        toml::Value::String(text) => Ok((key, text)),
-        toml::Value::Integer(number) => Ok((key, number.to_string())),
-        toml::Value::Float(number) => Ok((key, number.to_string())),
-        other => Err(format!("setting `{key}` is compared with {other}; a number or a text can be compared")),
+fn restricted(at: Option<BTreeMap<String, toml::Value>>) -> Checked<Vec<(String, Vec<String>)>> {
+    let text = |key: &str, value: toml::Value| match value {
+        toml::Value::String(text) => Ok(text),
+        toml::Value::Integer(number) => Ok(number.to_string()),
+        toml::Value::Float(number) => Ok(number.to_string()),
+        other => Err(format!("setting `{key}` is compared with {other}; numbers and texts can be compared")),
     };
-    at.unwrap_or_default().into_iter().map(text).collect()
+    let values = |(key, value): (String, toml::Value)| {
+        let values = match value {
+            toml::Value::Array(values) if !values.is_empty() => values,
+            other => vec![other],
+        };
+        let values = values.into_iter().map(|value| text(&key, value)).collect::<Checked<_>>()?;
+        Ok((key, values))
+    };
+    at.unwrap_or_default().into_iter().map(values).collect()
 }
 
 fn quoted(names: &[&str]) -> String {
@@ -311,7 +333,7 @@ not_attempted = "no language model here"
             (experiment.as_str(), side.method.as_str(), metric.as_str()),
             ("table1", "delora", "dino")
         );
-        assert_eq!(than.at, [("learning_rate_multiplier".to_owned(), "4".to_owned())]);
+        assert_eq!(than.at, [("learning_rate_multiplier".to_owned(), vec!["4".to_owned()])]);
         assert_eq!(claims[1].decided, Decided::NotAttempted("no language model here".to_owned()));
     }
 
@@ -329,9 +351,9 @@ not_attempted = "no language model here"
             (entry(&format!("{above}, metric = \"dyno\"")), 7, "metric `dyno` is not known"),
             (entry(&format!("{above}, metric = \"dino\", within = 1.0")), 7, "has no key `within`"),
             (
-                entry(&format!("{above}, metric = \"dino\", at = {{ x = [1] }}")),
+                entry(&format!("{above}, metric = \"dino\", at = {{ x = [1, []] }}")),
                 7,
-                "setting `x` is compared with [1]",
+                "setting `x` is compared with []",
             ),
             (entry(&format!("{above}, metrik = \"dino\"")), 7, "unknown field `metrik`"),
             (entry("kind = \"flat\", method = \"a\", within_share = -1.0"), 7, "must be above 0"),

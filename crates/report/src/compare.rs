@@ -1,6 +1,6 @@
 //! Two groups of trials, paired by seed and subject.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use figures::stats;
 
@@ -12,6 +12,8 @@ use crate::results::{Results, Trial, short_name};
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Paired {
     pub differences: Vec<f64>,
+    /// Of the pairs with a difference: how many subjects or tasks.
+    pub subjects: usize,
     /// Mean of the side that is compared with, over the same pairs.
     pub reference: f64,
     /// Pairs that miss because a trial of either side diverged or failed.
@@ -23,13 +25,14 @@ impl Paired {
     pub fn new(results: &Results, side: &Side, than: &Side, metric: &str) -> Result<Self, String> {
         let (ours, theirs) = (by_pair(results, side)?, by_pair(results, than)?);
         let mut paired = Self::default();
-        let mut reference = Vec::new();
+        let (mut reference, mut subjects) = (Vec::new(), BTreeSet::new());
         for (pair, trial) in &ours {
             let Some(other) = theirs.get(pair) else { continue };
             match (results.score(trial, metric), results.score(other, metric)) {
                 (Some(score), Some(compared)) => {
                     paired.differences.push(score - compared);
                     reference.push(compared);
+                    subjects.insert(pair.1);
                 }
                 _ if trial.status == "done" && other.status == "done" => {
                     return Err(format!("the trials have no `{metric}`"));
@@ -37,11 +40,13 @@ impl Paired {
                 _ => paired.lost += 1,
             }
         }
+        paired.subjects = subjects.len();
         paired.reference = stats::mean(&reference).unwrap_or_default();
         match (paired.differences.is_empty(), paired.lost) {
             (false, _) => Ok(paired),
             (true, 0) => {
-                Err(format!("no seed and subject that both {} and {} ran", side.text(), than.text()))
+                let subject = results.subject_noun();
+                Err(format!("no seed and {subject} that both {} and {} ran", side.text(), than.text()))
             }
             (true, lost) => Err(format!("all {lost} pairs have a trial that diverged or failed")),
         }
@@ -67,7 +72,11 @@ impl Paired {
 impl Side {
     /// As in "`lora` at learning_rate_multiplier 4".
     pub fn text(&self) -> String {
-        let at: Vec<String> = self.at.iter().map(|(key, value)| format!("{key} {value}")).collect();
+        let stated = |(key, values): &(String, Vec<String>)| match values.as_slice() {
+            [value] => format!("{key} {value}"),
+            values => format!("any of {} values of {key}", values.len()),
+        };
+        let at: Vec<String> = self.at.iter().map(stated).collect();
         if at.is_empty() {
             format!("`{}`", self.method)
         } else {
@@ -81,11 +90,20 @@ impl Side {
         if self.at.is_empty() { title.to_owned() } else { format!("{title} at {}", self.setting()) }
     }
 
-    /// As in "multiplier 4"; "all" where nothing is restricted.
+    /// As in "multiplier 4", or "8 tasks"; "all" where nothing is restricted.
     pub fn setting(&self) -> String {
-        let at: Vec<String> =
-            self.at.iter().map(|(key, value)| format!("{} {value}", short_name(key))).collect();
+        let stated = |(key, values): &(String, Vec<String>)| match values.as_slice() {
+            [value] => format!("{} {value}", short_name(key)),
+            values => format!("{} {}s", values.len(), short_name(key)),
+        };
+        let at: Vec<String> = self.at.iter().map(stated).collect();
         if at.is_empty() { "all".to_owned() } else { at.join(", ") }
+    }
+
+    /// The values of a list, one of which a trial of this side has, by the setting's key path.
+    pub fn listed(&self) -> Option<(&str, &[String])> {
+        let list = self.at.iter().find(|(_, values)| values.len() > 1);
+        list.map(|(key, values)| (key.as_str(), values.as_slice()))
     }
 
     /// The trials of the side that the summary compares.
@@ -94,7 +112,9 @@ impl Side {
             return Err(format!("its trials have no setting `{key}`"));
         }
         let holds = |trial: &&Trial| {
-            let equal = |(key, value): &(String, String)| same(results.setting(trial, key), value);
+            let equal = |(key, values): &(String, Vec<String>)| {
+                values.iter().any(|value| same(results.setting(trial, key), value))
+            };
             trial.chosen && trial.method == self.method && self.at.iter().all(equal)
         };
         let trials: Vec<&Trial> = results.trials.iter().filter(holds).collect();
@@ -103,7 +123,7 @@ impl Side {
 }
 
 /// Settings are equal as numbers where they are numbers.
-fn same(left: &str, right: &str) -> bool {
+pub fn same(left: &str, right: &str) -> bool {
     match (left.parse::<f64>(), right.parse::<f64>()) {
         (Ok(left), Ok(right)) => left == right,
         _ => left == right,
@@ -118,8 +138,9 @@ fn by_pair<'a>(results: &'a Results, side: &Side) -> Result<BTreeMap<Pair<'a>, &
     for trial in side.of(results)? {
         if pairs.insert((trial.seed.as_str(), trial.subject.as_str()), trial).is_some() {
             return Err(format!(
-                "{} has several trials for one seed and subject; `at` must name the setting in which they differ",
-                side.text()
+                "{} has several trials for one seed and {}; `at` must name the setting in which they differ",
+                side.text(),
+                results.subject_noun()
             ));
         }
     }
@@ -132,7 +153,7 @@ mod tests {
     use crate::results::tests::results;
 
     fn side(method: &str, at: &[(&str, &str)]) -> Side {
-        let at = at.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        let at = at.iter().map(|(key, value)| ((*key).to_owned(), vec![(*value).to_owned()])).collect();
         Side { method: method.to_owned(), at }
     }
 

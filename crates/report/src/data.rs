@@ -18,7 +18,7 @@ const FEWEST_POINTS: usize = 20;
 /// `{"trials": […], "methods": {…}, "curves": {metric: [[trial, steps, values], …]}, "tracked": layer, "telemetry": …}`.
 pub fn json(results: &Results) -> Result<Value> {
     let trials = results.trials.iter().map(|trial| {
-        let replicate = format!("subject {}, seed {}", trial.subject, trial.seed);
+        let replicate = format!("{} {}, seed {}", results.subject_noun(), trial.subject, trial.seed);
         let settings: Vec<String> =
             [results.described(trial), replicate].into_iter().filter(|text| !text.is_empty()).collect();
         json!({ "id": trial.id, "method": trial.method, "status": trial.status, "settings": settings.join(", ") })
@@ -27,7 +27,7 @@ pub fn json(results: &Results) -> Result<Value> {
         .methods()
         .into_iter()
         .map(|method| {
-            (method.to_owned(), json!({ "title": look::title(method), "colour": look::colour(method) }))
+            (method.to_owned(), json!({ "title": results.title(method), "colour": look::colour(method) }))
         })
         .collect();
     let most = (MOST_NUMBERS / results.curves.len().max(1)).clamp(FEWEST_POINTS, MOST_POINTS);

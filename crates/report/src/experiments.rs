@@ -15,6 +15,8 @@ pub struct Experiment {
     pub question: String,
     pub metric: String,
     pub paper: Vec<String>,
+    /// Files that it includes, with their text.
+    pub included: Vec<(PathBuf, String)>,
 }
 
 #[derive(Deserialize)]
@@ -24,6 +26,8 @@ struct Keys {
     metric: String,
     #[serde(default)]
     paper: Vec<String>,
+    #[serde(default)]
+    include: Vec<PathBuf>,
 }
 
 impl Experiment {
@@ -33,8 +37,15 @@ impl Experiment {
             path: path.to_path_buf(),
             message: error.message().to_owned(),
         })?;
-        let Keys { name, question, metric, paper } = keys;
-        Ok(Self { path: path.to_path_buf(), text, name, question, metric, paper })
+        let Keys { name, question, metric, paper, include } = keys;
+        let folder = path.parent().unwrap_or(Path::new("."));
+        let with_text = |file: PathBuf| {
+            let file = folder.join(file);
+            let text = read(&file, "the experiment includes it")?;
+            Ok((file, text))
+        };
+        let included = include.into_iter().map(with_text).collect::<Result<_>>()?;
+        Ok(Self { path: path.to_path_buf(), text, name, question, metric, paper, included })
     }
 
     /// Scales with results, the largest first: `paper`, `mini`, then others by name.

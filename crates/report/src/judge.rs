@@ -8,11 +8,11 @@ use std::path::PathBuf;
 use figures::stats;
 
 use crate::claims::{Claim, Decided, Margin, Side, Test};
-use crate::compare::Paired;
+use crate::compare::{Paired, same};
 use crate::drawn::{slope, width_above};
 use crate::error::{ReportError, Result};
 use crate::look::title;
-use crate::results::Results;
+use crate::results::{Results, Trial};
 use crate::tables::{PAPER_SCALE, metric_title};
 use crate::verdict::{Judgement, Verdict, inside, not_below};
 
@@ -92,15 +92,22 @@ fn paired_judgement(
     scale: &str,
 ) -> std::result::Result<(Paired, Judgement), String> {
     let paired = Paired::new(results, side, than, metric)?;
-    let quantity = match side.method == than.method {
-        true => format!(
+    let quantity = match (side.method == than.method, side.at == than.at && !side.at.is_empty()) {
+        (true, _) => format!(
             "{} of {}: {} − {}",
             metric_title(metric),
             title(&side.method),
             side.setting(),
             than.setting()
         ),
-        false => format!("{}: {} − {}", metric_title(metric), side.title(), than.title()),
+        (false, true) => format!(
+            "{} at {}: {} − {}",
+            metric_title(metric),
+            side.setting(),
+            title(&side.method),
+            title(&than.method)
+        ),
+        (false, false) => format!("{}: {} − {}", metric_title(metric), side.title(), than.title()),
     };
     let mut judgement = Judgement::new(scale, Verdict::NotDistinguishable, quantity);
     judgement.value = Some(paired.mean());
@@ -109,7 +116,10 @@ fn paired_judgement(
     judgement.p = paired.p();
     judgement.detectable = paired.detectable();
     if paired.lost > 0 {
-        judgement.note = format!("{} more pairs have a trial that diverged or failed. ", paired.lost);
+        judgement.note = format!("{} more pairs have a trial without a score. ", paired.lost);
+    }
+    if side.listed().is_some_and(|(_, values)| values.len() > paired.subjects) {
+        judgement.note += &format!("Of the {} both have {}. ", side.setting(), paired.subjects);
     }
     Ok((paired, judgement))
 }
@@ -175,7 +185,7 @@ fn number(
 ) -> std::result::Result<Vec<Judgement>, String> {
     let trials = side.of(results)?;
     let judged = |(metric, printed): &(String, f64)| {
-        let scores: Vec<f64> = trials.iter().filter_map(|trial| results.score(trial, metric)).collect();
+        let (scores, missing) = levelled(results, side, &trials, metric);
         let mut judgement =
             Judgement::new(scale, Verdict::Shown, format!("{} of {}", metric_title(metric), side.title()));
         judgement.value = stats::mean(&scores);
@@ -188,13 +198,44 @@ fn number(
                 format!("no finished trial of {} has `{metric}`", side.text()),
             );
         }
-        if scale == PAPER_SCALE {
+        if !missing.is_empty() {
+            judgement.note = format!("Without {}. ", missing.join(", "));
+        }
+        if scale != PAPER_SCALE {
+            judgement.note += "Another model and other data than the paper's.";
+        } else if missing.is_empty() {
             judgement.verdict = inside(judgement.interval, *printed, within);
             judgement.note = format!("Alike means within ±{within:.3}. ");
-        } else {
-            "Another model and other pictures than the paper's.".clone_into(&mut judgement.note);
         }
         judgement.with_enough()
     };
     Ok(paper.iter().map(judged).collect())
+}
+
+/// Scores of a side, and the values of its list that have none. Where it has a list, each value counts alike, and only
+/// what trials of one value differ in is spread: their scores stand around the mean of the values' means.
+fn levelled<'a>(
+    results: &Results,
+    side: &'a Side,
+    trials: &[&Trial],
+    metric: &str,
+) -> (Vec<f64>, Vec<&'a str>) {
+    let scores_of = |keep: &dyn Fn(&Trial) -> bool| -> Vec<f64> {
+        let kept = trials.iter().filter(|trial| keep(trial));
+        kept.filter_map(|trial| results.score(trial, metric)).collect()
+    };
+    let Some((key, values)) = side.listed() else { return (scores_of(&|_| true), Vec::new()) };
+    let (mut means, mut around, mut missing) = (Vec::new(), Vec::new(), Vec::new());
+    for value in values {
+        let scores = scores_of(&|trial| same(results.setting(trial, key), value));
+        match stats::mean(&scores) {
+            Some(mean) => {
+                means.push(mean);
+                around.extend(scores.iter().map(|score| score - mean));
+            }
+            None => missing.push(value.as_str()),
+        }
+    }
+    let level = stats::mean(&means).unwrap_or_default();
+    (around.iter().map(|difference| level + difference).collect(), missing)
 }

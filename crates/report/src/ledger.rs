@@ -7,11 +7,11 @@ use crate::html::{Row, Table, escape, inline, slug};
 use crate::verdict::{Judgement, Verdict};
 
 const EXPLANATION: &str = "<p>Every statement and number of the paper that an experiment here can decide, and for the \
-    others the reason why none does. Differences are paired over the same seeds and subjects. The interval is the 95 % \
+    others the reason why none does. Differences are paired over the same seeds and subjects, or tasks of GLUE. The interval is the 95 % \
     percentile bootstrap interval of their mean, p that of random signs (two-sided; n pairs cannot give less than \
     2/2ⁿ, so below six pairs nothing reaches 0.05), and the smallest detectable difference is what so many pairs with this \
     spread would find four times in five. <b>Not distinguishable</b> means that these trials do not tell, which neither \
-    reproduces nor refutes a statement. Each subject and seed counts as a pair, though several seeds of one subject \
+    reproduces nor refutes a statement. Each subject or task and seed counts as a pair, though several seeds of one subject \
     are not independent. The paper's numbers are judged only at its own scale.</p>\n";
 
 type Judged = (Claim, Vec<Judgement>);

@@ -3,22 +3,23 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use figures::{Chosen, Frame};
+use figures::{Chosen, Frame, glue};
 
 use crate::error::Result;
 use crate::look;
 
 /// Columns of `trials.csv` that end the metrics.
 const AFTER_METRICS: &str = "train_seconds";
-/// Settings that every trial table has anyway, as method, subject and seed.
-const SHOWN_ANYWAY: [&str; 4] =
-    ["config.method.name", "config.seed", "config.subject.name", "config.subject.class"];
+/// Settings that every trial table has anyway, as method, subject or task, and seed.
+const SHOWN_ANYWAY: [&str; 5] =
+    ["config.method.name", "config.seed", "config.subject.name", "config.subject.class", glue::COLUMN];
 
 /// A row of `trials.csv`.
 #[derive(Clone, Debug)]
 pub struct Trial {
     pub id: String,
     pub method: String,
+    /// What was trained on: a subject, or a task of GLUE.
     pub subject: String,
     pub seed: String,
     /// `done`, `diverged` or `failed`.
@@ -51,7 +52,8 @@ impl Results {
         let status = frame.one_of(&["status"])?;
         let method = frame.one_of(&["method", "config.method.name"])?;
         let seed = frame.one_of(&["seed", "config.seed"])?;
-        let subject = ["config.subject.name", "subject"].into_iter().find(|column| frame.has(column));
+        let subject = [glue::COLUMN, "config.subject.name", "subject"];
+        let subject = subject.into_iter().find(|column| frame.has(column));
         let chosen = Chosen::read(folder, &frame, &[])?;
         let read_row = |row| {
             let text = |column| frame.text(row, column).to_owned();
@@ -69,6 +71,20 @@ impl Results {
         let curves = folder.join("curves.csv");
         let curves = if curves.exists() { read_curves(&Frame::read(&curves)?, &trials)? } else { Vec::new() };
         Ok(Self { folder: folder.to_path_buf(), trials, curves, frame })
+    }
+
+    /// What a method is called in these results: where a head is trained on a task, `none` trains it alone.
+    pub fn title<'a>(&self, method: &'a str) -> &'a str {
+        if method == "none" && self.is_glue() { glue::HEAD_ONLY } else { look::title(method) }
+    }
+
+    /// What `Trial::subject` is.
+    pub fn subject_noun(&self) -> &'static str {
+        if self.is_glue() { "task" } else { "subject" }
+    }
+
+    fn is_glue(&self) -> bool {
+        self.frame.has(glue::COLUMN)
     }
 
     /// A setting's text; `setting` is its key path, as in `method.rank`.
@@ -151,6 +167,7 @@ pub fn short_name(setting: &str) -> String {
         ("method.learning_rate.magnitude", "rate of m"),
         ("method.learning_rate.weight", "rate"),
         ("learning_rate_multiplier", "multiplier"),
+        ("glue_task", "task"),
     ];
     let name = known.iter().find(|(path, _)| *path == setting).map(|(_, name)| (*name).to_owned());
     name.unwrap_or_else(|| setting.strip_prefix("method.").unwrap_or(setting).replace('_', " "))

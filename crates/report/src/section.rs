@@ -1,13 +1,12 @@
 //! The part of the page about one experiment at one scale.
 
 use std::fmt::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::data;
 use crate::error::{Result, read};
 use crate::experiments::Experiment;
 use crate::html::{Block, Row, Table, escape, inline, markdown, slug};
-use crate::look;
 use crate::pictures;
 use crate::results::{Results, Trial, short_name};
 use crate::tables::{self, caption, files, metric_title, rounded, stem};
@@ -104,7 +103,7 @@ impl Section<'_> {
                 Block::Table { header, rows } => {
                     let cells = |row: &Vec<String>| {
                         let named = |(cell, title): (&String, &String)| match title.as_str() {
-                            "method" => escape(look::title(cell)),
+                            "method" => escape(self.results.title(cell)),
                             _ => inline(cell),
                         };
                         Row::of(row.iter().zip(header).map(named).collect())
@@ -179,9 +178,10 @@ impl Section<'_> {
             ("strength", "λ"),
         ];
         format!(
-            "<p class=\"note\">A line per method and settings, the mean over seeds and subjects. The bound is the largest \
+            "<p class=\"note\">A line per method and settings, the mean over seeds and {}s. The bound is the largest \
              distance that a method allows at its λ; methods without one have no bound use.</p>\n\
              <form class=\"controls\">{}{}{}{}</form>\n<div class=\"chart\" data-chart=\"layers\"></div>\n",
+            self.results.subject_noun(),
             select("quantity", "Quantity", &quantities),
             select("layer", "Layer", &[]),
             select("method", "Method", &self.method_options()),
@@ -191,14 +191,15 @@ impl Section<'_> {
 
     fn method_options(&self) -> Vec<(&str, &str)> {
         let methods = self.results.methods();
-        let named = methods.into_iter().map(|method| (method, look::title(method)));
+        let named = methods.into_iter().map(|method| (method, self.results.title(method)));
         std::iter::once(("", "all")).chain(named).collect()
     }
 
     fn trials(&self) -> String {
         let results = self.results;
         let (varying, metrics) = (results.varying(), results.metrics());
-        let mut header: Vec<String> = ["trial", "method", "subject", "seed"].map(str::to_owned).to_vec();
+        let mut header: Vec<String> =
+            ["trial", "method", results.subject_noun(), "seed"].map(str::to_owned).to_vec();
         header.extend(varying.iter().map(|setting| escape(&short_name(setting))));
         header.push("status".to_owned());
         header.extend(metrics.iter().map(|metric| escape(metric_title(metric))));
@@ -206,7 +207,7 @@ impl Section<'_> {
         let row = |(index, trial): (usize, &Trial)| {
             let mut cells = vec![
                 format!("<code>{}</code>", escape(&trial.id)),
-                escape(look::title(&trial.method)),
+                escape(results.title(&trial.method)),
                 escape(&trial.subject),
                 escape(&trial.seed),
             ];
@@ -261,17 +262,17 @@ impl Section<'_> {
             };
             Row::of(vec![
                 format!("<code>{}</code>", escape(&trial.id)),
-                escape(look::title(&trial.method)),
+                escape(results.title(&trial.method)),
                 escape(&trial.subject),
                 escape(&trial.seed),
                 escape(&results.described(trial)),
                 escape(&what),
             ])
         };
-        let header = ["trial", "method", "subject", "seed", "settings", "what happened"].map(str::to_owned);
+        let header = ["trial", "method", results.subject_noun(), "seed", "settings", "what happened"];
         let table = Table {
             caption: format!("<b>{} trials without a score</b>", lost.len()),
-            header: header.to_vec(),
+            header: header.map(str::to_owned).to_vec(),
             rows: lost.iter().map(row).collect(),
             attributes: String::new(),
         };
@@ -336,12 +337,19 @@ impl Section<'_> {
         format!("{before}{run}\ndelora plots {file}{scale}\n")
     }
 
+    /// The experiment file and those that it includes.
     fn file(&self) -> String {
-        format!(
-            "<details><summary><code>{}</code></summary><pre>{}</pre></details>\n",
-            escape(&self.experiment.path.display().to_string()),
-            escape(&self.experiment.text)
-        )
+        let experiment = self.experiment;
+        let files = std::iter::once((&experiment.path, &experiment.text));
+        let named = experiment.included.iter().map(|(path, text)| (path, text));
+        let html = |(path, text): (&PathBuf, &String)| {
+            format!(
+                "<details><summary><code>{}</code></summary><pre>{}</pre></details>\n",
+                escape(&path.display().to_string()),
+                escape(text)
+            )
+        };
+        files.chain(named).map(html).collect()
     }
 }
 

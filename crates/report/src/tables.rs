@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use figures::{Frame, stats};
+use figures::{Frame, glue, stats};
 
 use crate::error::{Result, read};
 use crate::html::{Block, Row, Table, escape, inline, markdown};
 
-/// Ends the header of a column with the paper's numbers.
+/// Ends the header of a column with the paper's numbers, or begins the end of a row's title.
 const PAPER: &str = " (paper)";
+const PAPER_ROWS: [&str; 2] = [PAPER, " (paper, camera-ready)"];
 /// The scale at which the paper's numbers are judged.
 pub const PAPER_SCALE: &str = "paper";
 /// A CSV that has no Markdown beside it is shown up to this length.
@@ -18,7 +19,7 @@ const MOST_ROWS: usize = 400;
 /// Marks by method title and metric title: ▲ above the baseline, ▼ below it.
 type Marks = BTreeMap<(String, String), char>;
 
-/// Every table in a folder of plots; `where_comparable` is said of the paper's columns at other scales.
+/// Every table in a folder of plots; at other scales than the paper's its numbers are said to be of another model.
 pub fn html(plots: &Path, scale: &str) -> Result<String> {
     let marks = marks(&plots.join("pairs.csv"))?;
     let mut html = String::new();
@@ -27,7 +28,7 @@ pub fn html(plots: &Path, scale: &str) -> Result<String> {
         let text = read(&path, "draw it again with `delora plots`")?;
         for block in markdown(&text) {
             html += &match block {
-                Block::Table { header, rows } => of_markdown(&name, header, rows, &marks, scale),
+                Block::Table { header, rows } => of_markdown(&name, &header, &rows, &marks, scale),
                 Block::Heading(text) => format!("<h4>{}</h4>\n", inline(&text)),
                 Block::Paragraph(text) => format!("<p class=\"note\">{}</p>\n", inline(&text)),
                 Block::List(items) => list(&items),
@@ -86,33 +87,41 @@ fn marks(path: &Path) -> Result<Marks> {
 }
 
 /// Metrics of `trials.csv` as tables call them.
-const METRICS: [(&str, &str); 6] = [
+const METRICS: [(&str, &str); 10] = [
     ("dino", "DINO"),
     ("clip_i", "CLIP-I"),
     ("clip_t", "CLIP-T"),
     ("diversity", "diversity"),
     ("distance", "distance"),
     ("mean_distance", "mean distance"),
+    ("validation_score", "validation score"),
+    ("best_epoch", "best epoch"),
+    ("num_parameters", "parameters"),
+    ("avg", "Avg"),
 ];
 
-/// A metric as tables call it.
+/// A metric, or a task of GLUE, as tables call it.
 pub fn metric_title(metric: &str) -> &str {
     let known = METRICS.iter().find(|(name, _)| *name == metric).map(|(_, title)| *title);
-    known.unwrap_or(if metric == "num_parameters" { "parameters" } else { metric })
+    known.or_else(|| glue::task(metric).map(|task| task.title)).unwrap_or(metric)
 }
 
-fn of_markdown(
+fn of_markdown<'a>(
     name: &str,
-    header: Vec<String>,
-    rows: Vec<Vec<String>>,
+    header: &[String],
+    rows: &'a [Vec<String>],
     marks: &Marks,
     scale: &str,
 ) -> String {
-    let has_paper = header.iter().any(|title| title.ends_with(PAPER));
+    let is_papers =
+        |row: &[String]| row.first().is_some_and(|cell| PAPER_ROWS.iter().any(|end| cell.ends_with(end)));
+    let has_paper =
+        header.iter().any(|title| title.ends_with(PAPER)) || rows.iter().any(|row| is_papers(row));
     let mut marked = false;
-    let cells = |row: &Vec<String>| -> Vec<String> {
+    let mut ours: &[String] = &[];
+    let cells = |row: &'a Vec<String>| -> Row {
         let mut cells: Vec<String> = row.iter().map(|cell| inline(cell)).collect();
-        for (cell, title) in cells.iter_mut().zip(&header) {
+        for (cell, title) in cells.iter_mut().zip(header) {
             if let Some(mark) = row.first().and_then(|method| marks.get(&(method.clone(), title.clone()))) {
                 let (class, said) = if *mark == '▲' { ("up", "above") } else { ("down", "below") };
                 *cell += &format!(" <span class=\"{class}\" title=\"{said} the baseline\">{mark}</span>");
@@ -123,16 +132,25 @@ fn of_markdown(
             }
         }
         if scale == PAPER_SCALE {
-            add_differences(&mut cells, row, &header);
+            add_differences(&mut cells, row, header);
         }
-        cells
+        if !is_papers(row) {
+            ours = row;
+            return Row::of(cells);
+        }
+        if scale == PAPER_SCALE {
+            for (cell, (ours, paper)) in cells.iter_mut().zip(ours.iter().zip(row)) {
+                *cell += &difference(ours, paper);
+            }
+        }
+        Row { cells, attributes: "class=\"paper\"".to_owned() }
     };
-    let rows: Vec<Row> = rows.iter().map(cells).map(Row::of).collect();
+    let rows: Vec<Row> = rows.iter().map(cells).collect();
     let comparable = match (has_paper, scale) {
         (false, _) => "",
         (true, PAPER_SCALE) => ". In brackets: ours less the paper's",
         (true, _) => {
-            ". The paper's columns are of another model and other pictures: not to be compared with ours"
+            ". The paper's numbers are of another model and other data: not to be compared with ours"
         }
     };
     let table = Table {
@@ -151,17 +169,19 @@ fn add_differences(cells: &mut [String], row: &[String], header: &[String]) {
     for (index, title) in header.iter().enumerate() {
         let Some(ours) = title.strip_suffix(PAPER) else { continue };
         let Some(place) = header.iter().position(|title| title == ours) else { continue };
-        let number = |cell: &str| cell.split(' ').next()?.replace('−', "-").parse::<f64>().ok();
-        if let (Some(ours), Some(paper)) = (number(&row[place]), number(&row[index])) {
-            cells[index] += &format!(" ({})", signed(ours - paper));
-        }
+        cells[index] += &difference(&row[place], &row[index]);
     }
 }
 
-/// "+0.012" or "−0.012".
-pub fn signed(value: f64) -> String {
-    let sign = if value < 0.0 { '−' } else { '+' };
-    format!("{sign}{}", rounded(value.abs()))
+/// " (+0.012)": the number that a cell of ours begins with, less the paper's, to as many decimals.
+fn difference(ours: &str, paper: &str) -> String {
+    let first = |cell: &str| cell.split(' ').next().unwrap_or_default().replace('−', "-");
+    let (ours, paper) = (first(ours), first(paper));
+    let decimals = paper.split_once('.').map_or(0, |(_, decimals)| decimals.len());
+    match (ours.parse::<f64>(), paper.parse::<f64>()) {
+        (Ok(ours), Ok(paper)) => format!(" ({:+.decimals$})", ours - paper).replace('-', "−"),
+        _ => String::new(),
+    }
 }
 
 /// Three decimals, or three digits where those would hide the number.
@@ -183,7 +203,7 @@ pub fn caption(name: &str) -> String {
     let (base, metric) = name.split_once('-').unwrap_or((name, ""));
     let title = metric_title(metric);
     let said = match base {
-        "pairs" => "Paired differences over the same seeds and subjects",
+        "pairs" => "Paired differences from the baseline",
         "curves" => "Loss and distance over the steps",
         "grid" => "Pictures: rows methods, columns prompts",
         "variants" => "Variants of DeLoRA",
@@ -192,6 +212,8 @@ pub fn caption(name: &str) -> String {
         "lambda_vs_angles" => "Multiplying the learning rate of λ, of A and B, or of both",
         "prolonged" => "Long training: distance and scores over the steps",
         "over_time" => "Long training: pictures over the steps",
+        "glue_robustness" => "Score against the learning rate, task by task",
+        "confusion" => "Which label was taken for which",
         "heatmap" => "Score over learning rate and a second setting",
         "gallery" => "Subjects in new contexts",
         "weight_norms" => "Mean column norms of the pretrained attention weights",
@@ -289,6 +311,6 @@ mod tests {
             "other",
         ];
         assert_eq!(captions, expected);
-        assert_eq!([signed(0.0123), signed(-2.0), rounded(1.5e-5)], ["+0.012", "−2", "1.50e−5"]);
+        assert_eq!(rounded(1.5e-5), "1.50e−5");
     }
 }

@@ -119,13 +119,24 @@ fn the_ledgers_numbers_are_those_of_the_papers_tables() {
     let read =
         |name: &str| -> toml::Table { std::fs::read_to_string(folder.join(name)).unwrap().parse().unwrap() };
     let (paper, ledger) = (read("paper.toml"), read("claims.toml"));
-    let mut compared = 0;
+    let (mut compared, mut glue) = (0, 0);
     for claim in ledger["claim"].as_array().unwrap() {
         let id = claim["id"].as_str().unwrap();
         let Some(numbers) = claim.get("test").and_then(|test| test.get("paper")) else { continue };
         let table = id.split('-').next().unwrap();
         let method = claim["test"]["method"].as_str().unwrap();
         let rows = paper[table].as_table().unwrap();
+        if let Some(task) = claim["test"].get("at").and_then(|at| at.get("glue_task")) {
+            let task = task.as_str().unwrap_or("avg");
+            let printed = rows[method][task].as_float().unwrap();
+            assert!((100.0 * numbers["score"].as_float().unwrap() - printed).abs() < 1e-9, "{id}");
+            if let Some(std) = paper["table7"].get(method).and_then(|row| row.get(task)) {
+                let within = claim["test"]["within"].as_float().unwrap();
+                assert!((100.0 * within - std.as_float().unwrap()).abs() < 1e-9, "{id}");
+            }
+            glue += 1;
+            continue;
+        }
         let rank =
             claim["test"].get("at").and_then(|at| at.get("method.rank")).and_then(toml::Value::as_integer);
         let names = [
@@ -146,4 +157,5 @@ fn the_ledgers_numbers_are_those_of_the_papers_tables() {
         2 * (7 + 8 + 2),
         "Tables 1, 3 and 8, where DeLoRA's row of Table 8 is that of Table 1"
     );
+    assert_eq!(glue, 9 + 2 * 8, "Table 4: every average, and the tasks of LoRA and DeLoRA");
 }

@@ -10,18 +10,55 @@
 //! `[nuisance]` and `[nuisance.method.<name>]` are tuned: the summary has the best. A list in `[fixed]` is a value.
 //!
 //! `fixed.<key>`, `scientific.<key>` and `nuisance.<key>` name the section outright.
+//!
+//! # Settings for some of the trials
+//!
+//! `[method.<name>]` holds a method's own settings, and `[method.<name>.fixed]` any others, for its trials only. With
+//! `defaults_by = ["task_name"]` the compared names of `task_name` have tables too. Each layer applies, in this order,
+//!
+//! ```text
+//! general  <-  [method.<m>.fixed]  <-  [task_name.<v>]  <-  [task_name.<v>.method.<m>], [task_name.<v>.method.<m>.fixed]
+//! ```
+//!
+//! so that the scale's general settings win over the file's `[task_name.<v>]`, and a general `--set` over every table.
+//! Of several names in `defaults_by` the later wins. A key of `[task_name.<v>]` goes where the file has it, as a scale's
+//! does: where that is a compared or tuned setting it replaces the list, for trials with this value; anywhere else a list is
+//! a value. Lists in `[task_name.<v>.method.<m>]` are compared as in `[method.<m>]`, unless the setting is tuned for the
+//! method. A trial's resolved config has the settings, and no such table.
+//!
+//! In a scale's table, where TOML does not take both `task_name = […]` and `[scale.s.task_name.v]`, write
+//! `scientific.task_name = […]`.
+//!
+//! A table for a name that the experiment does not compare at any scale is an error, unless it comes from an included
+//! file: those are shared, so the task is asked whether it knows the name ([`Workload::names`](crate::Workload::names)).
+//!
+//! # Tuning first
+//!
+//! With a table `[tuning]`, of `seeds` and a `metric`, tuned settings are chosen with those seeds, and only what was
+//! chosen runs with all `seeds`: see `tuning.rs`. A scale's table and `--set` override it as `tuning.seeds` and
+//! `tuning.metric`.
+//!
+//! # Included files
+//!
+//! `include = ["tasks/one.toml"]` puts other files beneath this one, leaf by leaf; paths are relative to it. They hold
+//! tables of settings only, include no others, and do not set a key twice between them.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::error::{Result, RunnerError, mistake};
-use crate::layers::Layers;
+use crate::include;
+use crate::layers::{Layers, Level, Stack};
 use crate::merge::{Table, from_toml};
+use crate::names::{Names, Unsure};
+use crate::sections::Sections;
 use crate::settings::{SettingError, settings};
-use crate::source::Source;
-use crate::words::of_syntax;
+use crate::source::{Of, Source};
+use crate::tuning::Tuning;
+use crate::workload::Workload;
 
 /// Whether a larger or a smaller metric is better.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,6 +84,9 @@ struct Header {
     replicates: Vec<String>,
     #[serde(default)]
     figures: Vec<String>,
+    #[serde(default)]
+    defaults_by: Vec<String>,
+    tuning: Option<Tuning>,
 }
 
 fn one_seed() -> Vec<u64> {
@@ -74,11 +114,15 @@ pub struct Experiment {
     pub figures: Vec<String>,
     pub scale: String,
     pub seeds: Vec<u64>,
-    pub(crate) fixed: Table,
-    pub(crate) scientific: Table,
-    pub(crate) nuisance: Table,
-    /// Method name to the method's settings.
-    pub(crate) methods: Table,
+    /// How what is tuned is chosen before it is tested; without it, every combination has all seeds.
+    pub tuning: Option<Tuning>,
+    /// Compared settings that have tables for their values.
+    pub(crate) defaults_by: Vec<String>,
+    pub(crate) stack: Stack,
+    /// The settings of every trial.
+    pub(crate) sections: Sections,
+    /// Names in included tables that the experiment does not compare, and the methods that it does.
+    unsure: (Vec<Unsure>, BTreeSet<String>),
     pub(crate) source: Source,
 }
 
@@ -93,38 +137,43 @@ impl Experiment {
 
     /// As [`Experiment::load`], with the text of the file; `path` is for messages.
     pub fn parse(path: &Path, text: &str, scale: &str, sets: &[String]) -> Result<Experiment> {
-        let mut source = Source::new(path, text)?;
-        let table: toml::Table = text.parse().map_err(|error: toml::de::Error| RunnerError::Syntax {
-            place: path.display().to_string(),
-            message: of_syntax(error.message()),
-        })?;
-        let file = from_toml(toml::Value::Table(table), "")
-            .map_err(|(key, message)| RunnerError::setting(source.place(&key), &key, &message))?;
-        let Value::Object(file) = file else { unreachable!("a TOML document is a table") };
-        let mut layers = Layers::split(&file).map_err(|error| written(&source, &error))?;
+        let (file, mut source) = include::read(path, text)?;
         let overrides = sets.iter().map(|set| parse_set(set)).collect::<Result<Vec<_>>>()?;
         for (key, written, _) in &overrides {
             source.add_set(key, written);
         }
-        let given = overrides.iter().filter(|(key, ..)| key == "method" || key == "scientific.method");
-        layers.learn_methods(&file, given.map(|(_, _, value)| value));
-        layers.check_methods().map_err(|error| written(&source, &error))?;
+        let given: Vec<(&str, &Value)> =
+            overrides.iter().map(|(key, _, value)| (key.as_str(), value)).collect();
+        let mut layers = Layers::split(&file, &source, &given).map_err(|error| written(&source, &error))?;
         layers.apply_scale(&file, scale).map_err(|error| written(&source, &error))?;
         for (key, text, value) in &overrides {
             let path: Vec<&str> = key.split('.').collect();
-            let applied = layers.apply(&path, value.clone());
+            let applied = layers.apply(Level::Option, "", &path, value);
             applied.map_err(|message| RunnerError::setting(format!("--set {key}={text}"), key, &message))?;
         }
         layers.check().map_err(|error| written(&source, &error))?;
-        Experiment::assemble(layers, scale, source)
+        let Layers { header, sections, stack, names } = layers;
+        let unsure = names.into_parts();
+        Experiment::assemble(header, sections, stack, unsure, scale, source)
     }
 
-    fn assemble(layers: Layers, scale: &str, source: Source) -> Result<Experiment> {
+    fn assemble(
+        header: Table,
+        sections: Sections,
+        stack: Stack,
+        unsure: (Vec<Unsure>, BTreeSet<String>),
+        scale: &str,
+        mut source: Source,
+    ) -> Result<Experiment> {
+        let header: Header = settings(&Value::Object(header)).map_err(|error| {
+            let (place, key) = source.find(&error.key, Of::default(), scale);
+            RunnerError::setting(place, &key, &error.message)
+        })?;
+        source.set_tables_of(&header.defaults_by);
         let fail = |error: &SettingError| {
-            let (place, key) = source.find(&error.key, None, scale);
+            let (place, key) = source.find(&error.key, Of::default(), scale);
             RunnerError::setting(place, &key, &error.message)
         };
-        let header: Header = settings(&Value::Object(layers.header)).map_err(|error| fail(&error))?;
         for (key, name) in [("name", header.name.as_str()), ("scale", scale)] {
             let safe = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
             if name.is_empty() || !name.chars().all(safe) {
@@ -132,13 +181,14 @@ impl Experiment {
                 return Err(fail(&SettingError::new(key, message)));
             }
         }
-        if header.seeds.is_empty() {
-            return Err(fail(&SettingError::new(
-                "seeds",
-                "found no seed; name at least one, as in `seeds = [0]`",
-            )));
+        let tuning_seeds = header.tuning.as_ref().map(|tuning| ("tuning.seeds", &tuning.seeds));
+        for (key, seeds) in std::iter::once(("seeds", &header.seeds)).chain(tuning_seeds) {
+            if seeds.is_empty() {
+                let message = "found no seed; name at least one, as in `seeds = [0]`";
+                return Err(fail(&SettingError::new(key, message)));
+            }
         }
-        let axes: Vec<&str> = layers.scientific.keys().map(String::as_str).chain(["seed"]).collect();
+        let axes: Vec<&str> = sections.scientific.keys().map(String::as_str).chain(["seed"]).collect();
         if let Some(name) = header.replicates.iter().find(|name| !axes.contains(&name.as_str())) {
             return Err(fail(&SettingError::unknown_name("replicates", "axis", name, &axes)));
         }
@@ -153,10 +203,11 @@ impl Experiment {
             figures: header.figures,
             scale: scale.to_string(),
             seeds: header.seeds,
-            fixed: layers.fixed,
-            scientific: layers.scientific,
-            nuisance: layers.nuisance,
-            methods: layers.methods,
+            tuning: header.tuning,
+            defaults_by: header.defaults_by,
+            stack,
+            sections,
+            unsure,
             source,
         })
     }
@@ -167,9 +218,23 @@ impl Experiment {
     }
 
     /// The error of the setting at `error.key` of a resolved config, with its place in the file.
-    pub(crate) fn located(&self, error: &SettingError, method: Option<&str>) -> String {
-        let (place, key) = self.source.find(&error.key, method, &self.scale);
+    pub(crate) fn located(&self, error: &SettingError, of: Of) -> String {
+        let (place, key) = self.source.find(&error.key, of, &self.scale);
         mistake(place, &key, &error.message)
+    }
+
+    /// The error of a key spelled as in the file.
+    pub(crate) fn written(&self, error: &SettingError) -> RunnerError {
+        written(&self.source, error)
+    }
+
+    /// Asks the task about the names in included tables that the experiment does not compare.
+    pub(crate) fn check_names(&self, workload: &dyn Workload) -> Result<()> {
+        let (unsure, methods) = &self.unsure;
+        unsure.iter().try_for_each(|unsure| {
+            let all = workload.names(&unsure.axis);
+            Names::judge(unsure, all.as_deref(), methods).map_err(|error| self.written(&error))
+        })
     }
 }
 
@@ -198,7 +263,11 @@ fn parse_set(set: &str) -> Result<(String, String, Value)> {
     let value = from_toml(value, key)
         .map_err(|(key, message)| RunnerError::setting(format!("--set {set}"), &key, &message))?;
     // A single seed is a list of one; in a file it is written as one.
-    let value = if key == "seeds" && value.is_u64() { Value::Array(vec![value]) } else { value };
+    let value = if ["seeds", "tuning.seeds"].contains(&key) && value.is_u64() {
+        Value::Array(vec![value])
+    } else {
+        value
+    };
     Ok((key.to_string(), written.to_string(), value))
 }
 

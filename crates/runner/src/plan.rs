@@ -1,5 +1,6 @@
 //! What a run would do: which trials are open, in which banks, with what time and memory.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::Path;
 use std::time::Duration;
@@ -13,7 +14,8 @@ use crate::ledger::{Entry, Ledger};
 use crate::lock::holder;
 use crate::progress::duration_text;
 use crate::selection::Selection;
-use crate::workload::{Estimate, Status, Workload};
+use crate::tuning::{Phase, Phased, TunedPoint, phased_by};
+use crate::workload::{Estimate, Status, Trial, Workload};
 
 /// What the ledger says of a trial.
 #[derive(Clone, Debug, PartialEq)]
@@ -58,7 +60,7 @@ pub struct PlannedBank {
     pub resumes: bool,
 }
 
-/// Every trial with its state, and the banks of those to run.
+/// Every trial that is known to be needed with its state, and the banks of those to run.
 #[derive(Clone, Debug)]
 pub struct Plan {
     pub experiment: String,
@@ -70,11 +72,17 @@ pub struct Plan {
     pub to_run: Vec<bool>,
     /// Trials to run that were not selected: they share the checkpoint of a bank that was begun with one that was.
     pub joined: usize,
+    /// Phase of each trial of the grid; empty without tuning.
+    pub phases: Vec<Phase>,
+    /// Compared points whose settings tuning chooses.
+    pub points: Vec<TunedPoint>,
     pub banks: Vec<PlannedBank>,
     /// The most banks that run side by side.
     pub at_once: usize,
     /// Expected time of the trials to run, if the workload knows it.
     pub seconds: Option<f64>,
+    /// Expected time of the trials that tuning will add, if the workload knows it.
+    pub later_seconds: Option<f64>,
     /// Expected memory of the largest banks that run at once, if the workload knows it.
     pub memory_bytes: Option<u64>,
     /// The part of that memory for what the trials train.
@@ -82,6 +90,8 @@ pub struct Plan {
     /// Process that is running the experiment now.
     pub running: Option<u32>,
     folder: Folder,
+    /// What a refresh chooses anew from.
+    tuned: Option<Box<(Experiment, Grid)>>,
 }
 
 /// Checks the experiment and says what a run of the selected trials would do.
@@ -91,46 +101,63 @@ pub fn plan(
     results_dir: &Path,
     selection: &Selection,
 ) -> Result<Plan> {
-    let grid = experiment.grid(workload)?;
-    let mut plan = plan_grid(experiment, grid, workload, &Folder::new(results_dir, experiment), selection)?;
+    let mut plan = plan_ledger(experiment, workload, results_dir, selection)?;
     plan.estimate(workload);
     Ok(plan)
 }
 
 /// As [`plan`], without time and memory, for which a workload may have to load its networks.
 pub fn status(experiment: &Experiment, workload: &dyn Workload, results_dir: &Path) -> Result<Plan> {
-    let grid = experiment.grid(workload)?;
-    let folder = Folder::new(results_dir, experiment);
-    plan_grid(experiment, grid, workload, &folder, &Selection::default())
+    plan_ledger(experiment, workload, results_dir, &Selection::default())
 }
 
-/// The plan of a grid that has been checked, without time and memory.
-pub(crate) fn plan_grid(
+fn plan_ledger(
     experiment: &Experiment,
-    grid: Grid,
+    workload: &dyn Workload,
+    results_dir: &Path,
+    selection: &Selection,
+) -> Result<Plan> {
+    let candidates = experiment.grid(workload)?;
+    let folder = Folder::new(results_dir, experiment);
+    let phased = phased_by(experiment, &candidates, &Ledger::new(folder.trials()));
+    let mut plan = plan_trials(experiment, phased, workload, &folder, selection, &BTreeSet::new())?;
+    plan.tuned = experiment.tuning.is_some().then(|| Box::new((experiment.clone(), candidates)));
+    Ok(plan)
+}
+
+/// The plan of trials that have been checked, without time and memory; those that were `seen` are not run.
+pub(crate) fn plan_trials(
+    experiment: &Experiment,
+    phased: Phased,
     workload: &dyn Workload,
     folder: &Folder,
     selection: &Selection,
+    seen: &BTreeSet<String>,
 ) -> Result<Plan> {
-    selection.check(&grid.trials)?;
+    selection.check(&phased.grid.trials)?;
     let mut plan = Plan {
         experiment: experiment.name.clone(),
         scale: experiment.scale.clone(),
         states: Vec::new(),
         to_run: Vec::new(),
         joined: 0,
+        phases: phased.grid.trials.iter().filter_map(|trial| phased.phase(trial)).collect(),
+        points: phased.points,
         banks: Vec::new(),
         at_once: 1,
         seconds: None,
+        later_seconds: None,
         memory_bytes: None,
         trained_bytes: None,
         running: None,
         folder: folder.clone(),
-        grid,
+        tuned: None,
+        grid: phased.grid,
     };
     plan.refresh();
     let selected = plan.grid.trials.iter().zip(&plan.states);
-    plan.to_run = selected.map(|(trial, state)| selection.takes(trial, state)).collect();
+    plan.to_run =
+        selected.map(|(trial, state)| selection.takes(trial, state) && !seen.contains(&trial.id)).collect();
     plan.resume_banks(selection.again());
     plan.form_banks(workload);
     plan.at_once = workload.workers().map_or(1, |workers| workers.most).min(plan.banks.len()).max(1);
@@ -151,8 +178,20 @@ fn state(ledger: &Ledger, id: &str) -> State {
 
 impl Plan {
     /// Reads the trials' states and the lock again; the banks stay as they were planned.
+    ///
+    /// Trials that tuning has added meanwhile come last.
     pub fn refresh(&mut self) {
         let ledger = Ledger::new(self.folder.trials());
+        if let Some((experiment, candidates)) = self.tuned.as_deref() {
+            let phased = phased_by(experiment, candidates, &ledger);
+            let is_new = |trial: &&Trial| !self.grid.trials.contains(trial);
+            let new: Vec<Trial> = phased.grid.trials.iter().filter(is_new).cloned().collect();
+            self.to_run.resize(self.to_run.len() + new.len(), false);
+            self.grid.trials.extend(new);
+            let phase = |trial: &Trial| phased.phase(trial).unwrap_or(Phase::Tuning);
+            self.phases = self.grid.trials.iter().map(phase).collect();
+            self.points = phased.points;
+        }
         self.states = self.grid.trials.iter().map(|trial| state(&ledger, &trial.id)).collect();
         self.running = holder(&self.folder.lock());
     }
@@ -208,6 +247,9 @@ impl Plan {
             let open = members.iter().filter(|index| self.to_run[**index]);
             open.map(|index| workload.estimate(&self.grid.trials[*index].config)).collect::<Option<Vec<_>>>()
         };
+        let later = self.points.iter().flat_map(|point| &point.later);
+        self.later_seconds =
+            later.map(|trial| Some(workload.estimate(&trial.config)?.seconds)).sum::<Option<f64>>();
         let costs: Option<Vec<_>> = self.banks.iter().map(|bank| estimates(&bank.members)).collect();
         let Some(costs) = costs else { return };
         self.seconds = Some(costs.iter().flatten().map(|cost| cost.seconds).sum());
@@ -221,6 +263,18 @@ impl Plan {
         let largest = || banks.iter().rev().take(self.at_once);
         self.memory_bytes = Some(largest().map(|bank| bank.0).sum());
         self.trained_bytes = Some(largest().map(|bank| bank.1).sum());
+    }
+
+    /// How far tuning is, and what is still to come of it.
+    fn tuning_text(&self) -> String {
+        let (points, trials) =
+            (self.points.len(), self.points.iter().map(|point| point.trials).sum::<usize>());
+        let chosen = self.points.iter().filter(|point| point.chosen.is_some()).count();
+        let later: usize = self.points.iter().map(|point| point.later.len()).sum();
+        let rest =
+            if later > 0 { format!("; choosing the rest will add {later} trials") } else { String::new() };
+        let points = if points == 1 { "1 point".to_string() } else { format!("{points} points") };
+        format!("tuning: {trials} trials choose the settings of {points}, {chosen} chosen{rest}")
     }
 
     /// Number of trials in each state that occurs, by the state's name.
@@ -238,7 +292,8 @@ impl Plan {
     /// One line per trial: id, state, what is compared, and why it failed.
     pub fn listing(&self) -> String {
         let mut text = String::new();
-        for (trial, state) in self.grid.trials.iter().zip(&self.states) {
+        for (index, (trial, state)) in self.grid.trials.iter().zip(&self.states).enumerate() {
+            let phase = self.phases.get(index).map(|phase| format!("{:6} ", phase.name()));
             let settings: Vec<String> =
                 self.grid.settings(trial).map(|(key, value)| format!("{key}={value}")).collect();
             let note = match state {
@@ -247,7 +302,8 @@ impl Plan {
                 State::Failed { message } => format!("  {message}"),
                 State::Damaged { reason } => format!("  {reason}"),
             };
-            text += &format!("{} {:8} {}{note}\n", trial.id, state.name(), settings.join(" "));
+            let (phase, settings) = (phase.unwrap_or_default(), settings.join(" "));
+            text += &format!("{} {:8} {phase}{settings}{note}\n", trial.id, state.name());
         }
         text
     }
@@ -259,6 +315,9 @@ impl fmt::Display for Plan {
             self.counts().iter().map(|(name, count)| format!("{count} {name}")).collect();
         let trials = self.grid.trials.len();
         writeln!(f, "{} at scale {}: {trials} trials ({})", self.experiment, self.scale, counts.join(", "))?;
+        if !self.points.is_empty() {
+            writeln!(f, "{}", self.tuning_text())?;
+        }
         if let Some(pid) = self.running {
             writeln!(f, "running now: process {pid}")?;
         }
@@ -280,7 +339,10 @@ impl fmt::Display for Plan {
         }
         match self.seconds {
             Some(seconds) => {
-                writeln!(f, "expected time: {}", duration_text(Duration::from_secs_f64(seconds)))?
+                let text = |seconds| duration_text(Duration::from_secs_f64(seconds));
+                let later = self.later_seconds.filter(|seconds| *seconds > 0.0);
+                let later = later.map(|later| format!(", and {} for what tuning will add", text(later)));
+                writeln!(f, "expected time: {}{}", text(seconds), later.unwrap_or_default())?
             }
             None => writeln!(f, "expected time: unknown")?,
         }

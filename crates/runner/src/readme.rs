@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 
 use crate::experiment::{Direction, Experiment};
-use crate::grid::Grid;
 use crate::ledger::Record;
 use crate::summary::{Spread, Summary};
 use crate::tables::Row;
+use crate::tuning::{Phased, Tuning};
 
-pub(crate) fn text(experiment: &Experiment, grid: &Grid, rows: &[Row], summary: &Summary) -> String {
+pub(crate) fn text(experiment: &Experiment, phased: &Phased, rows: &[Row], summary: &Summary) -> String {
+    let grid = &phased.grid;
     let records: Vec<&Record> = rows.iter().map(|(_, record)| &**record).collect();
     let count = |name: &str| records.iter().filter(|record| record.outcome.status.name() == name).count();
     let open = grid.trials.len() - rows.len();
@@ -30,6 +31,9 @@ pub(crate) fn text(experiment: &Experiment, grid: &Grid, rows: &[Row], summary: 
         count("diverged"),
         count("failed"),
     );
+    if let Some(tuning) = &experiment.tuning {
+        text += &tuning_text(tuning, phased);
+    }
     text += &list("Command", records.iter().map(|record| format!("`{}`", record.stamp.command)));
     text += &list(
         "Machine",
@@ -48,6 +52,24 @@ pub(crate) fn text(experiment: &Experiment, grid: &Grid, rows: &[Row], summary: 
         text += &format!("- Run: {first} to {last}\n");
     }
     text + "\n" + &table(experiment, summary)
+}
+
+/// With which seeds and by which metric settings were chosen, and for which points they are not yet.
+fn tuning_text(tuning: &Tuning, phased: &Phased) -> String {
+    let seeds: Vec<String> = tuning.seeds.iter().map(u64::to_string).collect();
+    let (points, chosen) = (phased.points.len(), phased.num_chosen());
+    let mut text = format!(
+        "- Tuning: with seeds {} by `{}`; settings of {chosen} of {points} points are chosen\n",
+        seeds.join(", "),
+        tuning.metric
+    );
+    let open = phased.points.iter().filter(|point| point.chosen.is_none());
+    let open: Vec<&str> = open.map(|point| point.name.as_str()).collect();
+    if !open.is_empty() {
+        text +=
+            &format!("- Not in the table, since their settings are not chosen yet: {}\n", open.join("; "));
+    }
+    text
 }
 
 fn commit(record: &Record) -> String {

@@ -6,13 +6,11 @@
 //! - Banks run side by side where the workload says that the machine is better used so; none sees another.
 //! - A bank that runs out of memory is halved until it fits; a trial that does not fit alone has failed.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard};
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use crate::attempt::{Attempt, End};
 use crate::checkpoints;
 use crate::error::{Result, RunnerError};
 use crate::experiment::Experiment;
@@ -20,14 +18,18 @@ use crate::folder::Folder;
 use crate::grid::Grid;
 use crate::ledger::Ledger;
 use crate::lock::Lock;
-use crate::plan::{State, plan_grid};
+use crate::plan::plan_trials;
 use crate::progress::Reporter;
 use crate::reuse::reuse;
-use crate::selection::Selection;
+use crate::selection::{Only, Selection};
+use crate::session::Session;
+use crate::settings::SettingError;
 use crate::signal::{EXIT_INTERRUPTED, stop_flag};
+use crate::source::Of;
 use crate::stamp::Stamp;
 use crate::tables;
-use crate::workload::{Status, Workers, Workload};
+use crate::tuning::{Phased, TunedPoint, phased_by};
+use crate::workload::Workload;
 
 /// How a run behaves; nothing here changes a result.
 #[derive(Clone, Debug)]
@@ -83,54 +85,20 @@ impl RunReport {
 }
 
 /// Runs what is open, after checking every trial, and writes the tables.
+///
+/// Where settings are tuned first, what was chosen is tested in the same run, unless only some trials were asked for.
 pub fn run(experiment: &Experiment, workload: &dyn Workload, options: &RunOptions) -> Result<RunReport> {
-    let grid = experiment.grid(workload)?;
+    let candidates = experiment.grid(workload)?;
     let folder = Folder::new(&options.results_dir, experiment);
     let stop = stop_flag();
     let lock = Lock::acquire(&folder.lock())?;
     folder.prepare()?;
-    let ledger = Ledger::new(folder.trials());
-    let reused = reuse(&grid.trials, &ledger, &folder, &options.results_dir, &experiment.scale)?;
-    let plan = plan_grid(experiment, grid, workload, &folder, &options.selection)?;
-    let again = options.selection.again();
-    let notices = checkpoints::sweep(&plan.grid.trials, &plan.states, &folder, again)?;
-    let taken = plan.open();
-    let left_alone =
-        plan.states.iter().zip(&plan.to_run).filter(|(state, to_run)| state.is_final() && !**to_run).count();
-    let session = Session {
-        experiment,
-        options,
-        reporter: Reporter::new(taken, options.quiet),
-        stamp: Stamp::now(experiment.path(), workload.provenance()),
-        grid: plan.grid,
-        ledger,
-        stop,
-        state: Mutex::new(SessionState {
-            report: RunReport {
-                skipped: left_alone.saturating_sub(reused),
-                reused,
-                taken,
-                folder: folder.root.clone(),
-                ..RunReport::default()
-            },
-            queue: plan.banks.into_iter().map(|bank| bank.members).collect(),
-            states: plan.states,
-            to_run: plan.to_run,
-            begun: 0,
-            limits: HashMap::new(),
-            error: None,
-        }),
-        folder,
-    };
     if let Some(pid) = lock.taken_from {
-        session.reporter.notice(&format!("going on after process {pid}, which ended without unlocking"));
+        notice(&format!("going on after process {pid}, which ended without unlocking"));
     }
-    if plan.joined > 0 {
-        let text = "trials that were not selected are run too: they share the checkpoint of a bank";
-        session.reporter.notice(&format!("{} {text}", plan.joined));
-    }
-    notices.iter().for_each(|notice| session.reporter.notice(notice));
-    session.run(workload)
+    let stamp = Stamp::now(experiment.path(), workload.provenance());
+    let ledger = Ledger::new(folder.trials());
+    Run { experiment, options, candidates, folder, ledger, stamp, stop }.rounds(workload)
 }
 
 /// Writes the tables and the README of an experiment anew from its ledger; returns what is odd about them.
@@ -151,175 +119,111 @@ pub fn rebuild(
     tables::write(experiment, &grid, &ledger, &folder)
 }
 
-/// A run under way, shared by its workers.
-struct Session<'a> {
-    experiment: &'a Experiment,
-    options: &'a RunOptions,
-    grid: Grid,
-    folder: Folder,
-    ledger: Ledger,
-    stamp: Stamp,
-    reporter: Reporter,
-    stop: &'static AtomicBool,
-    state: Mutex<SessionState>,
+/// What all rounds of a run share.
+pub(crate) struct Run<'a> {
+    pub experiment: &'a Experiment,
+    pub options: &'a RunOptions,
+    /// The whole grid, of which a round has what is known to be needed.
+    pub candidates: Grid,
+    pub folder: Folder,
+    pub ledger: Ledger,
+    pub stamp: Stamp,
+    pub stop: &'static AtomicBool,
 }
 
-struct SessionState {
-    /// State of each trial of the grid when the run began.
-    states: Vec<State>,
-    /// Per trial, whether this run has yet to run it.
-    to_run: Vec<bool>,
-    queue: VecDeque<Vec<usize>>,
-    begun: usize,
-    /// Bank size that fitted into memory, by bank key, once a larger one did not.
-    limits: HashMap<String, usize>,
-    report: RunReport,
-    /// What ended the run: the ledger or a table could not be written.
-    error: Option<RunnerError>,
-}
-
-impl Session<'_> {
-    fn run(self, workload: &dyn Workload) -> Result<RunReport> {
-        self.report_damage();
-        let banks = self.state().queue.len();
-        match workload.workers() {
-            Some(Workers { most, make }) if most.min(banks) > 1 => {
-                let count = most.min(banks);
-                std::thread::scope(|scope| {
-                    (0..count).for_each(|_| drop(scope.spawn(|| self.work(make(count).as_ref()))));
-                });
+impl Run<'_> {
+    /// One round, and another as long as tuning has made new choices.
+    fn rounds(&self, workload: &dyn Workload) -> Result<RunReport> {
+        let mut report = RunReport { folder: self.folder.root.clone(), ..RunReport::default() };
+        let mut seen = BTreeSet::new();
+        loop {
+            let (phased, reused) = self.needed()?;
+            let before = phased.points.clone();
+            let trials: Vec<String> = phased.grid.trials.iter().map(|trial| trial.id.clone()).collect();
+            report = self.round(workload, phased, reused, &seen, report)?;
+            if self.experiment.tuning.is_none() || report.interrupted {
+                return Ok(report);
             }
-            _ => self.work(workload),
-        }
-        self.reporter.end();
-        let odd = self.write_tables();
-        let mut state = self.state.into_inner().expect(NO_PANIC);
-        if let Some(error) = state.error {
-            return Err(error);
-        }
-        if let Some(notice) = odd? {
-            self.reporter.notice(&notice);
-        }
-        state.report.left = state.to_run.iter().filter(|to_run| **to_run).count();
-        Ok(state.report)
-    }
-
-    fn report_damage(&self) {
-        let mut state = self.state();
-        let SessionState { states, report, .. } = &mut *state;
-        for trial in states {
-            if let State::Damaged { reason } = trial {
-                self.reporter.notice(reason);
-                report.damaged.push(reason.clone());
+            let now = phased_by(self.experiment, &self.candidates, &self.ledger);
+            if let Some(message) = now.unmeasured {
+                let error = SettingError::new("tuning.metric", message);
+                return Err(RunnerError::Settings(vec![self.experiment.located(&error, Of::default())]));
+            }
+            tell_choices(&before, &now.points);
+            seen.extend(trials);
+            if !self.goes_on(&report) || now.grid.trials.iter().all(|trial| seen.contains(&trial.id)) {
+                return Ok(report);
             }
         }
     }
 
-    /// Runs banks until none is left, or the run is to end.
-    fn work(&self, workload: &dyn Workload) {
-        while let Some((name, members)) = self.next_bank() {
-            let outcome = self.bank(workload, &name, members).and_then(|()| self.write_tables());
-            if let Err(error) = outcome {
-                self.state().error.get_or_insert(error);
+    /// The trials that are needed, with the results of other experiments taken over, and how many those were.
+    fn needed(&self) -> Result<(Phased, usize)> {
+        let Run { experiment, options, candidates, folder, ledger, .. } = self;
+        let mut reused = 0;
+        loop {
+            let phased = phased_by(experiment, candidates, ledger);
+            let trials = &phased.grid.trials;
+            let taken = reuse(trials, ledger, folder, &options.results_dir, &experiment.scale)?;
+            reused += taken;
+            if taken == 0 || experiment.tuning.is_none() {
+                return Ok((phased, reused));
             }
         }
     }
 
-    /// The next bank and what to call it.
-    fn next_bank(&self) -> Option<(String, Vec<usize>)> {
-        let mut state = self.state();
-        let failed = state.report.failed.len();
-        if state.error.is_some() || self.options.max_failures.is_some_and(|most| failed >= most) {
-            return None;
+    /// Runs the trials that no round before has `seen`.
+    fn round(
+        &self,
+        workload: &dyn Workload,
+        phased: Phased,
+        reused: usize,
+        seen: &BTreeSet<String>,
+        mut report: RunReport,
+    ) -> Result<RunReport> {
+        let selection = &self.options.selection;
+        let plan = plan_trials(self.experiment, phased, workload, &self.folder, selection, seen)?;
+        let swept = checkpoints::sweep(&plan.grid.trials, &plan.states, &self.folder, selection.again())?;
+        swept.iter().for_each(|text| notice(text));
+        if plan.joined > 0 {
+            let text = "trials that were not selected are run too: they share the checkpoint of a bank";
+            notice(&format!("{} {text}", plan.joined));
         }
-        if self.stop.load(Ordering::SeqCst) {
-            state.report.interrupted |= !state.queue.is_empty();
-            return None;
-        }
-        let members = state.queue.pop_front()?;
-        state.begun += 1;
-        Some((format!("bank {}/{}", state.begun, state.begun + state.queue.len()), members))
+        let trials = plan.grid.trials.iter().zip(&plan.states).zip(&plan.to_run);
+        let left_alone = trials
+            .filter(|((trial, state), to_run)| state.is_final() && !**to_run && !seen.contains(&trial.id))
+            .count();
+        report.skipped += left_alone.saturating_sub(reused);
+        report.reused += reused;
+        report.taken += plan.open();
+        Session::new(self, plan, report).run(workload)
     }
 
-    fn bank(&self, workload: &dyn Workload, name: &str, members: Vec<usize>) -> Result<()> {
-        let trials: Vec<_> = members.iter().map(|index| self.grid.trials[*index].clone()).collect();
-        let key = workload.bank_key(&trials[0].config);
-        let mut state = self.state();
-        let open = state.open(&members);
-        if state.limits.get(&key).is_some_and(|limit| open.len() > *limit) {
-            state.split(&open);
-            return Ok(());
-        }
-        let done: Vec<bool> = members.iter().map(|index| !state.to_run[*index]).collect();
-        drop(state);
-        let attempt = Attempt {
-            experiment: self.experiment,
-            folder: &self.folder,
-            ledger: &self.ledger,
-            stamp: &self.stamp,
-            progress: &self.reporter.begin_bank(name, open.len()),
-            stop: self.stop,
-            checkpoint_every: self.options.checkpoint_every,
-            save_adapters: self.options.save_adapters,
-            trials: &trials,
-            done: &done,
-            again: self.options.selection.again(),
-        };
-        let (end, finished) = attempt.run(workload)?;
-        let mut state = self.state();
-        for (slot, status) in finished {
-            self.account(&mut state, members[slot], status);
-        }
-        match end {
-            End::Complete => {}
-            End::Interrupted => state.report.interrupted = true,
-            End::OutOfMemory { message } => {
-                let half = open.len().div_ceil(2);
-                self.reporter.notice(&format!("{name} of {} trials is halved: {message}", open.len()));
-                state.limits.insert(key, half);
-                let open = state.open(&open);
-                state.split(&open);
-                state.report.splits += 1;
-            }
-        }
-        Ok(())
-    }
-
-    fn account(&self, state: &mut SessionState, index: usize, status: Status) {
-        state.to_run[index] = false;
-        match status {
-            Status::Done => state.report.done += 1,
-            Status::Diverged { .. } => state.report.diverged += 1,
-            Status::Failed { message } => {
-                let id = self.grid.trials[index].id.clone();
-                self.reporter.notice(&format!("trial {id} failed: {message}"));
-                state.report.failed.push((id, message));
-            }
-        }
-    }
-
-    /// Under the lock, so that two workers do not write at once.
-    fn write_tables(&self) -> Result<Option<String>> {
-        let _state = self.state();
-        tables::write(self.experiment, &self.grid, &self.ledger, &self.folder)
-    }
-
-    fn state(&self) -> MutexGuard<'_, SessionState> {
-        self.state.lock().expect(NO_PANIC)
+    /// Whether a run does more than was asked for at its begin.
+    fn goes_on(&self, report: &RunReport) -> bool {
+        let Selection { only, trials } = &self.options.selection;
+        let may_fail = self.options.max_failures.is_none_or(|most| report.failed.len() < most);
+        trials.is_empty() && matches!(only, None | Some(Only::Unfinished)) && may_fail
     }
 }
 
-impl SessionState {
-    fn open(&self, members: &[usize]) -> Vec<usize> {
-        members.iter().copied().filter(|index| self.to_run[*index]).collect()
-    }
-
-    fn split(&mut self, open: &[usize]) {
-        let (left, right) = open.split_at(open.len().div_ceil(2));
-        for half in [right, left].into_iter().filter(|half| !half.is_empty()) {
-            self.queue.push_front(half.to_vec());
+/// Says what a round has chosen, and what it could not choose.
+fn tell_choices(before: &[TunedPoint], now: &[TunedPoint]) {
+    let known =
+        |point: &TunedPoint| before.iter().any(|old| old.name == point.name && old.chosen == point.chosen);
+    for point in now {
+        let TunedPoint { name, chosen, failed, trials, .. } = point;
+        match chosen {
+            Some(chosen) if !known(point) => notice(&format!("{name}: chosen is {chosen}")),
+            None if *failed > 0 => notice(&format!(
+                "{name}: nothing is chosen, since {failed} of {trials} tuning trials failed; the next run tries them again"
+            )),
+            _ => {}
         }
     }
 }
 
-const NO_PANIC: &str = "what a workload does cannot panic while the state is held";
+/// Prints a line before or after the progress of a round.
+fn notice(text: &str) {
+    Reporter::new(0, true).notice(text);
+}

@@ -1,4 +1,4 @@
-//! Where each setting of an experiment was written: the line of every key in the file, and the `--set` options.
+//! Where each setting of an experiment was written: file and line of every key, and the `--set` options.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -9,14 +9,32 @@ use toml::de::{DeTable, DeValue};
 use crate::error::{Result, RunnerError};
 use crate::words::of_syntax;
 
-/// Text positions of the keys of one experiment file.
+/// Text positions of the keys of an experiment file and of the files that it includes.
 #[derive(Clone, Debug)]
 pub struct Source {
-    path: PathBuf,
-    /// Key path to line, counted from 1.
-    lines: BTreeMap<String, usize>,
+    /// The experiment file, then what it includes.
+    files: Vec<PathBuf>,
+    /// Key path to where it stands: in the first of the files that have it.
+    lines: BTreeMap<String, Line>,
     /// Key path to the option as it was given, as in `--set rank=4`.
     sets: BTreeMap<String, String>,
+    /// Compared settings that have tables for their values.
+    tables_of: Vec<String>,
+}
+
+/// Index of a file, and line in it from 1; in the order in which keys were written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Line {
+    file: usize,
+    line: usize,
+}
+
+/// What tells which tables a trial's settings came from.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Of<'a> {
+    pub method: Option<&'a str>,
+    /// Compared settings that have tables for their values, each with its value.
+    pub values: &'a [(String, String)],
 }
 
 impl Source {
@@ -31,9 +49,19 @@ impl Source {
         })?;
         let mut lines = BTreeMap::new();
         visit_keys(table.get_ref(), &mut |path, span| {
-            lines.entry(path.join(".")).or_insert_with(|| line_at(text, span.start));
+            lines.entry(path.join(".")).or_insert_with(|| Line { file: 0, line: line_at(text, span.start) });
         });
-        Ok(Source { path: path.to_path_buf(), lines, sets: BTreeMap::new() })
+        let files = vec![path.to_path_buf()];
+        Ok(Source { files, lines, sets: BTreeMap::new(), tables_of: Vec::new() })
+    }
+
+    /// Adds the keys of an included file, beneath those that are known.
+    pub fn add(&mut self, included: Source) {
+        let first = self.files.len();
+        self.files.extend(included.files);
+        for (key, Line { file, line }) in included.lines {
+            self.lines.entry(key).or_insert(Line { file: first + file, line });
+        }
     }
 
     /// Notes that `key` was given on the command line.
@@ -41,51 +69,70 @@ impl Source {
         self.sets.insert(key.to_string(), format!("--set {key}={value}"));
     }
 
+    /// Notes which compared settings have tables for their values.
+    pub fn set_tables_of(&mut self, axes: &[String]) {
+        self.tables_of = axes.to_vec();
+    }
+
+    /// The experiment file.
     pub fn path(&self) -> &Path {
-        &self.path
+        &self.files[0]
     }
 
-    /// Line of a key of the file, for sorting keys in the order they were written.
-    pub fn line(&self, key: &str) -> usize {
-        self.lines.get(key).copied().unwrap_or(usize::MAX)
+    /// Line of a key, for sorting keys in the order they were written.
+    pub(crate) fn line(&self, key: &str) -> Line {
+        self.lines.get(key).copied().unwrap_or(Line { file: usize::MAX, line: usize::MAX })
     }
 
-    /// File and line of `key`, or of its nearest parent that is in the file.
+    /// Whether a key stands in an included file and not in the experiment's own.
+    pub(crate) fn is_included(&self, key: &str) -> bool {
+        self.lines.get(key).is_some_and(|line| line.file > 0)
+    }
+
+    fn text(&self, Line { file, line }: Line) -> String {
+        format!("{}:{line}", self.files[file].display())
+    }
+
+    /// File and line of `key`, or of its nearest parent that is in a file.
     pub fn place(&self, key: &str) -> String {
         let mut prefix = key;
         loop {
             if let Some(line) = self.lines.get(prefix) {
-                return format!("{}:{line}", self.path.display());
+                return self.text(*line);
             }
             match prefix.rsplit_once('.') {
                 Some((parent, _)) => prefix = parent,
-                None => return self.path.display().to_string(),
+                None => return self.path().display().to_string(),
             }
         }
     }
 
     /// Place and written key of the setting at `key` of a resolved config.
     ///
-    /// What was written last wins: `--set`, then the scale's table, then the method's table and the sections.
-    pub fn find(&self, key: &str, method: Option<&str>, scale: &str) -> (String, String) {
+    /// What was written last wins: `--set`, then the scale's tables, then the file's; of each, a table for a value of
+    /// a compared setting before a general one.
+    pub(crate) fn find(&self, key: &str, of: Of, scale: &str) -> (String, String) {
         let mut prefix = key;
         while !prefix.is_empty() {
             let rest = &key[prefix.len()..];
-            let written = spellings(prefix, method);
+            let written = spellings(prefix, of);
             if let Some((spelling, option)) = written.iter().find_map(|key| self.sets.get_key_value(key)) {
                 return (option.clone(), format!("{spelling}{rest}"));
             }
-            // `method` as a table holds settings of methods; only as a list does it name them.
-            let names = |spelling: &String| prefix != "method.name" || !self.has_below(spelling);
+            // As a table, `method` or a setting with tables for its values holds settings; only as a list is it one.
+            let holds_tables = prefix == "method.name" || self.tables_of.iter().any(|axis| axis == prefix);
+            let names = |spelling: &String| {
+                !holds_tables || spelling.contains("scientific.") || !self.has_below(spelling)
+            };
             let scaled = written.iter().map(|key| format!("scale.{scale}.{key}"));
             for spelling in scaled.chain(written.iter().cloned()).filter(names) {
                 if let Some(line) = self.lines.get(&spelling) {
-                    return (format!("{}:{line}", self.path.display()), format!("{spelling}{rest}"));
+                    return (self.text(*line), format!("{spelling}{rest}"));
                 }
             }
             prefix = prefix.rsplit_once('.').map_or("", |(parent, _)| parent);
         }
-        (self.path.display().to_string(), key.to_string())
+        (self.path().display().to_string(), key.to_string())
     }
 
     fn has_below(&self, key: &str) -> bool {
@@ -94,8 +141,22 @@ impl Source {
     }
 }
 
-/// Ways in which the file or an option can spell a key of the resolved config.
-fn spellings(key: &str, method: Option<&str>) -> Vec<String> {
+/// Ways in which one layer can spell a key of the resolved config, the one that wins first.
+fn spellings(key: &str, of: Of) -> Vec<String> {
+    let plain = general(key, of.method);
+    let is_of_method = key == "method" || key.starts_with("method.");
+    let of_method = of.method.filter(|_| !is_of_method).map(|name| format!("method.{name}.fixed.{key}"));
+    let lists = ["method", "scientific.method", "seeds"];
+    let mut all = Vec::new();
+    for (axis, value) in of.values.iter().rev() {
+        let own = of_method.iter().chain(&plain).filter(|spelling| !lists.contains(&spelling.as_str()));
+        all.extend(own.map(|spelling| format!("{axis}.{value}.{spelling}")));
+    }
+    all.into_iter().chain(of_method).chain(plain).collect()
+}
+
+/// The spellings that hold for every value of every compared setting.
+fn general(key: &str, method: Option<&str>) -> Vec<String> {
     if key == "seed" {
         return vec!["seeds".to_string()];
     }

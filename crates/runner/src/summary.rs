@@ -3,16 +3,18 @@
 //! Means are over `done` trials; a metric that one of them lacks has no mean. Of the tuned points, one that lost
 //! fewer trials (diverged, failed, not yet run) comes before the better mean: a rate that breaks for one seed in three
 //! is no good rate. `at_range_end` names the tuned numbers whose best value is the first or last of three or more.
+//!
+//! With a `[tuning]` table a row is over the test trials of the settings that tuning chose, once it has.
 
 use std::cmp::Ordering;
-
-use serde_json::Value;
+use std::collections::HashMap;
 
 use crate::experiment::{Direction, Experiment};
-use crate::grid::{Grid, TunedAxis, cell, setting};
+use crate::grid::{Grid, cell, setting};
 use crate::identity::canonical;
 use crate::tables::{Row, float};
-use crate::workload::{Status, Trial};
+use crate::tuning::{Phase, Phased};
+use crate::workload::{Outcome, Status, Trial};
 
 /// Mean and standard deviation of one metric in one group.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -42,32 +44,54 @@ pub(crate) struct Summary {
     pub rows: Vec<SummaryRow>,
 }
 
-pub(crate) fn summarize(experiment: &Experiment, grid: &Grid, rows: &[Row], metrics: &[String]) -> Summary {
+pub(crate) fn summarize(
+    experiment: &Experiment,
+    phased: &Phased,
+    rows: &[Row],
+    metrics: &[String],
+) -> Summary {
+    let grid = &phased.grid;
+    let (compared, tuned) = (compared_paths(experiment, grid), tuned_paths(grid));
+    let outcomes: HashMap<&str, &Outcome> =
+        rows.iter().map(|(trial, record)| (trial.id.as_str(), &record.outcome)).collect();
+    let counted = grid.trials.iter().filter(|trial| phased.phase(trial) != Some(Phase::Tuning));
+    let planned = grouped(&counted.collect::<Vec<_>>(), &compared);
+    let summary_rows = planned.into_iter().filter_map(|trials| {
+        let points = grouped(&trials, &tuned).into_iter().map(|trials| {
+            let outcomes = trials.iter().filter_map(|trial| outcomes.get(trial.id.as_str()).copied());
+            let outcomes = outcomes.collect();
+            Point::new(trials, outcomes, metrics)
+        });
+        let best = points.filter(|point| !point.is_empty()).reduce(|best, point| {
+            if point.compare(&best, experiment.direction) == Ordering::Less { point } else { best }
+        })?;
+        Some(best.row(&compared, &tuned, grid))
+    });
+    Summary { rows: summary_rows.collect(), compared, tuned, metrics: metrics.to_vec() }
+}
+
+/// The compared settings over whose trials nothing is averaged.
+pub(crate) fn compared_paths(experiment: &Experiment, grid: &Grid) -> Vec<String> {
     let replicated = |path: &String| {
         experiment.replicates.iter().any(|name| {
             path.strip_prefix(name.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
         })
     };
-    let compared: Vec<String> = grid.compared.iter().filter(|path| !replicated(path)).cloned().collect();
+    grid.compared.iter().filter(|path| !replicated(path)).cloned().collect()
+}
+
+pub(crate) fn tuned_paths(grid: &Grid) -> Vec<String> {
     let mut tuned: Vec<String> = Vec::new();
     for axis in &grid.tuned {
         if !tuned.contains(&axis.path) {
             tuned.push(axis.path.clone());
         }
     }
-    let planned = grouped(&grid.trials.iter().collect::<Vec<_>>(), &compared);
-    let summary_rows = planned.into_iter().filter_map(|trials| {
-        let points = grouped(&trials, &tuned).into_iter().map(|trials| Point::new(trials, rows, metrics));
-        let best = points.filter(|point| !point.is_empty()).reduce(|best, point| {
-            if point.compare(&best, experiment.direction) == Ordering::Less { point } else { best }
-        })?;
-        Some(best.row(&compared, &tuned, &grid.tuned))
-    });
-    Summary { rows: summary_rows.collect(), compared, tuned, metrics: metrics.to_vec() }
+    tuned
 }
 
 /// Trials with equal settings at `paths`, groups in order of first appearance.
-fn grouped<'a>(trials: &[&'a Trial], paths: &[String]) -> Vec<Vec<&'a Trial>> {
+pub(crate) fn grouped<'a>(trials: &[&'a Trial], paths: &[String]) -> Vec<Vec<&'a Trial>> {
     let mut groups: Vec<(Vec<Option<String>>, Vec<&Trial>)> = Vec::new();
     for trial in trials {
         let key: Vec<_> = paths.iter().map(|path| setting(trial, path).map(canonical)).collect();
@@ -80,7 +104,7 @@ fn grouped<'a>(trials: &[&'a Trial], paths: &[String]) -> Vec<Vec<&'a Trial>> {
 }
 
 /// The replicates of one compared and tuned point.
-struct Point<'a> {
+pub(crate) struct Point<'a> {
     first: &'a Trial,
     planned: usize,
     n: usize,
@@ -90,12 +114,8 @@ struct Point<'a> {
 }
 
 impl<'a> Point<'a> {
-    fn new(trials: Vec<&'a Trial>, rows: &[Row], metrics: &[String]) -> Point<'a> {
-        let outcomes: Vec<_> = rows
-            .iter()
-            .filter(|(trial, _)| trials.iter().any(|member| member.id == trial.id))
-            .map(|(_, record)| &record.outcome)
-            .collect();
+    /// Of the planned `trials`, those that have one with their outcomes; the first metric is what decides.
+    pub fn new(trials: Vec<&'a Trial>, outcomes: Vec<&Outcome>, metrics: &[String]) -> Point<'a> {
         let done: Vec<_> = outcomes.iter().filter(|outcome| outcome.status == Status::Done).collect();
         let diverged = |status: &Status| matches!(status, Status::Diverged { .. });
         let values = |metric| {
@@ -115,43 +135,39 @@ impl<'a> Point<'a> {
         self.n + self.diverged + self.failed == 0
     }
 
+    /// Trials that have not finished with a result to average.
+    pub fn lost(&self) -> usize {
+        self.planned - self.n
+    }
+
+    /// Mean of the metric that decides.
+    pub fn mean(&self) -> Option<f64> {
+        self.spreads[0].mean
+    }
+
     /// `Less` when this point is better.
-    fn compare(&self, other: &Point, direction: Direction) -> Ordering {
-        let lost = |point: &Point| point.planned - point.n;
-        // The experiment's own metric is the first.
+    pub fn compare(&self, other: &Point, direction: Direction) -> Ordering {
         let score = |point: &Point| {
-            point.spreads[0].mean.map_or(f64::NEG_INFINITY, |mean| match direction {
+            point.mean().map_or(f64::NEG_INFINITY, |mean| match direction {
                 Direction::Maximize => mean,
                 Direction::Minimize => -mean,
             })
         };
-        lost(self).cmp(&lost(other)).then(score(other).total_cmp(&score(self)))
+        self.lost().cmp(&other.lost()).then(score(other).total_cmp(&score(self)))
     }
 
-    fn row(self, compared: &[String], tuned: &[String], axes: &[TunedAxis]) -> SummaryRow {
+    fn row(self, compared: &[String], tuned: &[String], grid: &Grid) -> SummaryRow {
         let text = |path: &String| setting(self.first, path).map(cell).unwrap_or_default();
-        let own =
-            axes.iter().filter(|axis| axis.method.is_none() || axis.method.as_deref() == self.first.method());
         SummaryRow {
             compared: compared.iter().map(text).collect(),
             best: tuned.iter().map(text).collect(),
-            at_range_end: own.filter(|axis| at_end(self.first, axis)).map(|axis| axis.path.clone()).collect(),
+            at_range_end: grid.at_range_end(self.first),
             spreads: self.spreads,
             n: self.n,
             diverged: self.diverged,
             failed: self.failed,
         }
     }
-}
-
-/// Whether the trial's value is the smallest or largest of three or more numbers.
-fn at_end(trial: &Trial, axis: &TunedAxis) -> bool {
-    let Some(values) = axis.values.iter().map(Value::as_f64).collect::<Option<Vec<f64>>>() else {
-        return false;
-    };
-    let Some(best) = setting(trial, &axis.path).and_then(Value::as_f64) else { return false };
-    values.len() > 2
-        && (values.iter().all(|value| best <= *value) || values.iter().all(|value| best >= *value))
 }
 
 fn spread(values: &[f64]) -> Spread {
@@ -202,20 +218,5 @@ mod tests {
         assert!((known.std.unwrap() - (32.0f64 / 7.0).sqrt()).abs() < 1e-12);
         assert_eq!(spread(&[3.0]), Spread { mean: Some(3.0), std: None });
         assert_eq!(spread(&[]), Spread { mean: None, std: None });
-    }
-
-    #[test]
-    fn only_numbers_at_the_end_of_three_or_more_are_at_the_end() {
-        let trial = |value: Value| Trial { id: String::new(), config: serde_json::json!({"rate": value}) };
-        let axis = |values: &[f64]| TunedAxis {
-            path: "rate".to_string(),
-            method: None,
-            values: values.iter().map(|value| Value::from(*value)).collect(),
-        };
-        assert!(at_end(&trial(4.into()), &axis(&[1.0, 4.0, 2.0])));
-        assert!(at_end(&trial(1.0.into()), &axis(&[1.0, 4.0, 2.0])));
-        assert!(!at_end(&trial(2.0.into()), &axis(&[1.0, 4.0, 2.0])));
-        assert!(!at_end(&trial(4.0.into()), &axis(&[1.0, 4.0])));
-        assert!(!at_end(&trial("a".into()), &TunedAxis { values: vec!["a".into(); 3], ..axis(&[]) }));
     }
 }

@@ -9,6 +9,7 @@
 //! | `train_seconds`                           | without evaluation |
 //! | `commit`, `dirty`, `device`, `libtorch`   | provenance |
 //! | `protocol`, `started`, `finished`, `message` | `message` says why a trial failed |
+//! | `phase`                                   | `tuning` or `test`, where the experiment tunes first |
 //!
 //! An empty cell is a missing value.
 
@@ -23,6 +24,7 @@ use crate::grid::{Grid, cell, setting};
 use crate::identity::number_text;
 use crate::ledger::{Entry, Ledger, Record};
 use crate::merge::leaves;
+use crate::tuning::{Phased, phased};
 use crate::workload::{Status, Trial};
 use crate::{readme, summary};
 
@@ -33,27 +35,37 @@ pub(crate) type Row<'a> = (&'a Trial, Box<Record>);
 const NUM_PARAMETERS: &str = "num_parameters";
 const DIVERGED_STEP: &str = "diverged_step";
 
-/// Writes every table and the README; returns what is odd about them, if anything.
-pub(crate) fn write(
-    experiment: &Experiment,
-    grid: &Grid,
-    ledger: &Ledger,
-    folder: &Folder,
-) -> Result<Option<String>> {
-    let found = |trial: &'_ Trial| match ledger.read(&trial.id) {
+/// The trials of a grid that have a record, in its order.
+pub(crate) fn records<'a>(grid: &'a Grid, ledger: &Ledger) -> Vec<Row<'a>> {
+    let found = |trial: &Trial| match ledger.read(&trial.id) {
         Entry::Found(record) => Some(record),
         Entry::Missing | Entry::Damaged { .. } => None,
     };
-    let rows: Vec<Row> = grid.trials.iter().filter_map(|trial| Some((trial, found(trial)?))).collect();
+    grid.trials.iter().filter_map(|trial| Some((trial, found(trial)?))).collect()
+}
+
+/// Writes every table and the README; returns what is odd about them, if anything.
+///
+/// `candidates` is the whole grid; the tables have the trials that are needed.
+pub(crate) fn write(
+    experiment: &Experiment,
+    candidates: &Grid,
+    ledger: &Ledger,
+    folder: &Folder,
+) -> Result<Option<String>> {
+    let mut rows = records(candidates, ledger);
+    let phased = phased(experiment, candidates, &rows);
+    let needed: BTreeSet<&str> = phased.grid.trials.iter().map(|trial| trial.id.as_str()).collect();
+    rows.retain(|(trial, _)| needed.contains(trial.id.as_str()));
     let metrics = metrics(&rows, &experiment.metric);
     write_atomically(
         &folder.root.join("trials.csv"),
-        &csv_bytes(&trials(experiment, grid, &rows, &metrics)),
+        &csv_bytes(&trials(experiment, &phased, &rows, &metrics)),
     )?;
     write_atomically(&folder.root.join("curves.csv"), &csv_bytes(&curves(&rows)))?;
-    let summary = summary::summarize(experiment, grid, &rows, &metrics);
+    let summary = summary::summarize(experiment, &phased, &rows, &metrics);
     write_atomically(&folder.root.join("summary.csv"), &csv_bytes(&summary.table()))?;
-    let readme = readme::text(experiment, grid, &rows, &summary);
+    let readme = readme::text(experiment, &phased, &rows, &summary);
     write_atomically(&folder.root.join("README.md"), readme.as_bytes())?;
     let measured = |(_, record): &Row| record.outcome.metrics.contains_key(&experiment.metric);
     let done = rows.iter().any(|(_, record)| record.outcome.status == Status::Done);
@@ -93,7 +105,8 @@ fn flat(config: &Value) -> BTreeMap<String, String> {
     leaves(table).into_iter().map(|(path, value)| (path.join("."), cell(value))).collect()
 }
 
-fn trials(experiment: &Experiment, grid: &Grid, rows: &[Row], metrics: &[String]) -> Vec<Vec<String>> {
+fn trials(experiment: &Experiment, phased: &Phased, rows: &[Row], metrics: &[String]) -> Vec<Vec<String>> {
+    let grid = &phased.grid;
     let configs: Vec<_> = rows.iter().map(|(trial, _)| flat(&trial.config)).collect();
     let keys: BTreeSet<String> =
         grid.trials.iter().flat_map(|trial| flat(&trial.config).into_keys()).collect();
@@ -115,6 +128,7 @@ fn trials(experiment: &Experiment, grid: &Grid, rows: &[Row], metrics: &[String]
         "message",
     ];
     header.extend(last.map(String::from));
+    header.extend(experiment.tuning.as_ref().map(|_| "phase".to_string()));
     let row = |((trial, record), config): (&Row, &BTreeMap<String, String>)| {
         let Record { outcome, stamp, .. } = &**record;
         let (step, message) = match &outcome.status {
@@ -133,6 +147,7 @@ fn trials(experiment: &Experiment, grid: &Grid, rows: &[Row], metrics: &[String]
         row.extend([float(outcome.train_seconds), stamp.commit.clone(), stamp.dirty.to_string()]);
         row.extend([stamp.device.clone(), stamp.libtorch.clone(), stamp.protocol.to_string()]);
         row.extend([stamp.started.clone(), stamp.finished.clone(), message]);
+        row.extend(phased.phase(trial).map(|phase| phase.name().to_string()));
         row
     };
     std::iter::once(header).chain(rows.iter().zip(&configs).map(row)).collect()

@@ -4,6 +4,7 @@
 //! spread, from a seeded start, between the start of a process and the time that the undisturbed run took. A run that ends before its
 //! kill is compared, and the rest of the kills go to a new one.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
@@ -14,8 +15,10 @@ use crate::compare::{Difference, differences};
 use crate::error::{Result, RunnerError};
 use crate::experiment::Experiment;
 use crate::folder::{Folder, entries, make_folder};
-use crate::plan::plan_grid;
+use crate::ledger::Ledger;
+use crate::plan::plan_trials;
 use crate::selection::Selection;
+use crate::tuning::phased_by;
 use crate::workload::Workload;
 
 /// What to prove, and how hard to try.
@@ -94,7 +97,8 @@ fn chosen(
 ) -> Result<Vec<String>> {
     let grid = experiment.grid(workload)?;
     let folder = Folder::new(verification.folder, experiment);
-    let plan = plan_grid(experiment, grid, workload, &folder, &Selection::default())?;
+    let phased = phased_by(experiment, &grid, &Ledger::new(folder.trials()));
+    let plan = plan_trials(experiment, phased, workload, &folder, &Selection::default(), &BTreeSet::new())?;
     let members: Vec<usize> = match verification.trials {
         Some(count) => (0..plan.grid.trials.len().min(count)).collect(),
         // Of equally large banks the first.

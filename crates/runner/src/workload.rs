@@ -26,6 +26,12 @@ pub trait Workload {
     /// are no axes. `None` leaves the value as it is.
     fn expand(&self, key: &str, value: &Value, config: &Value) -> anyhow::Result<Option<Vec<Value>>>;
 
+    /// Every name that a setting such as "method" can have, where the task knows: for tables of included files, which
+    /// may be for more names than an experiment compares.
+    fn names(&self, _key: &str) -> Option<Vec<String>> {
+        None
+    }
+
     /// The config without settings that cannot change its result, such as the learning rate of a row that trains
     /// nothing. Trials that become equal by it are one.
     fn relevant(&self, config: Value) -> Value {

@@ -50,7 +50,7 @@ fn train(diffusion: &StableDiffusion, sites: &[Site], trials: &[TrialConfig]) ->
     let mut step = || {
         let noise = latents.randn_like();
         let noisy = diffusion.schedule.add_noise(&latents, &noise, &timesteps);
-        let hook = BankHook { bank: &bank };
+        let hook = BankHook::new(&bank);
         let predicted = diffusion.unet.network.forward(&noisy, &timesteps, &context, &hook);
         let error = (predicted - noise).square().mean_dim([1i64, 2, 3].as_slice(), false, Kind::Float);
         bank.step(&error);

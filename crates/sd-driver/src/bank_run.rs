@@ -127,7 +127,7 @@ impl BankRun<'_> {
         let orders: Vec<Order> = self.order.iter().map(order).collect();
         let plan = Plan { pictures_per_prompt: shared.pictures_per_prompt, sampling: shared.sampling, kind };
         let report = |done, all| self.context.progress.step(done, all, "drawing");
-        draw(diffusion, &BankHook { bank }, &orders, plan, report)
+        draw(diffusion, &BankHook::new(bank), &orders, plan, report)
     }
 
     /// Scores of what each slot drew.

@@ -1,14 +1,13 @@
 //! The settings of one trial, as the runner resolves them from an experiment file.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use delora_core::{Group, MethodConfig, OptimizerConfig, Role, Schedule, TrialConfig, find_method};
+use delora_core::{Group, OptimizerConfig, Role, Schedule, TrialConfig};
+use driver::{MethodSettings, Precision, at_least_one};
 use models::diffusion::Sampling;
 use runner::SettingError;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
-use tch::Kind;
+use serde_json::Value;
 
 /// Everything that decides a trial's result.
 #[derive(Debug, Clone, Deserialize, Serialize)]
@@ -75,16 +74,6 @@ fn all() -> String {
     ALL.to_owned()
 }
 
-/// A method by name, its learning rates per parameter group, and its own settings.
-#[derive(Debug, Clone, Deserialize, Serialize)]
-pub struct MethodSettings {
-    pub name: String,
-    #[serde(default)]
-    pub learning_rate: BTreeMap<Group, f64>,
-    #[serde(flatten)]
-    pub settings: Map<String, Value>,
-}
-
 /// What is adapted to: a folder of pictures and the word for what they show.
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
@@ -115,24 +104,6 @@ pub struct PriorPreservation {
     pub class_pictures: usize,
 }
 
-/// In which kind the frozen networks compute; adapters and losses are in f32 either way.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Deserialize, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Precision {
-    #[default]
-    F32,
-    Bf16,
-}
-
-impl Precision {
-    pub fn kind(self) -> Kind {
-        match self {
-            Precision::F32 => Kind::Float,
-            Precision::Bf16 => Kind::BFloat16,
-        }
-    }
-}
-
 /// The row that scores the subject's own pictures against one another; no training.
 pub const REAL_IMAGES: &str = "real_images";
 /// The row of the model as it is.
@@ -147,18 +118,14 @@ impl Settings {
     }
 
     fn check(&self) -> Result<(), SettingError> {
-        let positive = |key: &str, value: usize| match value {
-            0 => Err(SettingError::new(key, "found 0; it has to be at least 1")),
-            _ => Ok(()),
-        };
-        positive("batch", self.batch)?;
-        positive("bank", self.bank)?;
-        positive("pictures_per_prompt", self.pictures_per_prompt)?;
-        positive("sampling.steps", self.sampling.steps)?;
-        positive("track_every", self.track_every as usize)?;
-        positive("first_prompts", self.first_prompts.unwrap_or(1))?;
+        at_least_one("batch", self.batch)?;
+        at_least_one("bank", self.bank)?;
+        at_least_one("pictures_per_prompt", self.pictures_per_prompt)?;
+        at_least_one("sampling.steps", self.sampling.steps)?;
+        at_least_one("track_every", self.track_every as usize)?;
+        at_least_one("first_prompts", self.first_prompts.unwrap_or(1))?;
         if let Some(prior) = self.prior_preservation {
-            positive("prior_preservation.class_pictures", prior.class_pictures)?;
+            at_least_one("prior_preservation.class_pictures", prior.class_pictures)?;
         }
         if self.resolution == 0 || !self.resolution.is_multiple_of(8) {
             let message = format!("found {}; it has to be a multiple of 8", self.resolution);
@@ -172,33 +139,8 @@ impl Settings {
             let message = format!("found {late}; the training ends at step {}", self.train_steps);
             return Err(SettingError::new("evaluate_at", message));
         }
-        self.check_method()?;
+        self.method.check(&[REAL_IMAGES], &[])?;
         self.check_multiplied()
-    }
-
-    fn check_method(&self) -> Result<(), SettingError> {
-        let name = self.method.name.as_str();
-        if name == REAL_IMAGES {
-            return Ok(());
-        }
-        let Ok(method) = find_method(name) else {
-            let mut known: Vec<&str> = delora_core::METHODS.iter().map(|method| method.about.name).collect();
-            known.push(REAL_IMAGES);
-            return Err(SettingError::unknown_name("method.name", "method", name, &known));
-        };
-        for group in method.about.groups {
-            if !self.method.learning_rate.contains_key(group) {
-                let message = format!("`{name}` trains {group}: set `method.{name}.learning_rate.{group}`");
-                return Err(SettingError::new("method.learning_rate", message));
-            }
-        }
-        if let Some(group) =
-            self.method.learning_rate.keys().find(|group| !method.about.groups.contains(group))
-        {
-            let message = format!("`{name}` has no parameters in this group; remove it");
-            return Err(SettingError::new(format!("method.learning_rate.{group}"), message));
-        }
-        Ok(())
     }
 
     fn check_multiplied(&self) -> Result<(), SettingError> {
@@ -222,7 +164,7 @@ impl Settings {
             (*group, rate * if is_multiplied { self.learning_rate_multiplier } else { 1.0 })
         };
         TrialConfig {
-            method: MethodConfig { name: self.method.name.clone(), settings: self.method.settings.clone() },
+            method: self.method.config(),
             learning_rate: self.method.learning_rate.iter().map(rate).collect(),
             optimizer: self.optimizer.clone(),
             schedule: self.schedule.clone(),

@@ -131,7 +131,7 @@ impl Training {
                 started = Instant::now();
             }
             let batch = Batch::draw(diffusion, lessons, step);
-            let hook = BankHook { bank: &self.bank };
+            let hook = BankHook::new(&self.bank);
             let losses = batch.losses(diffusion, &contexts, lessons, &hook);
             self.bank.step(&losses);
             unread.push(losses.detach());

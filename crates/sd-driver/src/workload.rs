@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use anyhow::{Result, bail};
 use delora_core::{Bank, stream};
+use driver::Digests;
 use models::Frozen;
 use models::images::to_tensor;
 use rand::RngExt;
@@ -21,7 +22,7 @@ use crate::sampling::{Order, Plan, draw};
 use crate::settings::{REAL_IMAGES, Settings, SubjectSettings};
 use crate::subject;
 use crate::training::{Moments, Training};
-use crate::world::{Digests, World, weight_files};
+use crate::world::{World, weight_files};
 
 const MULTIPLIER: &str = "learning_rate_multiplier";
 const MULTIPLIED: &str = "multiplied";
@@ -222,11 +223,7 @@ impl Workload for SubjectDriven {
 
     fn validate(&self, config: &Value) -> Result<String> {
         let settings = Settings::read(config)?;
-        if let Ok(method) = delora_core::find_method(&settings.method.name) {
-            method
-                .structure(&settings.method.settings)
-                .map_err(|message| SettingError::new("method", message))?;
-        }
+        settings.method.check_settings()?;
         let mut files = weight_files(&settings);
         files.extend(subject::files(&subject::folder(&settings))?);
         self.digests.borrow_mut().of(&files)
@@ -269,17 +266,9 @@ impl Workload for SubjectDriven {
         Ok(outcomes.collect())
     }
 
-    /// On a CPU a bank per thread: two banks of one thread each finish sooner than two in turn with both.
     fn workers(&self) -> Option<Workers> {
-        if tch::Cuda::is_available() {
-            return None;
-        }
-        let (threads, libtorch) = (tch::get_num_threads().max(1) as usize, self.libtorch.clone());
-        let make = move |workers: usize| -> Box<dyn Workload> {
-            tch::set_num_threads((threads / workers).max(1) as i32);
-            Box::new(SubjectDriven::new(libtorch.clone()))
-        };
-        Some(Workers { most: threads, make: Box::new(make) })
+        let libtorch = self.libtorch.clone();
+        driver::workers(move || Box::new(SubjectDriven::new(libtorch.clone())))
     }
 
     fn estimate(&self, config: &Value) -> Option<Estimate> {
@@ -292,10 +281,6 @@ impl Workload for SubjectDriven {
     }
 
     fn provenance(&self) -> Provenance {
-        let device = match tch::Device::cuda_if_available() {
-            tch::Device::Cuda(index) => format!("cuda:{index}"),
-            _ => "cpu".to_owned(),
-        };
-        Provenance { device, libtorch: self.libtorch.clone() }
+        driver::provenance(&self.libtorch)
     }
 }

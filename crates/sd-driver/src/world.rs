@@ -1,9 +1,8 @@
 //! The frozen networks of a run, loaded once.
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use delora_core::Site;
 use models::clip::{Clip, ClipConfig};
 use models::diffusion::{Loaded, StableDiffusion, load_network};
@@ -122,29 +121,6 @@ pub fn sites(checkpoint: &Path) -> Result<Vec<Site>> {
     let build = |path: &tch::nn::Path, config: &UNetConfig| UNet2DCondition::new(path, config);
     let unet = load_network(&checkpoint.join("unet"), file, Device::Cpu, build)?;
     Ok(harness::sites(&unet))
-}
-
-/// Hashes of files, each read once.
-#[derive(Default)]
-pub struct Digests(HashMap<PathBuf, blake3::Hash>);
-
-impl Digests {
-    /// One hash over the contents of `files`, in order.
-    pub fn of(&mut self, files: &[PathBuf]) -> Result<String> {
-        let mut hasher = blake3::Hasher::new();
-        for path in files {
-            let hash = match self.0.get(path) {
-                Some(hash) => *hash,
-                None => {
-                    let bytes =
-                        std::fs::read(path).with_context(|| format!("{}: cannot be read", path.display()))?;
-                    *self.0.entry(path.clone()).or_insert_with(|| blake3::hash(&bytes))
-                }
-            };
-            hasher.update(hash.as_bytes());
-        }
-        Ok(hasher.finalize().to_hex()[..16].to_owned())
-    }
 }
 
 /// Files of the networks that a trial's result depends on.

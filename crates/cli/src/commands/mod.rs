@@ -4,6 +4,7 @@ pub mod clean;
 pub mod doctor;
 mod experiment;
 pub mod export;
+pub mod fetch;
 pub mod import;
 pub mod methods;
 pub mod params;

@@ -129,18 +129,26 @@ impl AppliedLinear {
         AppliedLinear { sizes, sections }
     }
 
-    /// `input` [trials, rows, in_features] at site `place` gives [trials, rows, out_features].
-    pub fn forward(&self, place: usize, weight: &Tensor, bias: Option<&Tensor>, input: &Tensor) -> Tensor {
-        let weight = weight.to_kind(input.kind());
-        let bias = bias.map(|bias| bias.to_kind(input.kind()));
+    /// The input [trials, rows, in_features] at site `place`, and the same as updates see it, give [trials, rows,
+    /// out_features].
+    pub fn forward(
+        &self,
+        place: usize,
+        weight: &Tensor,
+        bias: Option<&Tensor>,
+        inputs: [&Tensor; 2],
+    ) -> Tensor {
+        let kind = inputs[0].kind();
+        let (weight, bias) = (weight.to_kind(kind), bias.map(|bias| bias.to_kind(kind)));
         if let [only] = self.sections.as_slice() {
-            return only[place].forward(&weight, bias.as_ref(), input);
+            return only[place].forward(&weight, bias.as_ref(), inputs);
         }
-        let inputs = input.split_with_sizes(&self.sizes, 0);
-        let pairs = self.sections.iter().zip(&inputs);
-        let outputs: Vec<Tensor> =
-            pairs.map(|(section, input)| section[place].forward(&weight, bias.as_ref(), input)).collect();
-        Tensor::cat(&outputs, 0)
+        let [input, dropped] = inputs.map(|input| input.split_with_sizes(&self.sizes, 0));
+        let parts = self.sections.iter().zip(input.iter().zip(&dropped));
+        let of_part = |(section, (input, dropped)): (&Vec<Applied>, (&Tensor, &Tensor))| {
+            section[place].forward(&weight, bias.as_ref(), [input, dropped])
+        };
+        Tensor::cat(&parts.map(of_part).collect::<Vec<_>>(), 0)
     }
 }
 
@@ -149,7 +157,8 @@ impl AppliedHidden {
     pub fn forward(&self, place: usize, hidden: &Hidden) -> Tensor {
         let sizes: Vec<i64> = self.groups.iter().map(|(trials, _)| *trials).collect();
         let split = |tensor: &Tensor| tensor.split_with_sizes(&sizes, 0);
-        let (lengths, normed) = (hidden.lengths.map(split), hidden.normed.map(split));
+        let [lengths, normed, dropout] =
+            [hidden.lengths, hidden.normed, hidden.dropout].map(|own| own.map(split));
         let outputs: Vec<Tensor> = split(hidden.values)
             .iter()
             .enumerate()
@@ -158,7 +167,8 @@ impl AppliedHidden {
                 Some(changes) => {
                     let lengths = lengths.as_ref().map(|lengths| &lengths[group]);
                     let normed = normed.as_ref().map(|normed| &normed[group]);
-                    changes[place](&Hidden { values, lengths, normed })
+                    let dropout = dropout.as_ref().map(|dropout| &dropout[group]);
+                    changes[place](&Hidden { values, lengths, normed, dropout })
                 }
             })
             .collect();
@@ -203,13 +213,13 @@ impl Applied {
             .collect()
     }
 
-    fn forward(&self, weight: &Tensor, bias: Option<&Tensor>, input: &Tensor) -> Tensor {
+    fn forward(&self, weight: &Tensor, bias: Option<&Tensor>, [input, dropped]: [&Tensor; 2]) -> Tensor {
         // A bias comes with the frozen product, or with what has to happen before it.
         let bias = if self.bias.is_some() { None } else { bias };
         let (early, late) = if self.output.is_some() { (None, bias) } else { (bias, None) };
         let mut output = self.product(weight, early, input);
         if let Some(factor) = &self.update {
-            factor.add_in_place(&mut output, input);
+            factor.add_in_place(&mut output, dropped);
         }
         if let Some(factor) = &self.output {
             output = factor.added_to(&output);
@@ -267,6 +277,6 @@ impl Factors {
     #[doc(hidden)]
     pub fn forward(self, class: &LinearClass, site: usize, input: &Tensor) -> Tensor {
         let applied = Applied::of_sites(&self, class, input.kind());
-        applied[site].forward(&class.weights[site], class.biases[site].as_ref(), input)
+        applied[site].forward(&class.weights[site], class.biases[site].as_ref(), [input, input])
     }
 }

@@ -4,6 +4,7 @@ use tch::Tensor;
 
 use super::Bank;
 use crate::error::CoreError;
+use crate::group::HEAD;
 use crate::site::Site;
 use crate::store::Store;
 
@@ -16,9 +17,10 @@ pub struct ParameterName {
 }
 
 impl Bank {
-    /// Trained parameters of one trial.
+    /// Trained parameters of one trial's method; a task's head is not counted.
     pub fn num_parameters(&self, slot: usize) -> i64 {
-        self.group_of(slot).stores.iter().filter(|store| store.trained).map(|store| store.count()).sum()
+        let counts = |store: &&Store| store.trained && store.group.is_none_or(|group| !HEAD.contains(&group));
+        self.group_of(slot).stores.iter().filter(counts).map(Store::count).sum()
     }
 
     /// Everything that one trial has at its sites, parameters and constants.

@@ -7,8 +7,9 @@ use std::ops::Range;
 use tch::Device;
 
 use crate::class::Class;
-use crate::config::TrialConfig;
+use crate::config::{Group, TrialConfig};
 use crate::error::CoreError;
+use crate::group::HEAD;
 use crate::method::{Adapts, Method};
 use crate::methods::{METHODS, find_method};
 use crate::site::{Part, PartShape, Site, SiteShape};
@@ -64,13 +65,16 @@ pub fn groups(
     let mut order: Vec<usize> = (0..trials.len()).collect();
     order.sort_by(|&left, &right| keys[left].cmp(&keys[right]));
     let mut groups: Vec<PlannedGroup> = Vec::new();
+    let has_head = shapes.iter().any(|site| matches!(site.part, PartShape::Head(_)));
     for slot in 0..order.len() {
+        let (index, trial) = (order[slot], &trials[order[slot]]);
+        check_rates(index, trial, &METHODS[keys[index].0], has_head)?;
         if slot > 0 && keys[order[slot]] == keys[order[slot - 1]] {
             groups.last_mut().expect("a group was begun").slots.end = slot + 1;
             continue;
         }
-        let (index, method) = (order[slot], &METHODS[keys[order[slot]].0]);
-        let variants = variants(index, &trials[index], method, shapes)?;
+        let method = &METHODS[keys[index].0];
+        let variants = variants(index, trial, method, shapes)?;
         groups.push(PlannedGroup { method, slots: slot..slot + 1, variants });
     }
     for group in &groups {
@@ -113,6 +117,7 @@ fn size(part: &PartShape) -> (&'static str, Vec<i64>) {
         PartShape::Linear(shape) => ("linear", vec![shape.out_features, shape.in_features]),
         PartShape::Tensor(shape) => ("tensor", shape.clone()),
         PartShape::Hidden(shape) => ("hidden", vec![shape.features]),
+        PartShape::Head(shape) => ("head", shape.clone()),
     }
 }
 
@@ -128,7 +133,6 @@ fn key(index: usize, trial: &TrialConfig) -> Result<Key, CoreError> {
     let method = find_method(&trial.method.name)?;
     let settings = &trial.method.settings;
     let structure = method.structure(settings).map_err(|problem| settings_error(method, index, problem))?;
-    check_rates(index, trial, method)?;
     check_optimizer(index, trial)?;
     let position =
         METHODS.iter().position(|known| known.name() == method.name()).expect("it was found there");
@@ -148,7 +152,11 @@ fn variants(
     let variants: Result<Vec<Option<u8>>, String> = shapes.iter().map(variant).collect();
     let variants = variants.map_err(|problem| settings_error(method, index, problem))?;
     if variants.iter().any(Option::is_some) {
-        return Ok(variants);
+        let of_site = |(variant, site): (Option<u8>, &SiteShape)| match site.part {
+            PartShape::Head(_) => Some(0),
+            _ => variant,
+        };
+        return Ok(variants.into_iter().zip(shapes).map(of_site).collect());
     }
     let wanted = match (method.adapts, &trial.targets) {
         (Adapts::Linear, Some(targets)) => format!("linear layers of the roles {}", listed(targets.iter())),
@@ -183,8 +191,15 @@ fn check_sites(
     Ok(())
 }
 
-fn check_rates(index: usize, trial: &TrialConfig, method: &'static Method) -> Result<(), CoreError> {
-    let (name, groups) = (method.name(), method.about.groups);
+fn check_rates(
+    index: usize,
+    trial: &TrialConfig,
+    method: &'static Method,
+    has_head: bool,
+) -> Result<(), CoreError> {
+    let name = method.name();
+    let head: &[Group] = if has_head { &HEAD } else { &[] };
+    let groups = [method.about.groups, head].concat();
     let known = || listed(groups.iter());
     for (&group, &rate) in &trial.learning_rate {
         if !groups.contains(&group) {

@@ -15,10 +15,11 @@
 //! | base   | [trials, sites, features, features] | no      | orthogonal, of a normal matrix of its own      |
 //!
 //! Start: not the pretrained network, since W and b are drawn. Invariant: h' − h lies in the span of R's columns.
+//! With dropout all of h' is dropped out, as in the reference.
 //! Source: Wu et al. 2024, equation 2; stanfordnlp/pyreft `LoreftIntervention`, with PyTorch's orthogonal
-//! parametrization (Householder map over a base). `layers`, `first` and `last` are the reference's settings.
+//! parametrization (Householder map over a base). `layers`, `first_tokens` and `last_tokens` are the reference's layers and positions.
 //! Departures: PyTorch keeps the sign of each reflection in X's diagonal and rounds it to an integer, so that weight
-//! decay makes R zero; here the sign is fixed. `first` and `last` share their parameters.
+//! decay makes R zero; here the sign is fixed. `first_tokens` and `last_tokens` share their parameters.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -49,14 +50,14 @@ pub struct Settings {
     pub layers: Option<Vec<i64>>,
     /// Positions from the start and from the end of each sequence to act on; both absent: all.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub first: Option<i64>,
+    pub first_tokens: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub last: Option<i64>,
+    pub last_tokens: Option<i64>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Settings { rank: 1, layers: None, first: None, last: None }
+        Settings { rank: 1, layers: None, first_tokens: None, last_tokens: None }
     }
 }
 
@@ -69,7 +70,7 @@ struct Loreft {
 
 impl HiddenSettings for Settings {
     fn structure(&self) -> Value {
-        json!({ "rank": self.rank, "layers": self.layers, "first": self.first, "last": self.last })
+        json!({ "rank": self.rank, "layers": self.layers, "first_tokens": self.first_tokens, "last_tokens": self.last_tokens })
     }
 
     fn acts_on(&self, shape: &HiddenShape) -> bool {
@@ -81,7 +82,7 @@ impl HiddenSettings for Settings {
         if self.rank < 1 || self.rank >= features {
             return Err(format!("rank {} is not between 1 and {}; change `rank`", self.rank, features - 1));
         }
-        for (name, positions) in [("first", self.first), ("last", self.last)] {
+        for (name, positions) in [("first_tokens", self.first_tokens), ("last_tokens", self.last_tokens)] {
             if positions.is_some_and(|positions| positions < 1) {
                 return Err(format!("`{name}` is below 1; leave it out to act on no position there"));
             }
@@ -94,12 +95,13 @@ impl HiddenSettings for Settings {
     }
 
     fn build(trials: &[Self], class: &HiddenClass) -> Box<dyn HiddenAdapter> {
-        let Settings { rank, first, last, .. } = trials[0];
+        let Settings { rank, first_tokens: first, last_tokens: last, .. } = trials[0];
         Box::new(Loreft { rank, features: class.features, first, last })
     }
 
     fn examples(rank: i64) -> Vec<Self> {
-        let form = |rank, first, last| Settings { rank, layers: None, first, last };
+        let form =
+            |rank, first, last| Settings { rank, layers: None, first_tokens: first, last_tokens: last };
         vec![form(1, None, None), form(rank, Some(2), Some(1))]
     }
 }
@@ -158,6 +160,10 @@ impl HiddenAdapter for Loreft {
                 let rows = hidden.values.reshape([trials, batch * tokens, features]);
                 let moved = bias.baddbmm(&rows, &source, 1.0, 1.0).bmm(&target);
                 let moved = moved.view([trials, batch, tokens, features]);
+                let moved = match hidden.dropout {
+                    Some(kept) => (hidden.values + moved) * kept - hidden.values,
+                    None => moved,
+                };
                 match chosen(hidden, first, last) {
                     Some(chosen) => hidden.values + moved * chosen,
                     None => hidden.values + moved,

@@ -16,10 +16,12 @@ fn config(
     clip_norm: Option<f64>,
     schedule: Schedule,
 ) -> TrialConfig {
+    // Strengths of a trial that clips do not decay.
+    let undecayed = clip_norm.map(|_| Group::Strength).into_iter().collect();
     TrialConfig {
         method: MethodConfig { name: "delora".to_owned(), settings: Map::new() },
         learning_rate: BTreeMap::from([(Group::Angles, rates[0]), (Group::Strength, rates[1])]),
-        optimizer: OptimizerConfig { betas, eps: 1e-6, weight_decay, clip_norm },
+        optimizer: OptimizerConfig { betas, eps: 1e-6, weight_decay, undecayed, clip_norm },
         schedule,
         targets: None,
         seed: 0,
@@ -69,7 +71,8 @@ fn reference(trial: usize, config: &TrialConfig, start: &[Vec<f32>; 2]) -> [Vec<
             for place in 0..values[index].len() {
                 let (gradient, moment) = (gradient[index][place], &mut moments[index][place]);
                 let value = &mut values[index][place];
-                *value *= 1.0 - rate * config.optimizer.weight_decay;
+                let decays = !config.optimizer.undecayed.contains(group);
+                *value *= 1.0 - if decays { rate * config.optimizer.weight_decay } else { 0.0 };
                 moment[0] = beta1 * moment[0] + (1.0 - beta1) * gradient;
                 moment[1] = beta2 * moment[1] + (1.0 - beta2) * gradient * gradient;
                 let power = (step + 1) as i32;

@@ -215,7 +215,7 @@ impl Bench {
         if !self.bank.adapts(site) {
             return values.shallow_clone();
         }
-        self.bank.hidden(site, &Hidden { values, lengths: None, normed })
+        self.bank.hidden(site, &Hidden { values, lengths: None, normed, dropout: None })
     }
 
     /// Output of one step's batch, the same batch for every trial, with a leading `trials` axis.

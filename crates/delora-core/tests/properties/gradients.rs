@@ -52,7 +52,7 @@ fn score(adapter: &Adapter, class: &Class, specs: &[ParameterSpec], values: &[Te
         (Adapter::Hidden(adapter), Class::Hidden(class)) => {
             let states = exact(3, "input", &[TRIALS, 2, 3, class.features]);
             let normed = exact(3, "normed", &[TRIALS, 2, 3, class.features]);
-            let hidden = Hidden { values: &states, lengths: None, normed: Some(&normed) };
+            let hidden = Hidden { values: &states, lengths: None, normed: Some(&normed), dropout: None };
             adapter.changes(&parameters, Kind::Double)[0](&hidden)
         }
         _ => panic!("adapter and class are of one kind"),

@@ -109,7 +109,8 @@ impl Network {
         let folded = values.view([trials, BATCH, TOKENS, features]);
         let lengths = Tensor::from_slice(&[TOKENS, TOKENS / 2]).repeat([trials, 1]);
         let normed = folded.layer_norm([features], None::<&Tensor>, None::<&Tensor>, 1e-5, true);
-        let hidden = Hidden { values: &folded, lengths: Some(&lengths), normed: Some(&normed) };
+        let hidden =
+            Hidden { values: &folded, lengths: Some(&lengths), normed: Some(&normed), dropout: None };
         bank.hidden(name, &hidden).view([trials, rows, features])
     }
 

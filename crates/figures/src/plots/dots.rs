@@ -5,9 +5,11 @@ use std::collections::BTreeSet;
 use crate::axis::{Axis, Range, signed};
 use crate::canvas::{Align, Canvas, text_width};
 use crate::spread::{Spread, diverged};
-use crate::style::{ALARM, Colour, INK, LABEL_SIZE, MUTED, Marker, NOTE_SIZE, RULE, TICK_SIZE, TITLE_SIZE};
+use crate::style::{ALARM, Colour, INK, MUTED, Marker, NOTE_SIZE, RULE, TICK_SIZE, TITLE_SIZE};
 use crate::trials::{Trial, counted};
 
+/// Room for two lines of names of bounds below a heading.
+pub const ABOVE_BOUNDS: f64 = 56.0;
 const BOUND_WIDTH: f64 = 1.6;
 
 /// What a panel shows of one row.
@@ -36,6 +38,8 @@ pub struct Area {
     pub right: f64,
     pub top: f64,
     pub row_height: f64,
+    /// From the panel up to its heading; the names of bounds stand between.
+    pub to_heading: f64,
 }
 
 pub struct Panel<'a> {
@@ -97,7 +101,7 @@ impl Panel<'_> {
         let ticks = ((area.right - area.left) / 52.0) as usize;
         axis.draw_below(canvas, area.top, bottom, self.axis_title, ticks);
         let middle = f64::midpoint(area.left, area.right);
-        canvas.text(self.heading, (middle, area.top - 56.0), TITLE_SIZE, INK, Align::Centre);
+        canvas.text(self.heading, (middle, area.top - area.to_heading), TITLE_SIZE, INK, Align::Centre);
         self.draw_bounds(canvas, area, &axis, bottom);
         for (index, row) in self.rows.iter().enumerate() {
             let y = area.top + area.row_height * (index as f64 + 0.5);
@@ -159,10 +163,10 @@ fn draw_row(canvas: &mut Canvas, row: &Row, axis: &Axis, y: f64, area: &Area) {
 }
 
 /// Row names, right-aligned at `right`.
-pub fn draw_names(canvas: &mut Canvas, names: &[String], right: f64, top: f64, row_height: f64) {
+pub fn draw_names(canvas: &mut Canvas, names: &[String], right: f64, top: f64, row_height: f64, size: f64) {
     for (index, name) in names.iter().enumerate() {
         let y = top + row_height * (index as f64 + 0.5);
-        canvas.text(name, (right, y), LABEL_SIZE, INK, Align::Right);
+        canvas.text(name, (right, y), size, INK, Align::Right);
     }
 }
 

@@ -51,7 +51,7 @@ pub fn write_heatmap(trials: &Trials, plots: &Path) -> Result<Vec<PathBuf>> {
 
 fn panels(trials: &Trials) -> Result<Vec<Panel<'_>>> {
     // The same trials as lines give the same errors.
-    let lines: Vec<Line> = sweep::lines(trials, |_| true)?;
+    let lines: Vec<Line> = sweep::lines(trials, Score::Dino, |_| true)?;
     let mut methods: Vec<&str> = lines.iter().map(|line| line.method).collect();
     methods.dedup();
     let unchanged = Unchanged::of(trials);

@@ -8,7 +8,7 @@ use crate::plots::robustness::write_all;
 use crate::series::Series;
 use crate::stroke::Stroke;
 use crate::style::{Colour, Marker, colour};
-use crate::sweep::{self, Line, MULTIPLIED, Unchanged};
+use crate::sweep::{self, Line, MULTIPLIED, Score, Unchanged};
 use crate::trials::Trials;
 
 const METHOD: &str = "delora";
@@ -24,7 +24,7 @@ struct Multiplied {
 
 /// `lambda_vs_angles.{svg,png,csv,md}` and `lambda_vs_angles-points.csv`.
 pub fn write_lambda_vs_angles(trials: &Trials, plots: &Path) -> Result<Vec<PathBuf>> {
-    sweep::require_columns(trials)?;
+    sweep::require_columns(trials, Score::Dino)?;
     trials.column(&[MULTIPLIED])?;
     let unchanged = Unchanged::of(trials);
     let line = |multiplied: &Multiplied| {

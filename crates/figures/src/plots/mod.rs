@@ -1,8 +1,11 @@
 //! The figures, one file each, and the panels that several share.
 
+pub mod confusion;
 pub mod curves;
 mod dots;
 pub mod gallery;
+pub mod glue_robustness;
+mod glue_table;
 pub mod heatmap;
 pub mod lambda_vs_angles;
 pub mod lines;

@@ -6,7 +6,7 @@ use crate::axis::{multiplier_label, signed};
 use crate::error::Result;
 use crate::output::{markdown, owned, write, write_csv};
 use crate::pairs::{self, with_sign};
-use crate::plots::sweep::write_sweep;
+use crate::plots::sweep::{NO_FINETUNING, write_sweep};
 use crate::robustness::{Bound, Difference, Estimate, Robustness};
 use crate::sweep::{self, Line, Score, Unchanged};
 use crate::table::{ABSENT, full};
@@ -22,7 +22,7 @@ const MAGNITUDE_METHODS: [&str; 3] = ["dora", "dora_fixed_magnitude", "delora"];
 
 /// `robustness.{svg,png,csv,md}` and `robustness-points.csv`: every method that was trained.
 pub fn write_robustness(trials: &Trials, plots: &Path) -> Result<Vec<PathBuf>> {
-    let lines = sweep::lines(trials, |_| true)?;
+    let lines = sweep::lines(trials, Score::Dino, |_| true)?;
     let baseline = pairs::baseline(trials).title();
     write_all("robustness", trials, &lines, &baseline, plots)
 }
@@ -30,7 +30,7 @@ pub fn write_robustness(trials: &Trials, plots: &Path) -> Result<Vec<PathBuf>> {
 /// `dora_magnitude.{svg,png,csv,md}` and `dora_magnitude-points.csv`: DoRA with and without magnitude, and
 /// DeLoRA.
 pub fn write_dora_magnitude(trials: &Trials, plots: &Path) -> Result<Vec<PathBuf>> {
-    let lines = sweep::lines(trials, |method| MAGNITUDE_METHODS.contains(&method))?;
+    let lines = sweep::lines(trials, Score::Dino, |method| MAGNITUDE_METHODS.contains(&method))?;
     let baseline = lines.iter().find(|line| line.method == MAGNITUDE_METHODS[0]);
     let baseline = baseline.map_or(String::new(), |line| line.look.title.clone());
     write_all("dora_magnitude", trials, &lines, &baseline, plots)
@@ -47,41 +47,54 @@ pub fn write_all(
 ) -> Result<Vec<PathBuf>> {
     let mut written = write_sweep(name, trials, lines, plots)?;
     let unchanged = Unchanged::of(trials);
-    let baseline = lines.iter().find(|line| line.look.title == baseline);
-    let row = |line: &Line, score: Score| Row {
-        title: line.look.title.clone(),
-        method: line.method.to_owned(),
-        robustness: Robustness::of(line, &unchanged, score),
-        difference: baseline
-            .filter(|baseline| baseline.look.title != line.look.title)
-            .and_then(|baseline| Difference::of(line, baseline, score)),
-    };
-    let title = baseline.map_or("", |line| &line.look.title);
+    let title = if lines.iter().any(|line| line.look.title == baseline) { baseline } else { "" };
     let has_product = sweep::has(lines, Score::Product);
     let (mut cells, mut text) = (Vec::new(), String::new());
     for score in if has_product { &[Score::Dino, Score::Product][..] } else { &[Score::Dino] } {
-        let rows: Vec<Row> = lines.iter().map(|line| row(line, *score)).collect();
+        let rows = Row::all(lines, title, &unchanged, *score);
         cells.extend(rows.iter().map(|row| csv_row(row, title, *score)));
         if *score == Score::Product {
             text += &format!("\n{WHY_THE_PRODUCT}\n\n");
         }
         text += &table(&rows, title, unchanged.is_known(*score));
     }
-    text += &format!("\n{}", explanation(unchanged.is_known(Score::Dino), has_product));
+    let score = if has_product {
+        "score (DINO in the first table, DINO × CLIP-T in the second)"
+    } else {
+        "DINO score"
+    };
+    text +=
+        &format!("\n{}", explanation(score, "seed, subject", NO_FINETUNING, unchanged.is_known(Score::Dino)));
     written.push(write_csv(&plots.join(format!("{name}.csv")), &csv_header(), &cells)?);
     written.push(write(&plots.join(format!("{name}.md")), text.as_bytes())?);
     Ok(written)
 }
 
 /// Widths of one line by one score.
-struct Row {
+pub struct Row {
     title: String,
     method: String,
     robustness: Robustness,
     difference: Option<Difference>,
 }
 
-fn csv_header() -> Vec<String> {
+impl Row {
+    /// A row for each line; `baseline` is the title of the one that the others are compared with.
+    pub fn all(lines: &[Line], baseline: &str, unchanged: &Unchanged, score: Score) -> Vec<Self> {
+        let baseline = lines.iter().find(|line| line.look.title == baseline);
+        let row = |line: &Line| Self {
+            title: line.look.title.clone(),
+            method: line.method.to_owned(),
+            robustness: Robustness::of(line, unchanged, score),
+            difference: baseline
+                .filter(|baseline| baseline.look.title != line.look.title)
+                .and_then(|baseline| Difference::of(line, baseline, score)),
+        };
+        lines.iter().map(row).collect()
+    }
+}
+
+pub fn csv_header() -> Vec<String> {
     let mut header = owned(&["method", "title", "n"]);
     for name in ["width", "gain_width"] {
         let parts = ["octaves", "lo", "hi", "censored_low", "censored_high", "best_multiplier", "from", "to"];
@@ -92,7 +105,7 @@ fn csv_header() -> Vec<String> {
     header
 }
 
-fn csv_row(row: &Row, baseline: &str, score: Score) -> Vec<String> {
+pub fn csv_row(row: &Row, baseline: &str, score: Score) -> Vec<String> {
     let mut cells = vec![row.method.clone(), row.title.clone(), row.robustness.n.to_string()];
     for estimate in [row.robustness.width, row.robustness.gain] {
         let width = estimate.map(|estimate| estimate.width);
@@ -116,7 +129,8 @@ fn csv_row(row: &Row, baseline: &str, score: Score) -> Vec<String> {
     cells
 }
 
-fn table(rows: &[Row], baseline: &str, gained: bool) -> String {
+/// Widths as Markdown; with `gained` those measured from no finetuning too.
+pub fn table(rows: &[Row], baseline: &str, gained: bool) -> String {
     let mut header =
         owned(&["method", "robustness width (octaves)", "95 % interval", "n", "best multiplier", "range"]);
     if !baseline.is_empty() {
@@ -187,19 +201,21 @@ fn range(estimate: &Estimate) -> String {
     format!("{from}{} to {to}{}", rounded(width.from), rounded(width.to))
 }
 
-fn explanation(gained: bool, has_product: bool) -> String {
-    let score = if has_product { "score" } else { "DINO score" };
-    let tables = if has_product { " (DINO in the first table, DINO × CLIP-T in the second)" } else { "" };
+/// What the tables say: `score` is what is kept, `replicate` what trials of different multipliers share, and
+/// `start` what the gain is measured from.
+pub fn explanation(score: &str, replicate: &str, start: &str, gained: bool) -> String {
     let gain = if gained {
-        " The gain width measures scores from that of no finetuning instead, so that it does not depend on where the score's zero is."
+        format!(
+            " The gain width measures scores from that of {start} instead, so that it does not depend on where the score's zero is."
+        )
     } else {
-        ""
+        String::new()
     };
     format!(
         "The robustness width is the number of octaves of learning rate around the best multiplier that keep at least 95 % \
-         of the best mean {score}{tables}, measured from 0 and interpolated between the tested multipliers; “≥” where the \
-         range reaches the end of those tested.{gain} Intervals: percentile bootstrap over n replicates (seed, subject), drawn with \
+         of the best mean {score}, measured from 0 and interpolated between the tested multipliers; “≥” where the \
+         range reaches the end of those tested.{gain} Intervals: percentile bootstrap over n replicates ({replicate}), drawn with \
          all their multipliers, and for differences jointly for both methods; where one of two widths is only a bound, so is their difference. \
-         A diverged trial counts with its last finite score, else with that of no finetuning, and with neither is left out.\n"
+         A diverged trial counts with its last finite score, else with that of {start}, and with neither is left out.\n"
     )
 }

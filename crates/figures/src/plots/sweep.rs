@@ -23,7 +23,9 @@ const TICK_SPACING: f64 = 25.0;
 /// Beyond this ratio of the mean distances their axis is logarithmic.
 const LOG_RATIO: f64 = 20.0;
 /// Bands of more lines than this hide each other.
-const MOST_BANDS: usize = 6;
+pub const MOST_BANDS: usize = 6;
+/// What stands for a trial that diverged without a score.
+pub const NO_FINETUNING: &str = "no finetuning";
 const TRACKED_LAYER: &str = "config.tracked_layer";
 
 /// Heading and axis title of the distance, and of each score that has a panel.
@@ -133,7 +135,7 @@ fn is_shown(sweeps: &[sweep::Line], score: Score) -> bool {
 }
 
 /// All multipliers with half an octave of room at both ends.
-fn octaves(multipliers: impl Iterator<Item = f64>) -> Range {
+pub fn octaves(multipliers: impl Iterator<Item = f64>) -> Range {
     let range =
         multipliers.fold((f64::INFINITY, 0.0_f64), |(low, high), value| (low.min(value), high.max(value)));
     Range { low: range.0 / SQRT_2, high: range.1 * SQRT_2 }
@@ -144,7 +146,8 @@ fn bounds(trials: &Trials, score: Score) -> Vec<Bound> {
     bounds.map(|bound| Bound { label: bound.label, value: bound.value }).collect()
 }
 
-fn score_line(line: &sweep::Line, score: Score) -> Line {
+/// Means over trials; where some diverged, a cross below.
+pub fn score_line(line: &sweep::Line, score: Score) -> Line {
     let dot = |point: &Point| {
         let scores = point.scores(score);
         Dot {
@@ -177,7 +180,8 @@ fn distance_line(line: &sweep::Line) -> Line {
     Line { look: line.look.clone(), dots: line.points.iter().map(dot).collect(), crosses: lost.collect() }
 }
 
-fn banded(mut lines: Vec<Line>) -> Vec<Line> {
+/// Without bands where there are too many to tell apart.
+pub fn banded(mut lines: Vec<Line>) -> Vec<Line> {
     if lines.len() > MOST_BANDS {
         lines.iter_mut().flat_map(|line| &mut line.dots).for_each(|dot| dot.std = 0.0);
     }
@@ -203,7 +207,9 @@ fn note(trials: &Trials, sweeps: &[sweep::Line]) -> String {
     let lost: usize = points().map(Point::diverged).sum();
     if lost > 0 {
         note += &format!(" ×: trials diverged there ({lost} of {all} in all).");
-        note += &treatment(&|source| points().map(|point| point.counted(source)).sum());
+        note += &treatment(NO_FINETUNING, &|source| {
+            points().map(|point| point.counted(Score::Dino, source)).sum()
+        });
         let hollow = |score| is_shown(sweeps, score) && points().any(|point| point.left_out(score) > 0);
         if SCORES.into_iter().any(|(score, ..)| hollow(score)) {
             note += " Hollow score marks leave out diverged trials that have none.";
@@ -215,14 +221,14 @@ fn note(trials: &Trials, sweeps: &[sweep::Line]) -> String {
     note + &layer.map_or(String::new(), |layer| format!(" Distance of {layer}."))
 }
 
-fn treatment(counted_as: &dyn Fn(Source) -> usize) -> String {
+/// What diverged trials were counted as; `start` is the method that stands for those without a score.
+pub fn treatment(start: &str, counted_as: &dyn Fn(Source) -> usize) -> String {
     match (counted_as(Source::LastFinite) > 0, counted_as(Source::None) > 0) {
         (true, true) => {
-            " A diverged trial scores its last finite score, or that of no finetuning where it has none."
-                .to_owned()
+            format!(" A diverged trial scores its last finite score, or that of {start} where it has none.")
         }
         (true, false) => " A diverged trial scores its last finite score.".to_owned(),
-        (false, true) => " A diverged trial scores what no finetuning does.".to_owned(),
+        (false, true) => format!(" A diverged trial scores what {start} does."),
         (false, false) => String::new(),
     }
 }
@@ -259,8 +265,8 @@ fn csv_rows(sweeps: &[sweep::Line]) -> Vec<Vec<String>> {
         let mut row = vec![line.method.to_owned(), line.look.title.clone(), point.multiplier.to_string()];
         row.extend([all, lost].map(|count| count.to_string()));
         row.push(if lost > 0 { format!("{lost} of {all} diverged") } else { String::new() });
-        let counts =
-            [point.counted(Source::LastFinite), point.counted(Source::None), point.left_out(Score::Dino)];
+        let found = |source| point.counted(Score::Dino, source);
+        let counts = [found(Source::LastFinite), found(Source::None), point.left_out(Score::Dino)];
         row.extend(counts.map(|count| count.to_string()));
         let of = |score| point.scores(score);
         for values in [of(Score::Dino), point.distances(), of(Score::ClipT), of(Score::Product)] {

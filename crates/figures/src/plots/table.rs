@@ -7,10 +7,10 @@ use crate::error::Result;
 use crate::layout::{Layout, NONE, REAL_IMAGES, Row as TableRow, TABLE_3};
 use crate::output::write_figure;
 use crate::paper::Paper;
-use crate::plots::dots::{Area, Bound, Panel, Row, caption, draw_names};
+use crate::plots::dots::{ABOVE_BOUNDS, Area, Bound, Panel, Row, caption, draw_names};
 use crate::series::Series;
 use crate::spread::Spread;
-use crate::style::{MUTED, NOTE_SIZE, colour, marker, title};
+use crate::style::{LABEL_SIZE, MUTED, NOTE_SIZE, colour, marker, title};
 use crate::table::METRICS;
 use crate::trials::{Trial, Trials};
 
@@ -36,12 +36,13 @@ impl Layout {
         let height = TOP + ROW_HEIGHT * rows.len() as f64 + BELOW;
         let mut canvas = Canvas::new(WIDTH, height);
         let names: Vec<String> = rows.iter().map(TableRow::title).collect();
-        draw_names(&mut canvas, &names, 194.0, TOP, ROW_HEIGHT);
+        draw_names(&mut canvas, &names, 194.0, TOP, ROW_HEIGHT, LABEL_SIZE);
         let axis_title = format!("{name} score (mean cosine)");
 
         let ours: Vec<Row> = rows.iter().map(|row| our_row(trials, row.series, metric)).collect();
         let heading = format!("Ours, {scale} scale");
-        let area = Area { left: 208.0, right: 532.0, top: TOP, row_height: ROW_HEIGHT };
+        let area =
+            Area { left: 208.0, right: 532.0, top: TOP, row_height: ROW_HEIGHT, to_heading: ABOVE_BOUNDS };
         let bounds = our_bounds(trials, metric);
         let panel = Panel { heading: &heading, axis_title: &axis_title, rows: &ours, bounds: &bounds };
         panel.draw(&mut canvas, &area);
@@ -52,7 +53,7 @@ impl Layout {
             real.map(|value| Bound { label: "Real Images", value }).into_iter().collect();
         // A number with its spread needs more room.
         let right = if self.spreads.is_some() { 866.0 } else { 918.0 };
-        let area = Area { left: 690.0, right, top: TOP, row_height: ROW_HEIGHT };
+        let area = Area { left: 690.0, right, top: TOP, row_height: ROW_HEIGHT, to_heading: ABOVE_BOUNDS };
         let heading = format!("The paper’s {}", self.title);
         let panel = Panel { heading: &heading, axis_title: &axis_title, rows: &theirs, bounds: &bounds };
         panel.draw(&mut canvas, &area);

@@ -7,11 +7,11 @@ use crate::canvas::{Align, Canvas};
 use crate::curves::last_values;
 use crate::error::Result;
 use crate::output::{markdown, owned, write, write_csv, write_figure};
-use crate::plots::dots::{Area, Panel, Row, caption, draw_names};
+use crate::plots::dots::{ABOVE_BOUNDS, Area, Panel, Row, caption, draw_names};
 use crate::plots::table::our_bounds;
 use crate::series::Series;
 use crate::spread::{Spread, diverged};
-use crate::style::{MUTED, Marker, NOTE_SIZE, colour};
+use crate::style::{LABEL_SIZE, MUTED, Marker, NOTE_SIZE, colour};
 use crate::table::METRICS;
 use crate::trials::{Trial, Trials};
 
@@ -162,7 +162,7 @@ fn figure(trials: &Trials, distances: &BTreeMap<String, f64>, variants: &[Varian
     let mut canvas = Canvas::new(WIDTH, height);
     let name = |variant: &Variant| format!("{} · {}", variant.initial_update, variant.weight_norm);
     let names: Vec<String> = variants.iter().map(name).collect();
-    draw_names(&mut canvas, &names, 186.0, TOP, ROW_HEIGHT);
+    draw_names(&mut canvas, &names, 186.0, TOP, ROW_HEIGHT, LABEL_SIZE);
 
     let colour = colour(METHOD);
     let marker = |variant: &Variant| {
@@ -177,14 +177,20 @@ fn figure(trials: &Trials, distances: &BTreeMap<String, f64>, variants: &[Varian
     let bounds = our_bounds(trials, "dino");
     let axis_title = "DINO score (mean cosine)";
     let panel = Panel { heading: &heading, axis_title, rows: &scores, bounds: &bounds };
-    panel.draw(&mut canvas, &Area { left: 200.0, right: 494.0, top: TOP, row_height: ROW_HEIGHT });
+    panel.draw(
+        &mut canvas,
+        &Area { left: 200.0, right: 494.0, top: TOP, row_height: ROW_HEIGHT, to_heading: ABOVE_BOUNDS },
+    );
 
     let moved = |trial: &Trial| distance_of(trials, distances, trial);
     let distance = |variant: &Variant| Row::of_trials(&variant.trials, moved, colour, marker(variant));
     let rows: Vec<Row> = variants.iter().map(distance).collect();
     let axis_title = "distance ‖W′ − W‖ (Frobenius)";
     let panel = Panel { heading: "How far the layer moved", axis_title, rows: &rows, bounds: &[] };
-    panel.draw(&mut canvas, &Area { left: 636.0, right: 872.0, top: TOP, row_height: ROW_HEIGHT });
+    panel.draw(
+        &mut canvas,
+        &Area { left: 636.0, right: 872.0, top: TOP, row_height: ROW_HEIGHT, to_heading: ABOVE_BOUNDS },
+    );
 
     let note = caption(&extent(trials, variants), &scores);
     canvas.text(&note, (16.0, height - 18.0), NOTE_SIZE, MUTED, Align::Left);

@@ -92,6 +92,15 @@ impl Workload for Toy {
         Ok(Some(SUBJECTS.iter().skip(skip).take(first).map(|name| json!(name)).collect()))
     }
 
+    fn names(&self, key: &str) -> Option<Vec<String>> {
+        let names: &[&str] = match key {
+            "method" => &METHODS,
+            "subject" => &SUBJECTS,
+            _ => return None,
+        };
+        Some(names.iter().map(|name| name.to_string()).collect())
+    }
+
     fn validate(&self, config: &Value) -> Result<String> {
         let name = config.pointer("/method/name").and_then(Value::as_str);
         if let Some(name) = name.filter(|name| !METHODS.contains(name)) {

@@ -4,19 +4,32 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::study::{Study, TRIALS};
+use crate::study::{FILE, Study, TRIALS};
 
 const KILLS: u64 = 30;
 
 #[test]
 fn kills_at_random_moments_lose_no_finished_trial_and_change_no_result() {
+    kill(FILE);
+}
+
+#[test]
+fn kills_of_a_sweep_that_tunes_first_change_neither_what_is_chosen_nor_its_test() {
+    // 2 methods x 3 multipliers with one seed, then the best of each with three more: as many trials as in the other.
+    let tuning =
+        "[tuning]\nseeds = [0]\nmetric = \"score\"\n[nuisance]\nrate_multiplier = [0.5, 1, 2]\n[fixed]";
+    let text = FILE.replace("[fixed]", tuning).replace("seeds = [0, 1, 2]\nre", "seeds = [0, 1, 2, 3]\nre");
+    kill(&text.replace("first = 2", "first = 1"));
+}
+
+fn kill(text: &str) {
     let wanted = std::env::var("TORTURE").map_or(KILLS, |count| count.parse().unwrap());
-    let uninterrupted = Study::new();
+    let uninterrupted = Study::of(text);
     uninterrupted.finish();
     let expected = uninterrupted.tables();
     let (mut kills, mut partial, mut with_checkpoint, mut finished_at_kills, mut studies) = (0, 0, 0, 0, 0);
     while kills < wanted {
-        let study = Study::new();
+        let study = Study::of(text);
         studies += 1;
         let mut finished: BTreeMap<PathBuf, Vec<u8>> = BTreeMap::new();
         while kills < wanted {

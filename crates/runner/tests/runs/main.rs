@@ -7,3 +7,4 @@ mod leftovers;
 mod policy;
 mod runs;
 mod study;
+mod tuning;

@@ -1,0 +1,9 @@
+//! What all drivers have in common: a method in an experiment file, precision, digests of inputs, where trials run.
+
+mod digests;
+mod machine;
+mod method;
+
+pub use digests::Digests;
+pub use machine::{Precision, provenance, workers};
+pub use method::{MethodSettings, Rates, at_least_one};

@@ -1,0 +1,73 @@
+//! A method as experiment files write it.
+
+use std::collections::BTreeMap;
+
+use delora_core::{Group, METHODS, MethodConfig, find_method};
+use runner::SettingError;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// Learning rate by parameter group.
+pub type Rates = BTreeMap<Group, f64>;
+
+/// A method by name, its learning rates per parameter group, and its own settings.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+pub struct MethodSettings {
+    pub name: String,
+    #[serde(default)]
+    pub learning_rate: Rates,
+    #[serde(flatten)]
+    pub settings: Map<String, Value>,
+}
+
+impl MethodSettings {
+    /// As delora-core takes it.
+    pub fn config(&self) -> MethodConfig {
+        MethodConfig { name: self.name.clone(), settings: self.settings.clone() }
+    }
+
+    /// Refuses a name that is no method's and none of `rows`, settings that the method lacks, and rates that are
+    /// missing or belong to no group of the method or of `others`.
+    pub fn check(&self, rows: &[&str], others: &[Group]) -> Result<(), SettingError> {
+        let name = self.name.as_str();
+        if rows.contains(&name) {
+            return Ok(());
+        }
+        let Ok(method) = find_method(name) else {
+            let known: Vec<&str> =
+                METHODS.iter().map(|method| method.about.name).chain(rows.iter().copied()).collect();
+            return Err(SettingError::unknown_name("method.name", "method", name, &known));
+        };
+        let groups = [method.about.groups, others].concat();
+        for group in &groups {
+            if !self.learning_rate.contains_key(group) {
+                let message = format!("`{name}` trains {group}: set `method.{name}.learning_rate.{group}`");
+                return Err(SettingError::new("method.learning_rate", message));
+            }
+        }
+        if let Some(group) = self.learning_rate.keys().find(|group| !groups.contains(group)) {
+            let message = format!("`{name}` has no parameters in this group; remove it");
+            return Err(SettingError::new(format!("method.learning_rate.{group}"), message));
+        }
+        Ok(())
+    }
+
+    /// As `check` leaves it to the method itself: settings that it has not, or that have another type.
+    pub fn check_settings(&self) -> Result<(), SettingError> {
+        match find_method(&self.name) {
+            Ok(method) => method
+                .structure(&self.settings)
+                .map(drop)
+                .map_err(|message| SettingError::new("method", message)),
+            Err(_) => Ok(()),
+        }
+    }
+}
+
+/// Refuses 0 for a count.
+pub fn at_least_one(key: &str, value: usize) -> Result<(), SettingError> {
+    match value {
+        0 => Err(SettingError::new(key, "found 0; it has to be at least 1")),
+        _ => Ok(()),
+    }
+}

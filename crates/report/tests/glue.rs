@@ -1,0 +1,130 @@
+//! Results on tasks of GLUE: the table that `figures` writes, and claims over a task or all of them.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use report::Request;
+
+const HEADER: &str = "trial_id,status,diverged_step,method,seed,config.batch,config.glue_task,config.method.name,config.seed,\
+    score,confusion_0_0,confusion_0_1,confusion_1_0,confusion_1_1,num_parameters,train_seconds,commit,dirty,message";
+const TASKS: [&str; 3] = ["mrpc", "cola", "rte"];
+
+const CLAIMS: &str = r#"
+[[claim]]
+id = "average"
+where = "Table 4"
+statement = "DeLoRA's average is above LoRA's."
+experiment = "glue"
+test = { kind = "above", method = "delora", at = { glue_task = ["mrpc", "cola", "rte", "stsb"] }, than = "lora", than_at = { glue_task = ["mrpc", "cola", "rte", "stsb"] }, metric = "score" }
+
+[[claim]]
+id = "cola"
+where = "Table 4"
+statement = "On CoLA DeLoRA is above LoRA."
+experiment = "glue"
+test = { kind = "above", method = "delora", at = { glue_task = "cola" }, than = "lora", than_at = { glue_task = "cola" }, metric = "score" }
+
+[[claim]]
+id = "printed"
+where = "Table 4"
+statement = "DeLoRA averages 76.9."
+experiment = "glue"
+test = { kind = "number", method = "delora", at = { glue_task = ["mrpc", "cola", "rte"] }, paper = { score = 0.769 }, within = 0.005 }
+
+[[claim]]
+id = "partly"
+where = "Table 4"
+statement = "DeLoRA averages 85.6."
+experiment = "glue"
+test = { kind = "number", method = "delora", at = { glue_task = ["cola", "rte", "stsb"] }, paper = { score = 0.856 }, within = 0.005 }
+"#;
+
+/// Five seeds; DeLoRA's scores are means of `levels` with a spread that is the same on every task.
+fn trials() -> String {
+    let mut trials = format!("{HEADER}\n");
+    for (method, lead) in [("none", -0.2), ("lora", -0.02), ("delora", 0.0)] {
+        for (task, level) in TASKS.into_iter().zip([0.886, 0.647, 0.774]) {
+            for seed in 42..47 {
+                let score = level + lead + 0.001 * f64::from(seed - 44);
+                writeln!(
+                    trials,
+                    "{method}{task}{seed},done,,{method},{seed},32,{task},{method},{seed},{score},60,10,5,65,294912,2,abc,false,"
+                )
+                .unwrap();
+            }
+        }
+    }
+    trials
+}
+
+fn page(root: &Path, scale: &str) -> String {
+    let write = |path: &str, text: &str| {
+        let path = root.join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    };
+    let experiment = "name = \"glue\"\nquestion = \"?\"\nmetric = \"score\"\ninclude = [\"glue/rte.toml\"]\n";
+    write("experiments/glue.toml", experiment);
+    write("experiments/glue/rte.toml", "epochs = 80\n");
+    write("experiments/claims.toml", CLAIMS);
+    let (results, plots) = (format!("results/glue/{scale}"), format!("plots/glue/{scale}"));
+    write(&format!("{results}/trials.csv"), &trials());
+    let figures = ["table4", "confusion"].map(str::to_owned);
+    figures::render(&figures, scale, &root.join(results), &root.join(plots)).unwrap();
+    report::render(&Request {
+        experiments: &[],
+        experiment_folder: &root.join("experiments"),
+        claims: &root.join("experiments/claims.toml"),
+        results: &root.join("results"),
+        plots: &root.join("plots"),
+        commit: "0123456",
+        written: "2026-01-31 12:00 UTC",
+    })
+    .unwrap()
+}
+
+fn claim<'a>(page: &'a str, id: &str) -> &'a str {
+    let start = page.find(&format!("id=\"claim-{id}\"")).unwrap_or_else(|| panic!("no {id}"));
+    page[start..].split("</tr>").next().unwrap()
+}
+
+#[test]
+fn a_section_has_the_table_the_confusion_and_the_files_of_the_tasks() {
+    let folder = tempfile::tempdir().unwrap();
+    let page = page(folder.path(), "small");
+    assert!(page.contains("Table 4, ours beside the paper") && page.contains("not to be compared with ours"));
+    assert!(
+        page.contains("<tr class=\"paper\">") && page.contains(">64.7 ± 2.33<"),
+        "no difference at this scale"
+    );
+    assert!(page.contains("Which label was taken for which") && page.contains("not equivalent"));
+    assert!(page.contains("epochs = 80") && page.contains("<th scope=\"col\">task</th>"));
+    assert!(page.contains("Head only") && !page.contains("No finetuning"));
+    // Fifteen pairs over the tasks tell them apart, five on one task cannot.
+    assert!(page.contains("▼</span>"), "LoRA is the baseline, the head alone is below it");
+}
+
+#[test]
+fn claims_hold_over_the_tasks_that_were_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let page = page(folder.path(), "small");
+    let average = claim(&page, "average");
+    assert!(average.contains("✓ reproduced") && average.contains(">15<"), "{average}");
+    assert!(average.contains("score at 4 tasks: DeLoRA − LoRA"), "{average}");
+    assert!(average.contains("Of the 4 tasks both have 3."), "{average}");
+    let cola = claim(&page, "cola");
+    assert!(cola.contains("≈ not distinguishable at n = 5") && cola.contains("p is above 0.05"), "{cola}");
+    assert!(claim(&page, "printed").contains("shown, not judged"));
+}
+
+#[test]
+fn at_the_papers_scale_an_average_is_judged_where_every_task_was_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let page = page(folder.path(), "paper");
+    let printed = claim(&page, "printed");
+    // Tasks far apart do not widen the interval: only seeds do.
+    assert!(printed.contains("✓ reproduced") && printed.contains(">0.769<"), "{printed}");
+    let partly = claim(&page, "partly");
+    assert!(partly.contains("shown, not judged") && partly.contains("Without stsb."), "{partly}");
+    assert!(page.contains(">64.7 ± 2.33 (+0.0)<"), "ours less the paper's");
+}

@@ -1,0 +1,221 @@
+//! Examples of a GLUE task from files, in one of two layouts:
+//!
+//! ```text
+//! <folder>/<task>/train-00000-of-00001.parquet       as on the Hugging Face hub, in any number of shards;
+//! <folder>/<task>/validation-00000-of-00001.parquet  MNLI's is validation_matched-…
+//! <folder>/<task>/train.tsv  a header, then a row per line; cells separated by tabs, no quoting;
+//! <folder>/<task>/dev.tsv    or validation.tsv; MNLI's first dev_matched.tsv or validation_matched.tsv
+//! ```
+//!
+//! Columns are found by the hub's names ([`GlueTask::columns`] and `label`), in any order; others are ignored. Where a
+//! split has both kinds of file, parquet is read. A label is its number; a TSV file may have its name instead, as
+//! GLUE's own files of QNLI, RTE and WNLI have.
+//!
+//! An empty sentence is an example like any other: its tokens are the special tokens alone. An absent one (a null cell)
+//! is an error, and so is whatever else has no clear meaning.
+
+mod parquet_rows;
+mod tsv;
+
+use std::fmt;
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+
+use crate::tasks::GlueTask;
+
+/// The column with the label or, for STS-B, the similarity.
+const LABEL: &str = "label";
+/// GLUE marks the rows of its test splits so.
+const UNLABELLED: f64 = -1.0;
+const SIMILARITIES: RangeInclusive<f64> = 0.0..=5.0;
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Example {
+    /// One text, or the two of a pair, in the order of [`GlueTask::columns`].
+    pub texts: Vec<String>,
+    /// Number of the class, or for regression the similarity from 0 to 5.
+    pub label: f32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Split {
+    Train,
+    /// The labelled split that is not for training; MNLI's is the matched one.
+    Validation,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum DataError {
+    #[error(
+        "{folder}: no {split} split of `{task}`; {folder} should have {stem}-00000-of-00001.parquet or {}; \
+         `delora fetch glue` fetches GLUE", .tsv.join(" or ")
+    )]
+    NoFile { folder: PathBuf, task: &'static str, split: Split, stem: &'static str, tsv: Vec<&'static str> },
+
+    #[error(
+        "{path} is missing, and {present} is there; a split is read whole: `delora fetch glue` fetches it"
+    )]
+    MissingShard { path: PathBuf, present: String },
+
+    #[error("{path}: cannot be read: {source}")]
+    Read { path: PathBuf, source: std::io::Error },
+
+    #[error(
+        "{path}: is no parquet file, or a truncated or damaged one ({message}); delete it and run `delora fetch glue`"
+    )]
+    Damaged { path: PathBuf, message: String },
+
+    #[error("{path}: no column `{column}`; `{task}` needs {needed}, and the columns here are {}", .found.join(", "))]
+    MissingColumn {
+        path: PathBuf,
+        task: &'static str,
+        column: &'static str,
+        needed: String,
+        found: Vec<String>,
+    },
+
+    #[error("{path}: column `{column}` is of the type {found}; it should be {wanted}")]
+    ColumnType { path: PathBuf, column: &'static str, found: String, wanted: &'static str },
+
+    #[error("{place}: column `{column}` has no value; delete the row or fill the cell")]
+    Null { place: Place, column: &'static str },
+
+    #[error("{place}: is not UTF-8; convert the file")]
+    Encoding { place: Place },
+
+    #[error(
+        "{place}: {found} cell(s), and the header has {wanted}; cells are separated by one tab each, and a text \
+         has none"
+    )]
+    Cells { place: Place, found: usize, wanted: usize },
+
+    #[error(
+        "{place}: label -1 marks a row without a label, as in GLUE's test splits; training and scoring need labels"
+    )]
+    Unlabelled { place: Place },
+
+    #[error("{place}: unknown label `{found}`; the labels of `{task}` are {known}")]
+    Label { place: Place, found: String, task: &'static str, known: String },
+
+    #[error("{path}: has no rows; the {split} split of `{task}` needs some")]
+    Empty { path: PathBuf, task: &'static str, split: Split },
+}
+
+/// A row of a parquet file or a line of a text file, both numbered from 1.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    pub path: PathBuf,
+    pub unit: &'static str,
+    pub number: usize,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        write!(formatter, "{}: {} {}", self.path.display(), self.unit, self.number)
+    }
+}
+
+impl fmt::Display for Split {
+    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        formatter.write_str(match self {
+            Split::Train => "train",
+            Split::Validation => "validation",
+        })
+    }
+}
+
+/// All examples of a split, in the files' order.
+pub fn read(folder: &Path, task: &GlueTask, split: Split) -> Result<Vec<Example>, DataError> {
+    let mut examples = Vec::new();
+    let paths = files(folder, task, split)?;
+    for path in &paths {
+        let is_parquet = path.extension().is_some_and(|extension| extension == "parquet");
+        examples.extend(if is_parquet { parquet_rows::read(path, task)? } else { tsv::read(path, task)? });
+    }
+    match paths.into_iter().next() {
+        Some(path) if examples.is_empty() => Err(DataError::Empty { path, task: task.name, split }),
+        _ => Ok(examples),
+    }
+}
+
+/// The files that [`read`] reads, in its order: the shards of a split, or its TSV file.
+pub fn files(folder: &Path, task: &GlueTask, split: Split) -> Result<Vec<PathBuf>, DataError> {
+    let folder = folder.join(task.name);
+    let (stem, tsv): (_, &[_]) = match split {
+        Split::Train => ("train", &["train.tsv"]),
+        Split::Validation if task.validation == "validation" => {
+            ("validation", &["dev.tsv", "validation.tsv"])
+        }
+        Split::Validation => {
+            (task.validation, &["dev_matched.tsv", "validation_matched.tsv", "dev.tsv", "validation.tsv"])
+        }
+    };
+    let shards = shards(&folder, stem)?;
+    if !shards.is_empty() {
+        return Ok(shards);
+    }
+    let text = tsv.iter().map(|name| folder.join(name)).find(|path| path.is_file());
+    text.map(|path| vec![path]).ok_or_else(|| DataError::NoFile {
+        folder,
+        task: task.name,
+        split,
+        stem,
+        tsv: tsv.to_vec(),
+    })
+}
+
+/// The files `<stem>-<index>-of-<count>.parquet` of a folder; none if the folder is not there.
+fn shards(folder: &Path, stem: &str) -> Result<Vec<PathBuf>, DataError> {
+    let Ok(entries) = folder.read_dir() else { return Ok(Vec::new()) };
+    let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let counts = names.filter_map(|name| {
+        let rest = name.strip_prefix(stem)?.strip_prefix('-')?.strip_suffix(".parquet")?;
+        let (index, count) = rest.split_once("-of-")?;
+        index.parse::<usize>().ok()?;
+        count.parse::<usize>().ok().map(|count| (count, name))
+    });
+    let Some((count, present)) = counts.max() else { return Ok(Vec::new()) };
+    let path = |index| folder.join(format!("{stem}-{index:05}-of-{count:05}.parquet"));
+    match (0..count).map(path).find(|path| !path.is_file()) {
+        Some(path) => Err(DataError::MissingShard { path, present }),
+        None => Ok((0..count).map(path).collect()),
+    }
+}
+
+/// Where each text and the label stand among the columns of a file.
+fn find_columns(path: &Path, task: &GlueTask, names: &[String]) -> Result<(Vec<usize>, usize), DataError> {
+    let find = |column: &'static str| {
+        names.iter().position(|name| name == column).ok_or_else(|| DataError::MissingColumn {
+            path: path.to_path_buf(),
+            task: task.name,
+            column,
+            needed: [task.columns, &[LABEL]].concat().join(", "),
+            found: names.to_vec(),
+        })
+    };
+    let texts = task.columns.iter().map(|column| find(column)).collect::<Result<_, _>>()?;
+    Ok((texts, find(LABEL)?))
+}
+
+/// `number` as a label of the task, or why it is none.
+fn label(task: &GlueTask, number: f64, place: impl FnOnce() -> Place) -> Result<f32, DataError> {
+    let is_label = match task.is_regression() {
+        true => SIMILARITIES.contains(&number),
+        false => (0..task.num_labels()).any(|label| label as f64 == number),
+    };
+    match is_label {
+        true => Ok(number as f32),
+        false if number == UNLABELLED => Err(DataError::Unlabelled { place: place() }),
+        false => Err(unknown_label(task, number.to_string(), place())),
+    }
+}
+
+fn unknown_label(task: &GlueTask, found: String, place: Place) -> DataError {
+    let numbered: Vec<String> =
+        task.label_names.iter().enumerate().map(|(label, name)| format!("{label} ({name})")).collect();
+    let known = match task.is_regression() {
+        true => format!("similarities from {} to {}", SIMILARITIES.start(), SIMILARITIES.end()),
+        false => numbered.join(", "),
+    };
+    DataError::Label { place, found, task: task.name, known }
+}

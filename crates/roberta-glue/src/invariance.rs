@@ -1,0 +1,154 @@
+//! On the shipped encoder: a trial's result does not depend on its bank, on passes, or on an interruption.
+
+use std::cell::Cell;
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use runner::{BankContext, Interrupted, Outcome, Progress, Status, Trial, Workload};
+use serde_json::{Value, json};
+
+use crate::Glue;
+use crate::settings::tests::{config, lora};
+
+/// Asks to stop after some steps.
+struct StopAt<'a> {
+    step: u64,
+    stop: &'a AtomicBool,
+}
+
+impl Progress for StopAt<'_> {
+    fn step(&self, done: u64, _: u64, _: &str) {
+        if done >= self.step {
+            self.stop.store(true, Ordering::SeqCst);
+        }
+    }
+}
+
+fn run_until(configs: &[Value], folder: &Path, step: u64) -> anyhow::Result<Vec<Outcome>> {
+    let trial = |(index, config): (usize, &Value)| Trial { id: format!("{index}"), config: config.clone() };
+    let trials: Vec<Trial> = configs.iter().enumerate().map(trial).collect();
+    let stop = AtomicBool::new(false);
+    let finished = Mutex::new(Vec::new());
+    let context = BankContext {
+        checkpoint_dir: folder.to_owned(),
+        artifacts_dir: folder.to_owned(),
+        done: &vec![false; configs.len()],
+        stop: &stop,
+        progress: &StopAt { step, stop: &stop },
+        checkpoint_every: Duration::from_secs(3600),
+        save_adapters: false,
+        finished: &|outcome| finished.lock().unwrap().push(outcome),
+    };
+    let mut outcomes = Glue::new(String::new()).run_bank(&trials, &context)?;
+    outcomes.extend(finished.into_inner().unwrap());
+    outcomes.sort_by(|left, right| left.trial_id.cmp(&right.trial_id));
+    Ok(outcomes)
+}
+
+fn run(configs: &[Value]) -> Vec<Outcome> {
+    run_until(configs, tempfile::tempdir().unwrap().path(), u64::MAX).unwrap()
+}
+
+fn losses(outcome: &Outcome) -> Vec<f64> {
+    outcome.curves.iter().filter(|point| point.metric == "loss").map(|point| point.value).collect()
+}
+
+fn assert_alike(left: &Outcome, right: &Outcome, what: &str) {
+    let (ours, theirs) = (losses(left), losses(right));
+    assert_eq!(ours.len(), theirs.len());
+    let gap = ours.iter().zip(&theirs).map(|(left, right)| (left - right).abs()).fold(0.0, f64::max);
+    // Other shapes add in another order, over ten steps of AdamW.
+    assert!(gap < 2e-4, "{what}: losses differ by {gap}");
+    for name in ["score", "validation_score", "best_epoch"] {
+        let [left, right] = [left, right].map(|outcome| outcome.metrics.get(name).copied());
+        let gap = left.zip(right).map_or(0.0, |(left, right)| (left - right).abs());
+        assert!(gap < 1e-4 && left.is_some() == right.is_some(), "{what}: {name} {left:?}, {right:?}");
+    }
+}
+
+fn with(mut config: Value, key: &str, value: Value) -> Value {
+    config[key] = value;
+    config
+}
+
+fn bank() -> Vec<Value> {
+    let dropout = json!({"model": 0.1, "head": 0.2, "adapter": 0.1});
+    let delora = json!({"name": "delora", "rank": 4, "lambda": 4.0,
+        "learning_rate": {"angles": 1e-2, "strength": 1e-2, "head": 2e-3}});
+    let houlsby = json!({"name": "adapter_houlsby", "learning_rate": {"weight": 1e-3, "head": 2e-3}});
+    let loreft = json!({"name": "loreft", "rank": 1, "first_tokens": 2, "learning_rate": {"angles": 1e-3, "head": 2e-3}});
+    let full = json!({"name": "full", "learning_rate": {"weight": 1e-4, "head": 2e-3}});
+    let wild =
+        json!({"name": "lora", "rank": 4, "alpha": 8.0, "learning_rate": {"angles": 1e30, "head": 1e30}});
+    let none = json!({"name": "none", "learning_rate": {"head": 2e-3}});
+    let own = |(method, seed): (Value, u64)| with(config(method, "mrpc", seed), "dropout", dropout.clone());
+    let mut bank: Vec<Value> =
+        [(wild, 1), (lora(), 2), (delora, 3), (houlsby, 4), (loreft, 5), (full, 6), (none, 7)]
+            .into_iter()
+            .map(own)
+            .collect();
+    bank.push(with(config(lora(), "mrpc", 8), "dropout", json!({"model": 0.0})));
+    bank
+}
+
+#[test]
+fn a_trial_alone_equals_itself_in_a_mixed_bank_with_dropout_beside_one_that_diverges() {
+    let bank = bank();
+    let together = run(&bank);
+    assert!(matches!(together[0].status, Status::Diverged { .. }), "{:?}", together[0].status);
+    for trial in 1..bank.len() {
+        let alone = run(std::slice::from_ref(&bank[trial]));
+        let name = bank[trial]["method"]["name"].as_str().unwrap();
+        assert_alike(&alone[0], &together[trial], name);
+        assert_eq!(together[trial].status, Status::Done);
+        let losses = losses(&alone[0]);
+        assert_ne!(losses[0], losses[losses.len() - 1], "{name}");
+    }
+}
+
+#[test]
+fn results_do_not_depend_on_the_tokens_that_pass_at_once() {
+    let dropout = json!({"model": 0.1, "adapter": 0.1});
+    for task in ["mrpc", "stsb"] {
+        let whole = with(config(lora(), task, 3), "dropout", dropout.clone());
+        let parts = with(whole.clone(), "tokens_per_pass", json!(40));
+        assert_alike(&run(&[whole])[0], &run(&[parts])[0], task);
+    }
+}
+
+#[test]
+fn an_interrupted_bank_goes_on_to_the_same_results() {
+    let bank = &bank()[1..4];
+    let whole = run(bank);
+    let folder = tempfile::tempdir().unwrap();
+    let error = run_until(bank, folder.path(), 1).unwrap_err();
+    assert!(error.is::<Interrupted>(), "{error}");
+    let resumed = run_until(bank, folder.path(), u64::MAX).unwrap();
+    for (whole, resumed) in whole.iter().zip(&resumed) {
+        assert_eq!(losses(whole), losses(resumed));
+        assert_eq!(whole.metrics, resumed.metrics);
+    }
+}
+
+#[test]
+fn scores_are_of_the_test_half_at_the_best_epoch_and_seeds_have_their_own_halves() {
+    let outcomes = run(&[config(lora(), "cola", 42), config(lora(), "cola", 43)]);
+    let seen = Cell::new(0);
+    for outcome in &outcomes {
+        let Some(score) = outcome.metrics.get("score") else { continue };
+        seen.set(seen.get() + 1);
+        assert_eq!(*score, outcome.metrics["matthews"]);
+        let counted: f64 = outcome
+            .metrics
+            .iter()
+            .filter(|(name, _)| name.starts_with("confusion_"))
+            .map(|(_, count)| count)
+            .sum();
+        assert_eq!(counted, 24.0, "the test half is cut to `test_limit`");
+        assert!((1.0..=2.0).contains(&outcome.metrics["best_epoch"]));
+    }
+    assert_ne!(losses(&outcomes[0]), losses(&outcomes[1]));
+    assert_eq!(outcomes[0].curves.iter().filter(|point| point.metric == "mean_distance").count(), 2);
+}

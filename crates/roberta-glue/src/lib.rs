@@ -1,0 +1,29 @@
+//! The task `glue`: a pretrained encoder finetuned on GLUE, as in the paper's Tables 4 and 7.
+//!
+//! The data side knows no tensors:
+//!
+//! - [`tasks`]: the nine tasks, their columns, labels and metrics;
+//! - [`data`]: examples from parquet or TSV files;
+//! - [`permutation`] and [`split`]: the validation set's tuning half and test half, by seed;
+//! - [`tokens`]: token ids of a text or a pair of texts, from a checkpoint's tokenizer;
+//! - [`metrics`]: scores of predictions.
+
+pub mod data;
+pub mod metrics;
+pub mod permutation;
+pub mod split;
+pub mod tasks;
+pub mod tokens;
+
+mod bank_run;
+mod batches;
+mod estimate;
+#[cfg(test)]
+mod invariance;
+mod settings;
+mod training;
+mod workload;
+mod world;
+
+pub use settings::Settings;
+pub use workload::Glue;

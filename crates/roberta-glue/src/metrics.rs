@@ -1,0 +1,210 @@
+//! Scores of predictions, as scikit-learn and SciPy compute them.
+//!
+//! Where a score is undefined: F1 without a true and a predicted positive is 0, and the Matthews correlation is 0 when
+//! all labels or all predictions are of one class, both as in scikit-learn. Pearson's and Spearman's correlation of
+//! values that are all the same, or not all finite, do not exist (SciPy: NaN). They are then left out, and so is a
+//! score made of them; an epoch without a score is never the best, as in the paper's code, where NaN is not greater.
+
+use std::collections::BTreeMap;
+
+use crate::tasks::{GlueTask, Metric};
+
+/// The class that F1 is about.
+const POSITIVE: usize = 1;
+
+/// All scores of a task by name. `score` is the number in the paper's table.
+///
+/// `predictions` are class numbers or, for regression, the predicted values; `labels` as in
+/// [`Example`](crate::data::Example). Classification adds `confusion_<true>_<predicted>`: how many examples.
+/// Panics when there are no labels, another number of predictions, or a class the task does not have.
+pub fn scores(task: &GlueTask, predictions: &[f32], labels: &[f32]) -> BTreeMap<String, f64> {
+    let mut scores = BTreeMap::new();
+    let mut add = |name: &str, value: Option<f64>| {
+        scores.extend(value.map(|value| (name.to_owned(), value)));
+    };
+    if task.metric == Metric::Correlation {
+        let (pearson, spearman) = (pearson(predictions, labels), spearman(predictions, labels));
+        add("pearson", pearson);
+        add("spearman", spearman);
+        add("score", pearson.zip(spearman).map(|(pearson, spearman)| (pearson + spearman) / 2.0));
+        return scores;
+    }
+    let confusion = Confusion::new(task.num_labels(), predictions, labels);
+    let (accuracy, matthews) = (confusion.accuracy(), confusion.matthews());
+    add("accuracy", Some(accuracy));
+    match task.metric {
+        Metric::Matthews => add("matthews", Some(matthews)),
+        Metric::AccuracyAndF1 => add("f1", Some(confusion.f1(POSITIVE))),
+        Metric::Accuracy | Metric::Correlation => {}
+    }
+    add("score", Some(if task.metric == Metric::Matthews { matthews } else { accuracy }));
+    for (label, row) in confusion.counts.iter().enumerate() {
+        for (predicted, &count) in row.iter().enumerate() {
+            add(&format!("confusion_{label}_{predicted}"), Some(count as f64));
+        }
+    }
+    scores
+}
+
+/// How often each class was taken for each.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Confusion {
+    /// By true class, then by predicted class.
+    pub counts: Vec<Vec<u64>>,
+}
+
+impl Confusion {
+    /// Panics when there are no labels, another number of predictions, or a class of `num_classes` or above.
+    pub fn new(num_classes: usize, predictions: &[f32], labels: &[f32]) -> Confusion {
+        assert!(!labels.is_empty(), "no examples to score");
+        assert_eq!(predictions.len(), labels.len(), "predictions and labels");
+        let mut counts = vec![vec![0; num_classes]; num_classes];
+        for (&predicted, &label) in predictions.iter().zip(labels) {
+            counts[label as usize][predicted as usize] += 1;
+        }
+        Confusion { counts }
+    }
+
+    /// The share of right predictions.
+    pub fn accuracy(&self) -> f64 {
+        self.right() / self.total()
+    }
+
+    /// Harmonic mean of precision and recall of one class; 0 when it is neither a label nor predicted.
+    pub fn f1(&self, class: usize) -> f64 {
+        let both = self.labels(class) + self.predictions(class);
+        if both == 0.0 { 0.0 } else { 2.0 * self.counts[class][class] as f64 / both }
+    }
+
+    /// The Matthews correlation, for any number of classes (Gorodkin 2004); 0 when all labels or all predictions are
+    /// of one class.
+    pub fn matthews(&self) -> f64 {
+        let classes = 0..self.counts.len();
+        let (total, mut joint, mut labels, mut predictions) = (self.total(), 0.0, 0.0, 0.0);
+        for class in classes {
+            let (label, predicted) = (self.labels(class), self.predictions(class));
+            joint += label * predicted;
+            labels += label * label;
+            predictions += predicted * predicted;
+        }
+        let variances = (total * total - labels) * (total * total - predictions);
+        if variances == 0.0 { 0.0 } else { (self.right() * total - joint) / variances.sqrt() }
+    }
+
+    fn total(&self) -> f64 {
+        self.counts.iter().flatten().sum::<u64>() as f64
+    }
+
+    fn right(&self) -> f64 {
+        self.counts.iter().enumerate().map(|(class, row)| row[class]).sum::<u64>() as f64
+    }
+
+    fn labels(&self, class: usize) -> f64 {
+        self.counts[class].iter().sum::<u64>() as f64
+    }
+
+    fn predictions(&self, class: usize) -> f64 {
+        self.counts.iter().map(|row| row[class]).sum::<u64>() as f64
+    }
+}
+
+/// Pearson's correlation; `None` when either side is constant or not finite.
+pub fn pearson(predictions: &[f32], labels: &[f32]) -> Option<f64> {
+    let widened = |values: &[f32]| values.iter().map(|&value| f64::from(value)).collect::<Vec<_>>();
+    correlation(&widened(predictions), &widened(labels))
+}
+
+/// Spearman's rank correlation, equal values sharing the mean of their ranks; `None` when either side is constant or
+/// not finite.
+pub fn spearman(predictions: &[f32], labels: &[f32]) -> Option<f64> {
+    correlation(&ranks(predictions)?, &ranks(labels)?)
+}
+
+fn correlation(left: &[f64], right: &[f64]) -> Option<f64> {
+    assert_eq!(left.len(), right.len(), "predictions and labels");
+    let (left, right) = (directions(left)?, directions(right)?);
+    let product: f64 = left.iter().zip(&right).map(|(left, right)| left * right).sum();
+    Some(product.clamp(-1.0, 1.0)) // rounding can pass 1
+}
+
+/// The values minus their mean, as a vector of length 1; `None` when they are constant or not finite.
+fn directions(values: &[f64]) -> Option<Vec<f64>> {
+    // The mean of equal values need not be exactly that value, so the deviations cannot be asked.
+    if values.iter().all(|value| *value == values[0]) || !values.iter().all(|value| value.is_finite()) {
+        return None;
+    }
+    let mean = values.iter().sum::<f64>() / values.len() as f64;
+    let length = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>().sqrt();
+    Some(values.iter().map(|value| (value - mean) / length).collect())
+}
+
+/// Ranks from 1, equal values sharing the mean of theirs; `None` when not all values are finite.
+fn ranks(values: &[f32]) -> Option<Vec<f64>> {
+    if !values.iter().all(|value| value.is_finite()) {
+        return None;
+    }
+    let mut order: Vec<usize> = (0..values.len()).collect();
+    order.sort_by(|&left, &right| values[left].total_cmp(&values[right]));
+    let mut ranks = vec![0.0; values.len()];
+    let mut before = 0;
+    for equal in order.chunk_by(|&left, &right| values[left] == values[right]) {
+        let rank = before as f64 + (equal.len() + 1) as f64 / 2.0;
+        equal.iter().for_each(|&index| ranks[index] = rank);
+        before += equal.len();
+    }
+    Some(ranks)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tasks::find;
+
+    fn names(scores: &BTreeMap<String, f64>) -> Vec<&str> {
+        scores.keys().map(String::as_str).collect()
+    }
+
+    #[test]
+    fn each_task_has_its_scores() {
+        let (predictions, labels) = ([0.0, 1.0, 1.0], [0.0, 1.0, 0.0]);
+        let of = |task: &str| scores(find(task).unwrap(), &predictions, &labels);
+        let confusion = ["confusion_0_0", "confusion_0_1", "confusion_1_0", "confusion_1_1"];
+        let with = |first: &[&'static str], last: &[&'static str]| [first, &confusion, last].concat();
+        assert_eq!(names(&of("rte")), with(&["accuracy"], &["score"]));
+        assert_eq!(names(&of("mrpc")), with(&["accuracy"], &["f1", "score"]));
+        assert_eq!(names(&of("cola")), with(&["accuracy"], &["matthews", "score"]));
+        assert_eq!(names(&of("stsb")), ["pearson", "score", "spearman"]);
+        assert_eq!(names(&of("mnli")).len(), 11);
+    }
+
+    #[test]
+    fn the_score_is_the_papers_number() {
+        let (predictions, labels) = ([0.0, 1.0, 1.0, 1.0], [0.0, 1.0, 0.0, 1.0]);
+        let of = |task: &str| scores(find(task).unwrap(), &predictions, &labels);
+        for (task, same) in [("qqp", "accuracy"), ("sst2", "accuracy"), ("cola", "matthews")] {
+            let scores = of(task);
+            assert_eq!(scores["score"], scores[same], "{task}");
+        }
+        let scores = of("mrpc");
+        assert_eq!((scores["score"], scores["f1"], scores["confusion_0_1"]), (0.75, 0.8, 1.0));
+        let scores = super::scores(find("stsb").unwrap(), &[1.0, 2.0, 9.0], &[0.0, 1.0, 2.0]);
+        assert!((scores["spearman"] - 1.0).abs() < 1e-12 && scores["pearson"] < 0.95, "{scores:?}");
+        assert_eq!(scores["score"], (scores["pearson"] + scores["spearman"]) / 2.0);
+    }
+
+    #[test]
+    fn correlation_of_a_constant_or_of_nan_does_not_exist() {
+        let labels = [0.1, 2.0, 3.5];
+        for predictions in [[0.1; 3], [1.0, f32::NAN, 2.0], [1.0, f32::INFINITY, 2.0]] {
+            assert_eq!(pearson(&predictions, &labels), None, "{predictions:?}");
+            assert_eq!(spearman(&predictions, &labels), None, "{predictions:?}");
+            assert_eq!(pearson(&labels, &predictions), None, "{predictions:?}");
+            assert!(scores(find("stsb").unwrap(), &predictions, &labels).is_empty());
+        }
+    }
+
+    #[test]
+    fn zeros_of_either_sign_share_a_rank() {
+        assert_eq!(ranks(&[0.0, -1.0, -0.0, 5.0]).unwrap(), [2.5, 1.0, 2.5, 4.0]);
+    }
+}

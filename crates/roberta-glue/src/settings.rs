@@ -1,0 +1,228 @@
+//! The settings of one trial, as the runner resolves them from an experiment file.
+
+use std::path::PathBuf;
+
+use delora_core::{Group, OptimizerConfig, Role, Schedule, TrialConfig};
+use driver::{MethodSettings, Precision, at_least_one};
+use harness::DropoutRates;
+use models::roberta::EncoderConfig;
+use runner::SettingError;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::tasks::{self, GlueTask};
+
+/// Everything that decides a trial's result.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    pub method: MethodSettings,
+    pub seed: u64,
+    /// One of [`tasks`]' names.
+    pub glue_task: String,
+    #[serde(default = "one")]
+    pub learning_rate_multiplier: f64,
+    #[serde(default)]
+    pub optimizer: OptimizerConfig,
+    /// Share of all steps over which the learning rate rises from 0; then it falls to 0 on a line.
+    pub warmup_ratio: f64,
+    pub epochs: u64,
+    /// Examples per step; the last step of an epoch has what is left.
+    pub batch: usize,
+    #[serde(default)]
+    pub dropout: Dropout,
+    /// Tokens at which a text or pair is cut.
+    pub max_length: usize,
+    /// Roles of the linear layers that linear methods adapt; absent: query and value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub targets: Option<Vec<Role>>,
+    /// Folder of an encoder in Hugging Face's layout.
+    pub model: PathBuf,
+    /// Folder of GLUE, see [`crate::data`].
+    pub data: PathBuf,
+    /// Uses only the first examples of the training set; absent: all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub train_limit: Option<usize>,
+    /// Uses only the first examples of the tuning half; absent: all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validation_limit: Option<usize>,
+    /// Uses only the first examples of the test half; absent: all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test_limit: Option<usize>,
+    #[serde(default)]
+    pub precision: Precision,
+    /// Most trials in a bank.
+    pub bank: usize,
+    /// Most tokens, padding included, in one pass through the network: longer batches pass in parts. No result
+    /// depends on it, but for rounding.
+    pub tokens_per_pass: usize,
+}
+
+/// Probabilities of dropout while training.
+#[derive(Debug, Clone, Copy, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Dropout {
+    /// Of the encoder's hidden states and attention; absent: as its `config.json` says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<f64>,
+    /// Of the head's features; absent: as the encoder's hidden states.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub head: Option<f64>,
+    /// Of what additive low-rank updates see, and of what LoReFT changes.
+    #[serde(default)]
+    pub adapter: f64,
+}
+
+impl Dropout {
+    pub fn rates(&self, config: &EncoderConfig) -> DropoutRates {
+        let hidden = self.model.unwrap_or(config.hidden_dropout_prob);
+        DropoutRates {
+            hidden,
+            attention: self.model.unwrap_or(config.attention_probs_dropout_prob),
+            head: self.head.unwrap_or(hidden),
+            adapter: self.adapter,
+        }
+    }
+}
+
+/// The projections that the paper adapts.
+const QUERY_AND_VALUE: [Role; 2] = [Role::Query, Role::Value];
+
+fn one() -> f64 {
+    1.0
+}
+
+impl Settings {
+    /// Reads and checks a resolved config.
+    pub fn read(config: &Value) -> Result<Settings, SettingError> {
+        let settings: Settings = runner::settings(config)?;
+        settings.check()?;
+        Ok(settings)
+    }
+
+    fn check(&self) -> Result<(), SettingError> {
+        at_least_one("epochs", self.epochs as usize)?;
+        at_least_one("batch", self.batch)?;
+        at_least_one("bank", self.bank)?;
+        at_least_one("tokens_per_pass", self.tokens_per_pass)?;
+        for (key, limit) in [
+            ("train_limit", self.train_limit),
+            ("validation_limit", self.validation_limit),
+            ("test_limit", self.test_limit),
+        ] {
+            at_least_one(key, limit.unwrap_or(1))?;
+        }
+        if self.max_length < SHORTEST {
+            let message = format!("found {}; it has to be at least {SHORTEST}", self.max_length);
+            return Err(SettingError::new("max_length", message));
+        }
+        if self.learning_rate_multiplier.is_nan() || self.learning_rate_multiplier <= 0.0 {
+            let message = format!("found {}; it has to be positive", self.learning_rate_multiplier);
+            return Err(SettingError::new("learning_rate_multiplier", message));
+        }
+        let dropout = &self.dropout;
+        for (key, value) in [
+            ("warmup_ratio", self.warmup_ratio),
+            ("dropout.model", dropout.model.unwrap_or(0.0)),
+            ("dropout.head", dropout.head.unwrap_or(0.0)),
+            ("dropout.adapter", dropout.adapter),
+        ] {
+            if !(0.0..1.0).contains(&value) {
+                let message = format!("found {value}; it has to be at least 0 and below 1");
+                return Err(SettingError::new(key, message));
+            }
+        }
+        if u32::try_from(self.seed).is_err() {
+            let message = format!("found {}; NumPy's generator takes seeds up to {}", self.seed, u32::MAX);
+            return Err(SettingError::new("seed", message));
+        }
+        tasks::find(&self.glue_task)?;
+        self.method.check(&[], &[Group::Head])
+    }
+
+    pub fn task(&self) -> &'static GlueTask {
+        tasks::find(&self.glue_task).expect("`read` has checked it")
+    }
+
+    /// What the split of the validation set takes, see [`crate::split`].
+    pub fn split_seed(&self) -> u32 {
+        u32::try_from(self.seed).expect("`read` has checked it")
+    }
+
+    /// The trial as delora-core takes it, of `total_steps` steps.
+    pub fn trial(&self, total_steps: u64) -> TrialConfig {
+        let multiplied = |(group, rate): (&Group, &f64)| (*group, rate * self.learning_rate_multiplier);
+        let mut learning_rate: driver::Rates = self.method.learning_rate.iter().map(multiplied).collect();
+        if let Some(&rate) = learning_rate.get(&Group::Head) {
+            learning_rate.insert(Group::HeadBias, rate);
+        }
+        let warmup_steps = (self.warmup_ratio * total_steps as f64).round() as u64;
+        TrialConfig {
+            method: self.method.config(),
+            learning_rate,
+            optimizer: self.optimizer.clone(),
+            schedule: Schedule::Linear { warmup_steps, total_steps },
+            targets: Some(self.targets.clone().unwrap_or_else(|| QUERY_AND_VALUE.to_vec())),
+            seed: self.seed,
+        }
+    }
+}
+
+/// Room for the special tokens of a pair and a token of each text.
+const SHORTEST: usize = 6;
+
+#[cfg(test)]
+pub mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// A small trial on the shipped encoder and sentences.
+    pub fn config(method: Value, glue_task: &str, seed: u64) -> Value {
+        let mini = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../assets/mini");
+        json!({
+            "method": method, "seed": seed, "glue_task": glue_task, "warmup_ratio": 0.06,
+            "epochs": 2, "batch": 8, "max_length": 64, "model": mini.join("encoder"), "data": mini.join("glue"),
+            "train_limit": 24, "validation_limit": 16, "test_limit": 24, "bank": 8, "tokens_per_pass": 2048,
+        })
+    }
+
+    pub fn lora() -> Value {
+        json!({"name": "lora", "rank": 4, "alpha": 8.0, "learning_rate": {"angles": 1e-3, "head": 2e-3}})
+    }
+
+    fn problem(change: impl Fn(&mut Value)) -> String {
+        let mut config = config(lora(), "cola", 1);
+        change(&mut config);
+        Settings::read(&config).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn the_head_has_a_rate_for_its_biases_and_the_schedule_its_steps() {
+        let mut config = config(lora(), "cola", 1);
+        config["learning_rate_multiplier"] = json!(2.0);
+        let trial = Settings::read(&config).unwrap().trial(200);
+        assert_eq!(trial.learning_rate[&Group::Angles], 2e-3);
+        assert_eq!((trial.learning_rate[&Group::Head], trial.learning_rate[&Group::HeadBias]), (4e-3, 4e-3));
+        assert_eq!(trial.schedule, Schedule::Linear { warmup_steps: 12, total_steps: 200 });
+        assert_eq!(trial.targets, Some(vec![Role::Query, Role::Value]));
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_named_with_its_key() {
+        let task = problem(|config| config["glue_task"] = json!("colla"));
+        assert!(task.contains("glue_task") && task.contains("did you mean `cola`"), "{task}");
+        let head = problem(|config| config["method"]["learning_rate"] = json!({"angles": 1e-3}));
+        assert!(head.contains("method.lora.learning_rate.head"), "{head}");
+        let dropout = problem(|config| config["dropout"] = json!({"adapter": 1.0}));
+        assert!(dropout.contains("dropout.adapter: found 1") && dropout.contains("below 1"), "{dropout}");
+        let limit = problem(|config| config["train_limit"] = json!(0));
+        assert!(limit.contains("train_limit") && limit.contains("at least 1"), "{limit}");
+        let seed = problem(|config| config["seed"] = json!(5_000_000_000u64));
+        assert!(seed.contains("seed") && seed.contains("4294967295"), "{seed}");
+        let length = problem(|config| config["max_length"] = json!(3));
+        assert!(length.contains("max_length: found 3"), "{length}");
+        let unknown = problem(|config| config["epoch"] = json!(3));
+        assert!(unknown.contains("epoch") && unknown.contains("`epochs`"), "{unknown}");
+    }
+}
