@@ -48,3 +48,23 @@ impl Chosen {
             || points.any(|(_, point)| point.iter().all(|(column, value)| trials.text(row, column) == value))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn trials_that_only_helped_to_choose_do_not_count() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+        write(
+            "trials.csv",
+            "trial_id,config.method.name,config.rate,phase\na,lora,1,tuning\nb,lora,1,test\nc,lora,2,tuning\n",
+        );
+        write("summary.csv", "method,best.rate,score.mean\nlora,1,0.5\n");
+        let trials = Frame::read(&folder.path().join("trials.csv")).unwrap();
+        let chosen = Chosen::read(folder.path(), &trials, &[]).unwrap();
+        let kept = (0..3).map(|row| chosen.keeps(&trials, row, "lora")).collect::<Vec<_>>();
+        assert_eq!(kept, [false, true, false]);
+    }
+}

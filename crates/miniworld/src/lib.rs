@@ -2,9 +2,12 @@
 //! the networks trained on them.
 //!
 //! Scenes are procedural: an object of one of DreamBooth's classes, in one of the contexts, outfits or attributes of
-//! DreamBooth's 25 prompts, so that the protocol is word for word the same at every scale.
+//! DreamBooth's 25 prompts, so that the protocol is word for word the same at every scale. Beside them are sentences of
+//! the same objects, for an encoder and for tasks that mirror GLUE's.
 
 pub mod contexts;
+pub mod glue;
+pub mod language;
 mod noise;
 pub mod objects;
 pub mod photos;

@@ -6,12 +6,12 @@ use miniworld::pretrain::{self, Model, Options};
 
 #[derive(clap::Args)]
 pub struct Args {
-    /// One of vae, clip, dino, unet; all: each in turn, then the report
+    /// One of vae, clip, dino, unet, encoder, report; all: each in turn, then the report
     #[arg(long, default_value = "all", value_parser = models)]
     model: Models,
-    /// Tiny ImageNet in hub layout (`data/train-00000-of-00001.parquet`)
+    /// Tiny ImageNet in hub layout (`data/train-00000-of-00001.parquet`); not needed for the encoder
     #[arg(long, value_name = "DIR")]
-    photos: PathBuf,
+    photos: Option<PathBuf>,
     /// Folder that is shipped
     #[arg(long, value_name = "DIR", default_value = "assets/mini")]
     out: PathBuf,
@@ -33,7 +33,10 @@ struct Models(Vec<Model>);
 
 fn models(text: &str) -> Result<Models, String> {
     match text {
-        "all" => Ok(Models(vec![Model::Vae, Model::Clip, Model::Dino, Model::UNet, Model::Report])),
+        "all" => {
+            let networks = [Model::Vae, Model::Clip, Model::Dino, Model::UNet, Model::Encoder];
+            Ok(Models(networks.into_iter().chain([Model::Report]).collect()))
+        }
         one => Ok(Models(vec![one.parse()?])),
     }
 }

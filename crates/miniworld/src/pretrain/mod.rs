@@ -7,6 +7,7 @@
 mod clip;
 mod data;
 mod dino;
+mod encoder;
 mod report;
 mod trainer;
 mod unet;
@@ -29,6 +30,7 @@ pub enum Model {
     Clip,
     Dino,
     UNet,
+    Encoder,
     /// No network: the evaluation of the others, `REPORT.md`.
     Report,
 }
@@ -42,8 +44,9 @@ impl FromStr for Model {
             "clip" => Ok(Model::Clip),
             "dino" => Ok(Model::Dino),
             "unet" => Ok(Model::UNet),
+            "encoder" => Ok(Model::Encoder),
             "report" => Ok(Model::Report),
-            _ => Err(format!("`{text}` is none of all, vae, clip, dino, unet, report")),
+            _ => Err(format!("`{text}` is none of all, vae, clip, dino, unet, encoder, report")),
         }
     }
 }
@@ -55,8 +58,8 @@ pub struct Options {
     pub out: PathBuf,
     /// Checkpoints and logs.
     pub work: PathBuf,
-    /// Tiny ImageNet in hub layout.
-    pub photos: PathBuf,
+    /// Tiny ImageNet in hub layout; the encoder needs none.
+    pub photos: Option<PathBuf>,
     pub seed: u64,
     /// Compute in bf16: several times faster on CPUs with AMX and on GPUs, slower on other CPUs.
     pub bf16: bool,
@@ -70,7 +73,9 @@ impl Options {
     }
 
     fn photos(&self, split: &str) -> Result<Arc<Vec<Photo>>> {
-        Ok(Arc::new(read_photos(&self.photos, split)?))
+        let folder =
+            self.photos.as_deref().context("photographs are needed; name their folder by `--photos`")?;
+        Ok(Arc::new(read_photos(folder, split)?))
     }
 
     /// Folder of the diffusion model, laid out as Stable Diffusion's.
@@ -87,6 +92,7 @@ pub fn run(model: Model, options: &Options) -> Result<()> {
         Model::Clip => clip::run(options),
         Model::Dino => dino::run(options),
         Model::UNet => unet::run(options),
+        Model::Encoder => encoder::run(options),
         Model::Report => report::run(options),
     }
 }

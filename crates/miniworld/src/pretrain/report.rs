@@ -15,9 +15,9 @@ use models::{load_weights, read_config};
 use rand::RngExt;
 use tch::{Kind, Tensor, nn, no_grad};
 
-use super::Options;
 use super::data::batch_stream;
 use super::trainer::device;
+use super::{Options, encoder};
 use crate::objects::CLASSES;
 use crate::{SIZE, Scene};
 
@@ -53,6 +53,23 @@ pub fn run(options: &Options) -> Result<()> {
         text,
         "| UNet: right caption of {CHOICES}, by CLIP, for generated pictures | {:.1} % | ≥ 60 % |",
         100.0 * generated
+    )?;
+    let words = encoder::evaluate(options)?;
+    writeln!(
+        text,
+        "| Encoder: words restored in held-out documents; always the commonest word | {:.1} %; {:.1} % | |",
+        100.0 * words.right,
+        100.0 * words.unigram_right
+    )?;
+    writeln!(
+        text,
+        "| Encoder: perplexity of these words; by their frequencies | {:.2}; {:.1} | |",
+        words.perplexity, words.unigram_perplexity
+    )?;
+    writeln!(
+        text,
+        "| Encoder: whether two sentences belong together, held out | {:.1} % | |",
+        100.0 * words.told
     )?;
     let path = options.out.join("REPORT.md");
     print!("{text}");

@@ -77,17 +77,17 @@ impl Trainer {
     }
 
     /// One step down the gradient of `loss`; logs, and saves a checkpoint when a minute has passed.
-    pub fn update(&mut self, loss: &Tensor, pictures: usize) -> Result<()> {
+    pub fn update(&mut self, loss: &Tensor, examples: usize) -> Result<()> {
         let values: Vec<&Tensor> = self.parameters.iter().map(|parameter| &parameter.value).collect();
         let gradients = Tensor::run_backward(&[loss], &values, false, false);
-        self.descend(loss, &gradients, pictures)
+        self.descend(loss, &gradients, examples)
     }
 
     /// One step for `gradients`, in the order of [`named`].
-    pub fn descend(&mut self, loss: &Tensor, gradients: &[Tensor], pictures: usize) -> Result<()> {
+    pub fn descend(&mut self, loss: &Tensor, gradients: &[Tensor], examples: usize) -> Result<()> {
         no_grad(|| self.adamw(gradients));
         self.step += 1;
-        self.log.add(loss, pictures);
+        self.log.add(loss, examples);
         if self.step.is_multiple_of(20) || self.is_done() {
             self.log.flush(self.step, self.rate(), &self.folder)?;
         }
@@ -192,32 +192,32 @@ impl Trainer {
 /// Mean loss and speed since the last line.
 struct Log {
     losses: Vec<Tensor>,
-    pictures: usize,
+    examples: usize,
     started: Instant,
 }
 
 impl Default for Log {
     fn default() -> Log {
-        Log { losses: Vec::new(), pictures: 0, started: Instant::now() }
+        Log { losses: Vec::new(), examples: 0, started: Instant::now() }
     }
 }
 
 impl Log {
-    fn add(&mut self, loss: &Tensor, pictures: usize) {
+    fn add(&mut self, loss: &Tensor, examples: usize) {
         self.losses.push(loss.detach());
-        self.pictures += pictures;
+        self.examples += examples;
     }
 
     fn flush(&mut self, step: u64, rate: f64, folder: &Path) -> Result<()> {
         use std::io::Write;
         let loss = f64::try_from(Tensor::stack(&self.losses, 0).mean(Kind::Double))?;
-        let speed = self.pictures as f64 / self.started.elapsed().as_secs_f64();
-        eprintln!("step {step}  loss {loss:.5}  rate {rate:.2e}  {speed:.0} pictures/s");
+        let speed = self.examples as f64 / self.started.elapsed().as_secs_f64();
+        eprintln!("step {step}  loss {loss:.5}  rate {rate:.2e}  {speed:.0} examples/s");
         let path = folder.join("log.csv");
         let is_new = !path.exists();
         let mut file = std::fs::File::options().create(true).append(true).open(&path)?;
         if is_new {
-            writeln!(file, "step,loss,learning_rate,pictures_per_second")?;
+            writeln!(file, "step,loss,learning_rate,examples_per_second")?;
         }
         writeln!(file, "{step},{loss},{rate},{speed}")?;
         *self = Log::default();
