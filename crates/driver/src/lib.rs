@@ -1,9 +1,12 @@
-//! What all drivers have in common: a method in an experiment file, precision, digests of inputs, where trials run.
+//! What all drivers have in common: a method in an experiment file, precision, digests of inputs, checkpoints, where trials
+//! run.
 
+mod checkpoint;
 mod digests;
 mod machine;
 mod method;
 
+pub use checkpoint::{Record, read_losses, resume, save};
 pub use digests::Digests;
 pub use machine::{Precision, provenance, workers};
 pub use method::{MethodSettings, Rates, at_least_one};

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use delora_core::Bank;
 use harness::{BankHook, DropoutRates, StepDropout};
 use models::roberta::{ClassificationHead, Tokens};
@@ -40,8 +40,13 @@ pub struct Record {
     pub seconds: f64,
 }
 
-const BANK_FILE: &str = "bank.safetensors";
-const RECORD_FILE: &str = "record.json";
+impl driver::Record for Record {
+    fn truncate(&mut self, steps: u64) {
+        self.losses.truncate(steps as usize);
+        self.validation.retain(|&step, _| step <= steps);
+        self.distances.retain(|&step, _| step <= steps);
+    }
+}
 
 /// A bank and what is known of its training.
 pub struct Training {
@@ -155,24 +160,8 @@ impl Lesson<'_> {
 impl Training {
     /// Goes on from the checkpoint in `folder` where there is one.
     pub fn resume(mut bank: Bank, folder: &Path) -> Result<Training> {
-        let (state, record) = (folder.join(BANK_FILE), folder.join(RECORD_FILE));
-        if !state.exists() {
-            return Ok(Training { bank, record: Record::default() });
-        }
-        bank.load_state(&state)?;
-        let text = std::fs::read(&record).with_context(|| format!("{}: cannot be read", record.display()))?;
-        let mut record: Record =
-            serde_json::from_slice(&text).with_context(|| format!("{}: is damaged", record.display()))?;
-        // The record is written first, so it may be ahead of the bank.
-        record.losses.truncate(bank.steps() as usize);
-        record.validation.retain(|&step, _| step <= bank.steps());
-        record.distances.retain(|&step, _| step <= bank.steps());
+        let record = driver::resume(&mut bank, folder)?;
         Ok(Training { bank, record })
-    }
-
-    fn save(&self, folder: &Path) -> Result<()> {
-        runner::write_atomically(&folder.join(RECORD_FILE), &serde_json::to_vec(&self.record)?)?;
-        Ok(self.bank.save(&folder.join(BANK_FILE))?)
     }
 
     /// Trains to the end. `validate` scores the bank behind each epoch and says which slots are better than ever
@@ -209,7 +198,7 @@ impl Training {
             }
             let is_due = saved.elapsed() >= context.checkpoint_every.max(Duration::from_millis(1));
             if done.is_multiple_of(per_epoch) || is_due || context.stopped() {
-                self.read(&mut unread)?;
+                self.record.losses.extend(driver::read_losses(&mut unread)?);
                 self.record.seconds += started.elapsed().as_secs_f64();
                 if done.is_multiple_of(per_epoch) {
                     let (scores, better) = validate(&self.bank, &self.record);
@@ -218,7 +207,7 @@ impl Training {
                     self.record.distances.insert(done, mean_distances(&self.bank));
                 }
                 if done == total || is_due || context.stopped() {
-                    self.save(&context.checkpoint_dir)?;
+                    driver::save(&self.bank, &self.record, &context.checkpoint_dir)?;
                     saved = Instant::now();
                 }
                 if context.stopped() {
@@ -227,15 +216,6 @@ impl Training {
                 started = Instant::now();
             }
         }
-        Ok(())
-    }
-
-    fn read(&mut self, unread: &mut Vec<Tensor>) -> Result<()> {
-        if unread.is_empty() {
-            return Ok(());
-        }
-        let losses = Tensor::stack(&std::mem::take(unread), 0).to_kind(Kind::Float); // [steps, trials]
-        self.record.losses.extend(Vec::<Vec<f32>>::try_from(losses)?);
         Ok(())
     }
 }

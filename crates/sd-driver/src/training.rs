@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use delora_core::{Bank, stream};
 use harness::BankHook;
 use models::diffusion::StableDiffusion;
@@ -72,8 +72,13 @@ pub struct LayerReading {
     pub values: Vec<[Option<f64>; 3]>,
 }
 
-const BANK_FILE: &str = "bank.safetensors";
-const RECORD_FILE: &str = "record.json";
+impl driver::Record for Record {
+    fn truncate(&mut self, steps: u64) {
+        self.losses.truncate(steps as usize);
+        self.telemetry.retain(|&step, _| step <= steps);
+        self.scores.retain(|&step, _| step <= steps);
+    }
+}
 
 /// A bank and what is known of its training.
 pub struct Training {
@@ -84,24 +89,8 @@ pub struct Training {
 impl Training {
     /// Goes on from the checkpoint in `folder` where there is one.
     pub fn resume(mut bank: Bank, folder: &Path) -> Result<Training> {
-        let (state, record) = (folder.join(BANK_FILE), folder.join(RECORD_FILE));
-        if !state.exists() {
-            return Ok(Training { bank, record: Record::default() });
-        }
-        bank.load_state(&state)?;
-        let text = std::fs::read(&record).with_context(|| format!("{}: cannot be read", record.display()))?;
-        let mut record: Record =
-            serde_json::from_slice(&text).with_context(|| format!("{}: is damaged", record.display()))?;
-        // The record is written first, so it may be ahead of the bank.
-        record.losses.truncate(bank.steps() as usize);
-        record.telemetry.retain(|&step, _| step <= bank.steps());
-        record.scores.retain(|&step, _| step <= bank.steps());
+        let record = driver::resume(&mut bank, folder)?;
         Ok(Training { bank, record })
-    }
-
-    fn save(&self, folder: &Path) -> Result<()> {
-        runner::write_atomically(&folder.join(RECORD_FILE), &serde_json::to_vec(&self.record)?)?;
-        Ok(self.bank.save(&folder.join(BANK_FILE))?)
     }
 
     /// Trains to the end; `lessons` are in slot order and agree in what their bank shares.
@@ -142,27 +131,18 @@ impl Training {
             let is_over = done == shared.train_steps;
             let is_due = saved.elapsed() >= context.checkpoint_every.max(Duration::from_millis(1));
             if is_over || is_due || context.stopped() {
-                self.read(&mut unread)?;
+                self.record.losses.extend(driver::read_losses(&mut unread)?);
                 self.record.seconds += started.elapsed().as_secs_f64();
                 if is_over {
                     self.track(done);
                 }
-                self.save(&context.checkpoint_dir)?;
+                driver::save(&self.bank, &self.record, &context.checkpoint_dir)?;
                 if context.stopped() {
                     return Err(Interrupted.into());
                 }
                 (started, saved) = (Instant::now(), Instant::now());
             }
         }
-        Ok(())
-    }
-
-    fn read(&mut self, unread: &mut Vec<Tensor>) -> Result<()> {
-        if unread.is_empty() {
-            return Ok(());
-        }
-        let losses = Tensor::stack(&std::mem::take(unread), 0).to_kind(Kind::Float); // [steps, trials]
-        self.record.losses.extend(Vec::<Vec<f32>>::try_from(losses)?);
         Ok(())
     }
 

@@ -217,7 +217,7 @@ impl Words {
     fn instead(&self, id: i64, stream: &mut Stream) -> i64 {
         match stream.random_range(0..10) {
             0 => id,
-            1..=3 => match self.alike.get(&id) {
+            1 => match self.alike.get(&id) {
                 Some(group) => *pick(group, stream),
                 None => stream.random_range(self.first..self.mask),
             },
@@ -225,10 +225,11 @@ impl Words {
         }
     }
 
-    fn batch(&self, stream: &mut Stream) -> Batch {
+    /// A batch of which about `share` of the documents are to be compared.
+    fn batch(&self, share: f64, stream: &mut Stream) -> Batch {
         let (mut compared_rows, mut is_apart) = (Vec::new(), Vec::new());
         let mut draw = |row: usize| {
-            if !stream.random_bool(COMPARED) {
+            if !stream.random_bool(share) {
                 return encode(&self.tokenizer, document(stream));
             }
             let (document, is_one) = compared(stream);
@@ -267,6 +268,11 @@ fn read_tokenizer(path: &Path) -> Result<Tokenizer> {
     Tokenizer::from_file(path).map_err(|error| anyhow!("{}: {error}", path.display()))
 }
 
+/// Cross-entropy summed over rows, of which there may be none.
+fn error_sum(logits: &Tensor, targets: &Tensor) -> Tensor {
+    -logits.log_softmax(-1, Kind::Float).gather(1, &targets.unsqueeze(1), false).sum(Kind::Float)
+}
+
 pub fn run(options: &Options) -> Result<()> {
     let folder = options.out.join("encoder");
     std::fs::create_dir_all(&folder)?;
@@ -280,12 +286,15 @@ pub fn run(options: &Options) -> Result<()> {
     let mut trainer = Trainer::new(&store, schedule, &options.work.join("encoder"))?;
     let seed = options.seed.wrapping_add(4);
     let words = Words::new(tokenizer);
-    let batches = prefetch(trainer.step(), move |index| words.batch(&mut batch_stream(seed, index)));
+    let batches = prefetch(trainer.step(), move |index| {
+        let share = if index < schedule.steps / 2 { 0.0 } else { COMPARED };
+        words.batch(share, &mut batch_stream(seed, index))
+    });
     while !trainer.is_done() {
         let batch = batches.recv()?;
         let [restored, told] = model.forward(&batch);
         let loss = restored.cross_entropy_for_logits(&batch.targets.to_device(device()))
-            + told.cross_entropy_for_logits(&batch.is_apart.to_device(device())) * COMPARING;
+            + error_sum(&told, &batch.is_apart.to_device(device())) * (COMPARING / COMPARED / BATCH as f64);
         trainer.update(&loss, BATCH)?;
     }
     trainer.use_average();
@@ -316,7 +325,7 @@ pub fn evaluate(options: &Options) -> Result<Restored> {
     let (mut told_right, mut compared) = (0.0, 0);
     let (mut log_likelihood, mut right, mut counts) = (0.0, 0.0, vec![0.0f64; config.vocab_size as usize]);
     for index in 0..64 {
-        let batch = words.batch(&mut batch_stream(options.seed, HELD_OUT + index));
+        let batch = words.batch(COMPARED, &mut batch_stream(options.seed, HELD_OUT + index));
         let targets = batch.targets.to_device(device());
         let [restored, told] = no_grad(|| model.forward(&batch));
         let logs = restored.log_softmax(-1, Kind::Double); // [places, vocabulary]
