@@ -32,6 +32,11 @@ fn best(record: &Record, slot: usize, metric: &str) -> Option<(u64, f64)> {
     })
 }
 
+/// The highest score on a slot's tuning half: the best epoch's, or one that is not above 0, which has no test score.
+fn highest(record: &Record, slot: usize, metric: &str) -> Option<f64> {
+    record.validation.values().filter_map(|scores| scores[slot].get(metric).copied()).reduce(f64::max)
+}
+
 impl BankRun<'_> {
     /// Trains, tests and reports every trial that was not finished before.
     pub fn run(&self, training: &mut Training) -> Result<Vec<Outcome>> {
@@ -62,8 +67,9 @@ impl BankRun<'_> {
             let per_epoch = self.lesson.steps_per_epoch();
             let mut known = vec![("num_parameters", training.bank.num_parameters(slot) as f64)];
             known.extend(distance.map(|distance| ("mean_distance", distance)));
-            if let Some((step, score)) = best(&training.record, slot, metric) {
-                known.extend([("validation_score", score), ("best_epoch", (step / per_epoch) as f64)]);
+            known.extend(highest(&training.record, slot, metric).map(|score| ("validation_score", score)));
+            if let Some((step, _)) = best(&training.record, slot, metric) {
+                known.push(("best_epoch", (step / per_epoch) as f64));
                 outcome.metrics = tested;
             }
             outcome.metrics.extend(known.into_iter().map(|(name, value)| (name.to_owned(), value)));
@@ -145,6 +151,7 @@ mod tests {
         let best_of = |scores: &[Option<f64>]| best(&record(scores), 0, "score");
         assert_eq!(best_of(&[Some(0.2), Some(0.5), Some(0.5), Some(0.4)]), Some((8, 0.5)));
         assert_eq!(best_of(&[Some(-0.1), None, Some(0.0)]), None);
+        assert_eq!(highest(&record(&[Some(-0.1), None, Some(0.0)]), 0, "score"), Some(0.0));
         assert_eq!(best_of(&[None, Some(0.1)]), Some((8, 0.1)));
     }
 }
