@@ -31,6 +31,17 @@ mod tests {
     }
 
     #[test]
+    fn the_figures_know_the_tasks_of_glue_as_the_driver_does() {
+        let spaced = |label: &&str| label.replace('_', " ");
+        for (drawn, run) in figures::glue::TASKS.iter().zip(&roberta_glue::tasks::TASKS) {
+            assert_eq!((drawn.name, drawn.title), (run.name, run.title));
+            let labels: Vec<String> = run.label_names.iter().map(spaced).collect();
+            assert_eq!(drawn.labels, labels, "{}", run.name);
+        }
+        assert_eq!(figures::glue::TASKS.len(), roberta_glue::tasks::TASKS.len());
+    }
+
+    #[test]
     fn the_mini_world_speaks_the_protocol_word_for_word() {
         for (class, live) in [("can", false), ("cat", true)] {
             for identifier in ["", "qwe"] {

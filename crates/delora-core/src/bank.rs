@@ -16,6 +16,7 @@ use crate::method::Method;
 use crate::site::Site;
 
 mod applied;
+mod kept;
 mod merged;
 mod parameters;
 mod plan;
@@ -215,42 +216,6 @@ impl Bank {
             group.update(self.steps, &own, &finite.narrow(0, group.first as i64, group.num_trials as i64));
         }
         self.steps += 1;
-    }
-
-    /// Keeps a copy of all that the chosen slots have learnt, in place of an older one. Quarantined trials keep what
-    /// they have as well.
-    pub fn keep(&mut self, chosen: &[bool]) {
-        let leaves: Vec<Tensor> =
-            self.groups.iter().flat_map(MethodGroup::leaves).map(|leaf| leaf.detach()).collect();
-        let kept = self.kept.take().unwrap_or_else(|| leaves.iter().map(Tensor::copy).collect());
-        for (index, leaf) in self.leaf_slots().into_iter().zip(&leaves).enumerate() {
-            let (slots, leaf) = leaf;
-            for (row, slot) in slots.enumerate() {
-                if chosen[slot] {
-                    kept[index].get(row as i64).copy_(&leaf.get(row as i64));
-                }
-            }
-        }
-        self.kept = Some(kept);
-    }
-
-    /// Puts back what [`Bank::keep`] kept; without that all stays.
-    pub fn recall(&mut self) {
-        let Some(kept) = &self.kept else { return };
-        tch::no_grad(|| {
-            let leaves = self.groups.iter().flat_map(MethodGroup::leaves);
-            leaves.zip(kept).for_each(|(leaf, kept)| leaf.shallow_clone().copy_(kept));
-        });
-        self.refresh();
-    }
-
-    /// The slots of each leaf.
-    fn leaf_slots(&self) -> Vec<std::ops::Range<usize>> {
-        let slots = |group: &MethodGroup| {
-            let slots = group.first..group.first + group.num_trials;
-            std::iter::repeat_n(slots, group.leaves().len())
-        };
-        self.groups.iter().flat_map(slots).collect()
     }
 
     /// For each slot the step, counted from 0, whose loss or gradient was not finite. Waits for the device.

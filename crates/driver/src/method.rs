@@ -26,8 +26,8 @@ impl MethodSettings {
         MethodConfig { name: self.name.clone(), settings: self.settings.clone() }
     }
 
-    /// Refuses a name that is no method's and none of `rows`, settings that the method lacks, and rates that are
-    /// missing or belong to no group of the method or of `others`.
+    /// Refuses a name that is no method's and none of `rows`, and rates that are missing or belong to no group of the
+    /// method or of `others`.
     pub fn check(&self, rows: &[&str], others: &[Group]) -> Result<(), SettingError> {
         let name = self.name.as_str();
         if rows.contains(&name) {
@@ -52,7 +52,7 @@ impl MethodSettings {
         Ok(())
     }
 
-    /// As `check` leaves it to the method itself: settings that it has not, or that have another type.
+    /// Refuses settings that the method has not, or that have another type.
     pub fn check_settings(&self) -> Result<(), SettingError> {
         match find_method(&self.name) {
             Ok(method) => method
@@ -62,6 +62,14 @@ impl MethodSettings {
             Err(_) => Ok(()),
         }
     }
+}
+
+/// Refuses what is no positive number.
+pub fn positive(key: &str, value: f64) -> Result<(), SettingError> {
+    if value.is_nan() || value <= 0.0 {
+        return Err(SettingError::new(key, format!("found {value}; it has to be positive")));
+    }
+    Ok(())
 }
 
 /// Refuses 0 for a count.

@@ -66,6 +66,7 @@ impl StepDropout<'_> {
         }
         let size: i64 = shape.iter().product();
         let mut values = vec![1f32; size as usize];
+        let mut bytes = Vec::new();
         let rows_per_trial = self.lengths.len() / self.seeds.len();
         let rows = values.chunks_mut(size as usize / self.lengths.len()).enumerate();
         for (row, values) in rows {
@@ -79,7 +80,7 @@ impl StepDropout<'_> {
             let mut generator = stream(self.seeds[trial], &purpose);
             let kept = (STEPS / (STEPS - f64::from(threshold))) as f32;
             let mut fill = |values: &mut [f32]| {
-                let mut bytes = vec![0u8; 2 * values.len()];
+                bytes.resize(2 * values.len(), 0u8);
                 generator.fill_bytes(&mut bytes);
                 for (value, pair) in values.iter_mut().zip(bytes.chunks_exact(2)) {
                     let drawn = u32::from(u16::from_le_bytes([pair[0], pair[1]]));

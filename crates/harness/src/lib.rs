@@ -6,6 +6,7 @@ mod dropout;
 
 use delora_core::{Bank, OwnTensor, Site, SiteShape};
 use models::diffusion::Loaded;
+use models::roberta::ClassificationHead;
 use models::shapes::{LinearShape, Shapes};
 use models::{
     Adaptable, Conv2d, Dropout, Embedding, GroupNorm, Hidden, HiddenSite, Hook, LayerNorm, Linear, Place,
@@ -26,6 +27,21 @@ pub fn sites<T: Adaptable>(network: &Loaded<T>) -> Vec<Site> {
     let hidden = network.network.hidden_sites().into_iter().map(hidden);
     let others = network.other_tensors().into_iter().map(|(name, value)| Site::tensor(&name, &value));
     linears.chain(hidden).chain(others).collect()
+}
+
+/// transformers' `initializer_range`: new heads are drawn from N(0, 0.02²), their biases are 0.
+const HEAD_STD: f64 = 0.02;
+
+/// A head, whose layers each trial has for its own.
+pub fn head_sites(head: &ClassificationHead) -> Vec<Site> {
+    let of_layer = |layer: &Linear| {
+        let site = |part: &str, tensor: &Tensor, std| {
+            Site::head(&format!("{}.{part}", layer.name), &tensor.size(), std)
+        };
+        let bias = layer.bias.as_ref().map(|bias| site("bias", bias, 0.0));
+        [Some(site("weight", &layer.weight, HEAD_STD)), bias].into_iter().flatten()
+    };
+    head.linears().into_iter().flat_map(of_layer).collect()
 }
 
 /// As [`sites`], of a network that is known by its shapes.
@@ -171,8 +187,8 @@ impl Hook for BankHook<'_> {
             let dropped = kept.map(|kept| &folded * fold(&kept.to_kind(input.kind())));
             let seen = dropped.as_ref().unwrap_or(&folded);
             self.bank.forward_with(&layer.name, &layer.weight, layer.bias.as_ref(), &folded, seen)
-        } else if self.bank.adapts(&format!("{}.weight", layer.name)) {
-            self.head(layer, &fold(input)).expect("a head's trials have its weight")
+        } else if let Some(output) = self.head(layer, &fold(input)) {
+            output
         } else {
             return layer.forward(input);
         };

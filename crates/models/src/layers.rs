@@ -49,6 +49,14 @@ pub trait Hook {
     }
 }
 
+/// `values` after the hook's dropout.
+pub(crate) fn drop_out(hook: &dyn Hook, dropout: Dropout, site: &str, values: Tensor) -> Tensor {
+    match hook.dropout(dropout, site, &values.size()) {
+        Some(kept) => &values * kept.to_kind(values.kind()),
+        None => values,
+    }
+}
+
 /// Which of a network's dropouts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dropout {

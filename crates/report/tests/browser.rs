@@ -3,6 +3,7 @@
 //! Skipped, with a printed reason, where no Chromium is installed.
 
 mod fixture;
+mod rendered;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -1,9 +1,11 @@
 //! The tables that `figures` writes are those that the ledger's tests read.
 
+mod rendered;
+
 use std::fmt::Write;
 use std::path::Path;
 
-use report::Request;
+use rendered::rendered;
 
 const CLAIMS: &str = r#"
 [[claim]]
@@ -87,16 +89,7 @@ fn widths_and_slopes_drawn_by_figures_are_judged() {
             .unwrap();
     }
     std::fs::write(root.join("experiments/claims.toml"), CLAIMS).unwrap();
-    let page = report::render(&Request {
-        experiments: &[],
-        experiment_folder: &root.join("experiments"),
-        claims: &root.join("experiments/claims.toml"),
-        results: &root.join("results"),
-        plots: &root.join("plots"),
-        commit: "0123456",
-        written: "2026-01-31 12:00 UTC",
-    })
-    .unwrap();
+    let page = rendered(root).unwrap();
     for claim in ["wider", "wider-than-dora", "grows", "flat"] {
         let start = page.find(&format!("id=\"claim-{claim}\"")).unwrap();
         let row = page[start..].split("</tr>").next().unwrap();

@@ -1,9 +1,11 @@
 //! Results on tasks of GLUE: the table that `figures` writes, and claims over a task or all of them.
 
+mod rendered;
+
 use std::fmt::Write;
 use std::path::Path;
 
-use report::Request;
+use rendered::rendered;
 
 const HEADER: &str = "trial_id,status,diverged_step,method,seed,config.batch,config.glue_task,config.method.name,config.seed,\
     score,confusion_0_0,confusion_0_1,confusion_1_0,confusion_1_1,num_parameters,train_seconds,commit,dirty,message";
@@ -71,16 +73,7 @@ fn page(root: &Path, scale: &str) -> String {
     write(&format!("{results}/trials.csv"), &trials());
     let figures = ["table4", "confusion"].map(str::to_owned);
     figures::render(&figures, scale, &root.join(results), &root.join(plots)).unwrap();
-    report::render(&Request {
-        experiments: &[],
-        experiment_folder: &root.join("experiments"),
-        claims: &root.join("experiments/claims.toml"),
-        results: &root.join("results"),
-        plots: &root.join("plots"),
-        commit: "0123456",
-        written: "2026-01-31 12:00 UTC",
-    })
-    .unwrap()
+    rendered(root).unwrap()
 }
 
 fn claim<'a>(page: &'a str, id: &str) -> &'a str {

@@ -1,6 +1,7 @@
 //! The whole page, of small made-up results.
 
 mod fixture;
+mod rendered;
 
 use fixture::Fixture;
 

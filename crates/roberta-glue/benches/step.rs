@@ -68,14 +68,9 @@ impl Network {
         let device = Device::cuda_if_available();
         let encoder = load_encoder(folder, device).unwrap_or_else(|error| panic!("{error}"));
         let head = ClassificationHead::alone(encoder.network.config(), 2, device);
-        let mut sites = harness::sites(&encoder);
+        let sites = [harness::sites(&encoder), harness::head_sites(&head)].into_iter().flatten().collect();
         let weights = models::Adaptable::linears(&encoder.network);
         let weights = weights.iter().map(|(linear, _)| linear.weight.numel()).sum();
-        for layer in head.linears() {
-            sites.push(Site::head(&format!("{}.weight", layer.name), &layer.weight.size(), 0.02));
-            let bias = layer.bias.as_ref().expect("heads have biases");
-            sites.push(Site::head(&format!("{}.bias", layer.name), &bias.size(), 0.0));
-        }
         Network { encoder, head, sites, weights, device }
     }
 

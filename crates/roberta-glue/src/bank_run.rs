@@ -4,8 +4,6 @@ use anyhow::Result;
 use runner::{BankContext, CurvePoint, Outcome, Status, Trial};
 
 use crate::metrics::scores;
-use crate::settings::Settings;
-use crate::split::{Halves, halves};
 use crate::tasks::GlueTask;
 use crate::training::{Lesson, Record, Scores, Training, mean_distances};
 
@@ -40,7 +38,9 @@ fn highest(record: &Record, slot: usize, metric: &str) -> Option<f64> {
 impl BankRun<'_> {
     /// Trains, tests and reports every trial that was not finished before.
     pub fn run(&self, training: &mut Training) -> Result<Vec<Outcome>> {
-        let halves = self.lesson.settings.iter().map(|own| self.halves(own)).collect::<Result<Vec<_>>>()?;
+        let num_rows = self.lesson.corpus.validation.labels.len();
+        let halves = self.lesson.settings.iter().map(|own| own.halves(num_rows));
+        let halves = halves.collect::<Result<Vec<_>, _>>()?;
         let metric = selection(self.lesson.settings[0].task());
         let tuning: Vec<Vec<usize>> = halves.iter().map(|own| own.tuning.clone()).collect();
         training.run(&self.lesson, self.context, |bank, record| {
@@ -79,15 +79,6 @@ impl BankRun<'_> {
             outcomes.push(outcome);
         }
         Ok(outcomes)
-    }
-
-    /// The validation set's halves of one trial, cut to its limits.
-    fn halves(&self, own: &Settings) -> Result<Halves> {
-        let count = self.lesson.corpus.validation.labels.len();
-        let mut halves = halves(own.task(), count, own.split_seed())?;
-        halves.tuning.truncate(own.validation_limit.unwrap_or(usize::MAX));
-        halves.test.truncate(own.test_limit.unwrap_or(usize::MAX));
-        Ok(halves)
     }
 
     /// Scores of each slot on its own rows of the validation set.

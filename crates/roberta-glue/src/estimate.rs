@@ -1,8 +1,6 @@
 //! What a trial will cost, from one measured pass of the encoder.
 
-use std::time::Instant;
-
-use delora_core::{Site, find_method};
+use driver::{fastest_of_three, trained_parameters};
 use models::Frozen;
 use models::roberta::Tokens;
 use runner::Estimate;
@@ -40,31 +38,10 @@ pub fn measure(network: &Network, settings: &Settings) -> TokenCost {
         let _ = f64::try_from(hidden.sum(Kind::Double)); // waits for the device
     };
     pass();
-    let timed = |_| {
-        let started = Instant::now();
-        pass();
-        started.elapsed().as_secs_f64()
-    };
-    let fastest = (0..3).map(timed).fold(f64::INFINITY, f64::min);
+    let fastest = fastest_of_three(pass);
     // What training keeps of a token: about 12 hidden vectors and 3 of the feed-forward block in each layer.
     let kept = (12 * config.hidden_size + 3 * config.intermediate_size) * config.num_hidden_layers * 4;
     TokenCost { seconds: fastest / (rows * length) as f64, memory_bytes: kept as u64 }
-}
-
-/// Parameters that the trial trains, its head's too; 0 where its settings are wrong, which the run will say.
-fn trained_parameters(network: &Network, settings: &Settings) -> i64 {
-    let trial = settings.trial(1);
-    let Ok(method) = find_method(&trial.method.name) else { return 0 };
-    let head = network.head(settings.task());
-    let count = |site: &Site| -> Option<i64> {
-        let shape = site.shape()?;
-        if let delora_core::PartShape::Head(sizes) = &shape.part {
-            return Some(sizes.iter().product());
-        }
-        method.variant(&trial.method.settings, &shape, trial.targets.as_deref()).ok()??;
-        method.num_parameters(&trial.method.settings, &shape).ok()
-    };
-    network.sites(&head).iter().filter_map(count).sum()
 }
 
 /// Cost of one trial.
@@ -72,11 +49,13 @@ pub fn estimate(network: &Network, corpus: &Corpus, cost: TokenCost, settings: &
     let tokens = |rows: &[Encoded]| rows.iter().map(|row| row.ids.len()).sum::<usize>() as f64;
     let train = tokens(&corpus.train.encoded);
     let validation = tokens(&corpus.validation.encoded) / corpus.validation.encoded.len() as f64;
-    let half = corpus.validation.encoded.len() / 2;
-    let tuning = half.min(settings.validation_limit.unwrap_or(half)) as f64 * validation;
-    let test = half.min(settings.test_limit.unwrap_or(half)) as f64 * validation;
+    // Too small a validation set is for the run to refuse.
+    let halves = settings.halves(corpus.validation.encoded.len());
+    let [tuning, test] = halves
+        .map_or([0.0; 2], |halves| [halves.tuning, halves.test].map(|rows| rows.len() as f64 * validation));
     let seen = settings.epochs as f64 * (PASSES_PER_STEP * train + tuning) + test;
-    let trained_bytes = trained_parameters(network, settings) as u64 * BYTES_PER_PARAMETER;
+    let sites = network.sites(&network.head(settings.task()));
+    let trained_bytes = trained_parameters(&sites, &settings.trial(1)) as u64 * BYTES_PER_PARAMETER;
     let rows = settings.batch.min(corpus.train.encoded.len()) as f64;
     let at_once = (rows * train / corpus.train.encoded.len() as f64).min(settings.tokens_per_pass as f64);
     Estimate {

@@ -3,13 +3,14 @@
 use std::path::PathBuf;
 
 use delora_core::{Group, OptimizerConfig, Role, Schedule, TrialConfig};
-use driver::{MethodSettings, Precision, at_least_one};
+use driver::{MethodSettings, Precision, at_least_one, positive};
 use harness::DropoutRates;
 use models::roberta::EncoderConfig;
 use runner::SettingError;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::split::{Halves, TooFewRows, halves};
 use crate::tasks::{self, GlueTask};
 
 /// Everything that decides a trial's result.
@@ -116,10 +117,7 @@ impl Settings {
             let message = format!("found {}; it has to be at least {SHORTEST}", self.max_length);
             return Err(SettingError::new("max_length", message));
         }
-        if self.learning_rate_multiplier.is_nan() || self.learning_rate_multiplier <= 0.0 {
-            let message = format!("found {}; it has to be positive", self.learning_rate_multiplier);
-            return Err(SettingError::new("learning_rate_multiplier", message));
-        }
+        positive("learning_rate_multiplier", self.learning_rate_multiplier)?;
         let dropout = &self.dropout;
         for (key, value) in [
             ("warmup_ratio", self.warmup_ratio),
@@ -144,9 +142,13 @@ impl Settings {
         tasks::find(&self.glue_task).expect("`read` has checked it")
     }
 
-    /// What the split of the validation set takes, see [`crate::split`].
-    pub fn split_seed(&self) -> u32 {
-        u32::try_from(self.seed).expect("`read` has checked it")
+    /// The halves of a validation set of `num_rows` rows, cut to the trial's limits.
+    pub fn halves(&self, num_rows: usize) -> Result<Halves, TooFewRows> {
+        let seed = u32::try_from(self.seed).expect("`read` has checked it");
+        let mut halves = halves(self.task(), num_rows, seed)?;
+        halves.tuning.truncate(self.validation_limit.unwrap_or(usize::MAX));
+        halves.test.truncate(self.test_limit.unwrap_or(usize::MAX));
+        Ok(halves)
     }
 
     /// The trial as delora-core takes it, of `total_steps` steps.

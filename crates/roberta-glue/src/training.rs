@@ -67,7 +67,7 @@ impl Lesson<'_> {
         self.shared().epochs * self.steps_per_epoch()
     }
 
-    /// Outputs `[N, num_outputs]`, f32, of rows `rows` of each trial.
+    /// Outputs of the head `[N, num_labels]`, f32, of a pass's rows.
     fn outputs(&self, pass: &Pass, hook: &BankHook) -> Tensor {
         // A tokenizer may number segments for which the model has one embedding alone.
         let types = (self.network.config().type_vocab_size > 1).then_some(&pass.types);
@@ -127,17 +127,9 @@ impl Lesson<'_> {
 
     /// What each slot predicts for its own examples: class numbers, or values of a regression. All slots have as many.
     pub fn predict(&self, bank: &Bank, examples: &Examples, of_slot: &[Vec<usize>]) -> Vec<Vec<f32>> {
-        // Positions in `of_slot`, longest example first.
-        let by_length = |rows: &Vec<usize>| {
-            let mut places: Vec<usize> = (0..rows.len()).collect();
-            places.sort_by_key(|&place| std::cmp::Reverse(examples.encoded[rows[place]].ids.len()));
-            places
-        };
-        let places: Vec<Vec<usize>> = of_slot.iter().map(by_length).collect();
-        let sorted: Vec<Vec<usize>> = (places.iter().zip(of_slot))
-            .map(|(places, rows)| places.iter().map(|&place| rows[place]).collect())
-            .collect();
-        let mut predictions: Vec<Vec<f32>> = of_slot.iter().map(|rows| vec![0.0; rows.len()]).collect();
+        let sorted = of_slot.iter().map(|rows| by_length(rows.clone(), &examples.encoded));
+        let sorted: Vec<Vec<usize>> = sorted.collect();
+        let mut of_example = vec![vec![0.0; examples.labels.len()]; of_slot.len()];
         for range in passes(&sorted, &examples.encoded, self.shared().tokens_per_pass) {
             let pass = self.pass(&sorted, &range, examples);
             let outputs = no_grad(|| self.outputs(&pass, &BankHook::new(bank)));
@@ -148,12 +140,14 @@ impl Lesson<'_> {
             };
             let values = Vec::<f32>::try_from(values).expect("a value for each row");
             for (slot, values) in values.chunks(range.len()).enumerate() {
-                for (&place, value) in places[slot][range.clone()].iter().zip(values) {
-                    predictions[slot][place] = *value;
+                for (&row, value) in sorted[slot][range.clone()].iter().zip(values) {
+                    of_example[slot][row] = *value;
                 }
             }
         }
-        predictions
+        let of_rows =
+            |(rows, values): (&Vec<usize>, &Vec<f32>)| rows.iter().map(|&row| values[row]).collect();
+        of_slot.iter().zip(&of_example).map(of_rows).collect()
     }
 }
 

@@ -91,11 +91,7 @@ impl Workload for Glue {
     }
 
     fn bank_key(&self, config: &Value) -> String {
-        let mut shared = config.clone();
-        if let Some(table) = shared.as_object_mut() {
-            OWN.iter().for_each(|key| drop(table.remove(*key)));
-        }
-        shared.to_string()
+        driver::shared(config, &OWN).to_string()
     }
 
     fn max_bank(&self, config: &Value) -> usize {

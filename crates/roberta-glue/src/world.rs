@@ -13,9 +13,6 @@ use crate::settings::Settings;
 use crate::tasks::GlueTask;
 use crate::tokens::{Encoded, TextTokenizer};
 
-/// transformers' `initializer_range` of both models: new heads are drawn from N(0, 0.02²), their biases are 0.
-const HEAD_STD: f64 = 0.02;
-
 /// A frozen encoder.
 pub struct Network {
     pub encoder: Loaded<Encoder>,
@@ -40,24 +37,13 @@ impl Network {
 
     /// A head for the task, whose weights are the trials'.
     pub fn head(&self, task: &GlueTask) -> ClassificationHead {
-        ClassificationHead::alone(self.config(), num_outputs(task), self.device)
+        ClassificationHead::alone(self.config(), task.num_labels() as i64, self.device)
     }
 
     /// What of the encoder can be adapted, and the head.
     pub fn sites(&self, head: &ClassificationHead) -> Vec<Site> {
-        let mut sites = harness::sites(&self.encoder);
-        for layer in head.linears() {
-            sites.push(Site::head(&format!("{}.weight", layer.name), &layer.weight.size(), HEAD_STD));
-            let bias = layer.bias.as_ref().expect("heads have biases");
-            sites.push(Site::head(&format!("{}.bias", layer.name), &bias.size(), 0.0));
-        }
-        sites
+        [harness::sites(&self.encoder), harness::head_sites(head)].into_iter().flatten().collect()
     }
-}
-
-/// One value for a regression, else a logit for each label.
-pub fn num_outputs(task: &GlueTask) -> i64 {
-    if task.is_regression() { 1 } else { task.num_labels() as i64 }
 }
 
 /// Examples of one split.

@@ -1,8 +1,6 @@
 //! What a trial will cost, from one measured pass of the network.
 
-use std::time::Instant;
-
-use delora_core::{Site, find_method};
+use driver::{fastest_of_three, trained_parameters};
 use models::Frozen;
 use runner::Estimate;
 use tch::{Kind, Tensor};
@@ -41,39 +39,21 @@ pub fn measure(world: &World, settings: &Settings) -> RowCost {
         let _ = f64::try_from(output.sum(Kind::Double)); // waits for the device
         output
     };
-    // The first pass takes the memory; the fastest of three more shows the speed of a machine without other work.
+    // The first pass takes the memory.
     let before = resident_bytes();
     let output = pass();
     let activations = resident_bytes().saturating_sub(before);
     drop(output);
-    let timed = |_| {
-        let started = Instant::now();
-        drop(pass());
-        started.elapsed().as_secs_f64()
-    };
-    let fastest = (0..3).map(timed).fold(f64::INFINITY, f64::min);
+    let fastest = fastest_of_three(|| drop(pass()));
     RowCost { seconds: fastest / rows as f64, memory_bytes: activations / rows as u64 }
 }
 
 /// Bytes of a trained f32 parameter: itself, its gradient, and AdamW's two moments.
 const BYTES_PER_PARAMETER: u64 = 16;
 
-/// Parameters that the trial trains; 0 where its settings are wrong, which the run will say.
-fn trained_parameters(world: &World, settings: &Settings) -> i64 {
-    let trial = settings.trial();
-    let Ok(method) = find_method(&trial.method.name) else { return 0 };
-    let settings = &trial.method.settings;
-    let count = |site: &Site| -> Option<i64> {
-        let shape = site.shape()?;
-        method.variant(settings, &shape, trial.targets.as_deref()).ok()??;
-        method.num_parameters(settings, &shape).ok()
-    };
-    world.sites().iter().filter_map(count).sum()
-}
-
 /// Cost of one trial.
 pub fn estimate(world: &World, cost: RowCost, settings: &Settings) -> Estimate {
-    let trained_bytes = trained_parameters(world, settings) as u64 * BYTES_PER_PARAMETER;
+    let trained_bytes = trained_parameters(&world.sites(), &settings.trial()) as u64 * BYTES_PER_PARAMETER;
     let rows = rows_per_trial(settings);
     let passes =
         if settings.trains() { settings.train_steps as f64 * PASSES_PER_STEP * rows as f64 } else { 0.0 };

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use delora_core::{Group, OptimizerConfig, Role, Schedule, TrialConfig};
-use driver::{MethodSettings, Precision, at_least_one};
+use driver::{MethodSettings, Precision, at_least_one, positive};
 use models::diffusion::Sampling;
 use runner::SettingError;
 use serde::{Deserialize, Serialize};
@@ -131,10 +131,7 @@ impl Settings {
             let message = format!("found {}; it has to be a multiple of 8", self.resolution);
             return Err(SettingError::new("resolution", message));
         }
-        if self.learning_rate_multiplier.is_nan() || self.learning_rate_multiplier <= 0.0 {
-            let message = format!("found {}; it has to be positive", self.learning_rate_multiplier);
-            return Err(SettingError::new("learning_rate_multiplier", message));
-        }
+        positive("learning_rate_multiplier", self.learning_rate_multiplier)?;
         if let Some(late) = self.evaluate_at.iter().find(|step| **step > self.train_steps) {
             let message = format!("found {late}; the training ends at step {}", self.train_steps);
             return Err(SettingError::new("evaluate_at", message));

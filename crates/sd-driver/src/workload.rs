@@ -26,6 +26,8 @@ use crate::world::{World, weight_files};
 
 const MULTIPLIER: &str = "learning_rate_multiplier";
 const MULTIPLIED: &str = "multiplied";
+/// What trials of a bank may differ in.
+const OWN: [&str; 7] = ["method", "seed", "subject", MULTIPLIER, MULTIPLIED, "optimizer", "schedule"];
 
 /// Subject-driven generation.
 #[derive(Default)]
@@ -230,18 +232,12 @@ impl Workload for SubjectDriven {
     }
 
     fn bank_key(&self, config: &Value) -> String {
-        let mut shared = config.clone();
         let kind = match Settings::read(config) {
             Ok(settings) if settings.trains() => "trained",
             Ok(settings) if settings.method.name == REAL_IMAGES => "real",
             _ => "untrained",
         };
-        if let Some(table) = shared.as_object_mut() {
-            for key in ["method", "seed", "subject", MULTIPLIER, MULTIPLIED, "optimizer", "schedule"] {
-                table.remove(key);
-            }
-        }
-        format!("{kind} {shared}")
+        format!("{kind} {}", driver::shared(config, &OWN))
     }
 
     fn max_bank(&self, config: &Value) -> usize {

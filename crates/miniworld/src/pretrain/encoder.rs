@@ -1,11 +1,11 @@
 //! The sentence encoder: a small RoBERTa, pretrained as BERT was on documents of the mini world: it restores words, and
 //! tells from the first token whether two sentences belong together. No task's label is in the documents.
 //!
-//! Of the words of three documents in four, 15 % are to be restored; of these, 60 % are masked, 30 % are another word
-//! and 10 % are left. Most documents have two sentences, so that many words can only be restored by comparing the two.
+//! Of the words of documents, 15 % are to be restored; of these, 80 % are masked, 10 % are another word and 10 % are
+//! left, as in BERT. Most documents have two sentences, so that many words can only be restored by comparing the two.
 //! Words that sentences are made with are chosen less often than those that they are about: with all alike, a network of
-//! this size learned grammar and did not come to compare. The fourth document is whole, and it is to be told whether its
-//! sentences speak of one situation.
+//! this size learned grammar and did not come to compare. In the second half of the training a document in four is whole
+//! instead, and it is to be told whether its sentences speak of one situation.
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;

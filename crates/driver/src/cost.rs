@@ -1,0 +1,30 @@
+//! What a trial costs, as far as all drivers measure it alike.
+
+use std::time::Instant;
+
+use delora_core::{PartShape, Site, TrialConfig, find_method};
+
+/// Parameters that the trial trains at `sites`, its head's too; 0 where its settings are wrong, which the run will say.
+pub fn trained_parameters(sites: &[Site], trial: &TrialConfig) -> i64 {
+    let Ok(method) = find_method(&trial.method.name) else { return 0 };
+    let settings = &trial.method.settings;
+    let count = |site: &Site| -> Option<i64> {
+        let shape = site.shape()?;
+        if let PartShape::Head(sizes) = &shape.part {
+            return Some(sizes.iter().product());
+        }
+        method.variant(settings, &shape, trial.targets.as_deref()).ok()??;
+        method.num_parameters(settings, &shape).ok()
+    };
+    sites.iter().filter_map(count).sum()
+}
+
+/// Seconds of the fastest of three: the speed of a machine without other work.
+pub fn fastest_of_three(work: impl Fn()) -> f64 {
+    let timed = |_| {
+        let started = Instant::now();
+        work();
+        started.elapsed().as_secs_f64()
+    };
+    (0..3).map(timed).fold(f64::INFINITY, f64::min)
+}
