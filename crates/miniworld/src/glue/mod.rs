@@ -4,6 +4,7 @@
 //! that people labelled, so that no method reaches 100 %.
 
 mod acceptability;
+mod attribute;
 mod inference;
 mod pairs;
 mod parquet;
@@ -15,7 +16,7 @@ use anyhow::Result;
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 
-use crate::language::{Stream, another, mood};
+use crate::language::{Stream, another};
 
 /// What a sentence or a pair of them is labelled with.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -63,10 +64,7 @@ pub const TASKS: [Task; 8] = [
         draws: &[0, 1, 2],
         draw: inference::three_way,
     },
-    Task {
-        draw: |class, stream| single(mood::mood(class == 1, stream), class),
-        ..one_sentence("sst2", &[0, 1])
-    },
+    Task { draw: attribute::warmth, ..one_sentence("sst2", &[0, 1]) },
     Task { draw: pairs::paraphrase, ..two_sentences("mrpc") },
     Task { draw: acceptability::judged, ..one_sentence("cola", &[1, 1, 1, 0, 0]) },
     Task {
