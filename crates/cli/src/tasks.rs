@@ -1,6 +1,7 @@
 //! Which driver runs which task.
 
 use anyhow::bail;
+use llama_it::Instruct;
 use roberta_glue::Glue;
 use runner::Workload;
 use sd_driver::SubjectDriven;
@@ -10,8 +11,11 @@ use crate::libtorch;
 /// The workload whose task an experiment file names.
 pub fn workload(task: &str) -> anyhow::Result<Box<dyn Workload>> {
     let libtorch = libtorch::folder().and_then(|folder| libtorch::version(&folder)).unwrap_or_default();
-    let known: [Box<dyn Workload>; 2] =
-        [Box::new(SubjectDriven::new(libtorch.clone())), Box::new(Glue::new(libtorch))];
+    let known: [Box<dyn Workload>; 3] = [
+        Box::new(SubjectDriven::new(libtorch.clone())),
+        Box::new(Glue::new(libtorch.clone())),
+        Box::new(Instruct::new(libtorch)),
+    ];
     let names: Vec<String> = known.iter().map(|workload| format!("`{}`", workload.task())).collect();
     match known.into_iter().find(|workload| workload.task() == task) {
         Some(workload) => Ok(workload),

@@ -10,7 +10,7 @@ use models::roberta::ClassificationHead;
 use models::shapes::{LinearShape, Shapes};
 use models::{
     Adaptable, Conv2d, Dropout, Embedding, GroupNorm, Hidden, HiddenSite, Hook, LayerNorm, Linear, Place,
-    Role,
+    RmsNorm, Role,
 };
 use tch::{Kind, Tensor};
 
@@ -233,6 +233,26 @@ impl Hook for BankHook<'_> {
         *shape.last_mut().expect("an input has features") = layer.weight.size()[0];
         let own = self.affine(&layer.name, tensors, &layer.normalised(input), &shape);
         own.unwrap_or_else(|| layer.forward(input))
+    }
+
+    fn rms_norm(&self, layer: &RmsNorm, input: &Tensor) -> Tensor {
+        let own = self.stacked(&format!("{}.weight", layer.name), &layer.weight, input.kind());
+        let Some(own) = own else { return layer.forward(input) };
+        let rows = input.size()[0] / self.trials();
+        let mut shape = vec![1; input.dim()];
+        shape[0] = input.size()[0];
+        shape[input.dim() - 1] = -1;
+        layer.normalised(input) * own.repeat_interleave_self_int(rows, 0, None).view(shape.as_slice())
+    }
+
+    fn unembed(&self, table: &Embedding, input: &Tensor) -> Tensor {
+        let own = self.stacked(&format!("{}.weight", table.name), &table.weight, input.kind());
+        let Some(own) = own else { return table.logits(input) };
+        let mut shape = input.size();
+        let features = shape[shape.len() - 1];
+        let logits = input.reshape([self.trials(), -1, features]).bmm(&own.transpose(1, 2));
+        *shape.last_mut().expect("an input has features") = -1;
+        logits.view(shape.as_slice())
     }
 
     fn embedding(&self, layer: &Embedding, ids: &Tensor) -> Tensor {

@@ -87,6 +87,22 @@ pub(crate) fn load_network_beside<C: serde::de::DeserializeOwned, T, E: From<Wei
     Ok(Loaded { network, store })
 }
 
+/// As [`load_network_beside`], of [`TRANSFORMERS_FILE`] or its shards, with weights in `kind`.
+pub(crate) fn load_network_in<T, E: From<WeightsError>>(
+    folder: &Path,
+    kind: Kind,
+    beside: Beside,
+    device: Device,
+    build: impl FnOnce(&nn::Path) -> Result<T, E>,
+) -> Result<Loaded<T>, E> {
+    let mut store = nn::VarStore::new(device);
+    store.set_kind(kind);
+    let network = build(&store.root())?;
+    load_weights_beside(&store, &folder.join(TRANSFORMERS_FILE), beside)?;
+    store.freeze();
+    Ok(Loaded { network, store })
+}
+
 const DIFFUSION_FILE: &str = "diffusion_pytorch_model.safetensors";
 pub(crate) const TRANSFORMERS_FILE: &str = "model.safetensors";
 

@@ -1,7 +1,7 @@
 //! The layers the networks are made of. Each casts its weights to the kind of its input, so a network
 //! runs in the precision of what it is fed: bf16 in, bf16 out, over f32 weights.
 
-use tch::{Tensor, nn};
+use tch::{Kind, Tensor, nn};
 
 /// A linear layer with the name under which adapters find it.
 #[derive(Debug)]
@@ -33,8 +33,17 @@ pub trait Hook {
         layer.forward(input)
     }
 
+    fn rms_norm(&self, layer: &RmsNorm, input: &Tensor) -> Tensor {
+        layer.forward(input)
+    }
+
     fn embedding(&self, layer: &Embedding, ids: &Tensor) -> Tensor {
         layer.forward(ids)
+    }
+
+    /// Logits `[.., rows of the table]` of `input` `[N, .., features]`, where a table is the head too.
+    fn unembed(&self, table: &Embedding, input: &Tensor) -> Tensor {
+        table.logits(input)
     }
 
     /// Hidden states on their way through a block.
@@ -288,6 +297,32 @@ impl LayerNorm {
     }
 }
 
+/// A norm without a mean.
+#[derive(Debug)]
+pub struct RmsNorm {
+    /// State-dict prefix.
+    pub name: String,
+    pub weight: Tensor,
+    eps: f64,
+}
+
+impl RmsNorm {
+    pub(crate) fn new(path: nn::Path, features: i64, eps: f64) -> RmsNorm {
+        RmsNorm { name: name_of(&path), weight: path.ones("weight", &[features]), eps }
+    }
+
+    /// `input` with a mean square of 1, computed in f32: `forward` before the weight.
+    pub fn normalised(&self, input: &Tensor) -> Tensor {
+        let exact = input.to_kind(Kind::Float);
+        let square = exact.square().mean_dim([-1i64].as_slice(), true, Kind::Float);
+        (exact * (square + self.eps).rsqrt()).to_kind(input.kind())
+    }
+
+    pub fn forward(&self, input: &Tensor) -> Tensor {
+        self.normalised(input) * self.weight.to_kind(input.kind())
+    }
+}
+
 /// A table of vectors, by id.
 #[derive(Debug)]
 pub struct Embedding {
@@ -307,6 +342,11 @@ impl Embedding {
     pub fn forward(&self, ids: &Tensor) -> Tensor {
         Tensor::embedding(&self.weight, ids, -1, false, false)
     }
+
+    /// How alike `input` `[.., features]` is to each vector, `[.., rows]`.
+    pub fn logits(&self, input: &Tensor) -> Tensor {
+        input.linear(&self.weight.to_kind(input.kind()), None::<&Tensor>)
+    }
 }
 
 /// A learned table, drawn from N(0, `stdev`²).
@@ -323,6 +363,9 @@ pub enum Activation {
     /// The exact, erf form.
     #[serde(rename = "gelu")]
     Gelu,
+    /// x · sigmoid(x)
+    #[serde(rename = "silu")]
+    Silu,
 }
 
 impl Activation {
@@ -330,6 +373,7 @@ impl Activation {
         match self {
             Activation::QuickGelu => input * (input * 1.702).sigmoid(),
             Activation::Gelu => input.gelu("none"),
+            Activation::Silu => input.silu(),
         }
     }
 }

@@ -10,6 +10,7 @@ pub mod clip;
 pub mod diffusion;
 pub mod images;
 mod layers;
+pub mod llama;
 pub mod roberta;
 pub mod scheduler;
 pub mod shapes;
@@ -21,6 +22,6 @@ mod weights;
 
 pub use layers::{
     Activation, Adaptable, Conv2d, Dropout, Embedding, Frozen, GroupNorm, Hidden, HiddenSite, Hook,
-    LayerNorm, Linear, Place, Role,
+    LayerNorm, Linear, Place, RmsNorm, Role,
 };
-pub use weights::{WeightsError, load_weights, read_config, save_weights};
+pub use weights::{WeightsError, load_weights, read_config, save_weights, weight_files};

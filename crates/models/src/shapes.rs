@@ -6,7 +6,8 @@
 use tch::nn;
 
 use crate::diffusion::Loaded;
-use crate::layers::{Activation, Adaptable, HiddenSite, Linear, Place, Role};
+use crate::layers::{Activation, Adaptable, HiddenSite, Linear, Role};
+use crate::llama::{self, Llama, LlamaConfig};
 use crate::roberta::{Encoder, EncoderConfig, ModelType, Positions};
 use crate::unet::{UNet2DCondition, UNetConfig};
 
@@ -145,44 +146,11 @@ fn roberta_base() -> Shapes {
     })
 }
 
-/// From its list of tensors: the network itself is not in this crate.
 fn llama2_7b() -> Shapes {
-    let (features, inner, vocabulary) = (4096, 11008, 32000);
-    let mut shapes = Shapes::default();
-    let linear = |name: String, role, shape| LinearShape { name, role, shape, has_bias: false };
-    let tensor = |name: &str, shape: &[i64]| (name.to_owned(), shape.to_vec());
-    for layer in 0..32 {
-        let block = format!("model.layers.{layer}");
-        let attention = [("q", Role::Query), ("k", Role::Key), ("v", Role::Value), ("o", Role::Output)];
-        let mlp = [
-            ("gate", Role::FeedForwardIn, [inner, features]),
-            ("up", Role::FeedForwardIn, [inner, features]),
-            ("down", Role::FeedForwardOut, [features, inner]),
-        ];
-        shapes.linears.extend(attention.map(|(name, role)| {
-            linear(format!("{block}.self_attn.{name}_proj"), role, [features, features])
-        }));
-        shapes
-            .linears
-            .extend(mlp.map(|(name, role, shape)| linear(format!("{block}.mlp.{name}_proj"), role, shape)));
-        for norm in ["input_layernorm", "post_attention_layernorm"] {
-            shapes.tensors.push(tensor(&format!("{block}.{norm}.weight"), &[features]));
-        }
-        let places = [
-            (".self_attn", Place::AttentionOutput),
-            (".mlp", Place::FeedForwardOutput),
-            ("", Place::BlockOutput),
-        ];
-        shapes.hidden.extend(places.map(|(name, place)| HiddenSite {
-            name: format!("{block}{name}"),
-            place,
-            layer,
-            features,
-        }));
-    }
-    shapes.linears.push(linear("lm_head".to_owned(), Role::Other, [vocabulary, features]));
-    shapes.tensors.push(tensor("model.embed_tokens.weight", &[vocabulary, features]));
-    shapes.tensors.push(tensor("model.norm.weight", &[features]));
-    shapes.tensors.sort();
-    shapes
+    // Its width here is half of that of one of its 32 heads.
+    Shapes::at_width(64, |path, width| {
+        let config =
+            LlamaConfig { hidden_size: 64 * width, intermediate_size: 172 * width, ..llama::LLAMA2_7B };
+        Llama::new(path, &config).expect("the sizes go together")
+    })
 }

@@ -1,9 +1,12 @@
 //! Reading and writing weights (`.safetensors`) and `config.json`, strictly.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
+use memmap2::Mmap;
 use safetensors::{Dtype, SafeTensors};
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tch::{Device, Kind, Tensor, nn};
 
@@ -22,6 +25,8 @@ pub enum WeightsError {
     Missing { path: PathBuf, name: String, more: usize },
     #[error("{path}: tensor `{name}` is not part of this model, and {more} more; the file is of another model or version", path = path.display())]
     Unexpected { path: PathBuf, name: String, more: usize },
+    #[error("{index}: lists the shard `{name}`, which is not beside it; fetch or copy it, it may not have been finished", index = index.display())]
+    Shard { index: PathBuf, name: String },
     #[error("{path}: tensor `{name}` has shape {found:?}, the configuration asks for {expected:?}", path = path.display())]
     Shape { path: PathBuf, name: String, found: Vec<i64>, expected: Vec<i64> },
     #[error("{path}: tensor `{name}` is stored as {found:?}; supported are F64, F32, F16 and BF16", path = path.display())]
@@ -59,25 +64,91 @@ pub(crate) struct Beside<'a> {
     pub prefixes: &'a [&'a str],
 }
 
+/// The files that hold the weights at `path`: itself, or its index and the shards that this lists.
+pub fn weight_files(path: &Path) -> Result<Vec<PathBuf>, WeightsError> {
+    let Files { whole, files } = Files::open(path)?;
+    let index = (whole != path).then_some(whole);
+    Ok(index.into_iter().chain(files.into_iter().map(|(path, _)| path)).collect())
+}
+
+/// Weights of one network in one file or several, mapped into memory: a tensor is read when it is copied.
+struct Files {
+    /// What errors name that are about all files.
+    whole: PathBuf,
+    files: Vec<(PathBuf, Mmap)>,
+}
+
+impl Files {
+    /// `path`, or the shards that `<path>.index.json` lists where that is there.
+    fn open(path: &Path) -> Result<Files, WeightsError> {
+        let index = path.with_extension("safetensors.index.json");
+        if path.is_file() || !index.is_file() {
+            return Ok(Files { whole: path.to_owned(), files: vec![(path.to_owned(), map(path)?)] });
+        }
+        let ShardIndex { weight_map } = read_config(&index)?;
+        let names: BTreeSet<String> = weight_map.into_values().collect();
+        let shard = |name: String| {
+            let path = index.with_file_name(&name);
+            if path.is_file() {
+                map(&path).map(|bytes| (path, bytes))
+            } else {
+                Err(WeightsError::Shard { index: index.clone(), name })
+            }
+        };
+        let files = names.into_iter().map(shard).collect::<Result<_, _>>()?;
+        Ok(Files { whole: index.clone(), files })
+    }
+
+    fn parsed(&self) -> Result<Vec<(&Path, SafeTensors<'_>)>, WeightsError> {
+        self.files
+            .iter()
+            .map(|(path, bytes)| match SafeTensors::deserialize(bytes) {
+                Ok(file) => Ok((path.as_path(), file)),
+                Err(source) => Err(WeightsError::Damaged { path: path.clone(), source }),
+            })
+            .collect()
+    }
+}
+
+/// The part of a shard index that is read.
+#[derive(Deserialize)]
+struct ShardIndex {
+    /// File of each tensor.
+    weight_map: BTreeMap<String, String>,
+}
+
+#[expect(
+    unsafe_code,
+    reason = "a mapped file must not shrink while it is read, as with any reader of weights"
+)]
+fn map(path: &Path) -> Result<Mmap, WeightsError> {
+    let failed = |source| WeightsError::Read { path: path.to_owned(), source };
+    let file = File::open(path).map_err(failed)?;
+    // SAFETY: weights are written whole, by renaming, so nobody changes the file under the map.
+    unsafe { Mmap::map(&file) }.map_err(failed)
+}
+
 /// As [`load_weights`], from a file that is not the network's alone.
 pub(crate) fn load_weights_beside(
     store: &nn::VarStore,
     path: &Path,
     Beside { foreign, prefixes }: Beside,
 ) -> Result<(), WeightsError> {
-    let owned = || path.to_owned();
-    let bytes = std::fs::read(path).map_err(|source| WeightsError::Read { path: owned(), source })?;
-    let file =
-        SafeTensors::deserialize(&bytes).map_err(|source| WeightsError::Damaged { path: owned(), source })?;
+    let opened = Files::open(path)?;
+    let (owned, files) = (|| opened.whole.clone(), opened.parsed()?);
     let variables: BTreeMap<String, Tensor> = store.variables().into_iter().collect();
-    // Name in the file of each tensor, by name in the model.
-    let has = |prefix: &str| file.names().iter().any(|name| name.starts_with(prefix));
+    // Place in the files of each tensor, by name in the model.
+    let has =
+        |prefix: &str| files.iter().any(|(_, file)| file.names().iter().any(|name| name.starts_with(prefix)));
     let left_out = prefixes
         .iter()
         .find(|prefix| variables.keys().any(|name| name.starts_with(**prefix)) && !has(prefix))
         .unwrap_or(&"");
-    let in_model = |stored| (format!("{left_out}{}", name_in_model(stored, &file)), stored);
-    let found: BTreeMap<String, &str> = file.names().into_iter().map(in_model).collect();
+    let mut found: BTreeMap<String, (usize, &str)> = BTreeMap::new();
+    for (index, (_, file)) in files.iter().enumerate() {
+        let in_model = |stored| (format!("{left_out}{}", name_in_model(stored, file)), (index, stored));
+        found.extend(file.names().into_iter().map(in_model));
+    }
     let mut missing = variables.keys().filter(|name| !found.contains_key(*name));
     if let Some(name) = missing.next() {
         return Err(WeightsError::Missing { path: owned(), name: name.clone(), more: missing.count() });
@@ -87,7 +158,8 @@ pub(crate) fn load_weights_beside(
             && !is_ignored(name)
             && !foreign.iter().any(|prefix| name.starts_with(prefix))
     };
-    let mut unexpected = found.iter().filter(|(name, _)| is_unexpected(name)).map(|(_, &stored)| stored);
+    let unexpected = found.iter().filter(|(name, _)| is_unexpected(name));
+    let mut unexpected = unexpected.map(|(_, &(_, stored))| stored);
     if let Some(name) = unexpected.next() {
         return Err(WeightsError::Unexpected {
             path: owned(),
@@ -95,10 +167,12 @@ pub(crate) fn load_weights_beside(
             more: unexpected.count(),
         });
     }
-    let mut pairs = Vec::with_capacity(variables.len());
+    let mut fitting = Vec::with_capacity(variables.len());
     for (name, variable) in variables {
-        let view =
-            file.tensor(found[&name]).map_err(|source| WeightsError::Damaged { path: owned(), source })?;
+        let (index, stored) = found[&name];
+        let (path, file) = &files[index];
+        let owned = || (*path).to_owned();
+        let view = file.tensor(stored).map_err(|source| WeightsError::Damaged { path: owned(), source })?;
         let shape: Vec<i64> = view.shape().iter().map(|&size| size as i64).collect();
         if shape != variable.size() {
             return Err(WeightsError::Shape { path: owned(), name, found: shape, expected: variable.size() });
@@ -108,9 +182,14 @@ pub(crate) fn load_weights_beside(
             name: name.clone(),
             found: view.dtype(),
         })?;
-        pairs.push((variable, Tensor::from_data_size(view.data(), &shape, kind)));
+        fitting.push((variable, view, shape, kind));
     }
-    tch::no_grad(|| pairs.into_iter().for_each(|(mut variable, tensor)| variable.copy_(&tensor)));
+    // One tensor at a time, so that no more than it is in memory twice.
+    tch::no_grad(|| {
+        for (mut variable, view, shape, kind) in fitting {
+            variable.copy_(&Tensor::from_data_size(view.data(), &shape, kind));
+        }
+    });
     Ok(())
 }
 

@@ -4,13 +4,12 @@
 //!
 //! - [`tasks`]: the nine tasks, their columns, labels and metrics;
 //! - [`data`]: examples from parquet or TSV files;
-//! - [`permutation`] and [`split`]: the validation set's tuning half and test half, by seed;
+//! - [`split`]: the validation set's tuning half and test half, by seed;
 //! - [`tokens`]: token ids of a text or a pair of texts, from a checkpoint's tokenizer;
 //! - [`metrics`]: scores of predictions.
 
 pub mod data;
 pub mod metrics;
-pub mod permutation;
 pub mod split;
 pub mod tasks;
 pub mod tokens;

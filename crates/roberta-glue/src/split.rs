@@ -6,7 +6,8 @@
 //! down, but at most 1000 for MNLI, QNLI and QQP. The paper's code takes 1000 there without asking: the same wherever
 //! the set has 2000 rows or more, as GLUE's have; a smaller one, such as a sample, is halved.
 
-use crate::permutation::permutation;
+use driver::numpy_permutation;
+
 use crate::tasks::GlueTask;
 
 /// Row numbers (from 0) of the validation set, in the order in which the paper's code reads them.
@@ -34,7 +35,7 @@ pub fn halves(task: &GlueTask, num_rows: usize, seed: u32) -> Result<Halves, Too
         return Err(TooFewRows { task: task.name, num_rows });
     }
     let first_size = (num_rows / 2).min(task.first_part_limit.unwrap_or(usize::MAX));
-    let mut first = permutation(seed, num_rows);
+    let mut first = numpy_permutation(seed, num_rows);
     let rest = first.split_off(first_size);
     let (tuning, test) = if task.first_part_is_test { (rest, first) } else { (first, rest) };
     Ok(Halves { tuning, test })

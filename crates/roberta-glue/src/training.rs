@@ -6,13 +6,14 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use delora_core::Bank;
+use driver::{by_length, epoch_order, passes};
 use harness::{BankHook, DropoutRates, StepDropout};
 use models::roberta::{ClassificationHead, Tokens};
 use runner::{BankContext, Interrupted};
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor, no_grad};
 
-use crate::batches::{Pass, by_length, epoch_order, passes};
+use crate::batches::Pass;
 use crate::settings::Settings;
 use crate::world::{Corpus, Examples, Network};
 
@@ -82,7 +83,7 @@ impl Lesson<'_> {
         let examples = &self.corpus.train;
         let seeds: Vec<u64> = self.settings.iter().map(|own| own.seed).collect();
         let mut total: Option<Tensor> = None;
-        for range in passes(rows, &examples.encoded, self.shared().tokens_per_pass) {
+        for range in passes(rows, examples.length(), self.shared().tokens_per_pass) {
             let pass = self.pass(rows, &range, examples);
             let dropout = StepDropout {
                 step: bank.steps(),
@@ -127,10 +128,10 @@ impl Lesson<'_> {
 
     /// What each slot predicts for its own examples: class numbers, or values of a regression. All slots have as many.
     pub fn predict(&self, bank: &Bank, examples: &Examples, of_slot: &[Vec<usize>]) -> Vec<Vec<f32>> {
-        let sorted = of_slot.iter().map(|rows| by_length(rows.clone(), &examples.encoded));
+        let sorted = of_slot.iter().map(|rows| by_length(rows.clone(), examples.length()));
         let sorted: Vec<Vec<usize>> = sorted.collect();
         let mut of_example = vec![vec![0.0; examples.labels.len()]; of_slot.len()];
-        for range in passes(&sorted, &examples.encoded, self.shared().tokens_per_pass) {
+        for range in passes(&sorted, examples.length(), self.shared().tokens_per_pass) {
             let pass = self.pass(&sorted, &range, examples);
             let outputs = no_grad(|| self.outputs(&pass, &BankHook::new(bank)));
             let values = if self.shared().task().is_regression() {
@@ -182,7 +183,7 @@ impl Training {
             let batch = lesson.shared().batch;
             let rows = orders.1.iter().map(|order: &Vec<usize>| {
                 let chunk = order.chunks(batch).nth(place as usize).expect("a step of the epoch");
-                by_length(chunk.to_vec(), &lesson.corpus.train.encoded)
+                by_length(chunk.to_vec(), lesson.corpus.train.length())
             });
             let rows: Vec<Vec<usize>> = rows.collect();
             unread.push(lesson.step(&mut self.bank, &rows, &dropout));

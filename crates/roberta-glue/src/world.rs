@@ -52,6 +52,13 @@ pub struct Examples {
     pub labels: Vec<f32>,
 }
 
+impl Examples {
+    /// Tokens of the example of an index.
+    pub fn length(&self) -> impl Fn(usize) -> usize + '_ {
+        |row| self.encoded[row].ids.len()
+    }
+}
+
 /// A task's training and validation examples.
 pub struct Corpus {
     pub train: Examples,

@@ -1,16 +1,20 @@
-//! NumPy's `RandomState(seed).permutation(n)`, by which the paper's code splits the validation sets.
+//! The permutations by which the paper's code splits data: NumPy's and PyTorch's, by seed.
 //!
 //! ```text
-//! MT19937, seeded by init_genrand(seed)
-//! x = 0 … n-1;  for i = n-1 … 1:  mask = smallest 2^b - 1 >= i;  draw v & mask until it is <= i;  swap x[i], x[v]
+//! MT19937, seeded by init_genrand(seed);  x = 0 … n-1
+//! NumPy's RandomState(seed).permutation(n):
+//!   for i = n-1 … 1:  mask = smallest 2^b - 1 >= i;  draw v & mask until it is <= i;  swap x[i], x[v]
+//! PyTorch's randperm(n, generator of the seed), on the CPU:
+//!   for i = 0 … n-2:  draw v;  swap x[i], x[i + v mod (n - i)]
 //! ```
 //!
-//! Sources: Matsumoto and Nishimura 1998 for the generator; NumPy's legacy `RandomState.shuffle` for the rest.
+//! Sources: Matsumoto and Nishimura 1998 for the generator; NumPy's legacy `RandomState.shuffle`; PyTorch's
+//! `randperm_cpu`.
 
 /// The numbers below `n` in the order of NumPy's `RandomState(seed).permutation(n)`.
 ///
 /// `n` is at most 2³²; beyond that NumPy draws 64-bit numbers.
-pub fn permutation(seed: u32, n: usize) -> Vec<usize> {
+pub fn numpy_permutation(seed: u32, n: usize) -> Vec<usize> {
     let mut generator = Mt19937::new(seed);
     let mut order: Vec<usize> = (0..n).collect();
     for i in (1..n).rev() {
@@ -21,6 +25,19 @@ pub fn permutation(seed: u32, n: usize) -> Vec<usize> {
                 break value;
             }
         };
+        order.swap(i, j);
+    }
+    order
+}
+
+/// The numbers below `n` in the order of PyTorch's `randperm`.
+///
+/// `n` is below 2³² / 20; beyond that PyTorch draws 64-bit numbers.
+pub fn torch_permutation(seed: u32, n: usize) -> Vec<usize> {
+    let mut generator = Mt19937::new(seed);
+    let mut order: Vec<usize> = (0..n).collect();
+    for i in 0..n.saturating_sub(1) {
+        let j = i + generator.next() as usize % (n - i);
         order.swap(i, j);
     }
     order
@@ -74,7 +91,16 @@ mod tests {
 
     #[test]
     fn the_whole_of_a_short_permutation_is_numpys() {
-        assert_eq!(permutation(42, 10), [8, 1, 5, 0, 7, 2, 9, 4, 3, 6]);
+        assert_eq!(numpy_permutation(42, 10), [8, 1, 5, 0, 7, 2, 9, 4, 3, 6]);
+    }
+
+    #[test]
+    fn pytorchs_permutations_are_those_of_its_generator() {
+        assert_eq!(torch_permutation(42, 10), [2, 6, 1, 8, 4, 5, 0, 9, 3, 7]);
+        let order = torch_permutation(42, 51_759); // that by which the reference splits Alpaca
+        assert_eq!(order[..4], [19_581, 25_784, 21_877, 16_585]);
+        assert_eq!(order[51_756..], [48_809, 2_274, 491]);
+        assert!(torch_permutation(42, 0).is_empty());
     }
 
     /// Size of a validation set, and the first four of its permutations by the seeds 42 to 46.
@@ -165,7 +191,7 @@ mod tests {
     fn glues_validation_sets_are_permuted_as_by_numpy() {
         for (n, by_seed) in FIRST_FOUR {
             for (seed, expected) in (42..).zip(by_seed) {
-                let mut order = permutation(seed, n);
+                let mut order = numpy_permutation(seed, n);
                 assert_eq!(order[..4], expected, "seed {seed}, {n} rows");
                 order.sort_unstable();
                 assert!(order.into_iter().eq(0..n), "seed {seed}, {n} rows: no permutation");
@@ -175,7 +201,7 @@ mod tests {
 
     #[test]
     fn nothing_and_one_thing_have_one_order() {
-        assert!(permutation(42, 0).is_empty());
-        assert_eq!(permutation(42, 1), [0]);
+        assert!(numpy_permutation(42, 0).is_empty());
+        assert_eq!(numpy_permutation(42, 1), [0]);
     }
 }

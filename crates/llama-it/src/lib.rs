@@ -1,0 +1,37 @@
+//! The task `instruct`: a LLaMA-architecture decoder finetuned on instructions, as in the paper's Table 5.
+//!
+//! The data side knows no tensors:
+//!
+//! - [`rows`]: rows of data sets, from parquet, JSON Lines or JSON;
+//! - [`alpaca`]: instructions, their template and their split;
+//! - [`tokens`]: token ids of texts, and texts of token ids;
+//! - [`tasks`]: what is asked after training, described in TOML;
+//! - [`requests`]: questions as prompts and continuations;
+//! - [`metrics`]: scores of log-likelihoods.
+//!
+//! [`scoring`] and [`generate`] run a decoder under a bank: log-likelihoods of continuations, and sampling.
+
+pub mod alpaca;
+pub mod generate;
+pub mod metrics;
+pub mod requests;
+pub mod rows;
+pub mod scoring;
+pub mod tasks;
+pub mod tokens;
+
+mod bank_run;
+mod estimate;
+mod examples;
+#[cfg(test)]
+mod invariance;
+mod settings;
+mod training;
+mod workload;
+mod world;
+
+pub use examples::Example;
+pub use settings::{Evaluation, LossMean, LossOn, Settings};
+pub use training::{Batch, losses};
+pub use workload::Instruct;
+pub use world::Network;
