@@ -24,6 +24,8 @@ mod bank_run;
 mod estimate;
 mod examples;
 #[cfg(test)]
+mod fixture;
+#[cfg(test)]
 mod invariance;
 mod settings;
 mod training;
