@@ -18,8 +18,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use commands::{
-    clean, doctor as doctor_command, export, fetch, import, methods, params as params_command, plan, plots,
-    pretrain, report as report_command, run, status, verify_resume, weight_norms, world,
+    clean, doctor as doctor_command, export, fetch, generate, import, methods, params as params_command,
+    plan, plots, pretrain, report as report_command, run, status, verify_resume, weight_norms, world,
 };
 
 #[derive(Parser)]
@@ -54,6 +54,8 @@ enum Command {
     Export(export::Args),
     /// Read an adapter that PEFT saved
     Import(import::Args),
+    /// Go on from a text, or answer an instruction, with a LLaMA decoder
+    Generate(generate::Args),
     /// Download data sets and checkpoints of the paper's scale
     Fetch(fetch::Args),
     /// Train the small networks of `assets/mini`
@@ -84,6 +86,7 @@ fn main() -> ExitCode {
         Command::Report(args) => report_command::run(args).map(|()| ExitCode::SUCCESS),
         Command::Export(args) => export::run(args).map(|()| ExitCode::SUCCESS),
         Command::Import(args) => import::run(args).map(|()| ExitCode::SUCCESS),
+        Command::Generate(args) => generate::run(args).map(|()| ExitCode::SUCCESS),
         Command::Fetch(args) => fetch::run(args).map(|()| ExitCode::SUCCESS),
         Command::Pretrain(args) => pretrain::run(args).map(|()| ExitCode::SUCCESS),
         Command::World(args) => world::run(args).map(|()| ExitCode::SUCCESS),

@@ -74,5 +74,6 @@ pub fn estimate(
         seconds: cost.seconds * (epochs * passes * train + asked),
         memory_bytes: (cost.memory_bytes as f64 * at_once) as u64 + trained_bytes,
         trained_bytes,
+        frozen_bytes: network.llama.bytes() as u64,
     }
 }

@@ -28,12 +28,12 @@ mod fixture;
 #[cfg(test)]
 mod invariance;
 mod settings;
-mod training;
+pub mod training;
 mod workload;
 mod world;
 
+pub use estimate::bytes_per_token;
 pub use examples::Example;
 pub use settings::{Evaluation, LossMean, LossOn, Settings};
-pub use training::{Batch, losses};
 pub use workload::Instruct;
 pub use world::Network;

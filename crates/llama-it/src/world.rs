@@ -138,3 +138,152 @@ pub fn files(settings: &Settings) -> Result<Vec<PathBuf>> {
     files.extend(settings.evaluation.tasks.clone());
     Ok(files)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::fixture::{lora, trial, write_world};
+
+    struct World(tempfile::TempDir);
+
+    impl World {
+        fn new() -> World {
+            let folder = tempfile::tempdir().unwrap();
+            write_world(folder.path());
+            World(folder)
+        }
+
+        fn at(&self, name: &str) -> PathBuf {
+            self.0.path().join(name)
+        }
+
+        fn settings(&self, change: impl Fn(&mut Value)) -> Settings {
+            let mut config = trial(self.0.path(), lora(), 1);
+            change(&mut config);
+            Settings::read(&config).unwrap()
+        }
+
+        /// What loading everything says.
+        fn problem(&self, change: impl Fn(&mut Value)) -> String {
+            let settings = self.settings(change);
+            let loaded = Network::load(&settings.model, Kind::Float).and_then(|network| {
+                Corpus::read(&settings, &network)?;
+                Exams::read(&settings, &network).map(drop)
+            });
+            format!("{:#}", loaded.unwrap_err())
+        }
+
+        /// `change` of the model's configuration.
+        fn reconfigure(&self, change: impl Fn(&mut Value)) {
+            let path = self.at("model/config.json");
+            let mut config: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+            change(&mut config);
+            fs::write(path, config.to_string()).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_tokenizer_of_another_checkpoint_and_a_folder_of_another_model_are_named() {
+        let world = World::new();
+        world.reconfigure(|config| config["vocab_size"] = json!(258));
+        let message = world.problem(|_| ());
+        assert!(message.contains("tensor `model.embed_tokens.weight` has shape [259, 32]"), "{message}");
+        let world = World::new();
+        let mut tokenizer = crate::fixture::tokenizer();
+        tokenizer["model"]["vocab"]["more"] = json!(259);
+        fs::write(world.at("model/tokenizer.json"), tokenizer.to_string()).unwrap();
+        let message = world.problem(|_| ());
+        assert!(message.contains("has 260 tokens, and the model's vocab_size is 259"), "{message}");
+        world.reconfigure(|config| config["model_type"] = json!("mistral"));
+        let message = world.problem(|_| ());
+        assert!(
+            message.contains("not a folder of a LLaMA decoder") && message.contains("mistral"),
+            "{message}"
+        );
+        fs::remove_file(world.at("model/tokenizer.json")).unwrap();
+        world.reconfigure(|config| config["model_type"] = json!("llama"));
+        assert!(world.problem(|_| ()).contains("there is no tokenizer.json"));
+    }
+
+    #[test]
+    fn a_length_beyond_the_positions_is_refused_and_a_choice_that_leaves_no_room_too() {
+        let world = World::new();
+        let message = world.problem(|config| config["max_length"] = json!(257));
+        assert!(message.contains("max_length: found 257") && message.contains("end at 256"), "{message}");
+        let long = json!({"question": "?", "choices": ["a", "x".repeat(300), "b"], "labels": [1, 0, 0],
+            "answer": 0, "subject": "cat"});
+        fs::write(world.at("quiz.jsonl"), long.to_string()).unwrap();
+        let message = world.problem(|_| ());
+        assert!(message.contains("a choice of 301 tokens; the model takes 256"), "{message}");
+        // A prompt that is too long loses its beginning.
+        let long = json!({"question": "word ".repeat(100), "choices": ["a", "b", "c"], "labels": [1, 0, 0],
+            "answer": 0, "subject": "cat"});
+        fs::write(world.at("quiz.jsonl"), long.to_string()).unwrap();
+        let settings = world.settings(|_| ());
+        let network = Network::load(&settings.model, Kind::Float).unwrap();
+        let exams = Exams::read(&settings, &network).unwrap();
+        assert_eq!(exams.prompts[0].context.len() + exams.prompts[0].continuations[0].len(), 257);
+        assert_eq!(exams.prompts[0].context.last(), network.tokenizer.encode("Q: A:").last());
+    }
+
+    #[test]
+    fn a_row_that_is_no_instruction_is_named_by_its_line() {
+        let world = World::new();
+        let good = r#"{"instruction": "Say it", "input": "", "output": "it"}"#;
+        let message = |bad: &[u8]| {
+            fs::write(world.at("alpaca.jsonl"), [good.as_bytes(), b"\n", bad, b"\n"].concat()).unwrap();
+            world.problem(|_| ())
+        };
+        let broken = message(b"{\"instruction\": \"Say it\", \"output\": ");
+        assert!(broken.contains("alpaca.jsonl: line 2: not JSON"), "{broken}");
+        let missing = message(br#"{"instruction": "Say it", "response": "it"}"#);
+        assert!(
+            missing.contains("line 2: `output` is missing; the row has instruction, response"),
+            "{missing}"
+        );
+        let number = message(br#"{"instruction": "Say it", "output": 3}"#);
+        assert!(number.contains("line 2: `output` is 3; it should be a text"), "{number}");
+        let encoding = message(b"{\"instruction\": \"Say \xff\", \"output\": \"it\"}");
+        assert!(encoding.contains("line 2: is not UTF-8"), "{encoding}");
+        fs::write(world.at("alpaca.jsonl"), "").unwrap();
+        assert!(world.problem(|_| ()).contains("alpaca.jsonl: has no rows"));
+        let none = world.problem(|config| config["instructions"] = json!(world.at("none")));
+        assert!(none.contains("none: there are no rows at any of data/train"), "{none}");
+    }
+
+    #[test]
+    fn an_empty_response_is_a_response_that_ends_at_once() {
+        let world = World::new();
+        let rows = r#"[{"instruction": "Be silent", "input": "", "output": ""},
+                       {"instruction": "Say it", "output": "it"}]"#;
+        fs::write(world.at("alpaca.json"), rows).unwrap();
+        let read = |loss_on: &str, max_length: usize| {
+            let settings = world.settings(|config| {
+                config["instructions"] = json!(world.at("alpaca.json"));
+                config["loss_on"] = json!(loss_on);
+                config["max_length"] = json!(max_length);
+                config["test_share"] = json!(0.0);
+            });
+            let network = Network::load(&settings.model, Kind::Float).unwrap();
+            Corpus::read(&settings, &network).map(|corpus| (corpus.train, network.tokenizer.end))
+        };
+        let (all, end) = read("all", 230).unwrap();
+        let (mut response, _) = read("response", 230).unwrap();
+        assert!(all.iter().all(|example| example.first_target == 1 && example.ids.last() == Some(&end)));
+        response.sort_by_key(Example::num_targets);
+        assert_eq!([response[0].num_targets(), response[1].num_targets()], [1, 3]);
+        // The end token goes first where an example is too long, then the response, then there is nothing to learn.
+        let prompt = response[1].ids.len() - 3;
+        let (cut, _) = read("response", prompt + 1).unwrap();
+        assert!(cut.iter().any(|example| example.num_targets() == 1 && example.ids.last() != Some(&end)));
+        let nothing = format!("{:#}", read("response", 20).err().unwrap());
+        assert!(
+            nothing.contains("max_length: found 20; no example") && nothing.contains("alpaca.json"),
+            "{nothing}"
+        );
+    }
+}

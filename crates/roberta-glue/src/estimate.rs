@@ -62,5 +62,6 @@ pub fn estimate(network: &Network, corpus: &Corpus, cost: TokenCost, settings: &
         seconds: cost.seconds * seen,
         memory_bytes: (cost.memory_bytes as f64 * at_once) as u64 + trained_bytes,
         trained_bytes,
+        frozen_bytes: network.encoder.bytes() as u64,
     }
 }

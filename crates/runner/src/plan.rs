@@ -87,6 +87,8 @@ pub struct Plan {
     pub memory_bytes: Option<u64>,
     /// The part of that memory for what the trials train.
     pub trained_bytes: Option<u64>,
+    /// The part of that memory for frozen weights.
+    pub frozen_bytes: Option<u64>,
     /// Process that is running the experiment now.
     pub running: Option<u32>,
     folder: Folder,
@@ -149,6 +151,7 @@ pub(crate) fn plan_trials(
         later_seconds: None,
         memory_bytes: None,
         trained_bytes: None,
+        frozen_bytes: None,
         running: None,
         folder: folder.clone(),
         tuned: None,
@@ -261,7 +264,10 @@ impl Plan {
         // The largest banks run at once in the worst case.
         banks.sort_unstable();
         let largest = || banks.iter().rev().take(self.at_once);
-        self.memory_bytes = Some(largest().map(|bank| bank.0).sum());
+        let frozen = costs.iter().flatten().map(|cost| cost.frozen_bytes).max().unwrap_or(0);
+        let frozen = frozen * largest().count() as u64;
+        self.memory_bytes = Some(frozen + largest().map(|bank| bank.0).sum::<u64>());
+        self.frozen_bytes = Some(frozen);
         self.trained_bytes = Some(largest().map(|bank| bank.1).sum());
     }
 
@@ -348,13 +354,13 @@ impl fmt::Display for Plan {
         }
         match self.memory_bytes {
             Some(bytes) => {
-                let trained = self.trained_bytes.unwrap_or(0) as f64 / 1e9;
-                let share = if trained < 0.05 {
-                    String::new()
-                } else {
-                    format!(", {trained:.1} GB of it for what the trials train")
+                let share = |bytes: Option<u64>, what: &str| match bytes.unwrap_or(0) as f64 / 1e9 {
+                    ..0.05 => String::new(),
+                    bytes => format!(", {bytes:.1} GB of it for {what}"),
                 };
-                writeln!(f, "expected memory: {:.1} GB{share}", bytes as f64 / 1e9)
+                let trained = share(self.trained_bytes, "what the trials train");
+                let frozen = share(self.frozen_bytes, "frozen weights");
+                writeln!(f, "expected memory: {:.1} GB{trained}{frozen}", bytes as f64 / 1e9)
             }
             None => writeln!(f, "expected memory: unknown"),
         }

@@ -203,6 +203,8 @@ pub struct Estimate {
     pub memory_bytes: u64,
     /// The part of it for what the trial trains: parameters, their gradient, the optimizer's moments.
     pub trained_bytes: u64,
+    /// Frozen weights, beside that: once in each process, whatever its trials.
+    pub frozen_bytes: u64,
 }
 
 /// Device and library that the trials run on.

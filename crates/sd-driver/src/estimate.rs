@@ -66,6 +66,7 @@ pub fn estimate(world: &World, cost: RowCost, settings: &Settings) -> Estimate {
         seconds: cost.seconds * (passes + drawing) * is_drawn,
         memory_bytes: cost.memory_bytes * rows as u64 + trained_bytes,
         trained_bytes,
+        frozen_bytes: (world.diffusion.unet.bytes() + world.diffusion.vae.bytes()) as u64,
     }
 }
 

@@ -5,6 +5,7 @@ pub mod doctor;
 mod experiment;
 pub mod export;
 pub mod fetch;
+pub mod generate;
 pub mod import;
 pub mod methods;
 pub mod params;

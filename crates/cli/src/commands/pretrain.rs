@@ -6,10 +6,10 @@ use miniworld::pretrain::{self, Model, Options};
 
 #[derive(clap::Args)]
 pub struct Args {
-    /// One of vae, clip, dino, unet, encoder, report; all: each in turn, then the report
+    /// One of vae, clip, dino, unet, encoder, decoder, report; all: each in turn, then the report
     #[arg(long, default_value = "all", value_parser = models)]
     model: Models,
-    /// Tiny ImageNet in hub layout (`data/train-00000-of-00001.parquet`); not needed for the encoder
+    /// Tiny ImageNet in hub layout (`data/train-00000-of-00001.parquet`); not needed for encoder and decoder
     #[arg(long, value_name = "DIR")]
     photos: Option<PathBuf>,
     /// Folder that is shipped
@@ -34,7 +34,8 @@ struct Models(Vec<Model>);
 fn models(text: &str) -> Result<Models, String> {
     match text {
         "all" => {
-            let networks = [Model::Vae, Model::Clip, Model::Dino, Model::UNet, Model::Encoder];
+            let networks =
+                [Model::Vae, Model::Clip, Model::Dino, Model::UNet, Model::Encoder, Model::Decoder];
             Ok(Models(networks.into_iter().chain([Model::Report]).collect()))
         }
         one => Ok(Models(vec![one.parse()?])),

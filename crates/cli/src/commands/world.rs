@@ -1,5 +1,5 @@
 //! `delora world`: writes what the mini world draws by seed: the held-out subjects as folders of pictures, or the tasks
-//! about its sentences.
+//! about its sentences, or instructions and exams about its creatures.
 
 use std::path::{Path, PathBuf};
 
@@ -8,8 +8,11 @@ pub struct Args {
     /// Write the eight tasks that mirror GLUE's, as parquet files, instead of the subjects
     #[arg(long)]
     glue: bool,
-    /// Folder to write the subjects' `dataset/` or the tasks' folders into [default: assets/mini/subjects, or
-    /// assets/mini/glue with --glue]
+    /// Write the instructions and the exams that mirror MMLU, ARC and TruthfulQA, as JSON Lines, instead of the subjects
+    #[arg(long, conflicts_with = "glue")]
+    instruct: bool,
+    /// Folder to write the subjects' `dataset/`, the tasks' folders or the exams' files into [default:
+    /// assets/mini/subjects, assets/mini/glue with --glue, or assets/mini/instruct with --instruct]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 }
@@ -18,6 +21,8 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let out = |default: &'static str| args.out.as_deref().unwrap_or(Path::new(default));
     if args.glue {
         miniworld::glue::write_tasks(out("assets/mini/glue"))
+    } else if args.instruct {
+        miniworld::instruct::write(out("assets/mini/instruct"))
     } else {
         miniworld::subjects::write_subjects(out("assets/mini/subjects"))
     }

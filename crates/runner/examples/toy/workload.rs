@@ -184,7 +184,12 @@ impl Workload for Toy {
     }
 
     fn estimate(&self, _config: &Value) -> Option<Estimate> {
-        Some(Estimate { seconds: 30.0, memory_bytes: 1_000_000_000, trained_bytes: 100_000_000 })
+        Some(Estimate {
+            seconds: 30.0,
+            memory_bytes: 1_000_000_000,
+            trained_bytes: 100_000_000,
+            frozen_bytes: 0,
+        })
     }
 
     fn provenance(&self) -> Provenance {
