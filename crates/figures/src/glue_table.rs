@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use crate::axis::signed;
+use crate::cell::{Cell, in_millions, percent, rounded};
 use crate::error::Result;
 use crate::glue::{self, SCORE, TASKS, Task};
 use crate::layout::NONE;
@@ -11,10 +12,9 @@ use crate::output::{markdown, owned, write, write_csv};
 use crate::pairs::{self, Column, Shown};
 use crate::paper::Paper;
 use crate::series::Series;
-use crate::spread::Spread;
 use crate::stats;
 use crate::table::{ABSENT, full, num_parameters};
-use crate::trials::{Status, Trial, Trials};
+use crate::trials::Trials;
 
 pub const KEY: &str = "table4";
 /// The scale at which model and data are the paper's.
@@ -35,16 +35,6 @@ pub struct GlueTable<'a> {
     pub tasks: Vec<&'static Task>,
     /// Methods in the table's order, those of the paper whether they were run or not.
     pub rows: Vec<Series<'a>>,
-}
-
-/// The trials of a row on one task; scores in percent.
-pub struct Cell<'a> {
-    pub trials: Vec<&'a Trial>,
-    pub spread: Spread,
-    diverged: usize,
-    failed: usize,
-    /// Finished, but never above 0 on the validation half.
-    unscored: usize,
 }
 
 /// Over the tasks that the paper has; in percent.
@@ -83,11 +73,7 @@ impl<'a> GlueTable<'a> {
     }
 
     pub fn cell(&self, series: Series<'a>, task: &Task) -> Cell<'a> {
-        let trials: Vec<&Trial> = self.trials.of(series).filter(|trial| trial.subject == task.name).collect();
-        let spread = Spread::of_values(&trials, |trial| percent(self.trials, trial));
-        let count = |status| trials.iter().filter(|trial| trial.status == status).count();
-        let unscored = count(Status::Done) - spread.n;
-        Cell { spread, diverged: count(Status::Diverged), failed: count(Status::Failed), unscored, trials }
+        Cell::of(self.trials, self.trials.of(series).filter(|trial| trial.subject == task.name), SCORE)
     }
 
     /// The tasks of the average.
@@ -107,7 +93,7 @@ impl<'a> GlueTable<'a> {
         let of_seed = |seed: &&str| {
             let on_task = |cell: &Cell| {
                 let mut of_seed = cell.trials.iter().filter(|trial| trial.seed == **seed);
-                of_seed.find_map(|trial| percent(self.trials, trial))
+                of_seed.find_map(|trial| percent(self.trials, trial, SCORE))
             };
             let scores: Option<Vec<f64>> = cells.iter().map(on_task).collect();
             Some(((*seed).to_owned(), stats::mean(&scores?)?))
@@ -131,9 +117,10 @@ impl<'a> GlueTable<'a> {
     }
 
     fn our_row(&self, series: Series<'a>) -> Vec<String> {
-        let count = num_parameters(self.trials, series).map_or(ABSENT.to_owned(), in_millions);
+        let count =
+            num_parameters(self.trials, series).map_or(ABSENT.to_owned(), |count| in_millions(count, 1));
         let mut row = vec![self.trials.title(series), count];
-        row.extend(self.tasks.iter().map(|task| self.cell(series, task).text()));
+        row.extend(self.tasks.iter().map(|task| self.cell(series, task).text(1)));
         row.extend(self.has_average().then(|| self.average(series).text()));
         row
     }
@@ -206,16 +193,8 @@ impl<'a> GlueTable<'a> {
              {ABSENT} is not known.{average} #params: trained, without the head.\n\n\
              Rows “(paper)”: RoBERTa-base on all of GLUE, five seeds, spreads of its Table 7, where it prints any; “camera-ready” is the same \
              row run again. All but DeLoRA's are taken over by the paper from Wu et al. 2024 (RED, LoReFT). {comparable}",
-            self.seeds().join(", "),
+            self.trials.seeds().join(", "),
         )
-    }
-
-    /// In the order of their numbers.
-    pub fn seeds(&self) -> Vec<&str> {
-        let mut seeds: Vec<&str> = self.trials.all().iter().map(|trial| trial.seed.as_str()).collect();
-        seeds.sort_by_key(|seed| (seed.parse::<u64>().unwrap_or(u64::MAX), *seed));
-        seeds.dedup();
-        seeds
     }
 
     fn csv_header(&self) -> Vec<String> {
@@ -240,8 +219,7 @@ impl<'a> GlueTable<'a> {
         for task in &self.tasks {
             let cell = self.cell(series, task);
             row.extend([cell.spread.mean, cell.spread.std_trials].map(full));
-            let counts = [cell.spread.n, cell.diverged, cell.failed, cell.unscored];
-            row.extend(counts.map(|count| count.to_string()));
+            row.extend(cell.counts().map(|count| count.to_string()));
         }
         let average = self.average(series);
         row.extend([average.mean, average.std()].map(full));
@@ -275,33 +253,11 @@ impl<'a> GlueTable<'a> {
         let shown = Shown {
             factor: 100.0,
             decimals: 1,
-            subject: "task",
+            shared: "seed and task",
             note: " In points of a hundred (the CSV has fractions). “Avg” has a pair for each seed and task that both \
                    methods finished, and weighs them alike. On one task five seeds cannot give a p below 0.06.",
         };
         pairs::write_pairs_of(self.trials, &columns, &shown, plots)
-    }
-}
-
-pub fn percent(trials: &Trials, trial: &Trial) -> Option<f64> {
-    trials.score(trial, SCORE).map(|score| 100.0 * score)
-}
-
-impl Cell<'_> {
-    /// "86.6 ± 0.23 (4; 1 diverged)".
-    fn text(&self) -> String {
-        if self.trials.is_empty() {
-            return "missing".to_owned();
-        }
-        let lost = [(self.diverged, "diverged"), (self.failed, "failed"), (self.unscored, "without a score")];
-        let lost = lost.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}"));
-        let counts: Vec<String> = std::iter::once(self.spread.n.to_string()).chain(lost).collect();
-        format!("{} ({})", self.numbers().unwrap_or(ABSENT.to_owned()), counts.join("; "))
-    }
-
-    /// "86.6 ± 0.23", with the paper's decimals.
-    pub fn numbers(&self) -> Option<String> {
-        rounded(self.spread.mean, self.spread.std_trials)
     }
 }
 
@@ -312,38 +268,13 @@ impl Average {
 
     /// "85.6 ± 0.31".
     pub fn text(&self) -> String {
-        rounded(self.mean, self.std()).unwrap_or(ABSENT.to_owned())
+        rounded(self.mean, self.std(), 1).unwrap_or(ABSENT.to_owned())
     }
-}
-
-fn rounded(mean: Option<f64>, std: Option<f64>) -> Option<String> {
-    let mean = signed(mean?, 1);
-    Some(std.map_or(mean.clone(), |std| format!("{mean} ± {std:.2}")))
-}
-
-/// A count as the paper prints it: "125M", "0.3M", "0.06M".
-fn in_millions(count: u64) -> String {
-    let millions = count as f64 / 1e6;
-    let decimals = match count {
-        0 => return "0".to_owned(),
-        10_000_000.. => 0,
-        100_000.. => 1,
-        // One digit that is not zero.
-        _ => (-millions.log10().floor()) as usize,
-    };
-    format!("{millions:.decimals$}M")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn counts_are_printed_as_in_the_paper() {
-        let counts = [124_055_040, 4_194_304, 387_312, 294_912, 102_144, 55_296, 18_444, 1_536, 0];
-        let expected = ["124M", "4.2M", "0.4M", "0.3M", "0.1M", "0.06M", "0.02M", "0.002M", "0"];
-        assert_eq!(counts.map(in_millions), expected);
-    }
 
     #[test]
     fn every_row_of_the_paper_is_in_the_table() {

@@ -6,6 +6,7 @@
 
 mod axis;
 mod canvas;
+mod cell;
 mod chosen;
 mod colour_map;
 mod curves;
@@ -14,12 +15,16 @@ mod frame;
 pub mod glue;
 mod glue_table;
 mod grid;
+pub mod instruct;
+mod instruct_table;
 mod layout;
+mod mmlu;
 mod mosaic;
 mod output;
 mod pairs;
 mod paper;
 mod plots;
+mod png;
 mod prolonged;
 mod robustness;
 mod series;
@@ -41,13 +46,16 @@ pub use error::{FiguresError, Result};
 pub use frame::Frame;
 use glue_table::GlueTable;
 pub use grid::Choice;
+use instruct_table::InstructTable;
 use layout::{Layout, TABLE_1, TABLE_3, TABLE_8};
+use mmlu::Subjects;
 use paper::Paper;
 pub use plots::weight_norms::render_weight_norms;
+pub use png::{Packed, pack_png};
 use trials::Trials;
 
 /// What an experiment file's `figures` may list.
-pub const FIGURES: [&str; 16] = [
+pub const FIGURES: [&str; 19] = [
     "table1",
     "table3",
     "table8",
@@ -64,6 +72,9 @@ pub const FIGURES: [&str; 16] = [
     "table4",
     "glue_robustness",
     "confusion",
+    "table5",
+    "mmlu_categories",
+    "instruct_robustness",
 ];
 
 /// Settings along which figures go that show all trials, whatever the summary chose.
@@ -109,6 +120,17 @@ pub fn render(figures: &[String], scale: &str, results: &Path, plots: &Path) -> 
             }
             "glue_robustness" => plots::glue_robustness::write_glue_robustness(&across(&SWEPT)?, plots)?,
             "confusion" => plots::confusion::write_confusion(&trials, plots)?,
+            "table5" => {
+                let table = InstructTable::of(&trials)?;
+                [table.write(&paper, scale, plots)?, table.draw(scale, plots)?].concat()
+            }
+            "mmlu_categories" => {
+                let subjects = Subjects::of(&trials)?;
+                [subjects.write(plots)?, subjects.draw(plots)?].concat()
+            }
+            "instruct_robustness" => {
+                plots::instruct_robustness::write_instruct_robustness(&across(&SWEPT)?, plots)?
+            }
             "gallery" => plots::gallery::write_gallery(&trials, results, plots)?,
             _ => plots::variants::write_variants(&trials, results, scale, plots)?,
         });

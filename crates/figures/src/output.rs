@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use image::RgbImage;
-use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 
 use crate::canvas::Canvas;
 use crate::error::{FiguresError, Result};
+use crate::png;
 
 /// Picture pixels per figure pixel, so that letters stay sharp on dense screens.
 const DENSITY: u32 = 2;
@@ -35,10 +35,7 @@ pub fn write_csv(path: &Path, header: &[String], rows: &[Vec<String>]) -> Result
 }
 
 pub fn write_png(path: &Path, picture: &RgbImage) -> Result<PathBuf> {
-    let mut bytes = Vec::new();
-    let encoder = PngEncoder::new_with_quality(&mut bytes, CompressionType::Best, FilterType::Adaptive);
-    picture.write_with_encoder(encoder).map_err(|error| FiguresError::drawing(path, error))?;
-    write(path, &bytes)
+    write(path, &png::encoded(picture).map_err(|error| FiguresError::drawing(path, error))?)
 }
 
 /// `folder/name.svg` and `folder/name.png`, from the same shapes.

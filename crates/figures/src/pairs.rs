@@ -31,8 +31,9 @@ pub struct Shown {
     /// Of a unit of the metric: 100 for percent.
     pub factor: f64,
     pub decimals: usize,
-    /// What a trial is of beside its seed, and what else is to be said.
-    pub subject: &'static str,
+    /// What the trials of a pair share.
+    pub shared: &'static str,
+    /// What else is to be said.
     pub note: &'static str,
 }
 
@@ -76,7 +77,7 @@ fn scores<'a>(trials: &'a Trials, series: Series<'a>, metric: &str) -> BTreeMap<
 /// `pairs.md` and `pairs.csv` of the scores of pictures.
 pub fn write_pairs(trials: &Trials, plots: &Path) -> Result<Vec<PathBuf>> {
     let columns = METRICS[..2].iter().map(|(metric, title)| Column { trials, metric, name: metric, title });
-    let shown = Shown { factor: 1.0, decimals: 3, subject: "subject", note: "" };
+    let shown = Shown { factor: 1.0, decimals: 3, shared: "seed and subject", note: "" };
     write_pairs_of(trials, &columns.collect::<Vec<_>>(), &shown, plots)
 }
 
@@ -107,12 +108,12 @@ pub fn write_pairs_of(
     let rows: Vec<Vec<String>> =
         pairs.iter().map(|pairs| markdown_pair(pairs, trials, &title, shown)).collect();
     let text = format!(
-        "{}\nPaired differences over the same seed and {}, with the percentile bootstrap interval of their mean. \
+        "{}\nPaired differences over the same {}, with the percentile bootstrap interval of their mean. \
          Where the interval holds zero or p is above 0.05, these trials do not tell the method from {title}. p: permutation test of the \
          pairs' signs, two-sided. Detectable: the smallest true difference that as many pairs of this spread find with \
          power 0.8 at the level 0.05.{}\n",
         markdown(&header, &rows),
-        shown.subject,
+        shown.shared,
         shown.note,
     );
     Ok(vec![write(&plots.join("pairs.md"), text.as_bytes())?, csv])
@@ -171,7 +172,7 @@ pub fn with_sign(value: f64, decimals: usize) -> String {
 mod tests {
     use super::*;
 
-    const SHOWN: Shown = Shown { factor: 1.0, decimals: 3, subject: "subject", note: "" };
+    const SHOWN: Shown = Shown { factor: 1.0, decimals: 3, shared: "seed and subject", note: "" };
 
     fn dino(trials: &Trials) -> Column<'_> {
         Column { trials, metric: "dino", name: "dino", title: "DINO" }

@@ -227,11 +227,10 @@ mod tests {
 
     /// A line of replicates, each with its scores at multipliers 1, 2, 4, 8.
     fn line(method: &'static str, replicates: &[(&'static str, [f64; 4])]) -> Line<'static> {
-        let trial = |subject, score| Ended {
-            replicate: ("0", subject),
-            diverged: false,
-            scores: [Some((score, Source::End)), None, None, None],
-            distance: None,
+        let trial = |subject, score| {
+            let mut scores = [None; Score::ALL.len()];
+            scores[DINO as usize] = Some((score, Source::End));
+            Ended { replicate: ("0", subject), diverged: false, scores, distance: None }
         };
         let point = |index: usize| Point {
             multiplier: 2_f64.powi(index as i32),

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::error::{FiguresError, Result};
 use crate::glue;
+use crate::instruct;
 use crate::layout::NONE;
 use crate::plots::lines::Look;
 use crate::series::Series;
@@ -14,7 +15,8 @@ use crate::trials::{Status, Trial, Trials};
 pub const MULTIPLIER: &str = "config.learning_rate_multiplier";
 /// Which of a method's rates the multiplier multiplies; empty or `all` is all of them.
 pub const MULTIPLIED: &str = "config.multiplied";
-const DISTANCE: &str = "distance";
+/// Of the tracked layer; where none is tracked, the mean over layers.
+const DISTANCES: [&str; 2] = ["distance", "mean_distance"];
 
 /// Seed and subject: what trials of different multipliers and methods share.
 pub type Replicate<'a> = (&'a str, &'a str);
@@ -30,10 +32,26 @@ pub enum Score {
     Product,
     /// A task's own metric. A finished trial without one never got above 0 on the validation half, and counts as 0.
     Task,
+    /// The benchmarks of instruction tuning, and their mean.
+    Mmlu,
+    Arc,
+    Mc1,
+    Mc2,
+    Average,
 }
 
 impl Score {
-    pub const ALL: [Self; 4] = [Self::Dino, Self::ClipT, Self::Product, Self::Task];
+    pub const ALL: [Self; 9] = [
+        Self::Dino,
+        Self::ClipT,
+        Self::Product,
+        Self::Task,
+        Self::Mmlu,
+        Self::Arc,
+        Self::Mc1,
+        Self::Mc2,
+        Self::Average,
+    ];
 
     /// As in the names of columns.
     pub const fn name(self) -> &'static str {
@@ -42,6 +60,11 @@ impl Score {
             Self::ClipT => "clip_t",
             Self::Product => "dino_x_clip_t",
             Self::Task => glue::SCORE,
+            Self::Mmlu => instruct::MMLU,
+            Self::Arc => instruct::ARC,
+            Self::Mc1 => instruct::MC1,
+            Self::Mc2 => instruct::MC2,
+            Self::Average => instruct::AVERAGE,
         }
     }
 
@@ -76,7 +99,7 @@ pub struct Ended<'a> {
     pub diverged: bool,
     /// In the order of `Score::ALL`; absent where nothing stands for it.
     pub scores: [Option<(f64, Source)>; Score::ALL.len()],
-    /// Of the tracked layer, at the end or the last finite one.
+    /// From the pretrained weight, at the end or the last finite one.
     pub distance: Option<f64>,
 }
 
@@ -191,7 +214,9 @@ pub fn ended<'a>(trials: &Trials, unchanged: &Unchanged, trial: &'a Trial) -> Op
         let last = value.map(|value| (value, Source::LastFinite));
         last.or_else(|| Some((unchanged.score(score, replicate(trial))?, Source::None)))
     });
-    let distance = trials.number(trial, DISTANCE).filter(|distance| *distance >= 0.0);
+    let column = DISTANCES.into_iter().find(|column| trials.has(column));
+    let distance = column.and_then(|column| trials.number(trial, column));
+    let distance = distance.filter(|distance| *distance >= 0.0);
     (trial.status != Status::Failed).then_some(Ended {
         replicate: replicate(trial),
         diverged,

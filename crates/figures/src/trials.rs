@@ -8,6 +8,7 @@ use crate::chosen::Chosen;
 use crate::error::{FiguresError, Result};
 use crate::frame::Frame;
 use crate::glue;
+use crate::instruct;
 use crate::layout::NONE;
 use crate::series::Series;
 
@@ -90,6 +91,14 @@ impl Trials {
         &self.trials
     }
 
+    /// In the order of their numbers.
+    pub fn seeds(&self) -> Vec<&str> {
+        let mut seeds: Vec<&str> = self.trials.iter().map(|trial| trial.seed.as_str()).collect();
+        seeds.sort_by_key(|seed| (seed.parse::<u64>().unwrap_or(u64::MAX), *seed));
+        seeds.dedup();
+        seeds
+    }
+
     /// A number of a trial that ran to its end; a diverged trial has no score.
     pub fn score(&self, trial: &Trial, column: &str) -> Option<f64> {
         (trial.status == Status::Done).then(|| self.frame.number(trial.row, column)).flatten()
@@ -116,6 +125,16 @@ impl Trials {
         self.frame.has(column)
     }
 
+    /// In the order of the file.
+    pub fn columns(&self) -> &[String] {
+        self.frame.names()
+    }
+
+    /// Whether these are trials of instruction tuning, which have no subject.
+    pub fn is_instruct(&self) -> bool {
+        self.has(instruct::MMLU)
+    }
+
     /// An error when there is nothing to draw at all.
     pub fn require_some(&self) -> Result<()> {
         if self.trials.is_empty() {
@@ -139,8 +158,11 @@ impl Trials {
         let trials = || compared.iter().flat_map(|series| self.of(*series));
         let distinct = |field: fn(&Trial) -> &str| trials().map(field).collect::<BTreeSet<_>>().len();
         let (subjects, seeds) = (distinct(|trial| &trial.subject), distinct(|trial| &trial.seed));
-        let subjects = counted(subjects, self.subject_noun());
-        format!("{} ({subjects} × {})", counted(most, "trial"), counted(seeds, "seed"))
+        let (trials, seeds) = (counted(most, "trial"), counted(seeds, "seed"));
+        if self.is_instruct() {
+            return format!("{trials} ({seeds})");
+        }
+        format!("{trials} ({} × {seeds})", counted(subjects, self.subject_noun()))
     }
 }
 

@@ -2,6 +2,8 @@
 
 #[path = "figures/glue.rs"]
 mod glue;
+#[path = "figures/instruct.rs"]
+mod instruct;
 #[path = "figures/others.rs"]
 mod others;
 #[path = "figures/over_steps.rs"]

@@ -21,6 +21,8 @@ pub struct Bundle {
     pub models: &'static [&'static str],
     /// Key of an experiment's `--set` that names the folder.
     pub setting: &'static str,
+    /// The setting names the cache, below which the experiment finds several data sets by their names.
+    pub in_cache: bool,
     pub licence: &'static str,
     /// The licence must be accepted on the hub before anything can be downloaded.
     pub gated: bool,
@@ -71,6 +73,7 @@ pub const BUNDLES: &[Bundle] = &[
         ],
         models: &["roberta-base"],
         setting: "data",
+        in_cache: false,
         licence: "each task's own, see the data set's page",
         gated: false,
         about_bytes: 120_000_000,
@@ -88,11 +91,80 @@ pub const BUNDLES: &[Bundle] = &[
         parts: &[],
         models: &[],
         setting: "model",
+        in_cache: false,
         licence: "MIT",
         gated: false,
         about_bytes: 500_000_000,
     },
+    Bundle {
+        name: "alpaca",
+        about: "52,002 instructions; the paper's experiment took a cleaned version of them, see experiments/instruct/scales.toml",
+        kind: Kind::Dataset,
+        repo: "tatsu-lab/alpaca",
+        files: &[Each("data/train-*.parquet")],
+        parts: &[],
+        models: &["llama2-7b"],
+        setting: "instructions",
+        in_cache: false,
+        licence: "CC BY-NC 4.0",
+        gated: false,
+        about_bytes: 25_000_000,
+    },
+    Bundle {
+        files: &[Each("all/test-*.parquet")],
+        licence: "MIT",
+        about_bytes: 4_000_000,
+        ..exam("mmlu", "cais/mmlu", "MMLU's 14,042 test questions")
+    },
+    Bundle {
+        files: &[Each("ARC-Challenge/test-*.parquet")],
+        licence: "CC BY-SA 4.0",
+        about_bytes: 1_000_000,
+        ..exam("arc", "allenai/ai2_arc", "ARC-Challenge's 1,172 test questions")
+    },
+    Bundle {
+        files: &[Each("multiple_choice/validation-*.parquet")],
+        licence: "Apache-2.0",
+        about_bytes: 1_000_000,
+        ..exam("truthfulqa", "truthfulqa/truthful_qa", "TruthfulQA's 817 questions with choices")
+    },
+    Bundle {
+        name: "llama2-7b",
+        about: "decoder of 6.7 billion parameters",
+        kind: Kind::Model,
+        repo: "meta-llama/Llama-2-7b-hf",
+        files: &[
+            Each("config.json"),
+            Each("tokenizer.json"),
+            FirstOf(&[&["model.safetensors"], &["model.safetensors.index.json", "model-*.safetensors"]]),
+        ],
+        parts: &[],
+        models: &[],
+        setting: "model",
+        in_cache: false,
+        licence: "Llama 2 Community License",
+        gated: true,
+        about_bytes: 13_500_000_000,
+    },
 ];
+
+/// Questions of one of several data sets that are asked together.
+const fn exam(name: &'static str, repo: &'static str, about: &'static str) -> Bundle {
+    Bundle {
+        name,
+        about,
+        kind: Kind::Dataset,
+        repo,
+        files: &[],
+        parts: &[],
+        models: &[],
+        setting: "evaluation.data",
+        in_cache: true,
+        licence: "",
+        gated: false,
+        about_bytes: 0,
+    }
+}
 
 const fn part(name: &'static str, files: &'static [Files]) -> Part {
     Part { name, files }
@@ -164,7 +236,10 @@ mod tests {
     #[test]
     fn an_unknown_name_is_an_error_that_lists_the_known_ones() {
         let error = find("glu").unwrap_err().to_string();
-        assert_eq!(error, "there is no bundle `glu`; there are glue, roberta-base");
+        assert_eq!(
+            error,
+            "there is no bundle `glu`; there are glue, roberta-base, alpaca, mmlu, arc, truthfulqa, llama2-7b"
+        );
         let error = find("glue").unwrap().wanted(&["cola".into(), "sst".into()]).unwrap_err().to_string();
         assert_eq!(
             error,

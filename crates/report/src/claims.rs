@@ -26,7 +26,7 @@ use toml::Spanned;
 use crate::error::{ReportError, Result, read};
 
 /// Metrics that a test may name.
-const METRICS: [&str; 12] = [
+const METRICS: [&str; 17] = [
     "dino",
     "clip_i",
     "clip_t",
@@ -39,6 +39,11 @@ const METRICS: [&str; 12] = [
     "matthews",
     "pearson",
     "spearman",
+    "mmlu",
+    "arc",
+    "mc1",
+    "mc2",
+    "average",
 ];
 
 #[derive(Clone, Debug, PartialEq)]

@@ -18,9 +18,12 @@ const FEWEST_POINTS: usize = 20;
 /// `{"trials": […], "methods": {…}, "curves": {metric: [[trial, steps, values], …]}, "tracked": layer, "telemetry": …}`.
 pub fn json(results: &Results) -> Result<Value> {
     let trials = results.trials.iter().map(|trial| {
-        let replicate = format!("{} {}, seed {}", results.subject_noun(), trial.subject, trial.seed);
-        let settings: Vec<String> =
-            [results.described(trial), replicate].into_iter().filter(|text| !text.is_empty()).collect();
+        let subject = match trial.subject.as_str() {
+            "" => String::new(),
+            subject => format!("{} {subject}", results.subject_noun()),
+        };
+        let parts = [results.described(trial), subject, format!("seed {}", trial.seed)];
+        let settings: Vec<String> = parts.into_iter().filter(|text| !text.is_empty()).collect();
         json!({ "id": trial.id, "method": trial.method, "status": trial.status, "settings": settings.join(", ") })
     });
     let methods: serde_json::Map<String, Value> = results

@@ -16,6 +16,9 @@ pub enum ReportError {
     #[error("`{}` is not a usable picture: {message}", path.display())]
     Picture { path: PathBuf, message: String },
 
+    #[error("`{}` is no list of answers: {message}", path.display())]
+    Answers { path: PathBuf, message: String },
+
     #[error("`{}` has no results of experiment `{experiment}`; `delora run` it first", results.display())]
     NoResults { results: PathBuf, experiment: String },
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use figures::{Chosen, Frame, glue};
+use figures::{Chosen, Frame, glue, instruct};
 
 use crate::error::Result;
 use crate::look;
@@ -19,7 +19,7 @@ const SHOWN_ANYWAY: [&str; 5] =
 pub struct Trial {
     pub id: String,
     pub method: String,
-    /// What was trained on: a subject, or a task of GLUE.
+    /// What was trained on: a subject, or a task of GLUE; empty where all train on the same.
     pub subject: String,
     pub seed: String,
     /// `done`, `diverged` or `failed`.
@@ -83,6 +83,11 @@ impl Results {
         if self.is_glue() { "task" } else { "subject" }
     }
 
+    /// Whether trials differ in what they train on.
+    pub fn has_subjects(&self) -> bool {
+        self.trials.iter().any(|trial| !trial.subject.is_empty())
+    }
+
     fn is_glue(&self) -> bool {
         self.frame.has(glue::COLUMN)
     }
@@ -121,12 +126,13 @@ impl Results {
         config.filter(|name| name.starts_with("config.")).filter(differs).map(|name| &name[7..]).collect()
     }
 
-    /// Columns of what was measured, in the order of the file.
+    /// Columns of what was measured, in the order of the file; the subjects of MMLU have a table of their own.
     pub fn metrics(&self) -> Vec<&str> {
         let names = self.frame.names();
         let after_config = names.iter().rposition(|name| name.starts_with("config.")).map_or(0, |at| at + 1);
         let metrics = names[after_config..].iter().map(String::as_str);
-        metrics.take_while(|name| *name != AFTER_METRICS).collect()
+        let metrics = metrics.take_while(|name| *name != AFTER_METRICS);
+        metrics.filter(|name| !instruct::is_of_subject(name)).collect()
     }
 
     pub fn count(&self, status: &str) -> usize {

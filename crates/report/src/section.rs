@@ -3,6 +3,9 @@
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
+use figures::instruct;
+
+use crate::answers;
 use crate::data;
 use crate::error::{Result, read};
 use crate::experiments::Experiment;
@@ -54,6 +57,7 @@ impl Section<'_> {
         Ok(vec![
             ("tables", "Tables", self.tables()?),
             ("figures", "Figures", self.figures()?),
+            ("answers", "Answers before and after finetuning", answers::html(self.results)?),
             ("curves", "Curves of every trial", self.curves()),
             ("layers", "Every layer over time", self.layers()),
             ("trials", "Trials", self.trials()),
@@ -100,22 +104,7 @@ impl Section<'_> {
         let at = blocks.iter().position(|block| matches!(block, Block::Table { .. }));
         for block in at.map_or(&[][..], |at| &blocks[at..]) {
             html += &match block {
-                Block::Table { header, rows } => {
-                    let cells = |row: &Vec<String>| {
-                        let named = |(cell, title): (&String, &String)| match title.as_str() {
-                            "method" => escape(self.results.title(cell)),
-                            _ => inline(cell),
-                        };
-                        Row::of(row.iter().zip(header).map(named).collect())
-                    };
-                    let table = Table {
-                        caption: "<b>Everything measured</b>, means over the replicates".to_owned(),
-                        header: header.iter().map(|title| escape(&column_title(title))).collect(),
-                        rows: rows.iter().map(cells).collect(),
-                        attributes: String::new(),
-                    };
-                    table.html()
-                }
+                Block::Table { header, rows } => self.measured(header, rows),
                 Block::Paragraph(text) => format!("<p class=\"note\">{}</p>\n", inline(text)),
                 _ => String::new(),
             };
@@ -124,6 +113,26 @@ impl Section<'_> {
             return Ok(drawn + &html);
         }
         Ok(format!("{drawn}<details><summary>Everything measured</summary>\n{html}</details>\n"))
+    }
+
+    /// The runner's summary, less the subjects of MMLU, which have a table of their own.
+    fn measured(&self, header: &[String], rows: &[Vec<String>]) -> String {
+        let is_shown = |title: &&String| !instruct::is_of_subject(title);
+        let cells = |row: &Vec<String>| {
+            let named = |(cell, title): (&String, &String)| match title.as_str() {
+                "method" => escape(self.results.title(cell)),
+                _ => inline(cell),
+            };
+            let shown = row.iter().zip(header).filter(|(_, title)| is_shown(title));
+            Row::of(shown.map(named).collect())
+        };
+        let table = Table {
+            caption: "<b>Everything measured</b>, means over the replicates".to_owned(),
+            header: header.iter().filter(is_shown).map(|title| escape(&column_title(title))).collect(),
+            rows: rows.iter().map(cells).collect(),
+            attributes: String::new(),
+        };
+        table.html()
     }
 
     /// Drawings first; a PNG only where there is no drawing of its name.
@@ -178,10 +187,14 @@ impl Section<'_> {
             ("strength", "λ"),
         ];
         format!(
-            "<p class=\"note\">A line per method and settings, the mean over seeds and {}s. The bound is the largest \
+            "<p class=\"note\">A line per method and settings, the mean over seeds{}. The bound is the largest \
              distance that a method allows at its λ; methods without one have no bound use.</p>\n\
              <form class=\"controls\">{}{}{}{}</form>\n<div class=\"chart\" data-chart=\"layers\"></div>\n",
-            self.results.subject_noun(),
+            if self.results.has_subjects() {
+                format!(" and {}s", self.results.subject_noun())
+            } else {
+                String::new()
+            },
             select("quantity", "Quantity", &quantities),
             select("layer", "Layer", &[]),
             select("method", "Method", &self.method_options()),
@@ -198,19 +211,18 @@ impl Section<'_> {
     fn trials(&self) -> String {
         let results = self.results;
         let (varying, metrics) = (results.varying(), results.metrics());
-        let mut header: Vec<String> =
-            ["trial", "method", results.subject_noun(), "seed"].map(str::to_owned).to_vec();
+        let subject = results.has_subjects().then(|| results.subject_noun());
+        let names = ["trial", "method"].into_iter().chain(subject).chain(["seed"]);
+        let mut header: Vec<String> = names.map(str::to_owned).collect();
         header.extend(varying.iter().map(|setting| escape(&short_name(setting))));
         header.push("status".to_owned());
         header.extend(metrics.iter().map(|metric| escape(metric_title(metric))));
         header.push("seconds".to_owned());
         let row = |(index, trial): (usize, &Trial)| {
-            let mut cells = vec![
-                format!("<code>{}</code>", escape(&trial.id)),
-                escape(results.title(&trial.method)),
-                escape(&trial.subject),
-                escape(&trial.seed),
-            ];
+            let mut cells =
+                vec![format!("<code>{}</code>", escape(&trial.id)), escape(results.title(&trial.method))];
+            cells.extend(subject.map(|_| escape(&trial.subject)));
+            cells.push(escape(&trial.seed));
             cells.extend(varying.iter().map(|setting| escape(results.setting(trial, setting))));
             cells.push(escape(&trial.status));
             let numbers = metrics.iter().copied().chain(["train_seconds"]);
@@ -253,6 +265,7 @@ impl Section<'_> {
         if lost.is_empty() {
             return "<p>None.</p>\n".to_owned();
         }
+        let subject = results.has_subjects().then(|| results.subject_noun());
         let row = |trial: &&Trial| {
             let step = results.text(trial, "diverged_step");
             let what = match trial.status.as_str() {
@@ -260,19 +273,17 @@ impl Section<'_> {
                 "diverged" => format!("diverged at step {step}"),
                 status => format!("{status}: {}", results.text(trial, "message")),
             };
-            Row::of(vec![
-                format!("<code>{}</code>", escape(&trial.id)),
-                escape(results.title(&trial.method)),
-                escape(&trial.subject),
-                escape(&trial.seed),
-                escape(&results.described(trial)),
-                escape(&what),
-            ])
+            let id = format!("<code>{}</code>", escape(&trial.id));
+            let mut cells = vec![id, escape(results.title(&trial.method))];
+            cells.extend(subject.map(|_| escape(&trial.subject)));
+            cells.extend([trial.seed.as_str(), &results.described(trial), &what].map(escape));
+            Row::of(cells)
         };
-        let header = ["trial", "method", results.subject_noun(), "seed", "settings", "what happened"];
+        let names = ["trial", "method"].into_iter().chain(subject);
+        let header = names.chain(["seed", "settings", "what happened"]);
         let table = Table {
             caption: format!("<b>{} trials without a score</b>", lost.len()),
-            header: header.map(str::to_owned).to_vec(),
+            header: header.map(str::to_owned).collect(),
             rows: lost.iter().map(row).collect(),
             attributes: String::new(),
         };

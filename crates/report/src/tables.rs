@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use figures::{Frame, glue, stats};
+use figures::{Frame, glue, instruct, stats};
 
 use crate::error::{Result, read};
 use crate::html::{Block, Row, Table, escape, inline, markdown};
@@ -87,7 +87,7 @@ fn marks(path: &Path) -> Result<Marks> {
 }
 
 /// Metrics of `trials.csv` as tables call them.
-const METRICS: [(&str, &str); 10] = [
+const METRICS: [(&str, &str); 13] = [
     ("dino", "DINO"),
     ("clip_i", "CLIP-I"),
     ("clip_t", "CLIP-T"),
@@ -98,12 +98,17 @@ const METRICS: [(&str, &str); 10] = [
     ("best_epoch", "best epoch"),
     ("num_parameters", "parameters"),
     ("avg", "Avg"),
+    ("arc_norm", "ARC, by length"),
+    ("train_loss", "training loss"),
+    ("test_loss", "held-out loss"),
 ];
 
-/// A metric, or a task of GLUE, as tables call it.
+/// A metric, a task of GLUE or a benchmark of instruction tuning, as tables call it.
 pub fn metric_title(metric: &str) -> &str {
     let known = METRICS.iter().find(|(name, _)| *name == metric).map(|(_, title)| *title);
-    known.or_else(|| glue::task(metric).map(|task| task.title)).unwrap_or(metric)
+    let of_task = || glue::task(metric).map(|task| task.title);
+    let of_benchmark = || instruct::benchmark(metric).map(|benchmark| benchmark.title);
+    known.or_else(of_task).or_else(of_benchmark).unwrap_or(metric)
 }
 
 fn of_markdown<'a>(
@@ -214,6 +219,8 @@ pub fn caption(name: &str) -> String {
         "over_time" => "Long training: pictures over the steps",
         "glue_robustness" => "Score against the learning rate, task by task",
         "confusion" => "Which label was taken for which",
+        "mmlu_categories" => "MMLU by category and by subject",
+        "instruct_robustness" => "Benchmarks and distance against the learning rate",
         "heatmap" => "Score over learning rate and a second setting",
         "gallery" => "Subjects in new contexts",
         "weight_norms" => "Mean column norms of the pretrained attention weights",

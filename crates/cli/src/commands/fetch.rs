@@ -104,9 +104,16 @@ fn list() -> String {
 /// Where the files are, as options of `delora run`.
 fn settings(plans: &[Plan]) -> String {
     let mut text = "give the experiment these options:\n".to_string();
-    for plan in plans {
-        let _ =
-            writeln!(text, "  --set {}={}", plan.bundle.setting, quoted(&plan.folder.display().to_string()));
+    let option = |plan: &Plan| {
+        // <cache>/datasets--owner--name/snapshots/commit
+        let cache = plan.folder.ancestors().nth(3).filter(|_| plan.bundle.in_cache);
+        let folder = cache.unwrap_or(&plan.folder).display().to_string();
+        format!("  --set {}={}", plan.bundle.setting, quoted(&folder))
+    };
+    let mut options: Vec<String> = plans.iter().map(option).collect();
+    options.dedup();
+    for option in options {
+        let _ = writeln!(text, "{option}");
     }
     text
 }

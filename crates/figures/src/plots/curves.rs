@@ -45,16 +45,21 @@ struct Line<'a> {
 pub fn write_curves(trials: &Trials, results: &Path, plots: &Path) -> Result<Vec<PathBuf>> {
     trials.require_some()?;
     let loss = Curves::read(results, "loss")?;
-    let distance = Curves::read(results, "distance")?;
-    write_figure(plots, "curves", &figure(trials, &loss, &distance))
+    // Where no layer is tracked there may be the mean over all.
+    let tracked = Curves::read(results, "distance");
+    let (distance, is_mean) = match tracked {
+        Ok(distance) => (distance, false),
+        Err(missing) => (Curves::read(results, "mean_distance").map_err(|_| missing)?, true),
+    };
+    write_figure(plots, "curves", &figure(trials, &loss, &distance, is_mean))
 }
 
-fn figure(trials: &Trials, loss: &Curves, distance: &Curves) -> Canvas {
+fn figure(trials: &Trials, loss: &Curves, distance: &Curves, is_mean: bool) -> Canvas {
     let mut canvas = Canvas::new(WIDTH, HEIGHT);
     let losses = lines(trials, loss, SMOOTHING);
     let distances = lines(trials, distance, 0.0);
-    let panel =
-        Panel { left: 80.0, right: 376.0, heading: "Training loss", title: "loss (mean squared error)" };
+    let title = if trials.is_instruct() { "loss (cross-entropy)" } else { "loss (mean squared error)" };
+    let panel = Panel { left: 80.0, right: 376.0, heading: "Training loss", title };
     let banded = losses.len() <= MOST_LOSS_BANDS;
     panel.draw(&mut canvas, &losses, false, banded);
     let log = needs_log(&distances);
@@ -62,12 +67,16 @@ fn figure(trials: &Trials, loss: &Curves, distance: &Curves) -> Canvas {
         left: 478.0,
         right: 762.0,
         heading: "Distance from pretrained",
-        title: "‖W′ − W‖ (Frobenius)",
+        title: if is_mean { "mean ‖W′ − W‖ (Frobenius)" } else { "‖W′ − W‖ (Frobenius)" },
     };
     let ends = panel.draw(&mut canvas, &distances, log, true);
     draw_labels(&mut canvas, trials, &ends, panel.right);
 
-    let layer = distance.layer.as_ref().map_or(String::new(), |layer| format!(" Distance of {layer}."));
+    let layer = match distance.layer.as_ref() {
+        Some(layer) => format!("Distance of {layer}."),
+        None if is_mean => "Distance: mean over the adapted layers.".to_owned(),
+        None => String::new(),
+    };
     let series: Vec<Series> = losses.iter().map(|line| line.series).collect();
     let percent = SMOOTHING * 100.0;
     let extent = trials.extent(&series);
@@ -76,7 +85,7 @@ fn figure(trials: &Trials, loss: &Curves, distance: &Curves) -> Canvas {
         "Lines: mean, bands: ± std over {extent}; loss smoothed over {percent:.0} % of the steps{unbanded}."
     );
     canvas.text(&note, (16.0, HEIGHT - 36.0), NOTE_SIZE, MUTED, Align::Left);
-    canvas.text(layer.trim(), (16.0, HEIGHT - 15.0), NOTE_SIZE, MUTED, Align::Left);
+    canvas.text(&layer, (16.0, HEIGHT - 15.0), NOTE_SIZE, MUTED, Align::Left);
     canvas
 }
 

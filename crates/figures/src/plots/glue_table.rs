@@ -3,28 +3,18 @@
 use std::path::{Path, PathBuf};
 
 use crate::canvas::Canvas;
+use crate::cell::percent;
 use crate::error::Result;
-use crate::glue_table::{GlueTable, KEY, percent};
+use crate::glue::{SCORE, Task};
+use crate::glue_table::{GlueTable, KEY};
 use crate::output::write_figure;
-use crate::plots::dots::{Area, Panel, Row, draw_names};
+use crate::plots::dot_panels::{DotPanel, draw_panels};
+use crate::plots::dots::Row;
 use crate::series::Series;
 use crate::spread::Spread;
 use crate::stats;
-use crate::style::{TICK_SIZE, colour, marker};
+use crate::style::{colour, marker};
 use crate::trials::{Trial, counted};
-use crate::wrap::Notes;
-
-const WIDTH: f64 = 1000.0;
-const ACROSS: usize = 3;
-const NAMES: f64 = 142.0;
-const TOP: f64 = 42.0;
-const TO_HEADING: f64 = 22.0;
-const ROW_HEIGHT: f64 = 32.0;
-/// Right of a panel, for a row's numbers; between two panels beside that.
-const NUMBERS: f64 = 96.0;
-const BETWEEN: f64 = 14.0;
-/// Below a panel: its axis, and the next one's heading.
-const BELOW: f64 = 98.0;
 
 impl GlueTable<'_> {
     /// `table4.svg` and `table4.png`; methods that were not run have no row.
@@ -35,47 +25,28 @@ impl GlueTable<'_> {
     fn figure(&self, scale: &str) -> Canvas {
         let run = |series: &Series| self.trials.of(*series).next().is_some();
         let shown: Vec<Series> = self.rows.iter().copied().filter(run).collect();
-        let mut panels: Vec<(String, &str, Vec<Row>)> = Vec::new();
-        for task in &self.tasks {
-            let row = |series: &Series| {
-                let cell = self.cell(*series, task);
-                let value = |trial: &Trial| percent(self.trials, trial);
-                let look = (colour(series.method), marker(series.method));
-                let row = Row::of_trials(&cell.trials, value, look.0, look.1);
-                Row { numbers: cell.numbers().unwrap_or_default(), ..row }
-            };
-            panels.push((task.title.to_owned(), task.metric, shown.iter().map(row).collect()));
-        }
+        let panel = |task: &&'static Task| DotPanel {
+            heading: task.title.to_owned(),
+            axis_title: format!("{} (%)", task.metric),
+            rows: shown.iter().map(|series| self.row(*series, task)).collect(),
+        };
+        let mut panels: Vec<DotPanel> = self.tasks.iter().map(panel).collect();
         if self.has_average() {
-            let rows = shown.iter().map(|series| self.average_row(*series)).collect();
-            panels.push((format!("Average of {}", counted(self.averaged().len(), "task")), "score", rows));
+            panels.push(DotPanel {
+                heading: format!("Average of {}", counted(self.averaged().len(), "task")),
+                axis_title: "score (%)".to_owned(),
+                rows: shown.iter().map(|series| self.average_row(*series)).collect(),
+            });
         }
-        let across = panels.len().min(ACROSS);
-        let down = panels.len().div_ceil(ACROSS) as f64;
-        let height = ROW_HEIGHT * shown.len() as f64;
-        let notes = Notes::new(&self.figure_note(scale), WIDTH);
-        let below = TOP + down * (height + BELOW) - BELOW + 58.0;
-        let mut canvas = Canvas::new(WIDTH, below + notes.height());
-        let step = (WIDTH - NAMES - 8.0) / across as f64;
         let names: Vec<String> = shown.iter().map(|series| self.trials.title(*series)).collect();
-        for (index, (heading, metric, rows)) in panels.iter().enumerate() {
-            let left = NAMES + 12.0 + (index % ACROSS) as f64 * step;
-            let top = TOP + (index / ACROSS) as f64 * (height + BELOW);
-            if index % ACROSS == 0 {
-                draw_names(&mut canvas, &names, NAMES, top, ROW_HEIGHT, TICK_SIZE);
-            }
-            let area = Area {
-                left,
-                right: left + step - NUMBERS - BETWEEN,
-                top,
-                row_height: ROW_HEIGHT,
-                to_heading: TO_HEADING,
-            };
-            let axis_title = format!("{metric} (%)");
-            Panel { heading, axis_title: &axis_title, rows, bounds: &[] }.draw(&mut canvas, &area);
-        }
-        notes.draw(&mut canvas);
-        canvas
+        draw_panels(&names, &panels, &self.figure_note(scale))
+    }
+
+    fn row(&self, series: Series, task: &Task) -> Row {
+        let cell = self.cell(series, task);
+        let value = |trial: &Trial| percent(self.trials, trial, SCORE);
+        let row = Row::of_trials(&cell.trials, value, colour(series.method), marker(series.method));
+        Row { numbers: cell.numbers(1).unwrap_or_default(), ..row }
     }
 
     /// The averages of seeds as points.
@@ -101,7 +72,8 @@ impl GlueTable<'_> {
     }
 
     fn figure_note(&self, scale: &str) -> String {
-        let lost = self.trials.all().iter().filter(|trial| percent(self.trials, trial).is_none()).count();
+        let lost =
+            self.trials.all().iter().filter(|trial| percent(self.trials, trial, SCORE).is_none()).count();
         let lost = match lost {
             0 => String::new(),
             lost => format!(
@@ -109,7 +81,7 @@ impl GlueTable<'_> {
                 counted(lost, "trial")
             ),
         };
-        let seeds = match self.seeds().len() {
+        let seeds = match self.trials.seeds().len() {
             1 => "One seed, so no spread.".to_owned(),
             seeds => format!("Large marks: mean ± std over up to {seeds} seeds; small dots: single seeds."),
         };

@@ -21,7 +21,7 @@ const LEFT: f64 = 70.0;
 const BELOW: f64 = 66.0;
 const TICK_SPACING: f64 = 25.0;
 /// Beyond this ratio of the mean distances their axis is logarithmic.
-const LOG_RATIO: f64 = 20.0;
+pub const LOG_RATIO: f64 = 20.0;
 /// Bands of more lines than this hide each other.
 pub const MOST_BANDS: usize = 6;
 /// What stands for a trial that diverged without a score.
@@ -163,7 +163,7 @@ pub fn score_line(line: &sweep::Line, score: Score) -> Line {
 }
 
 /// Means of trials that ran to their end; each other trial is a cross at its last finite distance.
-fn distance_line(line: &sweep::Line) -> Line {
+pub fn distance_line(line: &sweep::Line) -> Line {
     let dot = |point: &Point| {
         let distances = point.distances();
         Dot {

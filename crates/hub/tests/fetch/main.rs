@@ -27,6 +27,7 @@ static NOTES: Bundle = Bundle {
     ],
     models: &[],
     setting: "data",
+    in_cache: false,
     licence: "Note Licence 2",
     gated: false,
     about_bytes: 1,

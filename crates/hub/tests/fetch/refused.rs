@@ -64,6 +64,7 @@ fn a_bundle_that_is_known_as_gated_needs_no_code_from_the_hub() {
         parts: &[],
         models: &[],
         setting: "model",
+        in_cache: false,
         licence: "Gate Licence",
         gated: true,
         about_bytes: 1,

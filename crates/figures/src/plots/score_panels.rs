@@ -1,0 +1,296 @@
+//! Scores against the learning-rate multiplier, a panel for each task or benchmark, and how wide each method's range
+//! of good rates is on each.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use crate::axis::Axis;
+use crate::canvas::{Align, Canvas, text_width};
+use crate::error::Result;
+use crate::layout::NONE;
+use crate::output::{owned, write, write_csv, write_figure};
+use crate::pairs;
+use crate::plots::lines::{self, Below, Bound, Look, Panel, darker};
+use crate::plots::robustness::{self, Row};
+use crate::plots::sweep::{LOG_RATIO, MOST_BANDS, banded, distance_line, octaves, score_line, treatment};
+use crate::series::Series;
+use crate::spread::Spread;
+use crate::stats;
+use crate::style::TICK_SIZE;
+use crate::sweep::{Line, Point, Score, Source, Unchanged};
+use crate::table::full;
+use crate::trials::Trials;
+use crate::wrap::Notes;
+
+/// Heading and axis title of the distance.
+const DISTANCE: (&str, &str) = ("Distance from pretrained", "mean ‖W′ − W‖");
+
+const WIDTH: f64 = 1000.0;
+const ACROSS: usize = 3;
+const PANEL_HEIGHT: f64 = 190.0;
+/// Left of a panel, and between it and the one below.
+const LEFT: f64 = 72.0;
+const BELOW: f64 = 88.0;
+const RIGHT: f64 = 14.0;
+const LEGEND_ROW: f64 = 24.0;
+const HEADING: f64 = 40.0;
+/// Of a panel alone, which would be as wide as the figure.
+const WIDEST: f64 = 480.0;
+
+/// What the figures of one workload are called and say.
+pub struct Words {
+    /// Of the files.
+    pub name: &'static str,
+    /// What a part is of, as the column that names it.
+    pub part: &'static str,
+    /// What stands for a trial that diverged without a score, and what a gain is measured from; with its label, and its
+    /// name in columns.
+    pub start: &'static str,
+    pub start_label: &'static str,
+    pub start_column: &'static str,
+    /// Whether a last panel has the distance from the pretrained weights.
+    pub distance: bool,
+    /// At the ends of the figure's note and of the tables.
+    pub note: String,
+    pub explanation: &'static str,
+}
+
+/// A panel: trials, and their lines by one score, which is a fraction.
+pub struct Part<'a> {
+    pub name: &'static str,
+    pub heading: &'static str,
+    pub title: String,
+    pub trials: &'a Trials,
+    pub score: Score,
+    pub lines: Vec<Line<'a>>,
+}
+
+/// `<name>.{svg,png,csv,md}` and `<name>-points.csv`.
+pub fn write_parts(words: &Words, parts: &[Part], plots: &Path) -> Result<Vec<PathBuf>> {
+    let mut written = write_figure(plots, words.name, &figure(words, parts))?;
+    written.extend(write_widths(words, parts, plots)?);
+    let points = plots.join(format!("{}-points.csv", words.name));
+    written.push(write_csv(&points, &points_header(words), &points_rows(parts))?);
+    Ok(written)
+}
+
+fn figure(words: &Words, parts: &[Part]) -> Canvas {
+    let looks = looks(parts);
+    let legend = legend_places(&looks);
+    let legend_height = legend.last().map_or(0.0, |(_, row)| (row + 1) as f64 * LEGEND_ROW);
+    let notes = Notes::new(&note(words, parts), WIDTH);
+    let distances = distances(words, parts);
+    let panels = parts.len() + usize::from(!distances.is_empty());
+    let across = panels.clamp(1, ACROSS);
+    let down = panels.div_ceil(across) as f64;
+    let top = 14.0 + legend_height + HEADING;
+    let height = top + down * (PANEL_HEIGHT + BELOW) - BELOW + 66.0;
+    let mut canvas = Canvas::new(WIDTH, height + notes.height());
+    draw_legend(&mut canvas, &looks, &legend);
+    let range = octaves(points(parts).map(|point| point.multiplier));
+    let mut draw = |index: usize, heading, title, bounds: &[Bound], drawn: &[lines::Line], log| {
+        let step = WIDTH / across as f64;
+        let left = (index % across) as f64 * step + LEFT;
+        let top = top + (index / across) as f64 * (PANEL_HEIGHT + BELOW);
+        let right = (left + step - LEFT - RIGHT).min(left + WIDEST);
+        let is_distance = index == parts.len();
+        let panel = Panel {
+            left,
+            right,
+            top,
+            bottom: top + PANEL_HEIGHT,
+            heading,
+            title,
+            bounds,
+            from_zero: is_distance,
+            reaching: if is_distance { None } else { least_range(drawn, bounds) },
+        };
+        let ticks = ((right - left) / 30.0) as usize;
+        let below = Below::Labels { title: "learning-rate multiplier", ticks };
+        panel.draw(&mut canvas, drawn, &Axis::log2(range, left, right), log, &below);
+    };
+    for (index, part) in parts.iter().enumerate() {
+        draw(index, part.heading, &part.title, &part.bounds(words.start_label), &part.drawn(), false);
+    }
+    if !distances.is_empty() {
+        let log = lines::is_wide(&distances, LOG_RATIO);
+        draw(parts.len(), DISTANCE.0, DISTANCE.1, &[], &distances, log);
+    }
+    notes.draw(&mut canvas);
+    canvas
+}
+
+/// Lines of the distance, the same for every score; none where nothing was measured.
+fn distances(words: &Words, parts: &[Part]) -> Vec<lines::Line> {
+    let is_known = |line: &Line| line.points.iter().any(|point| !point.distances().is_empty());
+    match parts {
+        [part, ..] if words.distance && part.lines.iter().any(is_known) => {
+            banded(part.lines.iter().map(distance_line).collect())
+        }
+        _ => Vec::new(),
+    }
+}
+
+impl Part<'_> {
+    /// In percent.
+    fn drawn(&self) -> Vec<lines::Line> {
+        let mut drawn = banded(self.lines.iter().map(|line| score_line(line, self.score)).collect());
+        for dot in drawn.iter_mut().flat_map(|line| &mut line.dots) {
+            dot.mean = dot.mean.map(|mean| 100.0 * mean);
+            dot.std *= 100.0;
+        }
+        drawn
+    }
+
+    fn bounds(&self, label: &'static str) -> Vec<Bound> {
+        let mean = Spread::of(self.trials, self.trials.of(Series::of(NONE)), self.score.name()).mean;
+        mean.map(|mean| Bound { label, value: 100.0 * mean }).into_iter().collect()
+    }
+}
+
+/// Where all means are alike, a point of percent above them: hundredths of one say nothing.
+fn least_range(drawn: &[lines::Line], bounds: &[Bound]) -> Option<f64> {
+    let means = drawn.iter().flat_map(|line| line.dots.iter().filter_map(|dot| dot.mean));
+    let values: Vec<f64> = means.chain(bounds.iter().map(|bound| bound.value)).collect();
+    let high = values.iter().copied().reduce(f64::max)?;
+    let low = values.iter().copied().reduce(f64::min)?;
+    (high - low < 1.0).then_some(high + 1.0)
+}
+
+fn points<'a>(parts: &'a [Part]) -> impl Iterator<Item = &'a Point<'a>> {
+    parts.iter().flat_map(|part| &part.lines).flat_map(|line| &line.points)
+}
+
+/// The lines' looks in the order of the legends, each once.
+fn looks<'a>(parts: &'a [Part]) -> Vec<&'a Look> {
+    let mut looks: Vec<(usize, &Look)> = Vec::new();
+    for line in parts.iter().flat_map(|part| &part.lines) {
+        if looks.iter().all(|(_, known)| known.title != line.look.title) {
+            looks.push((crate::style::rank(line.method), &line.look));
+        }
+    }
+    looks.sort_by_key(|(rank, _)| *rank);
+    looks.into_iter().map(|(_, look)| look).collect()
+}
+
+/// Left end and row of each name of the legend.
+fn legend_places(looks: &[&Look]) -> Vec<(f64, usize)> {
+    let (mut x, mut row) = (LEFT, 0);
+    let place = |look: &&Look| {
+        let width = text_width(&look.title, TICK_SIZE) + 48.0;
+        if x + width > WIDTH && x > LEFT {
+            (x, row) = (LEFT, row + 1);
+        }
+        x += width;
+        (x - width, row)
+    };
+    looks.iter().map(place).collect()
+}
+
+fn draw_legend(canvas: &mut Canvas, looks: &[&Look], places: &[(f64, usize)]) {
+    for (look, (x, row)) in looks.iter().zip(places) {
+        let y = 22.0 + *row as f64 * LEGEND_ROW;
+        look.stroke.draw(canvas, &[(x - 11.0, y), (x + 11.0, y)], look.colour, 2.0);
+        canvas.marker(look.marker, (*x, y), 5.0, look.colour);
+        canvas.text(&look.title, (x + 18.0, y), TICK_SIZE, darker(look.colour), Align::Left);
+    }
+}
+
+/// Parts with trials of their own: of benchmarks, which share all, the first.
+fn different<'a, 'b>(parts: &'b [Part<'a>]) -> &'b [Part<'a>] {
+    match parts {
+        [first, rest @ ..] if rest.iter().all(|part| std::ptr::eq(part.trials, first.trials)) => &parts[..1],
+        _ => parts,
+    }
+}
+
+/// What the marks are, and what was done with trials that have no score.
+fn note(words: &Words, parts: &[Part]) -> String {
+    let all = || points(different(parts)).flat_map(|point| &point.trials);
+    let seeds = all().map(|trial| trial.replicate.0).collect::<BTreeSet<_>>().len();
+    let has_bands = parts.iter().any(|part| part.lines.len() <= MOST_BANDS);
+    let bands = if has_bands && seeds > 1 { ", bands: ± std" } else { "" };
+    let mut note = match seeds {
+        1 => "Lines: one seed, so no spread.".to_owned(),
+        _ => format!("Lines: mean{bands} over up to {seeds} seeds a point."),
+    };
+    let lost = all().filter(|trial| trial.diverged).count();
+    if lost > 0 {
+        note += &format!(" ×: trials diverged there ({lost} of {} in all).", all().count());
+        note += &treatment(words.start, &|source: Source| {
+            let of_part = |part: &Part| -> usize {
+                part.lines
+                    .iter()
+                    .flat_map(|line| &line.points)
+                    .map(|point| point.counted(part.score, source))
+                    .sum()
+            };
+            different(parts).iter().map(of_part).sum()
+        });
+    }
+    note + &words.note
+}
+
+/// `<name>.csv` and `<name>.md`: how wide each method's range of good rates is.
+fn write_widths(words: &Words, parts: &[Part], plots: &Path) -> Result<Vec<PathBuf>> {
+    let mut header = owned(&[words.part]);
+    header.extend(robustness::csv_header());
+    let (mut cells, mut text, mut gained) = (Vec::new(), String::new(), false);
+    for part in parts {
+        let unchanged = Unchanged::of(part.trials);
+        let baseline = pairs::baseline(part.trials).title();
+        let is_there = part.lines.iter().any(|line| line.look.title == baseline);
+        let baseline = if is_there { baseline.as_str() } else { "" };
+        let rows = Row::all(&part.lines, baseline, &unchanged, part.score);
+        let of_task =
+            |row: &Row| [vec![part.name.to_owned()], robustness::csv_row(row, baseline, part.score)].concat();
+        cells.extend(rows.iter().map(of_task));
+        gained |= unchanged.is_known(part.score);
+        let table = robustness::table(&rows, baseline, unchanged.is_known(part.score));
+        text += &format!("### {}\n\n{table}\n", part.heading);
+    }
+    text += &robustness::explanation("score", "seeds", words.start, gained);
+    text += words.explanation;
+    Ok(vec![
+        write_csv(&plots.join(format!("{}.csv", words.name)), &header, &cells)?,
+        write(&plots.join(format!("{}.md", words.name)), text.as_bytes())?,
+    ])
+}
+
+fn points_header(words: &Words) -> Vec<String> {
+    owned(&[
+        words.part,
+        "method",
+        "title",
+        "multiplier",
+        "trials",
+        "diverged",
+        "scored_last_finite",
+        words.start_column,
+        "left_out",
+        "score_n",
+        "score_mean",
+        "score_std",
+    ])
+}
+
+fn points_rows(parts: &[Part]) -> Vec<Vec<String>> {
+    let mut rows = Vec::new();
+    for part in parts {
+        for line in &part.lines {
+            for point in &line.points {
+                let mut row = owned(&[part.name, line.method, &line.look.title]);
+                row.push(point.multiplier.to_string());
+                let found = |source| point.counted(part.score, source);
+                let counts =
+                    [point.trials.len(), point.diverged(), found(Source::LastFinite), found(Source::None)];
+                row.extend(counts.map(|count| count.to_string()));
+                let scores = point.scores(part.score);
+                row.extend([point.left_out(part.score), scores.len()].map(|count| count.to_string()));
+                row.extend([stats::mean(&scores), stats::std(&scores)].map(full));
+                rows.push(row);
+            }
+        }
+    }
+    rows
+}
