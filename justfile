@@ -81,6 +81,16 @@ glue-tuned *ARGS: _libtorch
 glue-lr-sweep *ARGS: _libtorch
     @{{ arguments }} {{ delora }} run experiments/glue-lr-sweep.toml "$@"
 
+# Table 5: a decoder tuned to instructions, then MMLU, ARC and TruthfulQA; `--scale small` real data, `--scale paper` LLaMA-2-7B
+[group("experiments")]
+instruct *ARGS: _libtorch
+    @{{ arguments }} {{ delora }} run experiments/instruct.toml "$@"
+
+# Scores after instruction tuning against the learning rate
+[group("experiments")]
+instruct-lr-sweep *ARGS: _libtorch
+    @{{ arguments }} {{ delora }} run experiments/instruct-lr-sweep.toml "$@"
+
 # Everything that has results as one HTML page, results/report.html
 [group("experiments")]
 report *ARGS: _libtorch
@@ -193,6 +203,18 @@ bench-glue MODEL="assets/mini/encoder": _libtorch
     @for batch in 32 8; do for method in lora delora dora; do \
         tools/bench/peft tools/bench/peft_glue.py --model {{ quote(MODEL) }} --method $method --batch $batch; \
     done; done
+
+# Measure exams with shared prompts against each choice by itself, and a training step at LLaMA-2-7B's sizes
+[group("checks")]
+bench-instruct: _libtorch
+    cargo bench -p llama-it --bench evaluation
+    cargo bench -p llama-it --bench step
+
+# Pack PNG files again without a change of a pixel: those of plots/ in git, or FILES
+[group("checks")]
+pack-png *FILES:
+    @files=("$@"); [ $# -gt 0 ] || mapfile -t files < <(git ls-files 'plots/*.png'); \
+    cargo run --release -p figures --example pack_png -- "${files[@]}"
 
 _libtorch:
     @if [ ! -d "$LIBTORCH/include" ]; then \

@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 
 files=("$@")
 if [ ${#files[@]} -eq 0 ]; then
-    files=(experiments/{table1,table3,lr-sweep,prolonged,lambda-vs-angles,glue,glue-lr-sweep,glue-tuned}.toml)
+    files=(experiments/{table1,table3,lr-sweep,prolonged,lambda-vs-angles,glue,glue-lr-sweep,glue-tuned,instruct,instruct-lr-sweep}.toml)
 fi
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

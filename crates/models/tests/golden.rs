@@ -1,8 +1,10 @@
 //! Networks and schedulers against diffusers and transformers, on the files made by `tools/goldens/models.py`,
-//! `language_models.py` and `minilm.py`.
+//! `language_models.py`, `llama.py` and `minilm.py`.
 
 #[path = "golden/encoders.rs"]
 mod encoders;
+#[path = "golden/llama.rs"]
+mod llama;
 #[path = "golden/minilm.rs"]
 mod minilm;
 
