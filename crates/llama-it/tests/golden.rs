@@ -1,0 +1,5 @@
+//! Training against PEFT and transformers, and exams against lm-evaluation-harness, on the files made by
+//! `tools/goldens/llama_training.py` and `harness.py`.
+
+#[path = "golden/training.rs"]
+mod training;
