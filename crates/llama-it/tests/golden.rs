@@ -1,5 +1,7 @@
 //! Training against PEFT and transformers, and exams against lm-evaluation-harness, on the files made by
 //! `tools/goldens/llama_training.py` and `harness.py`.
 
+#[path = "golden/lm_eval.rs"]
+mod lm_eval;
 #[path = "golden/training.rs"]
 mod training;
