@@ -5,6 +5,7 @@ hub. Texts are nonsense with letters of several scripts, and blanks and line bre
 differently: around questions, and around choices. A few questions are longer than the model.
 """
 
+import json
 import random
 
 import torch
@@ -23,6 +24,8 @@ SUBJECTS = {
 NUM_ARC, NUM_TRUTHFUL = 64, 62
 NUM_LONG = 5  # of MMLU's questions, more of the others
 VOCABULARY, MAX_LENGTH = 640, 224
+# So that choices differ clearly, and not by the last word of the prompt alone.
+SCALES = {"lm_head": 2.0, "q_proj": 3.0, "o_proj": 3.0}
 SPECIAL = ["<unk>", "<s>", "</s>"]
 PLAIN = (
     "the a of in is was not all some which river stone light cell bone king law virus group ring field number year "
@@ -175,7 +178,15 @@ def model():
         max_position_embeddings=MAX_LENGTH,
     )
     found = randomize(LlamaForCausalLM(config), 304, NO_STREAM)
-    # Choices shall differ clearly, so that rounding decides nothing.
     with torch.no_grad():
-        found.lm_head.weight.mul_(2.0)
+        for name, parameter in found.named_parameters():
+            parameter.mul_(next((scale for part, scale in SCALES.items() if part in name), 1.0))
     return found
+
+
+def dumped(value, depth=0):
+    """JSON with a line for each entry of its upper levels."""
+    if isinstance(value, dict) and depth < 4:
+        lines = ",\n".join(f"{json.dumps(key)}: {dumped(part, depth + 1)}" for key, part in value.items())
+        return "{\n" + lines + "\n}"
+    return json.dumps(value, ensure_ascii=False)

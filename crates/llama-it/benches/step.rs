@@ -18,9 +18,9 @@ use models::shapes::ARCHITECTURES;
 use serde_json::{Value, json};
 use tch::{Device, Kind, Tensor, nn};
 
-const ROWS: usize = 4;
+const ROWS: usize = 2;
 const LENGTH: usize = 128;
-const STEPS: usize = 5;
+const STEPS: usize = 3;
 const PEAK_SIZE: i64 = 2048;
 /// Bytes of a trained f32 parameter: itself, its gradient, and AdamW's two moments.
 const BYTES_PER_PARAMETER: f64 = 16.0;

@@ -67,7 +67,7 @@ pub fn write_world(folder: &Path) {
     let nouns = ["cat", "dog", "bee", "owl", "fox"];
     let row = |index: usize| {
         let (noun, again) = (nouns[index % 5], "so ".repeat(index % 4));
-        json!({"instruction": format!("Say {again}{noun}"), "input": if index % 3 == 0 { noun } else { "" },
+        json!({"instruction": format!("Say {again}{noun}"), "input": if index.is_multiple_of(3) { noun } else { "" },
                "output": format!("{again}{noun}.")})
     };
     let lines = |rows: Vec<Value>| rows.iter().map(|row| format!("{row}\n")).collect::<String>();

@@ -111,3 +111,53 @@ fn bank(network: &Network, args: &Args) -> Result<Bank> {
     bank.load_adapter(0, &adapter)?;
     Ok(bank)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    fn generate(words: &[&str]) -> Result<Vec<String>, String> {
+        let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../assets/mini/decoder");
+        let model = model.display().to_string();
+        let line = Line::parse_from([&["generate", "--model", &model, "--max-tokens", "8"], words].concat());
+        texts(&line.args).map_err(|error| format!("{error:#}"))
+    }
+
+    #[test]
+    fn a_text_goes_on_and_an_answer_comes_without_its_instruction() {
+        let texts = generate(&["--prompt", "The nopa lives", "--prompt", "The"]).unwrap();
+        assert_eq!(texts.len(), 2);
+        assert!(
+            texts[0].starts_with("The nopa lives") && texts[0].len() > "The nopa lives".len(),
+            "{texts:?}"
+        );
+        let answer = generate(&["--instruction", "Where does the nopa live?"]).unwrap().remove(0);
+        assert!(!answer.is_empty() && !answer.contains("### Response"), "{answer}");
+        let warm = ["--prompt", "The", "--temperature", "1", "--samples", "4"];
+        let texts = generate(&warm).unwrap();
+        assert_eq!(texts, generate(&warm).unwrap());
+        assert!(texts.iter().any(|text| *text != texts[0]), "{texts:?}");
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_an_error() {
+        let temperature = generate(&["--prompt", "a", "--temperature=-1"]).unwrap_err();
+        assert!(temperature.contains("--temperature: found -1"), "{temperature}");
+        let top_p = generate(&["--prompt", "a", "--top-p", "0"]).unwrap_err();
+        assert!(top_p.contains("--top-p: found 0"), "{top_p}");
+        let long = generate(&["--prompt", &"word ".repeat(2000)]).unwrap_err();
+        assert!(long.contains("positions of the decoder end at"), "{long}");
+        let adapter = generate(&["--prompt", "a", "--adapter", "/none"]).unwrap_err();
+        assert!(adapter.contains("/none"), "{adapter}");
+    }
+}
