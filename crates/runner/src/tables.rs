@@ -11,7 +11,7 @@
 //! | `protocol`, `started`, `finished`, `message` | `message` says why a trial failed |
 //! | `phase`                                   | `tuning` or `test`, where the experiment tunes first |
 //!
-//! An empty cell is a missing value.
+//! An empty cell is a missing value. In `curves.csv` a value that was computed in f32 has the digits that an f32 has.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -158,7 +158,7 @@ fn curves(rows: &[Row]) -> Vec<Vec<String>> {
     let points = rows.iter().flat_map(|(trial, record)| {
         record.outcome.curves.iter().map(|point| {
             let layer = point.layer.clone().unwrap_or_default();
-            vec![trial.id.clone(), point.step.to_string(), point.metric.clone(), layer, float(point.value)]
+            vec![trial.id.clone(), point.step.to_string(), point.metric.clone(), layer, measured(point.value)]
         })
     });
     std::iter::once(header).chain(points).collect()
@@ -169,10 +169,33 @@ pub(crate) fn float(value: f64) -> String {
     Number::from_f64(value).map(|number| number_text(&number)).unwrap_or_default()
 }
 
+/// As [`float`], or where `value` is one of f32, the shortest text that reads back as that: curves are long.
+fn measured(value: f64) -> String {
+    let single = value as f32;
+    if single.is_finite() && f64::from(single) == value {
+        format!("{single:?}").trim_end_matches(".0").to_owned()
+    } else {
+        float(value)
+    }
+}
+
 fn csv_bytes(rows: &[Vec<String>]) -> Vec<u8> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     for row in rows {
         writer.write_record(row).expect("rows have equal lengths, and memory takes every byte");
     }
     writer.into_inner().expect("memory takes every byte")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_of_f32_are_written_with_their_own_digits_and_others_with_all() {
+        assert_eq!(measured(f64::from(0.700_084_9_f32)), "0.7000849");
+        assert_eq!([measured(0.1), measured(2.0), measured(-0.5)], ["0.1", "2", "-0.5"]);
+        assert_eq!(measured(f64::from(1e-7_f32)).parse::<f32>().unwrap(), 1e-7);
+        assert_eq!([measured(f64::NAN), measured(f64::INFINITY)], ["", ""]);
+    }
 }
