@@ -3,10 +3,13 @@
 //!
 //! Scenes are procedural: an object of one of DreamBooth's classes, in one of the contexts, outfits or attributes of
 //! DreamBooth's 25 prompts, so that the protocol is word for word the same at every scale. Beside them are sentences of
-//! the same objects, for an encoder and for tasks that mirror GLUE's.
+//! the same objects, for an encoder and for tasks that mirror GLUE's, and facts about invented creatures, for a decoder, for
+//! instructions, and for exams.
 
 pub mod contexts;
 pub mod glue;
+pub mod instruct;
+pub mod knowledge;
 pub mod language;
 mod noise;
 pub mod objects;

@@ -1,16 +1,17 @@
-//! A recipe from its start to a folder that loads. Alone in its file, as libtorch's random numbers are the process's.
+//! Recipes from their starts to folders that load. Alone in its file, as libtorch's random numbers are the process's.
 
 use std::path::Path;
 
 use miniworld::pretrain::{Model, Options, run};
+use models::llama::load_llama;
 use models::roberta::load_encoder;
-use tch::Device;
+use tch::{Device, Kind};
 
-#[test]
-fn two_steps_of_the_recipe_make_a_folder_that_loads_and_a_seed_makes_the_same() {
+/// The files that two steps make, in a folder that `load` opens; made twice, and the same.
+fn two_steps(model: Model, name: &str, load: impl Fn(&Path)) {
     let root = Path::new(env!("CARGO_TARGET_TMPDIR"));
-    let weights = ["first", "again"].map(|name| {
-        let folder = root.join("encoder").join(name);
+    let files = ["first", "again"].map(|time| {
+        let folder = root.join(name).join(time);
         let _ = std::fs::remove_dir_all(&folder);
         let options = Options {
             out: folder.join("out"),
@@ -20,9 +21,20 @@ fn two_steps_of_the_recipe_make_a_folder_that_loads_and_a_seed_makes_the_same() 
             bf16: false,
             steps: Some(2),
         };
-        run(Model::Encoder, &options).expect("the recipe runs");
-        load_encoder(&options.out.join("encoder"), Device::Cpu).expect("an encoder");
-        std::fs::read(options.out.join("encoder/model.safetensors")).expect("weights")
+        run(model, &options).expect("the recipe runs");
+        load(&options.out.join(name));
+        ["model.safetensors", "tokenizer.json"]
+            .map(|file| std::fs::read(options.out.join(name).join(file)).expect("a file"))
     });
-    assert!(weights[0] == weights[1]);
+    assert!(files[0] == files[1], "{name}");
+}
+
+#[test]
+fn two_steps_of_a_recipe_make_a_folder_that_loads_and_a_seed_makes_the_same() {
+    two_steps(Model::Encoder, "encoder", |folder| {
+        load_encoder(folder, Device::Cpu).expect("an encoder");
+    });
+    two_steps(Model::Decoder, "decoder", |folder| {
+        load_llama(folder, Kind::Float, Device::Cpu).expect("a decoder");
+    });
 }

@@ -6,6 +6,7 @@
 
 mod clip;
 mod data;
+mod decoder;
 mod dino;
 mod encoder;
 mod report;
@@ -31,6 +32,7 @@ pub enum Model {
     Dino,
     UNet,
     Encoder,
+    Decoder,
     /// No network: the evaluation of the others, `REPORT.md`.
     Report,
 }
@@ -45,8 +47,9 @@ impl FromStr for Model {
             "dino" => Ok(Model::Dino),
             "unet" => Ok(Model::UNet),
             "encoder" => Ok(Model::Encoder),
+            "decoder" => Ok(Model::Decoder),
             "report" => Ok(Model::Report),
-            _ => Err(format!("`{text}` is none of all, vae, clip, dino, unet, encoder, report")),
+            _ => Err(format!("`{text}` is none of all, vae, clip, dino, unet, encoder, decoder, report")),
         }
     }
 }
@@ -58,7 +61,7 @@ pub struct Options {
     pub out: PathBuf,
     /// Checkpoints and logs.
     pub work: PathBuf,
-    /// Tiny ImageNet in hub layout; the encoder needs none.
+    /// Tiny ImageNet in hub layout; encoder and decoder need none.
     pub photos: Option<PathBuf>,
     pub seed: u64,
     /// Compute in bf16: several times faster on CPUs with AMX and on GPUs, slower on other CPUs.
@@ -93,6 +96,7 @@ pub fn run(model: Model, options: &Options) -> Result<()> {
         Model::Dino => dino::run(options),
         Model::UNet => unet::run(options),
         Model::Encoder => encoder::run(options),
+        Model::Decoder => decoder::run(options),
         Model::Report => report::run(options),
     }
 }

@@ -17,7 +17,7 @@ use tch::{Kind, Tensor, nn, no_grad};
 
 use super::data::batch_stream;
 use super::trainer::device;
-use super::{Options, encoder};
+use super::{Options, decoder, encoder};
 use crate::objects::CLASSES;
 use crate::{SIZE, Scene};
 
@@ -71,6 +71,7 @@ pub fn run(options: &Options) -> Result<()> {
         "| Encoder: whether two sentences belong together, held out | {:.1} % | |",
         100.0 * words.told
     )?;
+    text += &decoder::evaluate(options)?.rows();
     let path = options.out.join("REPORT.md");
     print!("{text}");
     std::fs::write(&path, text).with_context(|| format!("{}: cannot be written", path.display()))

@@ -302,3 +302,14 @@ pub fn named(store: &nn::VarStore) -> Vec<(String, Tensor)> {
 pub fn device() -> Device {
     Device::cuda_if_available()
 }
+
+/// One network per core on a CPU, up to four; one on a GPU.
+pub fn replicas() -> usize {
+    match device() {
+        Device::Cpu => {
+            tch::set_num_threads(1);
+            std::thread::available_parallelism().map_or(1, |cores| [1, 2, 2, 4][cores.get().min(4) - 1])
+        }
+        _ => 1,
+    }
+}

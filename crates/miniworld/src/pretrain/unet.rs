@@ -14,7 +14,7 @@ use serde_json::json;
 use tch::{Kind, Tensor, nn, no_grad};
 
 use super::data::{batch_stream, prefetch};
-use super::trainer::{Replicas, Schedule, Trainer, device};
+use super::trainer::{Replicas, Schedule, Trainer, device, replicas};
 use super::{Options, ship, write_json};
 use crate::photos::Photo;
 use crate::{SIZE, Scene};
@@ -190,15 +190,4 @@ fn weighted_error(unet: &UNet2DCondition, [noisy, timesteps, context, noise, wei
     let predicted = unet.forward(&noisy, &timesteps, &context, &Frozen).to_kind(Kind::Float);
     let error = (predicted - noise).square().mean_dim([1i64, 2, 3].as_slice(), false, Kind::Float);
     (error * weight).mean(Kind::Float)
-}
-
-/// One network per core on a CPU, up to four; one on a GPU.
-fn replicas() -> usize {
-    match device() {
-        tch::Device::Cpu => {
-            tch::set_num_threads(1);
-            std::thread::available_parallelism().map_or(1, |cores| [1, 2, 2, 4][cores.get().min(4) - 1])
-        }
-        _ => 1,
-    }
 }
