@@ -1,0 +1,112 @@
+//! From losses to an update of all trials.
+
+use tch::{Kind, Tensor};
+
+use super::Bank;
+use crate::group::MethodGroup;
+
+impl Bank {
+    /// One update from `losses` [trials], whatever made them from `forward`'s outputs. Waits for nothing.
+    ///
+    /// A trial whose loss or gradient is not finite is quarantined (see [`Bank::health`]) and changes no other.
+    pub fn step(&mut self, losses: &Tensor) {
+        self.accumulate(losses);
+        self.finish_step();
+    }
+
+    /// Adds the gradients of `losses` [trials], a part of this step's, for the update to come.
+    pub fn accumulate(&mut self, losses: &Tensor) {
+        let finite = losses.isfinite(); // [trials]
+        let total = self.total_of(losses, &finite);
+        let leaves = self.all_leaves();
+        let gradients = if leaves.is_empty() || !total.requires_grad() {
+            leaves.iter().map(|leaf| leaf.detach().zeros_like()).collect()
+        } else {
+            gradients_of(&total, &leaves, false)
+        };
+        self.refresh();
+        self.add_pending(gradients, finite);
+    }
+
+    /// As [`Bank::accumulate`], of a network that is computed in pieces, each of them a second time on the way back, so
+    /// that only what goes into each need be kept. `piece` gives what comes out of the piece of an index for what goes into it, and
+    /// the last one's losses [trials]; `inputs` are what goes into each. Gives the losses.
+    pub fn accumulate_recomputed(
+        &mut self,
+        inputs: &[Tensor],
+        piece: impl Fn(&Bank, usize, &Tensor) -> Tensor,
+    ) -> Tensor {
+        let leaves = self.all_leaves();
+        let mut sums: Vec<Tensor> = leaves.iter().map(|leaf| leaf.detach().zeros_like()).collect();
+        let mut behind: Option<Tensor> = None;
+        let mut losses = None;
+        for (index, input) in inputs.iter().enumerate().rev() {
+            let input = input.detach().set_requires_grad(index > 0);
+            let output = piece(self, index, &input);
+            let total = match &behind {
+                None => {
+                    let detached = output.detach();
+                    let total = self.total_of(&output, &detached.isfinite());
+                    losses = Some(detached);
+                    total
+                }
+                Some(gradient) => (output * gradient).sum(Kind::Float),
+            };
+            let mut wanted = leaves.clone();
+            wanted.extend((index > 0).then_some(&input));
+            if wanted.is_empty() || !total.requires_grad() {
+                continue;
+            }
+            // All pieces have what was made from the parameters in common.
+            let mut gradients = gradients_of(&total, &wanted, true);
+            behind = (index > 0).then(|| gradients.pop().expect("one for the input"));
+            sums.iter_mut().zip(gradients).for_each(|(sum, gradient)| drop(sum.g_add_(&gradient)));
+        }
+        let losses = losses.expect("a network has pieces");
+        self.refresh();
+        self.add_pending(sums, losses.isfinite());
+        losses
+    }
+
+    fn all_leaves(&self) -> Vec<&Tensor> {
+        self.groups.iter().flat_map(MethodGroup::leaves).collect()
+    }
+
+    /// The sum of the losses of trials that are sound.
+    fn total_of(&self, losses: &Tensor, finite: &Tensor) -> Tensor {
+        let healthy =
+            Tensor::cat(&self.groups.iter().map(|group| group.optimizer.healthy()).collect::<Vec<_>>(), 0);
+        losses.where_scalarother(&finite.logical_and(&healthy), 0.0).sum(Kind::Float)
+    }
+
+    fn add_pending(&mut self, gradients: Vec<Tensor>, finite: Tensor) {
+        self.pending = Some(match self.pending.take() {
+            None => (gradients, finite),
+            Some((sums, all_finite)) => {
+                let add = |(mut sum, gradient): (Tensor, Tensor)| sum.g_add_(&gradient);
+                (sums.into_iter().zip(gradients).map(add).collect(), all_finite.logical_and(&finite))
+            }
+        });
+    }
+
+    /// The update from what was accumulated; panics when nothing was.
+    pub fn finish_step(&mut self) {
+        let (gradients, finite) = self.pending.take().expect("an update follows accumulated gradients");
+        let mut gradients = gradients.into_iter();
+        for group in &mut self.groups {
+            let count = group.leaves().len();
+            let own: Vec<Tensor> = gradients.by_ref().take(count).collect();
+            group.update(self.steps, &own, &finite.narrow(0, group.first as i64, group.num_trials as i64));
+        }
+        self.steps += 1;
+    }
+}
+
+/// The gradient of `total` by each of `leaves`; zero where it does not depend on one.
+fn gradients_of(total: &Tensor, leaves: &[&Tensor], keep_graph: bool) -> Vec<Tensor> {
+    let gradients = Tensor::run_backward(&[total], leaves, keep_graph, false);
+    let or_zero = |(gradient, leaf): (Tensor, &&Tensor)| {
+        if gradient.defined() { gradient } else { leaf.detach().zeros_like() }
+    };
+    gradients.into_iter().zip(leaves).map(or_zero).collect()
+}
