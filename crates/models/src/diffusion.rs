@@ -103,7 +103,7 @@ pub(crate) fn load_network_in<T, E: From<WeightsError>>(
     Ok(Loaded { network, store })
 }
 
-const DIFFUSION_FILE: &str = "diffusion_pytorch_model.safetensors";
+pub(crate) const DIFFUSION_FILE: &str = "diffusion_pytorch_model.safetensors";
 pub(crate) const TRANSFORMERS_FILE: &str = "model.safetensors";
 
 /// `vae/` of a checkpoint.

@@ -7,6 +7,7 @@
 
 mod attention;
 pub mod clip;
+pub mod control;
 pub mod diffusion;
 pub mod images;
 mod layers;

@@ -1,6 +1,8 @@
-//! Networks and schedulers against diffusers and transformers, on the files made by `tools/goldens/models.py`,
-//! `language_models.py`, `llama.py` and `minilm.py`.
+//! Networks and schedulers against their reference implementations, on the files made by `models.py`,
+//! `language_models.py`, `llama.py`, `minilm.py` and `control.py` of `tools/goldens`.
 
+#[path = "golden/control.rs"]
+mod control;
 #[path = "golden/encoders.rs"]
 mod encoders;
 #[path = "golden/llama.rs"]
