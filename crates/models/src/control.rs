@@ -356,24 +356,21 @@ mod tests {
     #[test]
     fn a_missing_tensor_is_named_as_its_file_would_name_it() {
         let encoder = encoder(&[4, 6], 5);
-        let tensors = |layer: &dyn Fn(usize) -> String| {
-            let named = random(&encoder).into_iter().enumerate();
-            named.map(|(index, one)| (layer(index), one.detach())).filter(|(name, _)| !name.contains("bias"))
-        };
         let names = encoder.parameters();
         let diffusers = |index: usize| format!("controlnet_cond_embedding.{}", names[index].name);
-        let (_folder, path) = written("a.safetensors", tensors(&diffusers).collect());
-        let message = encoder.load(&path).unwrap_err().to_string();
-        assert!(
-            message.contains("controlnet_cond_embedding.blocks.0.bias") && message.contains("3 more"),
-            "{message}"
-        );
-        let ldm = |index: usize| {
-            format!("control_model.input_hint_block.{}.{}", 2 * (index / 2), ["weight", "bias"][index % 2])
-        };
-        let (_folder, path) = written("b.safetensors", tensors(&ldm).collect());
-        let message = encoder.load(&path).unwrap_err().to_string();
-        assert!(message.contains("control_model.input_hint_block.0.bias"), "{message}");
+        let ldm = |index: usize| format!("control_model.input_hint_block.{}.weight", index);
+        let layouts: [(&dyn Fn(usize) -> String, &str); 2] = [
+            (&diffusers, "controlnet_cond_embedding.blocks.0.bias"),
+            (&ldm, "control_model.input_hint_block.0.bias"),
+        ];
+        for (layout, missing) in layouts {
+            // Weights alone: every second parameter.
+            let weights = random(&encoder).into_iter().enumerate().step_by(2);
+            let weights = weights.map(|(index, one)| (layout(index), one.detach())).collect();
+            let (_folder, path) = written("a.safetensors", weights);
+            let message = encoder.load(&path).unwrap_err().to_string();
+            assert!(message.contains(missing) && message.contains("3 more"), "{message}");
+        }
     }
 
     #[test]

@@ -4,10 +4,10 @@
 //! d = |μ₁ − μ₂|² + Tr(Σ₁ + Σ₂ − 2 √(Σ₁ Σ₂))
 //! ```
 //!
-//! Covariances divide by n − 1. They are kept as factors, Σ = Fᵀ F, and then Tr √(Σ₁ Σ₂) is the sum of the singular values
-//! of F₁ F₂ᵀ: the eigenvalues of Σ₁ Σ₂ = F₁ᵀ F₁ F₂ᵀ F₂ other than 0 are those of (F₁ F₂ᵀ)(F₁ F₂ᵀ)ᵀ. No matrix has a square root
-//! taken, so that a covariance of fewer pictures than features is nothing special; pytorch-fid, which takes the root of
-//! the product, is off by up to about 1e-3 of the distance there.
+//! Covariances divide by n − 1. They are kept as factors, Σ = Fᵀ F, and then Tr √(Σ₁ Σ₂) is the sum of the singular
+//! values of F₁ F₂ᵀ: the eigenvalues of Σ₁ Σ₂ = F₁ᵀ F₁ F₂ᵀ F₂ other than 0 are those of (F₁ F₂ᵀ)(F₁ F₂ᵀ)ᵀ. So no matrix has
+//! its square root taken, and fewer pictures than features are nothing special. pytorch-fid takes the root of the
+//! product, which costs half of the digits where a covariance is singular.
 
 use tch::{Device, Kind, Tensor};
 

@@ -301,12 +301,12 @@ impl UPerNet {
         resized(&self.logits(pictures, false).to_kind(Kind::Float), size).softmax(1, Kind::Float)
     }
 
-    /// Labels `[N, height, width]` from 1 to `num_classes` of pictures that are `height` × `width`, by the mean of their
-    /// probabilities over the sizes of the configuration.
+    /// Mean probabilities `[N, classes, height, width]` of pictures of `height` × `width` pixels, over the sizes of the
+    /// configuration.
     ///
     /// `pictures_at` gives the pictures `[N, 3, H, W]` in [0, 1] for a size `[H, W]` it is asked for; the reference scales
     /// 8-bit pictures with PIL's bilinear filter.
-    pub fn segment(
+    pub fn mean_probabilities(
         &self,
         [height, width]: [i64; 2],
         mut pictures_at: impl FnMut([i64; 2]) -> Tensor,
@@ -314,8 +314,12 @@ impl UPerNet {
         let sizes = self.config.evaluation_sizes(height, width);
         let share = 1.0 / sizes.len() as f64;
         let look = |size| self.probabilities(&pictures_at(size), [height, width]) * share;
-        let scores = sizes.into_iter().map(look).reduce(|sum, scores| sum + scores).expect("a size at least");
-        scores.argmax(1, false) + 1
+        sizes.into_iter().map(look).reduce(|sum, scores| sum + scores).expect("a size at least")
+    }
+
+    /// Labels `[N, height, width]` from 1 to `num_classes`: the most probable by [`UPerNet::mean_probabilities`].
+    pub fn segment(&self, size: [i64; 2], pictures_at: impl FnMut([i64; 2]) -> Tensor) -> Tensor {
+        self.mean_probabilities(size, pictures_at).argmax(1, false) + 1
     }
 }
 

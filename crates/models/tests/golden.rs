@@ -1,8 +1,12 @@
-//! Networks and schedulers against diffusers and transformers, on the files made by `tools/goldens/models.py`,
-//! `language_models.py`, `llama.py` and `minilm.py`.
+//! Networks and schedulers against their reference implementations, on the files made by `models.py`,
+//! `language_models.py`, `llama.py`, `minilm.py`, `control.py` and `evaluators.py` of `tools/goldens`.
 
+#[path = "golden/control.rs"]
+mod control;
 #[path = "golden/encoders.rs"]
 mod encoders;
+#[path = "golden/evaluators.rs"]
+mod evaluators;
 #[path = "golden/llama.rs"]
 mod llama;
 #[path = "golden/minilm.rs"]
