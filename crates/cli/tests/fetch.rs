@@ -85,7 +85,7 @@ fn what_an_experiment_needs_is_listed_without_hub_and_cache() {
         "model            models/stable-diffusion-v1-5       sd15\n",
         "evaluators.dino  models/dino-vits16                 dino-vits16\n",
         "data             data/dreambooth/dataset            dreambooth\n",
-        "stable-diffusion-v1-5/stable-diffusion-v1-5), about 4.3 GB",
+        "about 4.3 GB from stable-diffusion-v1-5/stable-diffusion-v1-5\n",
         "licence: CreativeML OpenRAIL-M",
         "licence: CC BY 4.0",
         "in all about 6.2 GB",

@@ -10,8 +10,9 @@ pub const BUNDLES: &[Bundle] = &[
         files: &[
             Each("model_index.json"),
             Each("scheduler/scheduler_config.json"),
-            Each("tokenizer/*.json"),
+            Each("tokenizer/vocab.json"),
             Each("tokenizer/merges.txt"),
+            Each("tokenizer/*.json"),
             Each("text_encoder/config.json"),
             Each("text_encoder/model.safetensors"),
             Each("unet/config.json"),
@@ -59,7 +60,7 @@ pub const BUNDLES: &[Bundle] = &[
         ..clip(
             "clip-vit-base-patch32",
             "openai/clip-vit-base-patch32",
-            "CLIP ViT-B/32, which others score with; `--set evaluators.clip` tries it",
+            "CLIP ViT-B/32, the other reading of CLIP-I; `--set evaluators.clip` takes it",
         )
     },
     Bundle {
@@ -86,7 +87,7 @@ pub const BUNDLES: &[Bundle] = &[
         ..model(
             "controlnet-seg",
             "lllyasviel/control_v11p_sd15_seg",
-            "ControlNet for segmentation maps; only its condition encoder is used, but it comes in one file",
+            "ControlNet for segmentation maps: its condition encoder is used, but comes in one file with the rest",
         )
     },
     Bundle {

@@ -61,4 +61,24 @@ mod tests {
         assert!(message.contains("models/two: is there already and is no link"), "{message}");
         assert!(folder.is_dir());
     }
+
+    #[test]
+    fn a_bundle_is_linked_where_experiments_have_it() {
+        let plan = |name: &str| Plan {
+            bundle: hub::find(name).unwrap(),
+            commit: String::new(),
+            licence_on_hub: None,
+            files: vec![],
+            folder: PathBuf::from("/cache/snapshot"),
+            from_cache: None,
+        };
+        let root = tempfile::tempdir().unwrap();
+        make(root.path(), &["dreambooth", "mmlu", "arc", "sd15"].map(plan)).unwrap();
+        let target = |place: &str| fs::read_link(root.path().join(place)).unwrap();
+        assert_eq!(target("data/dreambooth/dataset"), Path::new("/cache/snapshot/dataset"));
+        // As crates/llama-it/tasks/harness.toml looks for rows below `data`.
+        assert_eq!(target("data/cais/mmlu"), Path::new("/cache/snapshot"));
+        assert_eq!(target("data/allenai/ai2_arc"), Path::new("/cache/snapshot"));
+        assert_eq!(target("models/stable-diffusion-v1-5"), Path::new("/cache/snapshot"));
+    }
 }

@@ -137,9 +137,9 @@ fn value(plan: &Plan) -> String {
 }
 
 fn described(bundle: &Bundle) -> String {
-    let size = gigabytes(bundle.about_bytes);
+    let mut text = format!("{:22} {}\n", bundle.name, bundle.about);
+    line(&mut text, &format!("about {} from {}", gigabytes(bundle.about_bytes), bundle.repo));
     let gated = if bundle.gated { ", to be accepted on the hub first" } else { "" };
-    let mut text = format!("{:22} {} ({}), about {size}\n", bundle.name, bundle.about, bundle.repo);
     line(&mut text, &format!("licence: {}{gated}", bundle.licence));
     text
 }
@@ -150,6 +150,7 @@ fn steps(entry: &ByHand) -> String {
     for step in entry.steps {
         line(&mut text, step);
     }
+    line(&mut text, &format!("experiments look for it in {}, or where `--set` says", entry.place));
     text
 }
 
