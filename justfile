@@ -21,10 +21,21 @@ default:
 ablation-table1 *ARGS: _libtorch
     @{{ arguments }} {{ delora }} run experiments/table1.toml "$@"
 
+# Table 2: pictures for semantic maps; writes the mini world's pairs to data/mini-pairs where they are not there
+[group("experiments")]
+ablation-table2 *ARGS: _libtorch
+    @{{ arguments }} [ -f data/mini-pairs/validation.jsonl ] || {{ delora }} world --pairs; \
+    {{ delora }} run experiments/ablation-table2.toml "$@"
+
 # Table 3 with Table 6's spreads: full finetuning, OFT, ETHER+, LoRA of two ranks, DoRA and DeLoRA
 [group("experiments")]
 table3 *ARGS: _libtorch
     @{{ arguments }} {{ delora }} run experiments/table3.toml "$@"
+
+# As table3, each method's learning rate tuned on the first three subjects before all of them run
+[group("experiments")]
+table3-tuned *ARGS: _libtorch
+    @{{ arguments }} {{ delora }} run experiments/table3-tuned.toml "$@"
 
 # The grid search behind Table 1's settings, on other subjects than those reported
 [group("experiments")]

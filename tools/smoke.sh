@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 
 files=("$@")
 if [ ${#files[@]} -eq 0 ]; then
-    files=(experiments/{table1,table3,lr-sweep,prolonged,lambda-vs-angles,glue,glue-lr-sweep,glue-tuned,instruct,instruct-lr-sweep}.toml)
+    files=(experiments/{table1,ablation-table2,table3,table3-tuned,lr-sweep,prolonged,lambda-vs-angles,glue,glue-lr-sweep,glue-tuned,instruct,instruct-lr-sweep}.toml)
 fi
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -16,6 +16,7 @@ delora() {
     cargo run --quiet -p cli --bin delora -- "$@"
 }
 
+[ -f data/mini-pairs/validation.jsonl ] || delora world --pairs
 for file in "${files[@]}"; do
     delora run "$file" --scale smoke --results "$work/results" --plots "$work/plots"
     before=$(find "$work/results" -path '*/trials/*.json' -exec cksum {} + | sort)

@@ -4,15 +4,16 @@ use anyhow::bail;
 use llama_it::Instruct;
 use roberta_glue::Glue;
 use runner::Workload;
-use sd_driver::SubjectDriven;
+use sd_driver::{SemanticMap, SubjectDriven};
 
 use crate::libtorch;
 
 /// The workload whose task an experiment file names.
 pub fn workload(task: &str) -> anyhow::Result<Box<dyn Workload>> {
     let libtorch = libtorch::folder().and_then(|folder| libtorch::version(&folder)).unwrap_or_default();
-    let known: [Box<dyn Workload>; 3] = [
+    let known: [Box<dyn Workload>; 4] = [
         Box::new(SubjectDriven::new(libtorch.clone())),
+        Box::new(SemanticMap::new(libtorch.clone())),
         Box::new(Glue::new(libtorch.clone())),
         Box::new(Instruct::new(libtorch)),
     ];

@@ -18,6 +18,7 @@ mod grid;
 pub mod instruct;
 mod instruct_table;
 mod layout;
+mod map_grid;
 mod mmlu;
 mod mosaic;
 mod output;
@@ -27,6 +28,7 @@ mod plots;
 mod png;
 mod prolonged;
 mod robustness;
+mod semantic_table;
 mod series;
 mod spread;
 pub mod stats;
@@ -52,11 +54,13 @@ use mmlu::Subjects;
 use paper::Paper;
 pub use plots::weight_norms::render_weight_norms;
 pub use png::{Packed, pack_png};
+use semantic_table::SemanticTable;
 use trials::Trials;
 
 /// What an experiment file's `figures` may list.
-pub const FIGURES: [&str; 19] = [
+pub const FIGURES: [&str; 21] = [
     "table1",
+    "table2",
     "table3",
     "table8",
     "curves",
@@ -75,6 +79,7 @@ pub const FIGURES: [&str; 19] = [
     "table5",
     "mmlu_categories",
     "instruct_robustness",
+    "map_grid",
 ];
 
 /// Settings along which figures go that show all trials, whatever the summary chose.
@@ -101,6 +106,11 @@ pub fn render(figures: &[String], scale: &str, results: &Path, plots: &Path) -> 
     for figure in figures {
         written.extend(match figure.as_str() {
             "table1" => table(TABLE_1)?,
+            "table2" => {
+                let table = SemanticTable::of(&trials)?;
+                [table.write(&paper, scale, plots)?, table.draw(scale, plots)?].concat()
+            }
+            "map_grid" => map_grid::write_map_grid(&trials, results, plots)?,
             "table3" => table(TABLE_3)?,
             "table8" => table(TABLE_8)?,
             "curves" => plots::curves::write_curves(&trials, results, plots)?,

@@ -107,6 +107,10 @@ pub const METHODS: &[(&str, MethodStyle)] = &[
     ("pissa", style("PiSSA", "BA − B₀A₀", Colour(0x87, 0x9B, 0xE3), Marker::TriangleUpFrame)),
     ("rslora", style("rsLoRA", "(α/√r) BA", Colour(0x3D, 0xA5, 0x98), Marker::TriangleDownFrame)),
     ("lora_plus", style("LoRA+", "BA, B at its own rate", Colour(0x5A, 0x46, 0xCB), Marker::Plus)),
+    (
+        "encoder_only",
+        style("Encoder only", "0, condition encoder trained", Colour(0xA9, 0xD1, 0x8E), Marker::DiamondFrame),
+    ),
     ("none", style("No finetuning", "0", Colour(0x7F, 0x7F, 0x7F), Marker::Cross)),
 ];
 

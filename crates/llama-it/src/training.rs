@@ -77,16 +77,16 @@ pub fn accumulate_recomputed(bank: &mut Bank, llama: &Llama, batch: &Batch, kind
     let trials = bank.num_trials() as i64;
     let rotation = llama.rotation(batch.ids.size()[1], kind);
     let mut inputs = Vec::with_capacity(llama.num_layers() + 1);
-    let piece = |bank: &Bank, index: usize, input: &Tensor| {
-        let hook = BankHook::new(bank);
+    let piece = |bank: &Bank, index: usize, inputs: &[Tensor]| {
+        let (hook, input) = (BankHook::new(bank), &inputs[0]);
         if index == llama.num_layers() {
-            return losses_of(llama, &llama.normed(input, &hook), batch, trials, &hook);
+            return vec![losses_of(llama, &llama.normed(input, &hook), batch, trials, &hook)];
         }
         let embedded = (index == 0).then(|| llama.embed(input, kind, &hook));
-        llama.layer(index, embedded.as_ref().unwrap_or(input), &rotation, &hook)
+        vec![llama.layer(index, embedded.as_ref().unwrap_or(input), &rotation, &hook)]
     };
     no_grad(|| {
-        inputs.push(batch.ids.shallow_clone());
+        inputs.push(vec![batch.ids.shallow_clone()]);
         for index in 0..llama.num_layers() {
             inputs.push(piece(bank, index, &inputs[index]));
         }

@@ -13,6 +13,7 @@ pub mod knowledge;
 pub mod language;
 mod noise;
 pub mod objects;
+pub mod pairs;
 pub mod photos;
 pub mod pretrain;
 pub mod prompts;

@@ -174,6 +174,14 @@ impl Scene {
         scene
     }
 
+    /// A scene for pairs of picture and label map, with looks that pretraining has seen or not.
+    pub(crate) fn mapped(held_out: bool, seed: u64) -> Scene {
+        let mut stream = ChaCha8Rng::seed_from_u64(seed);
+        let class = stream.random_range(0..CLASSES.len());
+        let instance = Instance::sample_where(held_out, class, &mut stream);
+        Scene::of(instance, &mut stream)
+    }
+
     /// Two pictures of one instance.
     pub fn pair(seed: u64) -> (Scene, Scene) {
         let mut stream = ChaCha8Rng::seed_from_u64(seed);
@@ -245,6 +253,11 @@ impl Scene {
             scene.attribute = Some([Attribute::Shiny, Attribute::Wet][stream.random_range(0..2usize)]);
         }
         scene
+    }
+
+    /// The phrase for where it is; empty where a place is not spoken of.
+    pub fn place(&self) -> &'static str {
+        CONTEXTS[self.context.index]
     }
 
     /// A caption; `seed` decides which of the looks are spoken of, and how it begins.

@@ -6,7 +6,7 @@ use std::path::Path;
 use tch::{Device, Kind, Tensor, nn, no_grad};
 
 use crate::clip::{ClipText, ClipTextConfig};
-use crate::scheduler::{DpmSolverPlusPlus, FinalStep, NoiseSchedule, Sampler, ScheduleConfig};
+use crate::scheduler::{Ddim, DpmSolverPlusPlus, FinalStep, NoiseSchedule, Sampler, ScheduleConfig};
 use crate::text::CaptionTokenizer;
 use crate::unet::{UNet2DCondition, UNetConfig};
 use crate::vae::{AutoencoderKl, VaeConfig};
@@ -103,7 +103,7 @@ pub(crate) fn load_network_in<T, E: From<WeightsError>>(
     Ok(Loaded { network, store })
 }
 
-const DIFFUSION_FILE: &str = "diffusion_pytorch_model.safetensors";
+pub(crate) const DIFFUSION_FILE: &str = "diffusion_pytorch_model.safetensors";
 pub(crate) const TRANSFORMERS_FILE: &str = "model.safetensors";
 
 /// `vae/` of a checkpoint.
@@ -154,9 +154,31 @@ impl CaptionEncoder {
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Sampling {
-    /// Steps of DPM-Solver++(2M).
     pub steps: usize,
     pub guidance_scale: f64,
+    #[serde(default)]
+    pub sampler: SamplerName,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SamplerName {
+    /// DPM-Solver++(2M), ending at timestep 0.
+    #[default]
+    DpmSolver,
+    /// DDIM with η = 0.
+    Ddim,
+}
+
+/// What rows are sampled under.
+#[derive(Debug, Clone, Copy)]
+pub struct Conditions<'a> {
+    /// `[N, S, D]`
+    pub context: &'a Tensor,
+    /// What guidance leads away from, `[1, S, D]`.
+    pub unconditional: &'a Tensor,
+    /// Added behind the denoiser's first layer, `[N, C, h, w]`; the unconditional branch gets it too.
+    pub control: Option<&'a Tensor>,
 }
 
 /// A frozen text-to-image model.
@@ -193,27 +215,35 @@ impl StableDiffusion {
         [config.in_channels, config.sample_size, config.sample_size]
     }
 
-    /// Samples latents from `noise` `[N, C, h, w]` under `context` `[N, S, D]`, guided away from `unconditional`
-    /// `[1, S, D]`; computed in the kind of `noise`. The rows keep their order and do not see one another.
+    /// Samples latents from `noise` `[N, C, h, w]`, computed in its kind. The rows keep their order and do not see one
+    /// another.
     pub fn sample(
         &self,
         noise: &Tensor,
-        context: &Tensor,
-        unconditional: &Tensor,
+        conditions: Conditions,
         sampling: Sampling,
         hook: &dyn Hook,
     ) -> Tensor {
-        let mut sampler = DpmSolverPlusPlus::new(&self.schedule, sampling.steps, FinalStep::SigmaMin);
+        let mut sampler: Box<dyn Sampler> = match sampling.sampler {
+            SamplerName::DpmSolver => {
+                Box::new(DpmSolverPlusPlus::new(&self.schedule, sampling.steps, FinalStep::SigmaMin))
+            }
+            SamplerName::Ddim => Box::new(Ddim::new(&self.schedule, sampling.steps)),
+        };
+        let Conditions { context, unconditional, control } = conditions;
         let (rows, length, features) = context.size3().expect("contexts are [N, S, D]");
         // Each row beside its unconditional twin, so that rows of one trial stay together.
         let both = Tensor::stack(&[unconditional.expand_as(context), context.shallow_clone()], 1);
         let both = both.view([2 * rows, length, features]);
+        let control = control.map(|control| control.repeat_interleave_self_int(2, 0, 2 * rows));
         let mut sample = noise.shallow_clone();
         no_grad(|| {
             for (index, timestep) in sampler.timesteps().to_vec().into_iter().enumerate() {
                 let timesteps = Tensor::full([2 * rows], timestep as i64, (Kind::Int64, self.device));
                 let twins = sample.repeat_interleave_self_int(2, 0, 2 * rows);
-                let predicted = self.unet.network.forward(&twins, &timesteps, &both, hook);
+                let unet = &self.unet.network;
+                let predicted =
+                    unet.forward_controlled(&twins, &timesteps, &both, control.as_ref(), hook);
                 let mut shape = sample.size();
                 shape.insert(1, 2);
                 let predicted = predicted.contiguous().view(shape.as_slice());

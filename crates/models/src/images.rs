@@ -41,6 +41,16 @@ pub fn from_tensor(tensor: &Tensor) -> Vec<RgbImage> {
         .collect()
 }
 
+/// Pictures `[N, 3, H, W]` in [-1, 1] on `[width, height]` pixels, bilinear with anti-aliasing, as 8-bit pictures; those
+/// that have this size stay as they are.
+pub fn scaled(pictures: &Tensor, [width, height]: [u32; 2]) -> Tensor {
+    if pictures.size()[2..] == [i64::from(height), i64::from(width)] {
+        return pictures.shallow_clone();
+    }
+    let resize = |picture: &RgbImage| image::imageops::resize(picture, width, height, FilterType::Triangle);
+    to_tensor(&from_tensor(pictures).iter().map(resize).collect::<Vec<_>>())
+}
+
 /// Shorter side to `size` (bilinear), then the centre square.
 pub fn resize_and_crop(picture: &RgbImage, size: u32) -> RgbImage {
     let (width, height) = picture.dimensions();

@@ -7,15 +7,21 @@
 
 mod attention;
 pub mod clip;
+pub mod control;
+mod conv_norm;
 pub mod diffusion;
+pub mod frechet;
 pub mod images;
+pub mod inception;
 mod layers;
 pub mod llama;
 pub mod roberta;
 pub mod scheduler;
+pub mod segmentation;
 pub mod shapes;
 pub mod text;
 pub mod unet;
+pub mod upernet;
 pub mod vae;
 pub mod vit;
 mod weights;

@@ -194,20 +194,52 @@ struct Level {
 }
 
 impl Level {
-    fn layer(&self, index: usize, input: &Tensor, step: &Step) -> Tensor {
-        let hidden = self.resnets[index].forward(input, &step.time, step.hook);
+    fn layer(&self, index: usize, input: &Tensor, time: &Tensor, step: &Step) -> Tensor {
+        let hidden = self.resnets[index].forward(input, time, step.hook);
         match self.attentions.get(index) {
-            Some(attention) => attention.forward(&hidden, &step.context, step.hook),
+            Some(attention) => attention.forward(&hidden, step.context, step.hook),
             None => hidden,
         }
     }
 }
 
 /// What every block of one forward pass needs.
-struct Step<'a> {
+#[derive(Clone, Copy)]
+pub struct Step<'a> {
+    /// `[N, S, cross_attention_dim]`, in the kind of the pass.
+    pub context: &'a Tensor,
+    pub hook: &'a dyn Hook,
+}
+
+/// What goes from one piece of the network to the next.
+#[derive(Debug)]
+pub struct State {
+    /// silu(time embedding), `[N, time_features]`.
     time: Tensor,
-    context: Tensor,
-    hook: &'a dyn Hook,
+    values: Tensor,
+    /// What waits for the way up, the latest last.
+    skips: Vec<Tensor>,
+}
+
+impl State {
+    /// As a list, for gradients.
+    pub fn into_tensors(self) -> Vec<Tensor> {
+        let mut tensors = vec![self.time, self.values];
+        tensors.extend(self.skips);
+        tensors
+    }
+
+    /// Of a list that [`State::into_tensors`] has made.
+    pub fn from_tensors(tensors: &[Tensor]) -> State {
+        let mut tensors = tensors.iter().map(Tensor::shallow_clone);
+        let mut next = || tensors.next().expect("a time embedding and values");
+        State { time: next(), values: next(), skips: tensors.collect() }
+    }
+
+    /// The predicted noise, behind the last piece.
+    pub fn into_values(self) -> Tensor {
+        self.values
+    }
 }
 
 /// The denoiser: predicts the noise in a latent picture, given the timestep and the caption's hidden states.
@@ -260,35 +292,79 @@ impl UNet2DCondition {
     /// `sample` `[N, in_channels, H, W]`, `timesteps` `[N]`, `context` `[N, S, cross_attention_dim]`. Runs in the
     /// kind of `sample`.
     pub fn forward(&self, sample: &Tensor, timesteps: &Tensor, context: &Tensor, hook: &dyn Hook) -> Tensor {
+        self.forward_controlled(sample, timesteps, context, None, hook)
+    }
+
+    /// As [`UNet2DCondition::forward`], with `control` `[N, block_out_channels[0], H, W]` added to what `conv_in` gives,
+    /// as OFT's semantic-map-to-image code adds the condition encoder's output.
+    pub fn forward_controlled(
+        &self,
+        sample: &Tensor,
+        timesteps: &Tensor,
+        context: &Tensor,
+        control: Option<&Tensor>,
+        hook: &dyn Hook,
+    ) -> Tensor {
+        let context = context.to_kind(sample.kind());
+        let step = Step { context: &context, hook };
+        let start = self.enter(sample, timesteps, control, step);
+        let end = (0..self.num_pieces()).fold(start, |state, piece| self.piece(piece, state, step));
+        end.into_values()
+    }
+
+    /// What the first piece takes: `sample` and `control` behind the first layer, and the embedded `timesteps`.
+    pub fn enter(&self, sample: &Tensor, timesteps: &Tensor, control: Option<&Tensor>, step: Step) -> State {
+        let hook = step.hook;
         let time = timestep_embedding(timesteps, self.config.block_out_channels[0]).to_kind(sample.kind());
         let time = hook.linear(&self.time_linear_2, &hook.linear(&self.time_linear_1, &time).silu()).silu();
-        let step = Step { time, context: context.to_kind(sample.kind()), hook };
-        let mut hidden = hook.conv2d(&self.conv_in, sample);
-        let mut skips = vec![hidden.shallow_clone()];
-        for level in &self.down {
-            for index in 0..level.resnets.len() {
-                hidden = level.layer(index, &hidden, &step);
-                skips.push(hidden.shallow_clone());
-            }
-            if let Some(downsample) = &level.resize {
-                hidden = hook.conv2d(downsample, &hidden);
-                skips.push(hidden.shallow_clone());
-            }
+        let mut values = hook.conv2d(&self.conv_in, sample);
+        if let Some(control) = control {
+            values += control.to_kind(sample.kind());
         }
-        hidden = self.middle.layer(0, &hidden, &step);
-        hidden = self.middle.resnets[1].forward(&hidden, &step.time, hook);
-        for level in &self.up {
-            for index in 0..level.resnets.len() {
+        State { time, skips: vec![values.shallow_clone()], values }
+    }
+
+    /// Pieces between [`UNet2DCondition::enter`] and the end: each layer of each level with what follows it, and the
+    /// last convolution.
+    pub fn num_pieces(&self) -> usize {
+        self.levels().map(|level| level.resnets.len()).sum::<usize>() + 1
+    }
+
+    /// Runs one piece; what the last one gives is the predicted noise.
+    pub fn piece(&self, index: usize, state: State, step: Step) -> State {
+        let State { time, mut values, mut skips } = state;
+        let hook = step.hook;
+        let (mut first, middle) = (0, self.down.len());
+        for (place, level) in self.levels().enumerate() {
+            let layer = index - first;
+            first += level.resnets.len();
+            if layer >= level.resnets.len() {
+                continue;
+            }
+            if place > middle {
                 let skip = skips.pop().expect("one skip for each layer on the way up");
-                hidden = level.layer(index, &Tensor::cat(&[hidden, skip], 1), &step);
+                values = Tensor::cat(&[values, skip], 1);
             }
-            if let Some(upsample) = &level.resize {
-                let (_, _, height, width) = hidden.size4().expect("pictures are [N, C, H, W]");
-                let larger = hidden.upsample_nearest2d([2 * height, 2 * width], None, None);
-                hidden = hook.conv2d(upsample, &larger);
+            values = level.layer(layer, &values, &time, &step);
+            if place < middle {
+                skips.push(values.shallow_clone());
             }
+            if layer + 1 == level.resnets.len()
+                && let Some(resize) = &level.resize
+            {
+                if place > middle {
+                    let (_, _, height, width) = values.size4().expect("pictures are [N, C, H, W]");
+                    values = values.upsample_nearest2d([2 * height, 2 * width], None, None);
+                }
+                values = hook.conv2d(resize, &values);
+                if place < middle {
+                    skips.push(values.shallow_clone());
+                }
+            }
+            return State { time, values, skips };
         }
-        hook.conv2d(&self.conv_out, &hook.group_norm(&self.norm_out, &hidden).silu())
+        let values = hook.conv2d(&self.conv_out, &hook.group_norm(&self.norm_out, &values).silu());
+        State { time, values, skips }
     }
 
     fn levels(&self) -> impl Iterator<Item = &Level> {

@@ -34,7 +34,14 @@ pub enum WeightsError {
 }
 
 /// Buffers that some checkpoints carry and no network here needs.
-const IGNORED: [&str; 2] = ["position_ids", "rotary_emb.inv_freq"];
+const IGNORED: [&str; 6] = [
+    "position_ids",
+    "rotary_emb.inv_freq",
+    "num_batches_tracked",
+    "_tmp_running_mean",
+    "_tmp_running_var",
+    "_running_iter",
+];
 
 /// Endings that early BERT files use for a parameter, and ours.
 const RENAMED: [(&str, &str); 2] =

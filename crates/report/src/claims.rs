@@ -26,7 +26,7 @@ use toml::Spanned;
 use crate::error::{ReportError, Result, read};
 
 /// Metrics that a test may name.
-const METRICS: [&str; 17] = [
+const METRICS: [&str; 19] = [
     "dino",
     "clip_i",
     "clip_t",
@@ -44,6 +44,8 @@ const METRICS: [&str; 17] = [
     "mc1",
     "mc2",
     "average",
+    "miou",
+    "fid",
 ];
 
 #[derive(Clone, Debug, PartialEq)]

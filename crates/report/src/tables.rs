@@ -87,11 +87,13 @@ fn marks(path: &Path) -> Result<Marks> {
 }
 
 /// Metrics of `trials.csv` as tables call them.
-const METRICS: [(&str, &str); 13] = [
+const METRICS: [(&str, &str); 15] = [
     ("dino", "DINO"),
     ("clip_i", "CLIP-I"),
     ("clip_t", "CLIP-T"),
     ("diversity", "diversity"),
+    ("miou", "mIoU"),
+    ("fid", "FID"),
     ("distance", "distance"),
     ("mean_distance", "mean distance"),
     ("validation_score", "validation score"),
@@ -211,6 +213,7 @@ pub fn caption(name: &str) -> String {
         "pairs" => "Paired differences from the baseline",
         "curves" => "Loss and distance over the steps",
         "grid" => "Pictures: rows methods, columns prompts",
+        "map_grid" => "Pictures for label maps: rows methods, columns maps",
         "variants" => "Variants of DeLoRA",
         "robustness" => "Score and distance against the learning rate",
         "dora_magnitude" => "DoRA with and without its magnitude, against the learning rate",

@@ -35,8 +35,8 @@
 //! # Tuning first
 //!
 //! With a table `[tuning]`, of `seeds` and a `metric`, tuned settings are chosen with those seeds, and only what was
-//! chosen runs with all `seeds`: see `tuning.rs`. A scale's table and `--set` override it as `tuning.seeds` and
-//! `tuning.metric`.
+//! chosen runs with all `seeds`: see `tuning.rs`. A scale's table and `--set` override it as `tuning.seeds`,
+//! `tuning.metric` and `tuning.first`.
 //!
 //! # Included files
 //!
@@ -186,6 +186,16 @@ impl Experiment {
             if seeds.is_empty() {
                 let message = "found no seed; name at least one, as in `seeds = [0]`";
                 return Err(fail(&SettingError::new(key, message)));
+            }
+        }
+        for (axis, count) in header.tuning.iter().flat_map(|tuning| &tuning.first) {
+            let key = format!("tuning.first.{axis}");
+            let known: Vec<&str> = header.replicates.iter().map(String::as_str).collect();
+            if !known.contains(&axis.as_str()) {
+                return Err(fail(&SettingError::unknown_name(&key, "replicated axis", axis, &known)));
+            }
+            if *count == 0 {
+                return Err(fail(&SettingError::new(&key, "found 0; it has to be at least 1")));
             }
         }
         let axes: Vec<&str> = sections.scientific.keys().map(String::as_str).chain(["seed"]).collect();

@@ -188,7 +188,7 @@ impl<'a> Layers<'a> {
             [key, ..] if EVERYWHERE.contains(key) || *key == "scale" => {
                 Err(format!("`{key}` is the same at every scale and is not overridden"))
             }
-            [_] | ["tuning", _] if HEADER.contains(&path[0]) => {
+            [_] | ["tuning", ..] if HEADER.contains(&path[0]) => {
                 set_path(&mut self.header, path, value.clone());
                 Ok(())
             }

@@ -58,8 +58,10 @@ pub(crate) fn text(experiment: &Experiment, phased: &Phased, rows: &[Row], summa
 fn tuning_text(tuning: &Tuning, phased: &Phased) -> String {
     let seeds: Vec<String> = tuning.seeds.iter().map(u64::to_string).collect();
     let (points, chosen) = (phased.points.len(), phased.num_chosen());
+    let first: String =
+        tuning.first.iter().map(|(axis, count)| format!(" on the first {count} of each {axis}")).collect();
     let mut text = format!(
-        "- Tuning: with seeds {} by `{}`; settings of {chosen} of {points} points are chosen\n",
+        "- Tuning: with seeds {}{first} by `{}`; settings of {chosen} of {points} points are chosen\n",
         seeds.join(", "),
         tuning.metric
     );

@@ -6,6 +6,8 @@
 //! metric = "validation_score"
 //! ```
 //!
+//! `first = { subject = 3 }` tunes on the first three of a replicated axis's values, and tests on all.
+//!
 //! A compared point with one combination of tuned settings has nothing to choose, and its trials have `seeds`. For any
 //! other, every combination runs with the tuning seeds. Once all of these have a result, the best by `metric` is chosen,
 //! in the experiment's direction and as `summary.csv` would, and runs with all `seeds`. A trial of both phases runs
@@ -33,6 +35,9 @@ use crate::workload::{Status, Trial};
 pub struct Tuning {
     pub seeds: Vec<u64>,
     pub metric: String,
+    /// Of a replicated axis only so many values, in the file's order.
+    #[serde(default)]
+    pub first: BTreeMap<String, usize>,
 }
 
 /// What a trial is for.
@@ -106,14 +111,16 @@ pub(crate) fn phased(experiment: &Experiment, candidates: &Grid, rows: &[Row]) -
         .iter()
         .map(|trials| grouped(trials, &tuned))
         .collect();
-    let unmeasured = unmeasured(tuning, &points, &rows);
+    let tuners = Tuners::of(tuning, candidates);
+    let unmeasured = unmeasured(tuning, &tuners, &points, &rows);
     let mut phases = BTreeMap::new();
     let mut found = Vec::new();
     for combinations in &points {
         let tested = if combinations.len() == 1 {
             Some(0)
         } else {
-            let choice = Choice { experiment, tuning, candidates, combinations, rows: &rows };
+            let choice =
+                Choice { experiment, tuning, tuners: &tuners, candidates, combinations, rows: &rows };
             phases.extend(choice.trials().map(|trial| (trial.id.clone(), Phase::Tuning)));
             let best = if unmeasured.is_some() { None } else { choice.best() };
             found.push(choice.point(&compared, &tuned, best));
@@ -127,6 +134,36 @@ pub(crate) fn phased(experiment: &Experiment, candidates: &Grid, rows: &[Row]) -
     Phased { grid, phases, points: found, unmeasured }
 }
 
+/// Which trials tune: their seeds, and what else they may have.
+struct Tuners<'a> {
+    seeds: &'a [u64],
+    /// Values of each axis of which only the first tune.
+    values: Vec<(&'a str, Vec<&'a Value>)>,
+}
+
+impl<'a> Tuners<'a> {
+    fn of(tuning: &'a Tuning, candidates: &'a Grid) -> Self {
+        let first = |(axis, &count): (&'a String, &usize)| {
+            let mut values: Vec<&Value> = Vec::new();
+            for value in candidates.trials.iter().filter_map(|trial| setting(trial, axis)) {
+                if values.len() < count && !values.contains(&value) {
+                    values.push(value);
+                }
+            }
+            (axis.as_str(), values)
+        };
+        Self { seeds: &tuning.seeds, values: tuning.first.iter().map(first).collect() }
+    }
+
+    fn of_trials<'t>(&self, trials: &[&'t Trial]) -> Vec<&'t Trial> {
+        let mut chosen = with_seeds(trials, self.seeds);
+        for (axis, values) in &self.values {
+            chosen.retain(|trial| setting(trial, axis).is_none_or(|value| values.contains(&value)));
+        }
+        chosen
+    }
+}
+
 /// The trials with one of the seeds, or without a seed.
 fn with_seeds<'a>(trials: &[&'a Trial], seeds: &[u64]) -> Vec<&'a Trial> {
     let seed = |trial: &Trial| setting(trial, "seed").and_then(Value::as_u64);
@@ -134,9 +171,14 @@ fn with_seeds<'a>(trials: &[&'a Trial], seeds: &[u64]) -> Vec<&'a Trial> {
 }
 
 /// What to say where tuning trials have finished and none of them has measured the metric.
-fn unmeasured(tuning: &Tuning, points: &[Vec<Vec<&Trial>>], rows: &BTreeMap<&str, &Row>) -> Option<String> {
+fn unmeasured(
+    tuning: &Tuning,
+    tuners: &Tuners,
+    points: &[Vec<Vec<&Trial>>],
+    rows: &BTreeMap<&str, &Row>,
+) -> Option<String> {
     let tuned = points.iter().filter(|combinations| combinations.len() > 1).flatten();
-    let trials = tuned.flat_map(|trials| with_seeds(trials, &tuning.seeds));
+    let trials = tuned.flat_map(|trials| tuners.of_trials(trials));
     let outcomes = trials.filter_map(|trial| rows.get(trial.id.as_str())).map(|(_, record)| &record.outcome);
     let done: Vec<_> = outcomes.filter(|outcome| outcome.status == Status::Done).collect();
     let known: BTreeSet<&str> =
@@ -151,6 +193,7 @@ fn unmeasured(tuning: &Tuning, points: &[Vec<Vec<&Trial>>], rows: &BTreeMap<&str
 struct Choice<'a> {
     experiment: &'a Experiment,
     tuning: &'a Tuning,
+    tuners: &'a Tuners<'a>,
     candidates: &'a Grid,
     /// Trials of each combination of tuned settings.
     combinations: &'a [Vec<&'a Trial>],
@@ -159,12 +202,12 @@ struct Choice<'a> {
 
 impl<'a> Choice<'a> {
     fn trials(&self) -> impl Iterator<Item = &'a Trial> {
-        self.combinations.iter().flat_map(|trials| with_seeds(trials, &self.tuning.seeds))
+        self.combinations.iter().flat_map(|trials| self.tuners.of_trials(trials))
     }
 
     /// The tuning trials of a combination, with the metric that decides.
     fn tuned(&self, index: usize) -> Point<'a> {
-        let trials = with_seeds(&self.combinations[index], &self.tuning.seeds);
+        let trials = self.tuners.of_trials(&self.combinations[index]);
         let rows = trials.iter().filter_map(|trial| self.rows.get(trial.id.as_str()));
         let outcomes = rows.map(|(_, record)| &record.outcome).collect();
         Point::new(trials, outcomes, std::slice::from_ref(&self.tuning.metric))

@@ -15,7 +15,7 @@ use crate::sampling::{Order, Plan, draw};
 use crate::settings::{Settings, SubjectSettings};
 use crate::subject;
 use crate::telemetry;
-use crate::training::{Lesson, Moments, Training};
+use crate::training::{Lesson, Moments, Training, dreambooth_step, step_contexts};
 use crate::world::World;
 
 /// What one subject brings to a bank.
@@ -42,7 +42,10 @@ impl BankRun<'_> {
         let slots = self.order.iter().zip(classes);
         let lessons: Vec<Lesson> =
             slots.map(|(&trial, class)| self.lesson(trial, class.as_deref())).collect();
-        training.run(&self.world.diffusion, &lessons, self.context, |bank, step| {
+        let diffusion = &self.world.diffusion;
+        let contexts = step_contexts(&lessons).to_device(diffusion.device);
+        let update = |bank: &mut Bank, step| Ok(dreambooth_step(diffusion, &lessons, &contexts, bank, step));
+        training.run(self.settings[0].steps(), self.context, update, |bank, step| {
             let drawn = self.draw(bank);
             self.write_sheets(&drawn, &format!("-{step}"))?;
             Ok(self.scores(&drawn))

@@ -2,6 +2,7 @@
 
 use driver::{fastest_of_three, trained_parameters};
 use models::Frozen;
+use models::diffusion::StableDiffusion;
 use runner::Estimate;
 use tch::{Kind, Tensor};
 
@@ -10,13 +11,13 @@ use crate::subject;
 use crate::world::World;
 
 /// A training step costs about three forward passes.
-const PASSES_PER_STEP: f64 = 3.0;
+pub const PASSES_PER_STEP: f64 = 3.0;
 
 /// What one row of the network costs in a full bank.
 #[derive(Clone, Copy)]
 pub struct RowCost {
-    seconds: f64,
-    memory_bytes: u64,
+    pub seconds: f64,
+    pub memory_bytes: u64,
 }
 
 /// Rows that one trial adds to a step.
@@ -26,13 +27,15 @@ fn rows_per_trial(settings: &Settings) -> usize {
 
 /// Measures forward passes over a full bank's rows, activations kept as in training.
 pub fn measure(world: &World, settings: &Settings) -> RowCost {
-    let rows = settings.bank * rows_per_trial(settings);
-    let kind = settings.precision.kind();
-    let diffusion = &world.diffusion;
+    measure_rows(&world.diffusion, settings.bank * rows_per_trial(settings), settings.precision.kind())
+}
+
+/// As [`measure`], for a number of rows.
+pub fn measure_rows(diffusion: &StableDiffusion, rows: usize, kind: Kind) -> RowCost {
     let [channels, height, width] = diffusion.latent_shape();
-    let latents =
-        Tensor::randn([rows as i64, channels, height, width], (kind, world.device)).set_requires_grad(true);
-    let timesteps = Tensor::full([rows as i64], 500, (Kind::Int64, world.device));
+    let options = (kind, diffusion.device);
+    let latents = Tensor::randn([rows as i64, channels, height, width], options).set_requires_grad(true);
+    let timesteps = Tensor::full([rows as i64], 500, (Kind::Int64, diffusion.device));
     let context = diffusion.captions.encode(&vec![""; rows], kind);
     let pass = || {
         let output = diffusion.unet.network.forward(&latents, &timesteps, &context, &Frozen);
@@ -49,7 +52,7 @@ pub fn measure(world: &World, settings: &Settings) -> RowCost {
 }
 
 /// Bytes of a trained f32 parameter: itself, its gradient, and AdamW's two moments.
-const BYTES_PER_PARAMETER: u64 = 16;
+pub const BYTES_PER_PARAMETER: u64 = 16;
 
 /// Cost of one trial.
 pub fn estimate(world: &World, cost: RowCost, settings: &Settings) -> Estimate {

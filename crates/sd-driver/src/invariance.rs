@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::settings::Settings;
 use crate::subject;
-use crate::training::{Lesson, Moments, Training};
+use crate::training::{Lesson, Moments, Training, dreambooth_step, step_contexts};
 use crate::world::World;
 
 struct Silent;
@@ -83,9 +83,11 @@ fn train(world: &World, settings: &[Settings]) -> Vec<(tch::Tensor, Option<u64>)
         save_adapters: false,
         finished: &finished,
     };
-    training
-        .run(&world.diffusion, &lessons, &context, |_, _| unreachable!("nothing asks for scores"))
-        .unwrap();
+    let contexts = step_contexts(&lessons);
+    let update =
+        |bank: &mut Bank, step| Ok(dreambooth_step(&world.diffusion, &lessons, &contexts, bank, step));
+    let unasked = |_: &Bank, _| unreachable!("nothing asks for scores");
+    training.run(settings[0].steps(), &context, update, unasked).unwrap();
     let health = training.bank.health();
     let of_trial = |trial: usize| {
         let slot = order.iter().position(|&own| own == trial).unwrap();

@@ -1,4 +1,5 @@
-//! Subject-driven generation with Stable Diffusion: DreamBooth's protocol with adapters on the UNet's attention.
+//! The paper's experiments with Stable Diffusion: subject-driven generation, DreamBooth's protocol with adapters on the
+//! UNet's attention; and semantic map to image (in `semantic`).
 //!
 //! A trial adapts the attention projections to a few pictures of one subject under an identifier token, then
 //! draws every prompt and is scored by DINO and CLIP. Trials run in banks (see delora-core); training, sampling
@@ -9,8 +10,10 @@ mod estimate;
 mod evaluate;
 #[cfg(test)]
 mod invariance;
+mod pass;
 mod pictures;
 mod sampling;
+mod semantic;
 mod settings;
 mod subject;
 mod telemetry;
@@ -18,6 +21,7 @@ mod training;
 mod workload;
 mod world;
 
+pub use semantic::SemanticMap;
 pub use settings::Settings;
 pub use subject::protocol_prompts;
 pub use workload::SubjectDriven;

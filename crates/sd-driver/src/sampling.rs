@@ -1,8 +1,9 @@
 //! Drawing pictures, for all trials of a bank at once.
 
+use anyhow::Result;
 use delora_core::stream;
 use models::Hook;
-use models::diffusion::{Sampling, StableDiffusion};
+use models::diffusion::{Conditions, Sampling, StableDiffusion};
 use rand_distr::{Distribution, StandardNormal};
 use tch::{Kind, Tensor};
 
@@ -37,6 +38,39 @@ pub fn draw(
     plan: Plan,
     mut report: impl FnMut(u64, u64),
 ) -> Vec<Tensor> {
+    let mut drawn: Vec<Vec<Tensor>> = orders.iter().map(|_| Vec::new()).collect();
+    let visit = |round: Round| {
+        drawn.iter_mut().zip(round.pictures).for_each(|(own, pictures)| own.push(pictures));
+        report(round.done, round.all);
+        Ok(())
+    };
+    draw_rounds(diffusion, hook, orders, plan, |_| Ok(None), visit).expect("nothing here can fail");
+    drawn.iter().map(|rounds| Tensor::cat(rounds, 0)).collect()
+}
+
+/// What one round has drawn.
+pub struct Round<'a> {
+    /// Prompt and picture, for every order.
+    pub places: &'a [(usize, usize)],
+    /// `[places, 3, H, W]` by order, in [-1, 1].
+    pub pictures: Vec<Tensor>,
+    /// Rounds finished, and all.
+    pub done: u64,
+    pub all: u64,
+}
+
+/// As [`draw`], handing over each round's pictures as they are drawn.
+///
+/// `control` gives what is added behind the denoiser's first layer for a round's places, `[orders * places, C, h, w]`,
+/// order by order.
+pub fn draw_rounds(
+    diffusion: &StableDiffusion,
+    hook: &dyn Hook,
+    orders: &[Order],
+    plan: Plan,
+    control: impl Fn(&[(usize, usize)]) -> Result<Option<Tensor>>,
+    mut visit: impl FnMut(Round) -> Result<()>,
+) -> Result<()> {
     let prompts = orders[0].contexts.len();
     let unconditional = diffusion.captions.encode(&[""], plan.kind);
     let places: Vec<(usize, usize)> = (0..prompts)
@@ -44,8 +78,7 @@ pub fn draw(
         .collect();
     let rows = if diffusion.device.is_cuda() { ROWS } else { ROWS_ON_CPU };
     let per_round = (rows / orders.len()).max(1);
-    let rounds = places.len().div_ceil(per_round) as u64;
-    let mut drawn: Vec<Vec<Tensor>> = orders.iter().map(|_| Vec::new()).collect();
+    let all = places.len().div_ceil(per_round) as u64;
     for (round, places) in places.chunks(per_round).enumerate() {
         let rows = orders.iter().flat_map(|order| places.iter().map(move |place| (order, place)));
         let (mut noise, mut contexts) = (Vec::new(), Vec::new());
@@ -54,15 +87,15 @@ pub fn draw(
             contexts.push(order.contexts[prompt].shallow_clone());
         }
         let noise = Tensor::stack(&noise, 0).to_device(diffusion.device).to_kind(plan.kind);
-        let contexts = Tensor::cat(&contexts, 0).to_kind(plan.kind);
-        let latents = diffusion.sample(&noise, &contexts, &unconditional, plan.sampling, hook);
-        let pictures = decode(diffusion, &latents);
-        for (own, rows) in drawn.iter_mut().zip(pictures.split(places.len() as i64, 0)) {
-            own.push(rows);
-        }
-        report(round as u64 + 1, rounds);
+        let context = Tensor::cat(&contexts, 0).to_device(diffusion.device).to_kind(plan.kind);
+        let control = control(places)?;
+        let conditions =
+            Conditions { context: &context, unconditional: &unconditional, control: control.as_ref() };
+        let latents = diffusion.sample(&noise, conditions, plan.sampling, hook);
+        let pictures = decode(diffusion, &latents).split(places.len() as i64, 0);
+        visit(Round { places, pictures, done: round as u64 + 1, all })?;
     }
-    drawn.iter().map(|rounds| Tensor::cat(rounds, 0)).collect()
+    Ok(())
 }
 
 /// Decodes a few at a time: full-size activations of a decoder are large.

@@ -3,11 +3,13 @@
 use std::path::PathBuf;
 
 use delora_core::{Group, OptimizerConfig, Role, Schedule, TrialConfig};
-use driver::{MethodSettings, Precision, at_least_one, positive};
+use driver::{MethodSettings, Precision, Rates, at_least_one, positive};
 use models::diffusion::Sampling;
 use runner::SettingError;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+use crate::training::Steps;
 
 /// Everything that decides a trial's result.
 #[derive(Debug, Clone, Deserialize, Serialize)]
@@ -50,6 +52,10 @@ pub struct Settings {
     pub first_prompts: Option<usize>,
     #[serde(default)]
     pub precision: Precision,
+    /// Keeps only what goes into each block of the network in training, and computes the blocks again on the way back:
+    /// less memory, a third more time, the same result.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub recompute: bool,
     /// Most trials in a bank.
     pub bank: usize,
     /// The layer whose distance from the pretrained weight is recorded.
@@ -64,13 +70,13 @@ pub struct Settings {
 /// The projections that subject-driven generation adapts.
 const ATTENTION: [Role; 4] = [Role::Query, Role::Key, Role::Value, Role::Output];
 
-fn one() -> f64 {
+pub(crate) fn one() -> f64 {
     1.0
 }
 
-const ALL: &str = "all";
+pub(crate) const ALL: &str = "all";
 
-fn all() -> String {
+pub(crate) fn all() -> String {
     ALL.to_owned()
 }
 
@@ -154,21 +160,33 @@ impl Settings {
         self.method.name != REAL_IMAGES && self.method.name != NO_FINETUNING
     }
 
+    /// How long the trial trains.
+    pub fn steps(&self) -> Steps<'_> {
+        let &Settings { train_steps, track_every, .. } = self;
+        Steps { train_steps, track_every, evaluate_at: &self.evaluate_at }
+    }
+
     /// The trial as delora-core takes it.
     pub fn trial(&self) -> TrialConfig {
-        let rate = |(group, rate): (&Group, &f64)| {
-            let is_multiplied = self.multiplied == ALL || self.multiplied == group.to_string();
-            (*group, rate * if is_multiplied { self.learning_rate_multiplier } else { 1.0 })
-        };
+        let multiplier = self.learning_rate_multiplier;
         TrialConfig {
             method: self.method.config(),
-            learning_rate: self.method.learning_rate.iter().map(rate).collect(),
+            learning_rate: multiplied_rates(&self.method, &self.multiplied, multiplier),
             optimizer: self.optimizer.clone(),
             schedule: self.schedule.clone(),
             targets: Some(self.targets.clone().unwrap_or_else(|| ATTENTION.to_vec())),
             seed: self.seed,
         }
     }
+}
+
+/// The method's learning rates, those of the group `multiplied` or of [`ALL`] groups times `multiplier`.
+pub(crate) fn multiplied_rates(method: &MethodSettings, multiplied: &str, multiplier: f64) -> Rates {
+    let rate = |(group, rate): (&Group, &f64)| {
+        let is_multiplied = multiplied == ALL || multiplied == group.to_string();
+        (*group, rate * if is_multiplied { multiplier } else { 1.0 })
+    };
+    method.learning_rate.iter().map(rate).collect()
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! DreamBooth training of a bank: one UNet pass per step for all trials.
+//! Training of a bank, and DreamBooth's steps: one UNet pass per step for all trials.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use delora_core::{Bank, stream};
-use harness::BankHook;
 use models::diffusion::StableDiffusion;
 use rand::{Rng, RngExt};
 use rand_distr::{Distribution, StandardNormal};
@@ -14,6 +13,7 @@ use runner::{BankContext, Interrupted};
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
+use crate::pass::{Draws, Objective};
 use crate::settings::Settings;
 
 /// Latents to learn from: means and standard deviations of a set of pictures, each `[pictures, C, h, w]`, on the CPU.
@@ -31,10 +31,10 @@ impl Moments {
         Ok(Moments { mean: values(mean)?, deviation: values(deviation)?, count: pictures.size()[0] as usize })
     }
 
-    /// Appends one picture's latents, drawn from its posterior.
-    fn draw(&self, stream: &mut impl Rng, latents: &mut Vec<f32>) {
+    /// Appends the latents of one picture, drawn from its posterior.
+    pub fn draw(&self, picture: usize, stream: &mut impl Rng, latents: &mut Vec<f32>) {
         let size = self.mean.len() / self.count;
-        let start = stream.random_range(0..self.count) * size;
+        let start = picture * size;
         let pairs = self.mean[start..start + size].iter().zip(&self.deviation[start..start + size]);
         latents.extend(pairs.map(|(mean, deviation)| {
             let draw: f32 = StandardNormal.sample(&mut *stream);
@@ -80,6 +80,15 @@ impl driver::Record for Record {
     }
 }
 
+/// How long a bank trains, and what is recorded on the way.
+#[derive(Clone, Copy)]
+pub struct Steps<'a> {
+    pub train_steps: u64,
+    /// Steps between two records of the distances.
+    pub track_every: u64,
+    pub evaluate_at: &'a [u64],
+}
+
 /// A bank and what is known of its training.
 pub struct Training {
     pub bank: Bank,
@@ -93,42 +102,36 @@ impl Training {
         Ok(Training { bank, record })
     }
 
-    /// Trains to the end; `lessons` are in slot order and agree in what their bank shares.
+    /// Trains to the end of `plan`; `update` makes the step of a number and gives its losses, `[trials]`.
     ///
     /// `evaluate` is called with the step before each step of `evaluate_at` but the last. Returns [`Interrupted`] after
     /// a checkpoint when asked to stop.
     pub fn run(
         &mut self,
-        diffusion: &StableDiffusion,
-        lessons: &[Lesson],
+        plan: Steps,
         context: &BankContext,
+        update: impl Fn(&mut Bank, u64) -> Result<Tensor>,
         mut evaluate: impl FnMut(&Bank, u64) -> Result<Vec<BTreeMap<String, f64>>>,
     ) -> Result<()> {
-        let shared = lessons[0].settings;
-        let contexts = step_contexts(lessons).to_device(diffusion.device);
         let mut unread = Vec::new();
         let (mut started, mut saved) = (Instant::now(), Instant::now());
-        while self.bank.steps() < shared.train_steps {
+        while self.bank.steps() < plan.train_steps {
             let step = self.bank.steps();
-            if step.is_multiple_of(shared.track_every) {
+            if step.is_multiple_of(plan.track_every) {
                 self.track(step);
             }
-            if shared.evaluate_at.contains(&step) && !self.record.scores.contains_key(&step) {
+            if plan.evaluate_at.contains(&step) && !self.record.scores.contains_key(&step) {
                 self.record.seconds += started.elapsed().as_secs_f64();
                 let scores = evaluate(&self.bank, step)?;
                 self.record.scores.insert(step, scores);
                 started = Instant::now();
             }
-            let batch = Batch::draw(diffusion, lessons, step);
-            let hook = BankHook::new(&self.bank);
-            let losses = batch.losses(diffusion, &contexts, lessons, &hook);
-            self.bank.step(&losses);
-            unread.push(losses.detach());
+            unread.push(update(&mut self.bank, step)?);
             let done = self.bank.steps();
             if done.is_multiple_of(10) {
-                context.progress.step(done, shared.train_steps, "training");
+                context.progress.step(done, plan.train_steps, "training");
             }
-            let is_over = done == shared.train_steps;
+            let is_over = done == plan.train_steps;
             let is_due = saved.elapsed() >= context.checkpoint_every.max(Duration::from_millis(1));
             if is_over || is_due || context.stopped() {
                 self.record.losses.extend(driver::read_losses(&mut unread)?);
@@ -158,7 +161,7 @@ impl Training {
 }
 
 /// Contexts `[N, S, D]` of a step's rows: per trial those of the instance pictures, then those of the class pictures.
-fn step_contexts(lessons: &[Lesson]) -> Tensor {
+pub fn step_contexts(lessons: &[Lesson]) -> Tensor {
     let rows: Vec<Tensor> = lessons
         .iter()
         .flat_map(|lesson| {
@@ -171,65 +174,40 @@ fn step_contexts(lessons: &[Lesson]) -> Tensor {
     Tensor::cat(&rows, 0)
 }
 
-/// One step's inputs for all trials, `N` rows, trial-major.
-struct Batch {
-    latents: Tensor,
-    noise: Tensor,
-    timesteps: Tensor,
-}
-
-impl Batch {
-    /// Each trial draws from its own stream of this step, whoever its neighbours are.
-    fn draw(diffusion: &StableDiffusion, lessons: &[Lesson], step: u64) -> Batch {
-        let [channels, height, width] = diffusion.latent_shape();
-        let size = (channels * height * width) as usize;
-        let (mut latents, mut noise, mut timesteps) = (Vec::new(), Vec::new(), Vec::new());
-        for lesson in lessons {
-            let mut stream = stream(lesson.settings.seed, &format!("training step {step}"));
-            let sets = [Some(lesson.subject), lesson.class.as_ref().map(|(moments, _)| *moments)];
-            for moments in sets.into_iter().flatten() {
-                for _ in 0..lesson.settings.batch {
-                    moments.draw(&mut stream, &mut latents);
-                    let draws = StandardNormal.sample_iter(&mut stream);
-                    noise.extend(draws.take(size).map(|draw: f32| draw));
-                    let steps = diffusion.schedule.alphas_cumprod().len() as i64;
-                    timesteps.push(stream.random_range(0..steps));
-                }
+/// A DreamBooth step of all trials; `contexts` are those of [`step_contexts`], on the device. Gives the losses `[trials]`:
+/// the error on the instance pictures, plus the prior's weight times that on the class pictures.
+///
+/// Each trial draws from its own stream of this step, whoever its neighbours are.
+pub fn dreambooth_step(
+    diffusion: &StableDiffusion,
+    lessons: &[Lesson],
+    contexts: &Tensor,
+    bank: &mut Bank,
+    step: u64,
+) -> Tensor {
+    let mut draws = Draws::default();
+    for lesson in lessons {
+        let mut stream = stream(lesson.settings.seed, &format!("training step {step}"));
+        let sets = [Some(lesson.subject), lesson.class.as_ref().map(|(moments, _)| *moments)];
+        for moments in sets.into_iter().flatten() {
+            for _ in 0..lesson.settings.batch {
+                let picture = stream.random_range(0..moments.count);
+                draws.add(diffusion, moments, picture, &mut stream);
             }
         }
-        let shape = [timesteps.len() as i64, channels, height, width];
-        let on_device = |values: &[f32]| Tensor::from_slice(values).view(shape).to_device(diffusion.device);
-        Batch {
-            latents: on_device(&latents),
-            noise: on_device(&noise),
-            timesteps: Tensor::from_slice(&timesteps).to_device(diffusion.device),
-        }
     }
-
-    /// Losses `[trials]`: mean squared error of the predicted noise on the instance pictures, plus the prior's weight
-    /// times that on the class pictures.
-    fn losses(
-        &self,
-        diffusion: &StableDiffusion,
-        contexts: &Tensor,
-        lessons: &[Lesson],
-        hook: &BankHook,
-    ) -> Tensor {
-        let settings = lessons[0].settings;
-        let kind = settings.precision.kind();
-        let noisy = diffusion.schedule.add_noise(&self.latents, &self.noise, &self.timesteps);
-        let unet = &diffusion.unet.network;
-        let predicted = unet.forward(&noisy.to_kind(kind), &self.timesteps, &contexts.to_kind(kind), hook);
-        let error = (predicted.to_kind(Kind::Float) - &self.noise).square();
-        let error = error.mean_dim([1i64, 2, 3].as_slice(), false, Kind::Float); // [N]
-        let error = error.view([lessons.len() as i64, -1, settings.batch as i64]).mean_dim(
-            [2i64].as_slice(),
-            false,
-            Kind::Float,
-        ); // [trials, 1 or 2]
+    let settings = lessons[0].settings;
+    let losses = |errors: Tensor| {
+        let sets = errors.view([lessons.len() as i64, -1, settings.batch as i64]);
+        let error = sets.mean_dim([2i64].as_slice(), false, Kind::Float); // [trials, 1 or 2]
         match settings.prior_preservation {
             Some(prior) => error.select(1, 0) + error.select(1, 1) * prior.weight,
             None => error.select(1, 0),
         }
-    }
+    };
+    let objective = Objective { control: &|_| None, losses: &losses, recompute: settings.recompute };
+    let pass = draws.pass(diffusion, contexts, settings.precision.kind());
+    let losses = pass.accumulate(bank, diffusion, &objective);
+    bank.finish_step();
+    losses
 }

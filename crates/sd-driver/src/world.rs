@@ -53,7 +53,7 @@ pub struct Dino {
 }
 
 impl Dino {
-    fn load(folder: &Path, device: Device) -> Result<Dino> {
+    pub fn load(folder: &Path, device: Device) -> Result<Dino> {
         let network = load_network(folder, "model.safetensors", device, |path, config: &VitConfig| {
             Vit::new(path, config)
         })?;

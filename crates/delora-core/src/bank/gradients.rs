@@ -29,37 +29,44 @@ impl Bank {
     }
 
     /// As [`Bank::accumulate`], of a network that is computed in pieces, each of them a second time on the way back, so
-    /// that only what goes into each need be kept. `piece` gives what comes out of the piece of an index for what goes into it, and
-    /// the last one's losses [trials]; `inputs` are what goes into each. Gives the losses.
+    /// that only what goes into each need be kept. `piece` gives what comes out of the piece of an index for what goes into it: as many
+    /// tensors as go into the next, and of the last one the losses [trials] alone. `inputs` are what goes into each.
+    /// Gives the losses.
     pub fn accumulate_recomputed(
         &mut self,
-        inputs: &[Tensor],
-        piece: impl Fn(&Bank, usize, &Tensor) -> Tensor,
+        inputs: &[Vec<Tensor>],
+        piece: impl Fn(&Bank, usize, &[Tensor]) -> Vec<Tensor>,
     ) -> Tensor {
         let leaves = self.all_leaves();
         let mut sums: Vec<Tensor> = leaves.iter().map(|leaf| leaf.detach().zeros_like()).collect();
-        let mut behind: Option<Tensor> = None;
+        let mut behind: Option<Vec<Tensor>> = None;
         let mut losses = None;
         for (index, input) in inputs.iter().enumerate().rev() {
-            let input = input.detach().set_requires_grad(index > 0);
-            let output = piece(self, index, &input);
+            let input: Vec<Tensor> =
+                input.iter().map(|input| input.detach().set_requires_grad(index > 0)).collect();
+            let outputs = piece(self, index, &input);
             let total = match &behind {
                 None => {
+                    let output = &outputs[0];
                     let detached = output.detach();
-                    let total = self.total_of(&output, &detached.isfinite());
+                    let total = self.total_of(output, &detached.isfinite());
                     losses = Some(detached);
                     total
                 }
-                Some(gradient) => (output * gradient).sum(Kind::Float),
+                Some(gradients) => {
+                    let parts = outputs.iter().zip(gradients);
+                    let parts = parts.map(|(output, gradient)| (output * gradient).sum(Kind::Float));
+                    parts.reduce(|sum, part| sum + part).expect("a piece gives something")
+                }
             };
             let mut wanted = leaves.clone();
-            wanted.extend((index > 0).then_some(&input));
+            wanted.extend(input.iter().filter(|_| index > 0));
             if wanted.is_empty() || !total.requires_grad() {
                 continue;
             }
             // All pieces have what was made from the parameters in common.
             let mut gradients = gradients_of(&total, &wanted, true);
-            behind = (index > 0).then(|| gradients.pop().expect("one for the input"));
+            behind = (index > 0).then(|| gradients.split_off(leaves.len()));
             sums.iter_mut().zip(gradients).for_each(|(sum, gradient)| drop(sum.g_add_(&gradient)));
         }
         let losses = losses.expect("a network has pieces");

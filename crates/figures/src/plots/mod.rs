@@ -17,6 +17,7 @@ pub mod over_time;
 pub mod prolonged;
 pub mod robustness;
 mod score_panels;
+mod semantic_table;
 mod sweep;
 pub mod table;
 pub mod variants;

@@ -10,6 +10,7 @@ mod decoder;
 mod dino;
 mod encoder;
 mod report;
+mod segmenter;
 mod trainer;
 mod unet;
 mod vae;
@@ -30,6 +31,7 @@ pub enum Model {
     Vae,
     Clip,
     Dino,
+    Segmenter,
     UNet,
     Encoder,
     Decoder,
@@ -45,11 +47,12 @@ impl FromStr for Model {
             "vae" => Ok(Model::Vae),
             "clip" => Ok(Model::Clip),
             "dino" => Ok(Model::Dino),
+            "segmenter" => Ok(Model::Segmenter),
             "unet" => Ok(Model::UNet),
             "encoder" => Ok(Model::Encoder),
             "decoder" => Ok(Model::Decoder),
             "report" => Ok(Model::Report),
-            _ => Err(format!("`{text}` is none of all, vae, clip, dino, unet, encoder, decoder, report")),
+            _ => Err(format!("`{text}` is none of all, vae, clip, dino, segmenter, unet, encoder, decoder, report")),
         }
     }
 }
@@ -61,7 +64,7 @@ pub struct Options {
     pub out: PathBuf,
     /// Checkpoints and logs.
     pub work: PathBuf,
-    /// Tiny ImageNet in hub layout; encoder and decoder need none.
+    /// Tiny ImageNet in hub layout; segmenter, encoder and decoder need none.
     pub photos: Option<PathBuf>,
     pub seed: u64,
     /// Compute in bf16: several times faster on CPUs with AMX and on GPUs, slower on other CPUs.
@@ -94,6 +97,7 @@ pub fn run(model: Model, options: &Options) -> Result<()> {
         Model::Vae => vae::run(options),
         Model::Clip => clip::run(options),
         Model::Dino => dino::run(options),
+        Model::Segmenter => segmenter::run(options),
         Model::UNet => unet::run(options),
         Model::Encoder => encoder::run(options),
         Model::Decoder => decoder::run(options),

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use image::{RgbImage, imageops};
 use models::Frozen;
 use models::clip::{Clip, ClipConfig};
-use models::diffusion::{Sampling, StableDiffusion, load_network, load_vae};
+use models::diffusion::{Conditions, SamplerName, Sampling, StableDiffusion, load_network, load_vae};
 use models::images::{from_bytes, from_tensor};
 use models::text::CaptionTokenizer;
 use models::vit::{Vit, VitConfig};
@@ -209,14 +209,16 @@ fn generate(diffusion: &StableDiffusion, captions: &[String]) -> Tensor {
     let noise = Tensor::from_slice(&draws).view([captions.len() as i64, channels, height, width]);
     let context = diffusion.captions.encode(captions, Kind::Float);
     let unconditional = diffusion.captions.encode(&[""], Kind::Float);
-    let sampling = Sampling { steps: 20, guidance_scale: 4.0 };
+    let sampling = Sampling { steps: 20, guidance_scale: 4.0, sampler: SamplerName::DpmSolver };
     let parts: Vec<Tensor> = noise
         .to_device(device())
         .split(64, 0)
         .iter()
         .zip(context.split(64, 0))
         .map(|(noise, context)| {
-            let latents = diffusion.sample(noise, &context, &unconditional, sampling, &Frozen);
+            let conditions =
+                Conditions { context: &context, unconditional: &unconditional, control: None };
+            let latents = diffusion.sample(noise, conditions, sampling, &Frozen);
             diffusion.decode(&latents).clamp(-1.0, 1.0)
         })
         .collect();

@@ -36,6 +36,8 @@ struct Parameter {
 /// See the module's header.
 pub struct Trainer {
     parameters: Vec<Parameter>,
+    /// What is not trained but changes: running means and variances.
+    buffers: Vec<(String, Tensor)>,
     schedule: Schedule,
     step: u64,
     folder: PathBuf,
@@ -47,8 +49,9 @@ impl Trainer {
     /// Takes the trainable variables of `store`; goes on from the checkpoint in `folder` where there is one.
     pub fn new(store: &nn::VarStore, schedule: Schedule, folder: &Path) -> Result<Trainer> {
         std::fs::create_dir_all(folder).with_context(|| format!("{}: cannot be made", folder.display()))?;
-        let mut parameters: Vec<Parameter> = store
-            .variables()
+        let (trained, buffers): (Vec<_>, Vec<_>) =
+            named(store).into_iter().partition(|(_, value)| value.requires_grad());
+        let parameters: Vec<Parameter> = trained
             .into_iter()
             .map(|(name, value)| Parameter {
                 first_moment: value.zeros_like(),
@@ -59,9 +62,9 @@ impl Trainer {
                 value,
             })
             .collect();
-        parameters.sort_by(|a, b| a.name.cmp(&b.name));
         let (folder, log) = (folder.to_owned(), Log::default());
-        let mut trainer = Trainer { parameters, schedule, step: 0, folder, log, saved: Instant::now() };
+        let mut trainer =
+            Trainer { parameters, buffers, schedule, step: 0, folder, log, saved: Instant::now() };
         trainer.resume()?;
         Ok(trainer)
     }
@@ -148,6 +151,8 @@ impl Trainer {
                 [("value", value), ("first", first_moment), ("second", second_moment), ("average", average)];
             tensors.extend(states.map(|(state, tensor)| (format!("{state}/{name}"), tensor.shallow_clone())));
         }
+        let buffers = self.buffers.iter();
+        tensors.extend(buffers.map(|(name, value)| (format!("buffer/{name}"), value.shallow_clone())));
         Ok(save_weights(&tensors, Kind::Float, &self.checkpoint())?)
     }
 
@@ -166,6 +171,10 @@ impl Trainer {
             })
         };
         self.step = f64::try_from(get("step".to_owned())?)? as u64;
+        for (name, value) in &mut self.buffers {
+            let stored = get(format!("buffer/{name}"))?;
+            no_grad(|| value.copy_(stored));
+        }
         for parameter in &mut self.parameters {
             let Parameter { name, value, first_moment, second_moment, average, .. } = parameter;
             let states =

@@ -112,6 +112,19 @@ fn a_seed_that_only_tunes_is_not_averaged_over() {
 }
 
 #[test]
+fn of_a_replicated_axis_the_first_values_tune_and_all_are_tested() {
+    let study = Study::new(&FILE.replace("[fixed]", "first = { subject = 1 }\n[fixed]"));
+    study.run(&[]);
+    let rows = study.rows("trials.csv");
+    let of = |phase: &str| of_phase(&rows, "plain", phase);
+    // Three rates on one subject with one seed, of which the best is a test too; then two subjects with three seeds.
+    assert_eq!((of("tuning").len(), of("test").len()), (2, 6));
+    let subjects: std::collections::BTreeSet<&str> = of("tuning").iter().map(|row| row["subject"].as_str()).collect();
+    assert_eq!(subjects.len(), 1);
+    assert_eq!(of_phase(&rows, "bounded", "test").len(), 6);
+}
+
+#[test]
 fn the_tuning_metric_may_be_another_than_the_experiments() {
     let text = FILE.replace("rate = [0.1, 0.2, 0.3]", "rate = [0.1]\nrank = [1, 3, 2]");
     let study = Study::new(&text);
@@ -315,6 +328,10 @@ fn mistakes_in_the_table_are_named() {
     assert_eq!(twice, "walk.toml:10: tuning.seeds: 0 stands twice in the list; remove one");
     let none = mistake(table, "[tuning]\nseeds = []\nmetric = \"score\"", &[]);
     assert!(none.starts_with("walk.toml:10: tuning.seeds: found no seed"), "{none}");
+    let first = |text: &str| mistake("[fixed]", &format!("first = {text}\n[fixed]"), &[]);
+    let zero = first("{ subject = 0 }");
+    assert_eq!(zero, "walk.toml:12: tuning.first.subject: found 0; it has to be at least 1");
+    assert!(first("{ subjects = 1 }").contains("did you mean `subject`"), "{}", first("{ subjects = 1 }"));
     assert!(mistake(table, "tuning = 3", &[]).starts_with("walk.toml:9: tuning: found 3"));
     assert!(
         mistake("[tuning]", "[tuning]", &["tuning.sed=1"])

@@ -1,0 +1,126 @@
+//! One step's rows of all trials, and the denoiser's gradients on them.
+
+use delora_core::Bank;
+use harness::BankHook;
+use models::Hook;
+use models::diffusion::StableDiffusion;
+use models::unet::{State, Step};
+use rand::{Rng, RngExt};
+use rand_distr::{Distribution, StandardNormal};
+use tch::{Kind, Tensor, no_grad};
+
+use crate::training::Moments;
+
+/// Rows as they are drawn, trial by trial.
+#[derive(Default)]
+pub struct Draws {
+    latents: Vec<f32>,
+    noise: Vec<f32>,
+    timesteps: Vec<i64>,
+}
+
+impl Draws {
+    /// Appends a row: the picture's latents, noise for them, and a timestep, from `stream` in this order.
+    pub fn add(
+        &mut self,
+        diffusion: &StableDiffusion,
+        moments: &Moments,
+        picture: usize,
+        stream: &mut impl Rng,
+    ) {
+        let before = self.latents.len();
+        moments.draw(picture, stream, &mut self.latents);
+        let size = self.latents.len() - before;
+        let draws = StandardNormal.sample_iter(&mut *stream);
+        self.noise.extend(draws.take(size).map(|draw: f32| draw));
+        let steps = diffusion.schedule.alphas_cumprod().len() as i64;
+        self.timesteps.push(stream.random_range(0..steps));
+    }
+
+    /// The rows on the device, under `contexts` `[N, S, D]`; the network is to compute in `kind`.
+    pub fn pass(&self, diffusion: &StableDiffusion, contexts: &Tensor, kind: Kind) -> Pass {
+        let [channels, height, width] = diffusion.latent_shape();
+        let shape = [self.timesteps.len() as i64, channels, height, width];
+        let on_device = |values: &[f32]| Tensor::from_slice(values).view(shape).to_device(diffusion.device);
+        let (latents, noise) = (on_device(&self.latents), on_device(&self.noise));
+        let timesteps = Tensor::from_slice(&self.timesteps).to_device(diffusion.device);
+        Pass {
+            noisy: diffusion.schedule.add_noise(&latents, &noise, &timesteps).to_kind(kind),
+            noise,
+            timesteps,
+            contexts: contexts.to_kind(kind),
+        }
+    }
+}
+
+/// `N` rows, trial-major.
+pub struct Pass {
+    noisy: Tensor,
+    noise: Tensor,
+    timesteps: Tensor,
+    contexts: Tensor,
+}
+
+/// How a pass becomes losses.
+pub struct Objective<'a> {
+    /// What is added behind the denoiser's first layer, `[N, C, h, w]`.
+    pub control: &'a dyn Fn(&Bank) -> Option<Tensor>,
+    /// Losses `[trials]` of the rows' errors `[N]`.
+    pub losses: &'a dyn Fn(Tensor) -> Tensor,
+    /// Keeps only what goes into each block of the network, and computes the blocks again on the way back.
+    pub recompute: bool,
+}
+
+impl Pass {
+    /// Mean squared error `[N]` of the predicted noise.
+    fn errors(&self, predicted: Tensor) -> Tensor {
+        let error = (predicted.to_kind(Kind::Float) - &self.noise).square();
+        error.mean_dim([1i64, 2, 3].as_slice(), false, Kind::Float)
+    }
+
+    /// Adds the gradients of the pass to the bank's. Gives the losses `[trials]`.
+    pub fn accumulate(&self, bank: &mut Bank, diffusion: &StableDiffusion, objective: &Objective) -> Tensor {
+        if objective.recompute {
+            return self.accumulate_recomputed(bank, diffusion, objective);
+        }
+        let control = (objective.control)(bank);
+        let hook = BankHook::new(bank);
+        let unet = &diffusion.unet.network;
+        let predicted =
+            unet.forward_controlled(&self.noisy, &self.timesteps, &self.contexts, control.as_ref(), &hook);
+        let losses = (objective.losses)(self.errors(predicted));
+        bank.accumulate(&losses);
+        losses.detach()
+    }
+
+    fn accumulate_recomputed(
+        &self,
+        bank: &mut Bank,
+        diffusion: &StableDiffusion,
+        objective: &Objective,
+    ) -> Tensor {
+        let unet = &diffusion.unet.network;
+        let last = unet.num_pieces();
+        // The first piece is the way in; the last ends in the losses.
+        let piece = |bank: &Bank, index: usize, inputs: &[Tensor]| {
+            let hook = BankHook::new(bank);
+            let step = Step { context: &self.contexts, hook: &hook as &dyn Hook };
+            if index == 0 {
+                let control = (objective.control)(bank);
+                return unet.enter(&inputs[0], &self.timesteps, control.as_ref(), step).into_tensors();
+            }
+            let state = unet.piece(index - 1, State::from_tensors(inputs), step);
+            match index == last {
+                true => vec![(objective.losses)(self.errors(state.into_values()))],
+                false => state.into_tensors(),
+            }
+        };
+        let mut inputs = vec![vec![self.noisy.shallow_clone()]];
+        no_grad(|| {
+            for index in 0..last {
+                inputs.push(piece(bank, index, &inputs[index]));
+            }
+        });
+        bank.accumulate_recomputed(&inputs, piece)
+    }
+}

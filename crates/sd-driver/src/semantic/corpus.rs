@@ -1,0 +1,101 @@
+//! The pairs of a run, and what is computed of them once.
+
+use anyhow::Result;
+use models::frechet;
+use models::images::to_tensor;
+use rayon::prelude::*;
+use tch::{Kind, Tensor};
+
+use super::pairs::{self, Pair};
+use super::palette;
+use super::settings::Settings;
+use super::world::World;
+use crate::training::Moments;
+
+/// Pictures that are read and encoded together.
+const CHUNK: usize = 32;
+
+/// Training pairs with their latents, validation pairs with the features of their pictures.
+pub struct Corpus {
+    pub training: Vec<Pair>,
+    pub moments: Moments,
+    pub validation: Vec<Pair>,
+    /// Features of the validation pictures.
+    pub real: frechet::Moments,
+    side: u32,
+    classes: usize,
+}
+
+impl Corpus {
+    /// Lists the pairs that the settings name; encodes the training pictures where `learns`.
+    pub fn load(world: &World, settings: &Settings, learns: bool) -> Result<Corpus> {
+        let side = settings.resolution;
+        let training = pairs::list(&settings.data, "training", settings.train_limit)?;
+        let validation = pairs::list(&settings.data, "validation", settings.validation_limit)?;
+        let moments =
+            if learns { latents(world, &training, side)? } else { Moments { mean: vec![], deviation: vec![], count: 0 } };
+        let real = frechet::Moments::of(&features(world, &validation, side)?)?;
+        Ok(Corpus { training, moments, validation, real, side, classes: world.segmenter.classes() })
+    }
+
+    /// Label maps `[pairs, side, side]`, u8, on the CPU.
+    pub fn labels<'a>(&self, pairs: impl IntoIterator<Item = &'a Pair>) -> Result<Tensor> {
+        let pairs: Vec<&Pair> = pairs.into_iter().collect();
+        let (side, classes) = (self.side, self.classes);
+        let read = |pair: &&Pair| pair.labels(side, classes);
+        let labels: Vec<Vec<u8>> = pairs.par_iter().map(read).collect::<Result<_>>()?;
+        let side = i64::from(side);
+        Ok(Tensor::from_slice(&labels.concat()).view([pairs.len() as i64, side, side]))
+    }
+}
+
+/// Colours `[N, 3, H, W]` in [0, 1] of label maps `[N, H, W]`, in `kind`.
+pub fn colored(labels: &Tensor, kind: Kind) -> Tensor {
+    let colors: Vec<u8> = (0..=palette::CLASSES as u8).flat_map(palette::color).collect();
+    let colors = Tensor::from_slice(&colors).view([-1, 3]).to_kind(kind).to_device(labels.device()) / 255.0;
+    let size = [labels.size(), vec![3]].concat();
+    let rows = colors.index_select(0, &labels.to_kind(Kind::Int64).view([-1]));
+    rows.view(size.as_slice()).permute([0, 3, 1, 2]).contiguous()
+}
+
+/// Pictures `[pairs, 3, side, side]` in [-1, 1], on the device.
+pub fn pictures(world: &World, pairs: &[Pair], side: u32) -> Result<Tensor> {
+    let pictures = pairs.par_iter().map(|pair| pair.picture(side)).collect::<Result<Vec<_>>>()?;
+    Ok(to_tensor(&pictures).to_device(world.device))
+}
+
+/// Features `[pairs, D]` of the pairs' pictures.
+fn features(world: &World, pairs: &[Pair], side: u32) -> Result<Tensor> {
+    let parts = pairs.chunks(CHUNK).map(|pairs| Ok(world.features.of(&pictures(world, pairs, side)?)));
+    Ok(Tensor::cat(&parts.collect::<Result<Vec<_>>>()?, 0))
+}
+
+fn latents(world: &World, pairs: &[Pair], side: u32) -> Result<Moments> {
+    let mut all = Moments { mean: Vec::new(), deviation: Vec::new(), count: 0 };
+    for pairs in pairs.chunks(CHUNK) {
+        let part = Moments::of(&world.diffusion, &pictures(world, pairs, side)?)?;
+        all.mean.extend(part.mean);
+        all.deviation.extend(part.deviation);
+        all.count += part.count;
+    }
+    Ok(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_pixel_has_its_label_s_colour() {
+        let labels = Tensor::from_slice(&[0u8, 1, 3, 150]).view([1, 2, 2]);
+        let colored = colored(&labels, Kind::Float);
+        assert_eq!(colored.size(), [1, 3, 2, 2]);
+        let pixel = |y: i64, x: i64| {
+            Vec::<f32>::try_from(colored.select(0, 0).select(1, y).select(1, x) * 255.0).unwrap()
+        };
+        assert_eq!(pixel(0, 0), [0.0, 0.0, 0.0]);
+        assert_eq!(pixel(0, 1), [120.0, 120.0, 120.0]);
+        assert_eq!(pixel(1, 0), [6.0, 230.0, 230.0]);
+        assert_eq!(pixel(1, 1), [92.0, 0.0, 255.0]);
+    }
+}

@@ -1,0 +1,233 @@
+//! The task as the runner sees it.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use anyhow::{Result, bail};
+use delora_core::Bank;
+use driver::{Digests, trained_parameters};
+use runner::{BankContext, Estimate, Outcome, Provenance, SettingError, Status, Trial, Workers, Workload};
+use serde_json::Value;
+use tch::Kind;
+
+use super::bank_run::{BankRun, SHOWN};
+use super::corpus::{Corpus, colored, pictures};
+use super::lesson::{place_encoders, sites};
+use super::pairs::{self, Pair};
+use super::scores::Scorer;
+use super::settings::Settings;
+use super::world::{World, weight_files};
+use crate::estimate::{BYTES_PER_PARAMETER, PASSES_PER_STEP, RowCost, measure_rows};
+use crate::pictures::write_sheet;
+use crate::settings::REAL_IMAGES;
+use crate::training::Training;
+
+const MULTIPLIER: &str = "learning_rate_multiplier";
+const MULTIPLIED: &str = "multiplied";
+/// What trials of a bank may differ in.
+const OWN: [&str; 6] = ["method", "seed", MULTIPLIER, MULTIPLIED, "optimizer", "schedule"];
+
+/// Semantic map to image: pictures that follow a label map and a caption (paper, Table 2).
+#[derive(Default)]
+pub struct SemanticMap {
+    /// Networks and pairs of the last run, by all that they depend on.
+    world: RefCell<Option<(String, Rc<World>)>>,
+    corpus: RefCell<Option<(String, Rc<Corpus>)>>,
+    digests: RefCell<Digests>,
+    /// Measured costs of the network's rows, by what they depend on.
+    costs: RefCell<HashMap<String, RowCost>>,
+    libtorch: String,
+}
+
+impl SemanticMap {
+    /// `libtorch` is the version that runs, for the records.
+    pub fn new(libtorch: String) -> SemanticMap {
+        SemanticMap { libtorch, ..SemanticMap::default() }
+    }
+
+    fn world(&self, settings: &Settings) -> Result<Rc<World>> {
+        let Settings { model, evaluators, condition_encoder, resolution, .. } = settings;
+        let key = format!("{model:?} {evaluators:?} {condition_encoder:?} {resolution}");
+        kept(&self.world, key, || World::load(settings))
+    }
+
+    fn corpus(&self, world: &World, settings: &Settings) -> Result<Rc<Corpus>> {
+        let Settings { model, data, evaluators, resolution, train_limit, validation_limit, .. } = settings;
+        let learns = settings.trains();
+        let key = format!(
+            "{model:?} {data:?} {evaluators:?} {resolution} {train_limit:?} {validation_limit:?} {learns}"
+        );
+        kept(&self.corpus, key, || Corpus::load(world, settings, learns))
+    }
+
+    /// The first label maps and their captions, for picture grids.
+    fn write_inputs(corpus: &Corpus, context: &BankContext) -> Result<()> {
+        let pairs = &corpus.validation[..corpus.validation.len().min(SHOWN)];
+        let maps = colored(&corpus.labels(pairs)?, Kind::Float) * 2.0 - 1.0;
+        write_sheet(&maps, 1, &context.artifacts_dir.join("label-maps.png"))?;
+        let caption = |pair: &Pair| match pair.caption.as_str() {
+            "" => "(no caption)\n".to_owned(),
+            caption => format!("{caption}\n"),
+        };
+        let captions: String = pairs.iter().map(caption).collect();
+        Ok(runner::write_atomically(
+            &context.artifacts_dir.join("prompts-validation.txt"),
+            captions.as_bytes(),
+        )?)
+    }
+
+    /// The `Real Images` row: the segmenter on the validation pictures themselves, and the distance of as many training
+    /// pictures from them.
+    fn ground_truth(world: &World, corpus: &Corpus, trial: &Trial, context: &BankContext) -> Result<Outcome> {
+        let side = Settings::read(&trial.config)?.resolution;
+        let mut scorer = Scorer::new(world);
+        let mut shown = None;
+        for pairs in corpus.validation.chunks(SHOWN) {
+            let pictures = pictures(world, pairs, side)?;
+            scorer.segment(&pictures, &corpus.labels(pairs)?)?;
+            shown.get_or_insert(pictures);
+        }
+        let others = &corpus.training[..corpus.training.len().min(corpus.validation.len())];
+        for pairs in others.chunks(SHOWN) {
+            scorer.describe(&pictures(world, pairs, side)?);
+        }
+        let mut outcome = Outcome::new(&trial.id, Status::Done);
+        outcome.metrics = scorer.scores(&corpus.real)?;
+        let file = format!("{}.png", trial.id);
+        write_sheet(&shown.expect("there are validation pairs"), 1, &context.artifacts_dir.join(&file))?;
+        outcome.artifacts.insert("pictures".to_owned(), file);
+        Ok(outcome)
+    }
+}
+
+/// What `slot` has for `key`, or what `make` makes, which is kept instead.
+fn kept<T>(
+    slot: &RefCell<Option<(String, Rc<T>)>>,
+    key: String,
+    make: impl FnOnce() -> Result<T>,
+) -> Result<Rc<T>> {
+    let mut slot = slot.borrow_mut();
+    if let Some((of, known)) = slot.as_ref()
+        && *of == key
+    {
+        return Ok(known.clone());
+    }
+    let made = Rc::new(make()?);
+    *slot = Some((key, made.clone()));
+    Ok(made)
+}
+
+impl Workload for SemanticMap {
+    fn task(&self) -> &str {
+        "semantic-map"
+    }
+
+    fn expand(&self, _key: &str, _value: &Value, _config: &Value) -> Result<Option<Vec<Value>>> {
+        Ok(None)
+    }
+
+    fn relevant(&self, mut config: Value) -> Value {
+        let trains = Settings::read(&config).is_ok_and(|settings| settings.trains());
+        if let (false, Some(table)) = (trains, config.as_object_mut()) {
+            table.retain(|key, _| key != MULTIPLIER && key != MULTIPLIED);
+        }
+        config
+    }
+
+    fn validate(&self, config: &Value) -> Result<String> {
+        let settings = Settings::read(config)?;
+        settings.method.check_settings()?;
+        let mut files = weight_files(&settings)?;
+        for (split, limit) in
+            [("training", settings.train_limit), ("validation", settings.validation_limit)]
+        {
+            let pairs = pairs::list(&settings.data, split, limit)?;
+            // Captions are part of the split's file, where they are given.
+            let captions = settings.data.join(format!("{split}.jsonl"));
+            files.extend(captions.is_file().then_some(captions));
+            files.extend(pairs.into_iter().flat_map(|pair| [pair.picture, pair.mask]));
+        }
+        self.digests.borrow_mut().of(&files)
+    }
+
+    fn bank_key(&self, config: &Value) -> String {
+        let kind = match Settings::read(config) {
+            Ok(settings) if settings.trains() => "trained",
+            Ok(settings) if settings.method.name == REAL_IMAGES => "real",
+            _ => "untrained",
+        };
+        format!("{kind} {}", driver::shared(config, &OWN))
+    }
+
+    fn max_bank(&self, config: &Value) -> usize {
+        Settings::read(config).map_or(1, |settings| settings.bank)
+    }
+
+    fn run_bank(&self, trials: &[Trial], context: &BankContext) -> Result<Vec<Outcome>> {
+        let read = |trial: &Trial| Settings::read(&trial.config);
+        let settings = trials.iter().map(read).collect::<Result<Vec<Settings>, SettingError>>()?;
+        let world = self.world(&settings[0])?;
+        let corpus = self.corpus(&world, &settings[0])?;
+        if settings[0].method.name == REAL_IMAGES {
+            let of_trial = |trial| Self::ground_truth(&world, &corpus, trial, context);
+            return trials.iter().map(of_trial).collect();
+        }
+        Self::write_inputs(&corpus, context)?;
+        let (world, corpus) = (&*world, &*corpus);
+        let run = BankRun { world, corpus, trials, settings: &settings, order: &[], context };
+        if !settings[0].trains() {
+            let order: Vec<usize> = (0..trials.len()).collect();
+            return BankRun { order: &order, ..run }.untrained();
+        }
+        let sites = sites(world, &settings[0]);
+        if !sites.iter().any(|site| site.name == settings[0].tracked_layer) {
+            bail!("tracked_layer: `{}` is no layer of the model", settings[0].tracked_layer);
+        }
+        let configs: Vec<_> = settings.iter().map(Settings::trial).collect();
+        let mut bank = Bank::new(&sites, &configs, world.device)?;
+        place_encoders(&mut bank, world, &settings[0])?;
+        let order = bank.order().to_vec();
+        BankRun { order: &order, ..run }.run(&mut Training::resume(bank, &context.checkpoint_dir)?)
+    }
+
+    fn workers(&self) -> Option<Workers> {
+        let libtorch = self.libtorch.clone();
+        driver::workers(move || Box::new(SemanticMap::new(libtorch.clone())))
+    }
+
+    fn estimate(&self, config: &Value) -> Option<Estimate> {
+        let settings = Settings::read(config).ok()?;
+        let world = self.world(&settings).ok()?;
+        let count = |split, limit| Some(pairs::list(&settings.data, split, limit).ok()?.len());
+        let training = count("training", settings.train_limit)?;
+        let validation = count("validation", settings.validation_limit)?;
+        let mut costs = self.costs.borrow_mut();
+        let key = format!("{} {} {:?}", settings.bank, settings.batch, settings.model);
+        let kind = settings.precision.kind();
+        let cost = *costs
+            .entry(key)
+            .or_insert_with(|| measure_rows(&world.diffusion, settings.bank * settings.batch, kind));
+        let sites = sites(&world, &settings);
+        let trained_bytes = trained_parameters(&sites, &settings.trial()) as u64 * BYTES_PER_PARAMETER;
+        let passes = if settings.trains() {
+            settings.epochs as f64 * training as f64 * PASSES_PER_STEP
+        } else {
+            0.0
+        };
+        let drawing = match settings.method.name.as_str() {
+            REAL_IMAGES => 0.0,
+            _ => (validation * settings.sampling.steps * 2) as f64,
+        };
+        Some(Estimate {
+            seconds: cost.seconds * (passes + drawing),
+            memory_bytes: cost.memory_bytes * settings.batch as u64 + trained_bytes,
+            trained_bytes,
+            frozen_bytes: (world.diffusion.unet.bytes() + world.diffusion.vae.bytes()) as u64,
+        })
+    }
+
+    fn provenance(&self) -> Provenance {
+        driver::provenance(&self.libtorch)
+    }
+}

@@ -1,0 +1,73 @@
+//! The networks of a run, loaded once.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail};
+use models::control::{ConditionEncoder, ConditionEncoderConfig};
+use models::diffusion::StableDiffusion;
+use tch::{Device, Tensor};
+
+use super::evaluators::{FeatureNet, Segmenter};
+use super::settings::Settings;
+
+/// A generator, what shows it label maps, and what scores its pictures.
+pub struct World {
+    pub diffusion: StableDiffusion,
+    pub encoder: ConditionEncoder,
+    /// The encoder's pretrained parameters, on the device.
+    pub pretrained: Option<Vec<Tensor>>,
+    pub segmenter: Segmenter,
+    pub features: FeatureNet,
+    pub device: Device,
+}
+
+impl World {
+    pub fn load(settings: &Settings) -> Result<World> {
+        let device = Device::cuda_if_available();
+        let diffusion = StableDiffusion::load(&settings.model, device)?;
+        let unet = diffusion.unet.network.config();
+        let encoder = ConditionEncoder::new(&ConditionEncoderConfig {
+            conditioning_channels: 3,
+            conditioning_embedding_out_channels: settings.condition_encoder.channels.clone(),
+            block_out_channels: unet.block_out_channels.clone(),
+        })
+        .context("condition_encoder.channels")?;
+        let side = i64::from(settings.resolution);
+        if side != unet.sample_size * encoder.downscaling() {
+            bail!(
+                "the condition encoder scales {side} pixels down by {}, and the model's latents have a side of {}; \
+                 `condition_encoder.channels` lists one width more than there are halvings",
+                encoder.downscaling(),
+                unet.sample_size
+            );
+        }
+        let on_device = |values: Vec<Tensor>| values.into_iter().map(|value| value.to_device(device)).collect();
+        let pretrained =
+            settings.condition_encoder.pretrained.as_ref().map(|path| encoder.load(path)).transpose()?;
+        Ok(World {
+            segmenter: Segmenter::load(&settings.evaluators.segmenter, device)?,
+            features: FeatureNet::load(&settings.evaluators.features, device)?,
+            pretrained: pretrained.map(on_device),
+            diffusion,
+            encoder,
+            device,
+        })
+    }
+}
+
+/// Files of the networks that a trial's result depends on.
+pub fn weight_files(settings: &Settings) -> Result<Vec<PathBuf>> {
+    let Settings { model, evaluators, condition_encoder, .. } = settings;
+    let mut files = vec![
+        model.join(crate::UNET_FILE),
+        model.join("vae/diffusion_pytorch_model.safetensors"),
+        model.join("text_encoder/model.safetensors"),
+        model.join("tokenizer/tokenizer.json"),
+        evaluators.segmenter.join("model.safetensors"),
+        evaluators.features.join("model.safetensors"),
+    ];
+    if let Some(path) = &condition_encoder.pretrained {
+        files.push(if path.is_dir() { path.join("diffusion_pytorch_model.safetensors") } else { path.clone() });
+    }
+    Ok(files)
+}
