@@ -205,7 +205,7 @@ pub fn dreambooth_step(
             None => error.select(1, 0),
         }
     };
-    let objective = Objective { control: &|_| None, losses: &losses, recompute: settings.recompute };
+    let objective = Objective { control: &|_| None, losses: &losses, recompute: settings.checkpointing };
     let pass = draws.pass(diffusion, contexts, settings.precision.kind());
     let losses = pass.accumulate(bank, diffusion, &objective);
     bank.finish_step();

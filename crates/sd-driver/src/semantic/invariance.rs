@@ -107,7 +107,7 @@ fn a_trial_alone_equals_itself_in_a_mixed_bank_beside_one_that_diverges() {
     let distance = |left: &Tensor, right: &Tensor| f64::try_from((left - right).abs().max()).unwrap();
     for trial in [1, 2, 3] {
         let alone = &train(&world, &corpus, std::slice::from_ref(&settings[trial]))[0];
-        let recomputed = Settings { recompute: true, ..settings[trial].clone() };
+        let recomputed = Settings { checkpointing: true, ..settings[trial].clone() };
         let recomputed = &train(&world, &corpus, &[recomputed])[0];
         let differences = [&together[trial], recomputed]
             .map(|other| [distance(&alone.0, &other.0), distance(&alone.1, &other.1)])

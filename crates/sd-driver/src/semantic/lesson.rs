@@ -106,7 +106,7 @@ impl<'a> Lesson<'a> {
         let objective = Objective {
             control: &|bank| Some(control(bank, self.world, &labels, kind)),
             losses: &|errors| errors.view([trials, -1]).mean_dim([1i64].as_slice(), false, Kind::Float),
-            recompute: shared.recompute,
+            recompute: shared.checkpointing,
         };
         let losses = draws.pass(diffusion, &contexts, kind).accumulate(bank, diffusion, &objective);
         bank.finish_step();

@@ -58,7 +58,7 @@ pub struct Settings {
     /// Keeps only what goes into each block of the network in training, and computes the blocks again on the way back:
     /// less memory, a third more time, the same result.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub recompute: bool,
+    pub checkpointing: bool,
     /// Most trials in a bank.
     pub bank: usize,
     /// The layer whose distance from the pretrained weight is recorded.
