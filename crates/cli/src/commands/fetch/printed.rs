@@ -75,7 +75,8 @@ pub fn settings(wanted: &Wanted, plans: &[Plan]) -> String {
         for Need { key, what, .. } in &experiment.needs {
             let plan = match what {
                 What::Bundles(bundles) => bundles.first().and_then(|bundle| plan_of(bundle)),
-                What::ByHand(_) | What::Unknown => None,
+                What::ByHand(_) => None,
+                What::Unknown => continue,
             };
             let value = plan.map_or("FOLDER".to_string(), value);
             let _ = write!(text, " \\\n    --set {key}={value}");
