@@ -82,9 +82,9 @@ fn what_an_experiment_needs_is_listed_without_hub_and_cache() {
     assert_eq!(code, 0, "{text}");
     let parts = [
         "experiments/table3.toml at scale paper needs",
-        "model            models/stable-diffusion-v1-5       sd15\n",
-        "evaluators.dino  models/dino-vits16                 dino-vits16\n",
-        "data             data/dreambooth/dataset            dreambooth\n",
+        "model            models/stable-diffusion-v1-5   sd15\n",
+        "evaluators.dino  models/dino-vits16             dino-vits16\n",
+        "data             data/dreambooth/dataset        dreambooth\n",
         "about 4.3 GB from stable-diffusion-v1-5/stable-diffusion-v1-5\n",
         "licence: CreativeML OpenRAIL-M",
         "licence: CC BY 4.0",

@@ -24,9 +24,9 @@ pub const BY_HAND: &[ByHand] = &[
         // The hub's zhoubolei/scene_parse_150 holds a script that downloads this archive, and no pictures.
         steps: &[
             "download ADEChallengeData2016.zip from data.csail.mit.edu/places/ADEchallenge/",
-            "unpack it: the folder has images/training, images/validation and annotations beside them",
-            "the captions are in the repository Zeju1997/oft: data/ADE20K/train/prompt_train_blip.json and",
-            "data/ADE20K/val/prompt_val_blip_full.json",
+            "unpack it: the folder has images/ and annotations/, each with training/ and validation/",
+            "captions: lines {\"image\": …, \"mask\": …, \"caption\": …} in training.jsonl and validation.jsonl there; those of the",
+            "repository Zeju1997/oft, data/ADE20K/*/prompt_*_blip*.json, count pictures in an order of their own",
         ],
     },
     ByHand {
@@ -36,8 +36,9 @@ pub const BY_HAND: &[ByHand] = &[
         licence: "BSD-3-Clause",
         about_bytes: 350_000_000, // by the number of parameters
         steps: &[
-            "download encoder_epoch_50.pth and decoder_epoch_50.pth into one folder, from",
+            "download encoder_epoch_50.pth and decoder_epoch_50.pth from",
             "sceneparsing.csail.mit.edu/model/pytorch/ade20k-resnet101-upernet/",
+            "tools/convert_upernet.py makes a folder of them",
         ],
     },
     ByHand {
@@ -47,8 +48,10 @@ pub const BY_HAND: &[ByHand] = &[
         licence: "Apache-2.0",
         about_bytes: 96_000_000,
         steps: &[
-            "download pt_inception-2015-12-05-6726825d.pth into a folder, from the release `fid_weights` of the",
-            "repository mseitzer/pytorch-fid; its SHA-256 begins with 6726825d",
+            "download pt_inception-2015-12-05-6726825d.pth, from the release `fid_weights` of the repository",
+            "mseitzer/pytorch-fid; its SHA-256 begins with 6726825d",
+            "python -c \"import torch, safetensors.torch as s; s.save_file(torch.load('pt_inception-2015-12-05-6726825d.pth',",
+            "  weights_only=True), 'model.safetensors')\" in the folder makes what is read",
         ],
     },
     ByHand {

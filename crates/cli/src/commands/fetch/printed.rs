@@ -33,6 +33,9 @@ pub fn list(wanted: &Wanted) -> String {
     let mut text = String::new();
     for experiment in &wanted.experiments {
         let _ = writeln!(text, "{} at scale {} needs", experiment.file.display(), experiment.scale);
+        let width =
+            |of: fn(&Need) -> &String| experiment.needs.iter().map(|need| of(need).len()).max().unwrap_or(0);
+        let (keys, places) = (width(|need| &need.key), width(|need| &need.place));
         for Need { key, place, what } in &experiment.needs {
             let names = match what {
                 What::Bundles(bundles) => {
@@ -41,7 +44,7 @@ pub fn list(wanted: &Wanted) -> String {
                 What::ByHand(entry) => format!("{} (by hand)", entry.name),
                 What::Unknown => "what the experiment file says; it is not fetched".to_string(),
             };
-            let _ = writeln!(text, "  {key:16} {place:34} {names}");
+            let _ = writeln!(text, "  {key:keys$}  {place:places$}  {names}");
         }
         if experiment.needs.is_empty() {
             text += "  nothing that is not in the repository\n";
@@ -57,7 +60,9 @@ pub fn list(wanted: &Wanted) -> String {
     let (bundles, others) = (wanted.bundles.iter(), wanted.by_hand.iter());
     let bytes: u64 =
         bundles.map(|wanted| wanted.bundle.about_bytes).chain(others.map(|entry| entry.about_bytes)).sum();
-    let _ = writeln!(text, "in all about {}", gigabytes(bytes));
+    if bytes > 0 {
+        let _ = writeln!(text, "in all about {}", gigabytes(bytes));
+    }
     text
 }
 
@@ -75,7 +80,8 @@ pub fn settings(wanted: &Wanted, plans: &[Plan]) -> String {
         for Need { key, what, .. } in &experiment.needs {
             let plan = match what {
                 What::Bundles(bundles) => bundles.first().and_then(|bundle| plan_of(bundle)),
-                What::ByHand(_) | What::Unknown => None,
+                What::ByHand(_) => None,
+                What::Unknown => continue,
             };
             let value = plan.map_or("FOLDER".to_string(), value);
             let _ = write!(text, " \\\n    --set {key}={value}");

@@ -214,6 +214,19 @@ mod tests {
     }
 
     #[test]
+    fn table_2_needs_a_condition_encoder_and_what_no_hub_has() {
+        let wanted = wanted("ablation-table2");
+        let names: Vec<&str> = wanted.bundles.iter().map(|wanted| wanted.bundle.name).collect();
+        assert!(
+            names.contains(&"sd15") && names.contains(&"controlnet-seg") && names.len() == 2,
+            "{names:?}"
+        );
+        let mut names: Vec<&str> = wanted.by_hand.iter().map(|entry| entry.name).collect();
+        names.sort_unstable();
+        assert_eq!(names, ["ade20k", "inception-fid", "upernet101"]);
+    }
+
+    #[test]
     fn of_data_in_parts_those_are_needed_that_are_compared() {
         let tasks = wanted("glue-lr-sweep")
             .bundles
