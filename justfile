@@ -135,7 +135,7 @@ pretrain *ARGS: _libtorch
 minilm:
     @python3 tools/fetch_minilm.py
 
-# Download what experiments at scale `paper` need, as in `just fetch glue --model --dry-run`
+# Download what experiments at scale `paper` need, as in `just fetch table3 --list` or `just fetch glue --model --dry-run`
 [group("models")]
 fetch *ARGS: _libtorch
     @{{ arguments }} {{ delora }} fetch "$@"

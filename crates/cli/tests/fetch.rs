@@ -10,6 +10,7 @@ const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 fn fetch(cache: &Path, words: &[&str]) -> (i32, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_delora"));
     command.arg("fetch").args(words).env("HF_HUB_CACHE", cache).env("HF_HUB_OFFLINE", "1");
+    command.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
     let output = command.output().unwrap();
     let text = [output.stdout, output.stderr].concat();
     (output.status.code().unwrap(), String::from_utf8(text).unwrap())
@@ -33,7 +34,9 @@ fn put(cache: &Path, repository: &str, files: &[&str]) -> String {
 fn without_a_name_it_lists_what_there_is() {
     let (code, text) = fetch(Path::new("unused"), &[]);
     assert_eq!(code, 0, "{text}");
-    for part in ["nyu-mll/glue", "FacebookAI/roberta-base", "licence: MIT", "--task: mnli, sst2"] {
+    let parts =
+        ["nyu-mll/glue", "FacebookAI/roberta-base", "licence: MIT", "--task: mnli, sst2", "upernet101"];
+    for part in parts {
         assert!(text.contains(part), "{part} is missing in {text}");
     }
 }
@@ -71,4 +74,102 @@ fn offline_it_prints_the_folders_of_the_cache_or_what_they_lack() {
     let (code, text) =
         fetch(Path::new("unused"), &["glue", "--task", "cola", "--to", cache.to_str().unwrap()]);
     assert!(code == 0 && text.ends_with(&format!("--set data={data}\n")), "{text}");
+}
+
+#[test]
+fn what_an_experiment_needs_is_listed_without_hub_and_cache() {
+    let (code, text) = fetch(Path::new("unused"), &["table3", "--scale", "paper", "--list"]);
+    assert_eq!(code, 0, "{text}");
+    let parts = [
+        "experiments/table3.toml at scale paper needs",
+        "model            models/stable-diffusion-v1-5       sd15\n",
+        "evaluators.dino  models/dino-vits16                 dino-vits16\n",
+        "data             data/dreambooth/dataset            dreambooth\n",
+        "about 4.3 GB from stable-diffusion-v1-5/stable-diffusion-v1-5\n",
+        "licence: CreativeML OpenRAIL-M",
+        "licence: CC BY 4.0",
+        "in all about 6.2 GB",
+    ];
+    for part in parts {
+        assert!(text.contains(part), "{part} is missing in {text}");
+    }
+    let (code, text) = fetch(Path::new("unused"), &["table3", "--scale", "mini", "--list"]);
+    assert!(code == 0 && text.contains("nothing that is not in the repository"), "{text}");
+    let (code, text) = fetch(Path::new("unused"), &["instruct", "--scale", "paper", "--list"]);
+    assert!(
+        code == 0 && text.contains("alpaca-cleaned (by hand)") && text.contains("to be accepted"),
+        "{text}"
+    );
+    let (code, text) = fetch(Path::new("unused"), &["tabel3"]);
+    assert!(code == 1 && text.contains("no experiment `tabel3`") && text.contains("lr-sweep, "), "{text}");
+}
+
+#[test]
+fn an_experiment_in_the_cache_gives_the_command_that_runs_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let cache = folder.path();
+    let model = put(
+        cache,
+        "models--stable-diffusion-v1-5--stable-diffusion-v1-5",
+        &[
+            "model_index.json",
+            "scheduler/scheduler_config.json",
+            "tokenizer/vocab.json",
+            "tokenizer/merges.txt",
+            "text_encoder/config.json",
+            "text_encoder/model.safetensors",
+            "unet/config.json",
+            "unet/diffusion_pytorch_model.safetensors",
+            "vae/config.json",
+            "vae/diffusion_pytorch_model.safetensors",
+        ],
+    );
+    let scorer = ["config.json", "preprocessor_config.json", "pytorch_model.bin"];
+    let dino = put(cache, "models--facebook--dino-vits16", &scorer);
+    let words = ["tokenizer.json", "vocab.json", "merges.txt"];
+    let clip = put(cache, "models--openai--clip-vit-large-patch14", &[&scorer[..], &words].concat());
+    let (code, text) = fetch(cache, &["table3"]);
+    assert!(code == 1 && text.contains("no snapshot of `google/dreambooth`"), "{text}");
+    let pictures = ["prompts_and_classes.txt", "references_and_licenses.txt", "dog/00.jpg"];
+    let data = put(
+        cache,
+        "datasets--google--dreambooth",
+        &pictures.map(|file| format!("dataset/{file}")).each_ref().map(String::as_str),
+    );
+
+    let (code, text) = fetch(cache, &["table3", "--scale", "paper"]);
+    assert_eq!(code, 0, "{text}");
+    let command = text.split("run the experiment with\n").nth(1).unwrap();
+    let mut words: Vec<&str> = command.split_whitespace().filter(|word| *word != "\\").collect();
+    words.sort_unstable();
+    let settings = [
+        format!("data={data}/dataset"),
+        format!("evaluators.clip={clip}"),
+        format!("evaluators.dino={dino}"),
+        format!("model={model}"),
+    ];
+    let mut expected = vec!["delora", "run", "experiments/table3.toml", "--scale", "paper"];
+    expected.extend(settings.iter().flat_map(|setting| ["--set", setting.as_str()]));
+    expected.sort_unstable();
+    assert_eq!(words, expected, "{text}");
+
+    let root = tempfile::tempdir().unwrap();
+    let at = root.path().to_str().unwrap();
+    let (code, text) = fetch(cache, &["table3", "--scale", "paper", "--link", at]);
+    assert_eq!(code, 0, "{text}");
+    let command =
+        format!("delora run experiments/table3.toml --scale paper --models {at}/models --data {at}/data\n");
+    assert!(text.ends_with(&command), "{text}");
+    let linked = |place: &str| fs::canonicalize(root.path().join(place)).unwrap();
+    assert_eq!(linked("models/stable-diffusion-v1-5"), fs::canonicalize(&model).unwrap());
+    assert_eq!(linked("data/dreambooth/dataset"), fs::canonicalize(&data).unwrap().join("dataset"));
+
+    // What experiments look for below `--models` must be there.
+    let mut command = Command::new(env!("CARGO_BIN_EXE_delora"));
+    command.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
+    command.args(["status", "experiments/table3.toml", "--scale", "paper", "--models", at]);
+    let output = command.output().unwrap();
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success(), "{text}");
+    assert!(text.contains(&format!("no {at}/stable-diffusion-v1-5 (`model`)")), "{text}");
 }

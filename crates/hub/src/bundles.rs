@@ -1,6 +1,8 @@
-//! What can be fetched by name. A new bundle is an entry of [`BUNDLES`].
+//! What can be fetched by name: bundles of files on the hub. They are listed in `table.rs`.
 
+use crate::by_hand::BY_HAND;
 use crate::error::{HubError, Result};
+use crate::table::BUNDLES;
 
 /// Revision of every bundle.
 pub(crate) const REVISION: &str = "main";
@@ -19,8 +21,12 @@ pub struct Bundle {
     pub parts: &'static [Part],
     /// Bundles of the checkpoints that its experiment trains.
     pub models: &'static [&'static str],
-    /// Key of an experiment's `--set` that names the folder.
-    pub setting: &'static str,
+    /// Key of an experiment's `--set` that names the folder; none where it depends on the experiment.
+    pub setting: Option<&'static str>,
+    /// Where experiment files have it.
+    pub place: &'static str,
+    /// Folder in the repository that the setting names; empty for the repository itself.
+    pub inside: &'static str,
     /// The setting names the cache, below which the experiment finds several data sets by their names.
     pub in_cache: bool,
     pub licence: &'static str,
@@ -51,131 +57,17 @@ pub struct Part {
     pub files: &'static [Files],
 }
 
-use Files::{Each, FirstOf};
-
-pub const BUNDLES: &[Bundle] = &[
-    Bundle {
-        name: "glue",
-        about: "nine tasks of GLUE, training and validation sets",
-        kind: Kind::Dataset,
-        repo: "nyu-mll/glue",
-        files: &[],
-        parts: &[
-            part("mnli", &[Each("mnli/train-*.parquet"), Each("mnli/validation_matched-*.parquet")]),
-            part("sst2", &[Each("sst2/train-*.parquet"), Each("sst2/validation-*.parquet")]),
-            part("mrpc", &[Each("mrpc/train-*.parquet"), Each("mrpc/validation-*.parquet")]),
-            part("cola", &[Each("cola/train-*.parquet"), Each("cola/validation-*.parquet")]),
-            part("qnli", &[Each("qnli/train-*.parquet"), Each("qnli/validation-*.parquet")]),
-            part("qqp", &[Each("qqp/train-*.parquet"), Each("qqp/validation-*.parquet")]),
-            part("rte", &[Each("rte/train-*.parquet"), Each("rte/validation-*.parquet")]),
-            part("stsb", &[Each("stsb/train-*.parquet"), Each("stsb/validation-*.parquet")]),
-            part("wnli", &[Each("wnli/train-*.parquet"), Each("wnli/validation-*.parquet")]),
-        ],
-        models: &["roberta-base"],
-        setting: "data",
-        in_cache: false,
-        licence: "each task's own, see the data set's page",
-        gated: false,
-        about_bytes: 120_000_000,
-    },
-    Bundle {
-        name: "roberta-base",
-        about: "encoder of 125 million parameters",
-        kind: Kind::Model,
-        repo: "FacebookAI/roberta-base",
-        files: &[
-            Each("config.json"),
-            Each("model.safetensors"),
-            FirstOf(&[&["tokenizer.json"], &["vocab.json", "merges.txt"]]),
-        ],
-        parts: &[],
-        models: &[],
-        setting: "model",
-        in_cache: false,
-        licence: "MIT",
-        gated: false,
-        about_bytes: 500_000_000,
-    },
-    Bundle {
-        name: "alpaca",
-        about: "52,002 instructions; the paper's experiment took a cleaned version of them, see experiments/instruct/scales.toml",
-        kind: Kind::Dataset,
-        repo: "tatsu-lab/alpaca",
-        files: &[Each("data/train-*.parquet")],
-        parts: &[],
-        models: &["llama2-7b"],
-        setting: "instructions",
-        in_cache: false,
-        licence: "CC BY-NC 4.0",
-        gated: false,
-        about_bytes: 25_000_000,
-    },
-    Bundle {
-        files: &[Each("all/test-*.parquet")],
-        licence: "MIT",
-        about_bytes: 4_000_000,
-        ..exam("mmlu", "cais/mmlu", "MMLU's 14,042 test questions")
-    },
-    Bundle {
-        files: &[Each("ARC-Challenge/test-*.parquet")],
-        licence: "CC BY-SA 4.0",
-        about_bytes: 1_000_000,
-        ..exam("arc", "allenai/ai2_arc", "ARC-Challenge's 1,172 test questions")
-    },
-    Bundle {
-        files: &[Each("multiple_choice/validation-*.parquet")],
-        licence: "Apache-2.0",
-        about_bytes: 1_000_000,
-        ..exam("truthfulqa", "truthfulqa/truthful_qa", "TruthfulQA's 817 questions with choices")
-    },
-    Bundle {
-        name: "llama2-7b",
-        about: "decoder of 6.7 billion parameters",
-        kind: Kind::Model,
-        repo: "meta-llama/Llama-2-7b-hf",
-        files: &[
-            Each("config.json"),
-            Each("tokenizer.json"),
-            FirstOf(&[&["model.safetensors"], &["model.safetensors.index.json", "model-*.safetensors"]]),
-        ],
-        parts: &[],
-        models: &[],
-        setting: "model",
-        in_cache: false,
-        licence: "Llama 2 Community License",
-        gated: true,
-        about_bytes: 13_500_000_000,
-    },
-];
-
-/// Questions of one of several data sets that are asked together.
-const fn exam(name: &'static str, repo: &'static str, about: &'static str) -> Bundle {
-    Bundle {
-        name,
-        about,
-        kind: Kind::Dataset,
-        repo,
-        files: &[],
-        parts: &[],
-        models: &[],
-        setting: "evaluation.data",
-        in_cache: true,
-        licence: "",
-        gated: false,
-        about_bytes: 0,
-    }
-}
-
-const fn part(name: &'static str, files: &'static [Files]) -> Part {
-    Part { name, files }
-}
-
 /// The bundle of this name.
 pub fn find(name: &str) -> Result<&'static Bundle> {
     BUNDLES.iter().find(|bundle| bundle.name == name).ok_or_else(|| HubError::UnknownBundle {
         name: name.to_string(),
-        known: BUNDLES.iter().map(|bundle| bundle.name).collect::<Vec<_>>().join(", "),
+        known: known().collect::<Vec<_>>().join(", "),
     })
+}
+
+/// All names, those of what is fetched by hand last.
+fn known() -> impl Iterator<Item = &'static str> {
+    BUNDLES.iter().map(|bundle| bundle.name).chain(BY_HAND.iter().map(|entry| entry.name))
 }
 
 impl Bundle {
@@ -223,10 +115,15 @@ mod tests {
 
     #[test]
     fn names_are_unique_and_models_exist() {
-        let names: BTreeSet<&str> = BUNDLES.iter().map(|bundle| bundle.name).collect();
-        assert_eq!(names.len(), BUNDLES.len());
+        let names: BTreeSet<&str> = known().collect();
+        assert_eq!(names.len(), BUNDLES.len() + BY_HAND.len());
         for bundle in BUNDLES {
             assert!(!bundle.wanted(&[]).unwrap().is_empty(), "{} is of no files", bundle.name);
+            assert!(
+                !bundle.place.is_empty() && !bundle.licence.is_empty() && bundle.about_bytes > 0,
+                "{}",
+                bundle.name
+            );
             for model in bundle.models {
                 assert_eq!(find(model).unwrap().kind, Kind::Model, "{model}");
             }
@@ -236,10 +133,11 @@ mod tests {
     #[test]
     fn an_unknown_name_is_an_error_that_lists_the_known_ones() {
         let error = find("glu").unwrap_err().to_string();
-        assert_eq!(
-            error,
-            "there is no bundle `glu`; there are glue, roberta-base, alpaca, mmlu, arc, truthfulqa, llama2-7b"
+        assert!(
+            error.starts_with("there is no bundle `glu`; there are sd15, dino-vits16, clip-vit-"),
+            "{error}"
         );
+        assert!(error.contains(", glue, roberta-base, ") && error.ends_with(", alpaca-cleaned"), "{error}");
         let error = find("glue").unwrap().wanted(&["cola".into(), "sst".into()]).unwrap_err().to_string();
         assert_eq!(
             error,

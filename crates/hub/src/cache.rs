@@ -122,6 +122,12 @@ pub(crate) fn size_of(path: &Path) -> Option<u64> {
     fs::metadata(path).ok().filter(fs::Metadata::is_file).map(|found| found.len())
 }
 
+/// Bytes that may still be written below `path`, where the system says so.
+pub(crate) fn free_bytes(path: &Path) -> Option<u64> {
+    let found = rustix::fs::statvfs(path).ok()?;
+    Some(found.f_bavail.saturating_mul(found.f_frsize))
+}
+
 fn make_folder(path: &Path) -> Result<()> {
     fs::create_dir_all(path).map_err(HubError::write(path))
 }

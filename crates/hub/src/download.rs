@@ -13,7 +13,7 @@ use crate::error::{HubError, Result};
 use crate::http::{Answer, Client, text};
 use crate::listing::ListedFile;
 use crate::plan::Plan;
-use crate::progress::{FileProgress, Progress};
+use crate::progress::{AllProgress, FileProgress};
 
 const CHUNK_BYTES: usize = 1 << 16;
 
@@ -34,7 +34,7 @@ pub(crate) fn download(
     cache: &RepositoryCache,
     plan: &Plan,
     file: &ListedFile,
-    progress: &Progress,
+    progress: &AllProgress,
 ) -> Result<()> {
     let remote = ask(client, plan, file, progress)?;
     let waiting = || progress.notice(&format!("{}: another process fetches it; waiting", remote.name));
@@ -57,11 +57,11 @@ pub(crate) fn download(
 }
 
 /// Size and ETag of a file. For what lies in a store of large files, the hub says both beside the redirect.
-fn ask<'a>(client: &Client, plan: &Plan, file: &'a ListedFile, progress: &Progress) -> Result<Remote<'a>> {
+fn ask<'a>(client: &Client, plan: &Plan, file: &'a ListedFile, progress: &AllProgress) -> Result<Remote<'a>> {
     let (bundle, commit) = (plan.bundle, &plan.commit);
     let prefix = bundle.kind.prefix();
     let url = format!("{}/{prefix}{}/resolve/{commit}/{}", client.endpoint, bundle.repo, encoded(&file.name));
-    let answer = client.send(&Method::HEAD, &url, 0, progress)?;
+    let answer = client.send(&Method::HEAD, &url, 0, progress.progress())?;
     if !(200..400).contains(&answer.status) {
         return Err(client.refusal(bundle, Some(&file.name), answer));
     }
@@ -88,7 +88,7 @@ fn ask<'a>(client: &Client, plan: &Plan, file: &'a ListedFile, progress: &Progre
 }
 
 /// Receives the file, going on where a dropped connection or an earlier run ended.
-fn receive_all(client: &Client, remote: &Remote, path: &Path, progress: &Progress) -> Result<()> {
+fn receive_all(client: &Client, remote: &Remote, path: &Path, progress: &AllProgress) -> Result<()> {
     let mut file = OpenOptions::new().create(true).append(true).open(path).map_err(HubError::write(path))?;
     let mut have = size_of(path).unwrap_or(0);
     if have > remote.size {
@@ -121,10 +121,10 @@ fn receive(
     (file, path): (&mut File, &Path),
     have: &mut u64,
     bar: &FileProgress,
-    progress: &Progress,
+    progress: &AllProgress,
 ) -> Result<String> {
     // From the hub each time: the addresses that it redirects to expire.
-    let answer = client.send(&Method::GET, &remote.url, *have, progress)?;
+    let answer = client.send(&Method::GET, &remote.url, *have, progress.progress())?;
     match answer.status {
         206 if range_start(&answer) == Some(*have) => {}
         // The server knows no ranges, or sent another one.

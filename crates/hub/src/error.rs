@@ -78,6 +78,11 @@ pub enum HubError {
     )]
     NotCached { repo: String, missing: String, cache: PathBuf },
 
+    #[error(
+        "{cache} has room for {free}, but {needed} are to be downloaded; make room or set HF_HUB_CACHE to a larger disk"
+    )]
+    NoRoom { cache: PathBuf, needed: String, free: String },
+
     #[error("cannot read {path}: {source}")]
     Read { path: PathBuf, source: std::io::Error },
 

@@ -1,9 +1,14 @@
 //! Planning a bundle and fetching it.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use indicatif::DecimalBytes;
 
 use crate::bundles::Bundle;
-use crate::cache::RepositoryCache;
+use crate::cache::{RepositoryCache, free_bytes, size_of};
 use crate::download::download;
 use crate::environment::Environment;
 use crate::error::{HubError, Result};
@@ -90,19 +95,76 @@ impl Hub {
         })
     }
 
-    /// Downloads what the plan lacks. A file that arrived stays, whatever happens to the next one.
-    pub fn download(&self, plan: &Plan, progress: &Progress) -> Result<()> {
-        if plan.from_cache.is_some() {
-            return Ok(());
+    /// Downloads what the plans lack, `jobs` files at a time. A file that arrived stays, whatever happens to the others;
+    /// after an error no further file is begun.
+    pub fn download(&self, plans: &[Plan], jobs: NonZeroUsize, progress: &Progress) -> Result<()> {
+        let plans: Vec<(&Plan, RepositoryCache)> = plans
+            .iter()
+            .filter(|plan| plan.from_cache.is_none())
+            .map(|plan| (plan, RepositoryCache::new(&self.cache, plan.bundle)))
+            .collect();
+        let mut missing = Vec::new();
+        for (plan, cache) in &plans {
+            let files = plan.files.iter().filter(|file| !file.is_cached).map(|file| &file.listed);
+            let before = missing.len();
+            missing.extend(files.map(|file| (*plan, cache, file)));
+            if missing.len() > before {
+                cache.prepare()?;
+            }
         }
-        let cache = RepositoryCache::new(&self.cache, plan.bundle);
-        if plan.files.iter().any(|file| !file.is_cached) {
-            cache.prepare()?;
-        }
-        for file in plan.files.iter().filter(|file| !file.is_cached) {
-            download(&self.client, &cache, plan, &file.listed, progress)?;
-        }
+        self.check_room(&missing)?;
+        let all = progress.begin(missing.len(), missing.iter().filter_map(|(_, _, file)| file.size).sum());
+        let outcome = in_parallel(&missing, jobs, |(plan, cache, file)| {
+            download(&self.client, cache, plan, file, &all)?;
+            all.file_done();
+            Ok(())
+        });
         // Last, so that offline runs never take a snapshot that is not whole.
-        cache.set_current(&plan.commit)
+        for (plan, cache) in &plans {
+            if plan.files.iter().all(|file| cache.size(&plan.commit, file.name()).is_some()) {
+                cache.set_current(&plan.commit)?;
+            }
+        }
+        outcome
     }
+
+    /// Whether the cache's disk has room for what is to come, as far as the hub states sizes.
+    fn check_room(&self, missing: &[(&Plan, &RepositoryCache, &ListedFile)]) -> Result<()> {
+        let to_come = |(_, cache, file): &(&Plan, &RepositoryCache, &ListedFile)| {
+            let there = file.hash.as_ref().and_then(|hash| size_of(&cache.incomplete(hash.expected())));
+            file.size.unwrap_or(0).saturating_sub(there.unwrap_or(0))
+        };
+        let needed = missing.iter().map(to_come).fold(0, u64::saturating_add);
+        match free_bytes(&self.cache) {
+            Some(free) if !missing.is_empty() && needed > free => Err(HubError::NoRoom {
+                cache: self.cache.clone(),
+                needed: DecimalBytes(needed).to_string(),
+                free: DecimalBytes(free).to_string(),
+            }),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Does the work for each item, several at once; after an error no further item is begun. The error is the first one.
+fn in_parallel<Item: Sync>(
+    items: &[Item],
+    jobs: NonZeroUsize,
+    work: impl Fn(&Item) -> Result<()> + Sync,
+) -> Result<()> {
+    let (next, error) = (AtomicUsize::new(0), Mutex::new(None));
+    let worker = || {
+        while error.lock().expect("no worker panics").is_none() {
+            let Some(item) = items.get(next.fetch_add(1, Ordering::Relaxed)) else { return };
+            if let Err(found) = work(item) {
+                error.lock().expect("no worker panics").get_or_insert(found);
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..jobs.get().min(items.len()) {
+            scope.spawn(worker);
+        }
+    });
+    error.into_inner().expect("no worker panics").map_or(Ok(()), Err)
 }

@@ -1,10 +1,11 @@
 //! Data sets and checkpoints from a hub in Hugging Face's layout, into the cache that Python's library uses too.
 //!
-//! What can be fetched is a table, [`BUNDLES`]. [`Hub::plan`] asks the hub (or, offline, the cache) which files a
-//! bundle is; [`Hub::download`] gets those that are missing. A file is received beside the snapshots, continued after
+//! What can be fetched is a table, [`BUNDLES`]; what no hub has as such is in [`BY_HAND`]. [`Hub::plan`] asks the hub (or, offline, the cache) which files a
+//! bundle is; [`Hub::download`] gets those that are missing, several at once. A file is received beside the snapshots, continued after
 //! a dropped connection, checked against the hub's size and hash, and only then linked into its snapshot.
 
 mod bundles;
+mod by_hand;
 mod cache;
 mod content;
 mod download;
@@ -16,11 +17,14 @@ mod listing;
 mod plan;
 mod progress;
 mod select;
+mod table;
 
-pub use bundles::{BUNDLES, Bundle, Files, Kind, Part, find};
+pub use bundles::{Bundle, Files, Kind, Part, find};
+pub use by_hand::{BY_HAND, ByHand, by_hand};
 pub use environment::Environment;
 pub use error::{HubError, Result};
 pub use http::Patience;
 pub use hub::Hub;
 pub use plan::{Plan, PlannedFile};
 pub use progress::Progress;
+pub use table::BUNDLES;

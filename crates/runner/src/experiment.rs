@@ -52,7 +52,7 @@ use serde_json::Value;
 use crate::error::{Result, RunnerError, mistake};
 use crate::include;
 use crate::layers::{Layers, Level, Stack};
-use crate::merge::{Table, from_toml};
+use crate::merge::{Table, from_toml, leaves};
 use crate::names::{Names, Unsure};
 use crate::sections::Sections;
 use crate::settings::{SettingError, settings};
@@ -227,6 +227,12 @@ impl Experiment {
         self.source.path()
     }
 
+    /// Settings that are texts or lists of texts, by key, fixed ones first: among them are those that name folders.
+    pub fn texts(&self) -> Vec<(String, Vec<&str>)> {
+        let leaves = leaves(&self.sections.fixed).into_iter().chain(leaves(&self.sections.scientific));
+        leaves.filter_map(|(path, value)| Some((path.join("."), texts(value)?))).collect()
+    }
+
     /// The error of the setting at `error.key` of a resolved config, with its place in the file.
     pub(crate) fn located(&self, error: &SettingError, of: Of) -> String {
         let (place, key) = self.source.find(&error.key, of, &self.scale);
@@ -251,6 +257,13 @@ impl Experiment {
 /// The error of a key spelled as in the file.
 fn written(source: &Source, error: &SettingError) -> RunnerError {
     RunnerError::setting(source.place(&error.key), &error.key, &error.message)
+}
+
+fn texts(value: &Value) -> Option<Vec<&str>> {
+    match value {
+        Value::Array(items) => items.iter().map(Value::as_str).collect(),
+        value => Some(vec![value.as_str()?]),
+    }
 }
 
 /// `key=value` as key, written value and value.

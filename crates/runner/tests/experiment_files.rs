@@ -242,3 +242,19 @@ fn a_file_of_another_task_is_refused() {
     let message = mistake(&FILE.replace("\"toy\"", "\"tiy\""), "mini", &[]);
     assert_eq!(message, "walk.toml is of task `tiy`, and this is the driver of `toy`");
 }
+
+#[test]
+fn texts_are_found_in_fixed_and_in_compared_settings() {
+    let sets =
+        ["evaluators.dino=models/dino", "model=models/a", "steps=4", "subject=cat,dog", "method=plain"];
+    let experiment = load(FILE, "mini", &sets).unwrap();
+    let found: Vec<(String, Vec<&str>)> = experiment.texts();
+    let found: Vec<(&str, &[&str])> = found.iter().map(|(key, texts)| (key.as_str(), &texts[..])).collect();
+    let expected: [(&str, &[&str]); 4] = [
+        ("evaluators.dino", &["models/dino"]),
+        ("model", &["models/a"]),
+        ("method", &["plain"]),
+        ("subject", &["cat", "dog"]),
+    ];
+    assert_eq!(found, expected);
+}

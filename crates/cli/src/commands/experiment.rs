@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use runner::Experiment;
 
+use super::folders::Folders;
+
 #[derive(clap::Args)]
 pub struct ExperimentArgs {
     /// Experiment file, as in experiments/table1.toml
@@ -15,6 +17,8 @@ pub struct ExperimentArgs {
     /// Override a setting, as in --set train_steps=100 or --set seeds=0,1,2; may be repeated
     #[arg(long = "set", value_name = "KEY=VALUE")]
     sets: Vec<String>,
+    #[command(flatten)]
+    folders: Folders,
     /// Folder of all results
     #[arg(long, value_name = "DIR", default_value = "results")]
     pub results: PathBuf,
@@ -22,13 +26,19 @@ pub struct ExperimentArgs {
 
 impl ExperimentArgs {
     pub fn load(&self) -> anyhow::Result<Experiment> {
-        Ok(Experiment::load(&self.file, &self.scale, &self.sets)?)
+        let experiment = Experiment::load(&self.file, &self.scale, &self.sets)?;
+        let sets = self.folders.sets(&experiment)?;
+        if sets.is_empty() {
+            return Ok(experiment);
+        }
+        Ok(Experiment::load(&self.file, &self.scale, &[&self.sets[..], &sets].concat())?)
     }
 
     /// The same arguments as they are written, without the folder of results.
     pub fn written(&self) -> Vec<OsString> {
         let sets = self.sets.iter().flat_map(|set| ["--set".into(), set.into()]);
         let scale = ["--scale".into(), self.scale.as_str().into()];
-        std::iter::once(self.file.as_os_str().to_owned()).chain(scale).chain(sets).collect()
+        let file = std::iter::once(self.file.as_os_str().to_owned());
+        file.chain(scale).chain(sets).chain(self.folders.written()).collect()
     }
 }

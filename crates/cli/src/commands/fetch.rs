@@ -1,22 +1,41 @@
 //! `delora fetch`: data sets and checkpoints from a hub, into the cache that Python shares.
 
-use std::fmt::Write;
+mod links;
+mod printed;
+mod wanted;
+
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use anyhow::bail;
-use hub::{BUNDLES, Bundle, Environment, Hub, Patience, Plan, Progress};
+use hub::{Environment, Hub, Patience, Plan, Progress};
+
+use wanted::{Wanted, experiment_file, unknown};
+
+/// Scale of an experiment that is named without one: at the smaller ones most of it is in the repository.
+const SCALE: &str = "paper";
 
 const ENVIRONMENT: &str = "\
-Files go where Python's huggingface_hub keeps them, and what is there already is not downloaded again.
+Files go where Python's huggingface_hub keeps them, and what is there already is not downloaded again. A download that
+ended is gone on with by the same command.
 Environment: HF_HOME, HF_HUB_CACHE, HF_ENDPOINT, HF_TOKEN, HF_HUB_OFFLINE as in Python; HTTPS_PROXY and NO_PROXY;
-SSL_CERT_FILE for certificates of your own.";
+SSL_CERT_FILE for certificates of your own.
+Examples:
+  delora fetch                               what there is, with sizes and licences
+  delora fetch table3 --scale paper --list   what Table 3 needs, without asking the hub
+  delora fetch table3 --scale paper          fetch it, and print the command to go on with
+  delora fetch table3 --scale paper --link . the same; `delora run experiments/table3.toml --scale paper` finds it
+  delora fetch glue --task cola,rte --model  two data sets and the encoder";
 
 #[derive(clap::Args)]
 #[command(after_help = ENVIRONMENT)]
 pub struct Args {
-    /// What to fetch; without a name, show what there is
+    /// Bundles, or experiments as `table3` or a file; without a name, show what there is
     #[arg(value_name = "NAME")]
     names: Vec<String>,
+    /// All names are experiments, at this scale; without the option, names that are no bundles are, at scale `paper`
+    #[arg(long, value_name = "NAME")]
+    scale: Option<String>,
     /// Only these parts of a data set, as in `--task cola,rte`
     #[arg(long = "task", value_name = "TASK", value_delimiter = ',')]
     tasks: Vec<String>,
@@ -26,15 +45,28 @@ pub struct Args {
     /// Cache to use instead of the standard one, in the same layout
     #[arg(long, value_name = "DIR")]
     to: Option<PathBuf>,
-    /// Show files, sizes and licences; download nothing
+    /// Make links in DIR/models and DIR/data, where experiments look; with `.` they need no further option
+    #[arg(long, value_name = "DIR")]
+    link: Option<PathBuf>,
+    /// Files to download at a time
+    #[arg(long, value_name = "N", default_value = "8")]
+    jobs: NonZeroUsize,
+    /// Show what is needed, as far as it is known without asking the hub
+    #[arg(long, conflicts_with = "dry_run")]
+    list: bool,
+    /// Ask the hub, show files, sizes and licences; download nothing
     #[arg(long)]
     dry_run: bool,
 }
 
 pub fn run(args: &Args) -> anyhow::Result<()> {
-    let bundles = chosen(args)?;
-    if bundles.is_empty() {
-        print!("{}", list());
+    let wanted = wanted(args)?;
+    if args.names.is_empty() {
+        print!("{}", printed::all());
+        return Ok(());
+    }
+    if args.list {
+        print!("{}", printed::list(&wanted));
         return Ok(());
     }
     let mut environment = Environment::of_process()?;
@@ -43,85 +75,59 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     }
     let hub = Hub::new(&environment, Patience::default())?;
     let progress = Progress::on_stderr();
-    let mut plans = Vec::new();
-    for bundle in bundles {
-        let tasks: &[String] = if bundle.parts.is_empty() { &[] } else { &args.tasks };
-        let plan = hub.plan(bundle, tasks, &progress)?;
+    let mut plans: Vec<Plan> = Vec::new();
+    for wanted in &wanted.bundles {
+        let plan = hub.plan(wanted.bundle, &wanted.parts, &progress)?;
         println!("{plan}");
         plans.push(plan);
     }
+    print!("{}", printed::by_hand(&wanted));
     if args.dry_run {
         println!("nothing was downloaded; without --dry-run the files go to {}", environment.cache.display());
         return Ok(());
     }
-    for plan in &plans {
-        hub.download(plan, &progress)?;
+    hub.download(&plans, args.jobs, &progress)?;
+    match &args.link {
+        Some(root) => print!("{}", printed::links(&wanted, root, &links::make(root, &plans)?)),
+        None => print!("{}", printed::settings(&wanted, &plans)),
     }
-    print!("{}", settings(&plans));
     Ok(())
 }
 
-/// The bundles that are named, each once, and their models if they are wanted.
-fn chosen(args: &Args) -> anyhow::Result<Vec<&'static Bundle>> {
-    let mut bundles: Vec<&Bundle> = Vec::new();
+/// What the names stand for, each once, and models if they are wanted.
+fn wanted(args: &Args) -> anyhow::Result<Wanted> {
+    let mut wanted = Wanted::default();
+    let scale = args.scale.as_deref().unwrap_or(SCALE);
     for name in &args.names {
-        let bundle = hub::find(name)?;
-        let models = if args.model { bundle.models } else { &[] };
-        for name in [bundle.name].iter().chain(models) {
-            if !bundles.iter().any(|known| known.name == *name) {
-                bundles.push(hub::find(name)?);
+        let bundle = hub::find(name).ok().filter(|_| args.scale.is_none());
+        let by_hand = hub::by_hand(name).filter(|_| args.scale.is_none());
+        if let Some(bundle) = bundle {
+            wanted.add(bundle, &args.tasks, true);
+            for model in bundle.models.iter().filter(|_| args.model) {
+                wanted.add(hub::find(model)?, &[], true);
             }
+        } else if let Some(entry) = by_hand {
+            wanted.add_by_hand(entry);
+        } else if let Some(file) = experiment_file(name) {
+            wanted.add_experiment(file, scale, &args.tasks)?;
+        } else {
+            return Err(unknown(name, scale));
         }
     }
-    if bundles.is_empty() && (args.model || !args.tasks.is_empty() || args.dry_run || args.to.is_some()) {
+    let has_options = args.model
+        || !args.tasks.is_empty()
+        || args.dry_run
+        || args.list
+        || args.to.is_some()
+        || args.link.is_some()
+        || args.scale.is_some();
+    if args.names.is_empty() && has_options {
         bail!("name what to fetch, as in `delora fetch glue`; `delora fetch` alone shows what there is");
     }
-    if !args.tasks.is_empty() && bundles.iter().all(|bundle| bundle.parts.is_empty()) {
+    if !args.tasks.is_empty() && wanted.bundles.iter().all(|wanted| wanted.bundle.parts.is_empty()) {
         bail!("{} has no tasks to choose from; leave out --task", args.names.join(", "));
     }
-    Ok(bundles)
-}
-
-/// What can be fetched.
-fn list() -> String {
-    let mut text = String::new();
-    for bundle in BUNDLES {
-        let size = bundle.about_bytes as f64 / 1e9;
-        let gated = if bundle.gated { ", to be accepted on the hub first" } else { "" };
-        let _ = writeln!(text, "{:14} {} ({}), about {size:.1} GB", bundle.name, bundle.about, bundle.repo);
-        let _ = writeln!(text, "{:14} licence: {}{gated}", "", bundle.licence);
-        if !bundle.parts.is_empty() {
-            let parts: Vec<&str> = bundle.parts.iter().map(|part| part.name).collect();
-            let _ = writeln!(text, "{:14} --task: {}", "", parts.join(", "));
-        }
-        if !bundle.models.is_empty() {
-            let _ = writeln!(text, "{:14} --model: {}", "", bundle.models.join(", "));
-        }
-    }
-    text
-}
-
-/// Where the files are, as options of `delora run`.
-fn settings(plans: &[Plan]) -> String {
-    let mut text = "give the experiment these options:\n".to_string();
-    let option = |plan: &Plan| {
-        // <cache>/datasets--owner--name/snapshots/commit
-        let cache = plan.folder.ancestors().nth(3).filter(|_| plan.bundle.in_cache);
-        let folder = cache.unwrap_or(&plan.folder).display().to_string();
-        format!("  --set {}={}", plan.bundle.setting, quoted(&folder))
-    };
-    let mut options: Vec<String> = plans.iter().map(option).collect();
-    options.dedup();
-    for option in options {
-        let _ = writeln!(text, "{option}");
-    }
-    text
-}
-
-/// As a shell takes for one word.
-fn quoted(path: &str) -> String {
-    let plain = |letter: char| letter.is_alphanumeric() || "/._-+@:,".contains(letter);
-    if path.chars().all(plain) { path.to_string() } else { format!("'{}'", path.replace('\'', r"'\''")) }
+    Ok(wanted)
 }
 
 #[cfg(test)]
@@ -138,8 +144,8 @@ mod tests {
 
     fn names(words: &[&str]) -> Result<Vec<&'static str>, String> {
         let line = Line::parse_from([&["fetch"], words].concat());
-        let bundles = chosen(&line.args).map_err(|error| error.to_string())?;
-        Ok(bundles.iter().map(|bundle| bundle.name).collect())
+        let wanted = wanted(&line.args).map_err(|error| error.to_string())?;
+        Ok(wanted.bundles.iter().map(|wanted| wanted.bundle.name).collect())
     }
 
     #[test]
@@ -151,22 +157,21 @@ mod tests {
 
     #[test]
     fn options_that_fit_nothing_are_errors() {
-        assert!(names(&["--model"]).unwrap_err().contains("delora fetch glue"));
-        assert!(names(&["roberta-base", "--task", "cola"]).unwrap_err().contains("has no tasks"));
-        assert!(names(&["glu"]).unwrap_err().contains("there are glue, roberta-base"));
-    }
-
-    #[test]
-    fn the_list_has_every_bundle_with_its_licence() {
-        let text = list();
-        for bundle in BUNDLES {
-            assert!(text.contains(bundle.name) && text.contains(bundle.licence), "{text}");
+        for option in [&["--model"][..], &["--list"], &["--scale", "paper"]] {
+            assert!(names(option).unwrap_err().contains("delora fetch glue"), "{option:?}");
         }
+        assert!(names(&["roberta-base", "--task", "cola"]).unwrap_err().contains("has no tasks"));
     }
 
     #[test]
-    fn folders_are_one_word_for_a_shell() {
-        assert_eq!(quoted("/a/b-c.d"), "/a/b-c.d");
-        assert_eq!(quoted("/my data/it's"), r"'/my data/it'\''s'");
+    fn a_name_that_stands_for_nothing_lists_what_there_is() {
+        let message = names(&["glu"]).unwrap_err();
+        assert!(
+            message.contains("no bundle and no experiment `glu`; bundles are sd15, dino-vits16"),
+            "{message}"
+        );
+        assert!(message.contains("upernet101"), "{message}");
+        // With a scale, the name of a bundle is an experiment's.
+        assert!(names(&["sd15", "--scale", "paper"]).unwrap_err().contains("no experiment `sd15`"));
     }
 }

@@ -5,6 +5,7 @@ pub mod doctor;
 mod experiment;
 pub mod export;
 pub mod fetch;
+mod folders;
 pub mod generate;
 pub mod import;
 pub mod methods;

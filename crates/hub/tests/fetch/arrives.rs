@@ -3,7 +3,8 @@
 use std::fs;
 use std::time::Duration;
 
-use crate::server::{COMMIT, HubServer, What, git_blob, hex_sha256};
+use crate::repository::{git_blob, hex_sha256};
+use crate::server::{COMMIT, HubServer, What};
 use crate::{Client, TRAIN, VALIDATION, notes, train};
 
 fn lines_of(server: &HubServer) -> Vec<String> {
@@ -64,7 +65,7 @@ fn a_second_run_asks_for_the_listing_only() {
     assert_eq!(lines_of(&server), ["GET /api/datasets/owner/notes/revision/main"]);
     client.fetch(&["b"]).unwrap();
     let more = lines_of(&server);
-    assert!(more.iter().any(|line| line == &format!("GET /store/x/{VALIDATION}")), "{more:?}");
+    assert!(more.iter().any(|line| line == &format!("GET /store/0/{VALIDATION}")), "{more:?}");
     assert!(!more.iter().any(|line| line.contains(TRAIN)), "{more:?}");
 }
 

@@ -1,10 +1,14 @@
 //! Fetching from a small hub on this machine: what arrives, what is asked for, and what goes wrong.
 
 mod arrives;
+mod bundles;
+mod large;
 mod refused;
+mod repository;
 mod server;
 mod without_hub;
 
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -26,12 +30,17 @@ static NOTES: Bundle = Bundle {
         Part { name: "b", files: &[Files::Each("b/validation-*.parquet")] },
     ],
     models: &[],
-    setting: "data",
+    setting: Some("data"),
+    place: "data/notes",
+    inside: "",
     in_cache: false,
     licence: "Note Licence 2",
     gated: false,
     about_bytes: 1,
 };
+
+/// Files at a time.
+const JOBS: NonZeroUsize = NonZeroUsize::new(4).unwrap();
 
 /// A client with a cache of its own.
 struct Client {
@@ -92,9 +101,17 @@ impl Client {
         self.hub().plan(&NOTES, &parts, &self.progress())
     }
 
+    fn fetch_all(&self, bundles: &[&'static Bundle]) -> Result<Vec<Plan>, HubError> {
+        let (hub, progress) = (self.hub(), self.progress());
+        let plans = bundles.iter().map(|bundle| hub.plan(bundle, &[], &progress));
+        let plans = plans.collect::<Result<Vec<Plan>, HubError>>()?;
+        hub.download(&plans, JOBS, &progress)?;
+        Ok(plans)
+    }
+
     fn fetch(&self, parts: &[&str]) -> Result<Plan, HubError> {
         let plan = self.plan(parts)?;
-        self.hub().download(&plan, &self.progress())?;
+        self.hub().download(std::slice::from_ref(&plan), JOBS, &self.progress())?;
         Ok(plan)
     }
 

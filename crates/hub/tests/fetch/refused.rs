@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 
 use hub::{Bundle, Hub, HubError};
 
-use crate::server::{COMMIT, What};
-use crate::{Client, TRAIN, notes};
+use crate::repository::{Repository, hex_sha256};
+use crate::server::{COMMIT, HubServer, What};
+use crate::{Client, TRAIN, notes, train};
 
 /// The message has all of these.
 fn says(error: &HubError, parts: &[&str]) {
@@ -63,7 +64,9 @@ fn a_bundle_that_is_known_as_gated_needs_no_code_from_the_hub() {
         files: &[hub::Files::Each("config.json")],
         parts: &[],
         models: &[],
-        setting: "model",
+        setting: None,
+        place: "",
+        inside: "",
         in_cache: false,
         licence: "Gate Licence",
         gated: true,
@@ -93,7 +96,7 @@ fn an_unknown_file_is_named() {
     let client = Client::of(&server);
     server.lose_content(TRAIN);
     says(&client.error(&["a"]), &["`owner/notes` has no file", TRAIN]);
-    let empty = crate::server::HubServer::start(&[("card.json", b"{}", false)]);
+    let empty = HubServer::start(&[("card.json", b"{}", false)]);
     let client = Client::of(&empty);
     says(&client.error(&["b"]), &["`owner/notes` has no file `b/validation-*.parquet`", COMMIT]);
     assert_eq!(empty.seen().len(), 1, "nothing is fetched of a bundle that cannot be whole");
@@ -184,4 +187,32 @@ fn a_cache_that_cannot_be_written_is_an_error_naming_it() {
     assert!(matches!(error, HubError::Write { .. }), "{error}");
     says(&error, &["cannot write", "datasets--owner--notes", "HF_HUB_CACHE"]);
     assert_eq!(server.seen().len(), 1, "no file is asked for that cannot be kept");
+}
+
+#[test]
+fn a_disk_that_becomes_full_is_an_error_naming_the_file() {
+    let server = notes();
+    let client = Client::of(&server);
+    let blobs = client.repository().join("blobs");
+    fs::create_dir_all(&blobs).unwrap();
+    let incomplete = blobs.join(format!("{}.incomplete", hex_sha256(&train())));
+    std::os::unix::fs::symlink("/dev/full", &incomplete).unwrap();
+    let error = client.error(&["a"]);
+    assert!(matches!(error, HubError::Write { .. }), "{error}");
+    says(&error, &["No space left", ".incomplete", "make room"]);
+    assert_eq!(client.files("refs"), [""; 0]);
+    fs::remove_file(&incomplete).unwrap();
+    client.fetch(&["a"]).expect("there is room now");
+}
+
+#[test]
+fn a_cache_without_room_for_all_is_an_error_before_a_file_is_asked_for() {
+    let notes = Repository::new("datasets/owner/notes", &[("card.json", b"{}", false)]);
+    let huge = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+    let server = HubServer::of(vec![notes.counted(TRAIN, 1 << 60, huge)]);
+    let client = Client::of(&server);
+    let error = client.error(&["a"]);
+    assert!(matches!(error, HubError::NoRoom { .. }), "{error}");
+    says(&error, &[client.folder.path().to_str().unwrap(), "has room for", "1.15 EB", "HF_HUB_CACHE"]);
+    assert_eq!(server.seen().len(), 1);
 }

@@ -2,13 +2,15 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use sha2::Digest;
+use crate::repository::{Content, Repository};
 
 pub const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
-const RESOLVE: &str = "/datasets/owner/notes/resolve/";
+/// Content is made and sent in pieces of this size.
+const PIECE_BYTES: u64 = 1 << 20;
 
 pub struct HubServer {
     pub endpoint: String,
@@ -19,17 +21,13 @@ struct State {
     /// Where large files are.
     store: String,
     commit: Mutex<String>,
-    files: Mutex<Vec<Served>>,
+    repositories: Vec<Repository>,
     faults: Mutex<Vec<Fault>>,
     seen: Mutex<Vec<Request>>,
-}
-
-#[derive(Clone)]
-struct Served {
-    name: String,
-    content: Vec<u8>,
-    /// Outside git: its hash is a SHA-256, and it comes from the store.
-    is_large: bool,
+    /// Bytes of content that went out.
+    sent: AtomicU64,
+    /// Contents that are being sent, now and at most.
+    sending: (AtomicUsize, AtomicUsize),
 }
 
 struct Fault {
@@ -44,7 +42,7 @@ pub enum What {
     /// Status with headers, instead of an answer.
     Status(u16, &'static [(&'static str, &'static str)]),
     /// The connection ends after so many bytes of content.
-    CutAfter(usize),
+    CutAfter(u64),
     /// Other content of the same length.
     OtherContent,
     /// The whole file, whatever range is asked for.
@@ -66,20 +64,22 @@ pub struct Request {
 impl HubServer {
     /// A hub with the data set `owner/notes` of these files: name, content, large or not.
     pub fn start(files: &[(&str, &[u8], bool)]) -> HubServer {
+        HubServer::of(vec![Repository::new("datasets/owner/notes", files)])
+    }
+
+    /// A hub with these repositories.
+    pub fn of(repositories: Vec<Repository>) -> HubServer {
         let (hub, store) =
             (TcpListener::bind("127.0.0.1:0").unwrap(), TcpListener::bind("127.0.0.1:0").unwrap());
         let address = |listener: &TcpListener| format!("http://{}", listener.local_addr().unwrap());
-        let served = |&(name, content, is_large): &(&str, &[u8], bool)| Served {
-            name: name.to_string(),
-            content: content.to_vec(),
-            is_large,
-        };
         let state = Arc::new(State {
             store: address(&store),
             commit: Mutex::new(COMMIT.to_string()),
-            files: Mutex::new(files.iter().map(served).collect()),
+            repositories,
             faults: Mutex::default(),
             seen: Mutex::default(),
+            sent: AtomicU64::new(0),
+            sending: (AtomicUsize::new(0), AtomicUsize::new(0)),
         });
         let endpoint = address(&hub);
         for listener in [hub, store] {
@@ -118,20 +118,15 @@ impl HubServer {
     pub fn seen(&self) -> Vec<Request> {
         std::mem::take(&mut *self.state.seen.lock().unwrap())
     }
-}
 
-pub fn hex_sha256(content: &[u8]) -> String {
-    sha2::Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect()
-}
+    /// Bytes of content that went out.
+    pub fn sent(&self) -> u64 {
+        self.state.sent.load(Ordering::SeqCst)
+    }
 
-pub fn git_blob(content: &[u8]) -> String {
-    let state = sha1::Sha1::new().chain_update(format!("blob {}\0", content.len())).chain_update(content);
-    state.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-impl Served {
-    fn etag(&self) -> String {
-        if self.is_large { hex_sha256(&self.content) } else { git_blob(&self.content) }
+    /// How many contents were sent at the same time, at most.
+    pub fn most_at_once(&self) -> usize {
+        self.state.sending.1.load(Ordering::SeqCst)
     }
 }
 
@@ -184,94 +179,84 @@ impl State {
     ) -> std::io::Result<()> {
         let not_found =
             |connection: &mut TcpStream, code| answer(connection, 404, &[("X-Error-Code", code)], b"", true);
-        if path == "/api/datasets/owner/notes/revision/main" {
-            let listing = self.listing();
-            return answer(
-                connection,
-                200,
-                &[("Content-Type", "application/json")],
-                listing.as_bytes(),
-                true,
-            );
-        }
-        let name = [RESOLVE, "/cache/", "/store/"].iter().find_map(|route| path.strip_prefix(route));
-        let name = name.and_then(|rest| rest.split_once('/')).map(|(_, name)| name);
-        let files = self.files.lock().unwrap().clone();
-        let Some(file) = files.iter().find(|file| Some(file.name.as_str()) == name) else {
-            return not_found(
-                connection,
-                if path.starts_with("/api/") { "RepoNotFound" } else { "EntryNotFound" },
-            );
+        let found = self.repositories.iter().enumerate().find_map(|(index, repository)| {
+            let (kind, name) = repository.name.split_once('/').unwrap();
+            if path == format!("/api/{kind}/{name}/revision/main") {
+                return Some((index, repository, None));
+            }
+            let page = if kind == "models" { name } else { &repository.name };
+            let resolve = format!("/{page}/resolve/");
+            let routes = [resolve, format!("/cache/{index}"), format!("/store/{index}")];
+            let rest = routes.iter().find_map(|route| path.strip_prefix(route))?;
+            Some((index, repository, Some(rest.split_once('/')?.1)))
+        });
+        let Some((index, repository, name)) = found else {
+            return not_found(connection, "RepoNotFound");
+        };
+        let Some(name) = name else {
+            let listing = repository.listing(&self.commit.lock().unwrap());
+            let headers = [("Content-Type", "application/json")];
+            return answer(connection, 200, &headers, listing.as_bytes(), true);
+        };
+        let Some(file) = repository.files.iter().find(|file| file.name == name) else {
+            return not_found(connection, "EntryNotFound");
         };
         let (etag, size) = (format!("\"{}\"", file.etag()), file.content.len().to_string());
-        if path.starts_with(RESOLVE) {
+        if path.contains("/resolve/") {
             let location = match file.is_large {
-                true => format!("{}/store/x/{}?signature=secret", self.store, file.name),
-                false => format!("/cache/x/{}", file.name),
+                true => format!("{}/store/{index}/{}?signature=secret", self.store, file.name),
+                false => format!("/cache/{index}/{}", file.name),
             };
             let mut headers = vec![("Location", location.as_str()), ("ETag", "\"of-the-redirect\"")];
             if file.is_large {
                 headers.extend([("X-Linked-Etag", etag.as_str()), ("X-Linked-Size", size.as_str())]);
             }
-            return answer(
-                connection,
-                if file.is_large { 302 } else { 307 },
-                &headers,
-                b"moved",
-                method != "HEAD",
-            );
+            let status = if file.is_large { 302 } else { 307 };
+            return answer(connection, status, &headers, b"moved", method != "HEAD");
         }
-        content(connection, &file.content, (&etag, method != "HEAD"), range, fault)
+        let (sending, most) = &self.sending;
+        most.fetch_max(sending.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+        let outcome = self.content(connection, &file.content, (&etag, method != "HEAD"), range, fault);
+        sending.fetch_sub(1, Ordering::SeqCst);
+        outcome
     }
 
-    fn listing(&self) -> String {
-        let one = |file: &Served| {
-            let (size, hash) = (file.content.len(), file.etag());
-            let lfs = if file.is_large {
-                format!(r#","lfs":{{"sha256":"{hash}","size":{size}}}"#)
-            } else {
-                String::new()
-            };
-            let blob = if file.is_large { "0".repeat(40) } else { hash };
-            format!(r#"{{"rfilename":"{}","size":{size},"blobId":"{blob}"{lfs}}}"#, file.name)
+    /// A file's content, or the range of it that is asked for.
+    fn content(
+        &self,
+        connection: &mut TcpStream,
+        whole: &Content,
+        (etag, with_body): (&str, bool),
+        range: Option<&str>,
+        fault: Option<What>,
+    ) -> std::io::Result<()> {
+        if let Some(What::Slow(time)) = fault {
+            std::thread::sleep(time);
+        }
+        let start =
+            range.and_then(|range| range.strip_prefix("bytes=")?.strip_suffix('-')?.parse::<u64>().ok());
+        let start = start.filter(|_| !matches!(fault, Some(What::NoRanges)));
+        let (status, from, size) = (if start.is_some() { 206 } else { 200 }, start.unwrap_or(0), whole.len());
+        let range = format!("bytes {from}-{}/{size}", size - 1);
+        let mut headers = vec![("ETag", etag)];
+        if status == 206 {
+            headers.push(("Content-Range", range.as_str()));
+        }
+        write_head(connection, status, &headers, size - from)?;
+        let end = match fault {
+            _ if !with_body => from,
+            Some(What::CutAfter(bytes)) => size.min(from + bytes),
+            _ => size,
         };
-        let files: Vec<String> = self.files.lock().unwrap().iter().map(one).collect();
-        let commit = self.commit.lock().unwrap();
-        format!(r#"{{"sha":"{commit}","cardData":{{"license":"mit"}},"siblings":[{}]}}"#, files.join(","))
-    }
-}
-
-/// A file's content, or the range of it that is asked for.
-fn content(
-    connection: &mut TcpStream,
-    whole: &[u8],
-    (etag, with_body): (&str, bool),
-    range: Option<&str>,
-    fault: Option<What>,
-) -> std::io::Result<()> {
-    let whole = match fault {
-        Some(What::OtherContent) => whole.iter().map(|byte| byte ^ 1).collect(),
-        _ => whole.to_vec(),
-    };
-    if let Some(What::Slow(time)) = fault {
-        std::thread::sleep(time);
-    }
-    let start =
-        range.and_then(|range| range.strip_prefix("bytes=")?.strip_suffix('-')?.parse::<usize>().ok());
-    let start = start.filter(|_| !matches!(fault, Some(What::NoRanges)));
-    let (status, body) = start.map_or((200, &whole[..]), |start| (206, &whole[start..]));
-    let from = start.unwrap_or(0);
-    let range = format!("bytes {from}-{}/{}", whole.len() - 1, whole.len());
-    let mut headers = vec![("ETag", etag)];
-    if status == 206 {
-        headers.push(("Content-Range", range.as_str()));
-    }
-    match fault {
-        Some(What::CutAfter(bytes)) => {
-            write_head(connection, status, &headers, body.len())?;
-            connection.write_all(&body[..bytes.min(body.len())])
+        for at in (from..end).step_by(PIECE_BYTES as usize) {
+            let mut piece = whole.piece(at..end.min(at + PIECE_BYTES));
+            if let Some(What::OtherContent) = fault {
+                piece.iter_mut().for_each(|byte| *byte ^= 1);
+            }
+            connection.write_all(&piece)?;
+            self.sent.fetch_add(piece.len() as u64, Ordering::SeqCst);
         }
-        _ => answer(connection, status, &headers, body, with_body),
+        Ok(())
     }
 }
 
@@ -282,7 +267,7 @@ fn answer(
     body: &[u8],
     with_body: bool,
 ) -> std::io::Result<()> {
-    write_head(connection, status, headers, body.len())?;
+    write_head(connection, status, headers, body.len() as u64)?;
     if with_body { connection.write_all(body) } else { Ok(()) }
 }
 
@@ -290,7 +275,7 @@ fn write_head(
     connection: &mut TcpStream,
     status: u16,
     headers: &[(&str, &str)],
-    length: usize,
+    length: u64,
 ) -> std::io::Result<()> {
     let mut head = format!("HTTP/1.1 {status} Status\r\nContent-Length: {length}\r\nConnection: close\r\n");
     for (name, value) in headers {

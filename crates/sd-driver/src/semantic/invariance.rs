@@ -80,7 +80,7 @@ fn train(world: &World, corpus: &Corpus, settings: &[Settings]) -> Vec<(Tensor, 
     let lesson = Lesson::new(world, corpus, order.iter().map(|&trial| &settings[trial]).collect());
     assert_eq!(lesson.total_steps(), 9, "three epochs of two, two and one pairs");
     for step in 0..lesson.total_steps() {
-        lesson.step(&mut bank, step).unwrap();
+        let _ = lesson.step(&mut bank, step).unwrap();
     }
     let health = bank.health();
     let of_trial = |trial: usize| {
