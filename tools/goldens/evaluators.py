@@ -1,7 +1,7 @@
 """Golden files for `crates/models`: networks and formulas that score generated pictures.
 
 Weights and inputs are numbers that a hash of their name and place gives (`unit`), which the tests compute again, so that
-networks of any size need no file. Outputs are in `inception/`, `upernet/` and `evaluator_metrics.json`.
+networks of any size need no file. Outputs are in `inception/`, `upernet/`, `upernet_101/` and `evaluator_metrics.json`.
 
 References: pytorch-fid 0.3.0 for Inception-v3 and the Fréchet distance; CSAILVision/semantic-segmentation-pytorch at
 8f27c9b, in our words, for UPerNet (`mit_semseg/models/{models,resnet}.py`), the sizes at which it looks at pictures
@@ -67,7 +67,7 @@ def inception():
         model = pytorch_fid.inception.InceptionV3().eval()
     (features,) = model(pictures(2, 3, 40, 56))
     features = features.flatten(1)
-    print(f"inception: features of {features.std():.3g}, between pictures {(features[0] - features[1]).std():.3g}")
+    print(f"inception: {sum(p.numel() for p in model.parameters())} parameters, features of {features.std():.3g}, between pictures {(features[0] - features[1]).std():.3g}")
     save_io("inception", dict(features=features))
 
 
@@ -172,16 +172,37 @@ UPERNET = dict(
     longest_side=80,
     side_multiple=32,
 )
+UPERNET_101 = dict(
+    stem_widths=[64, 64, 128],
+    stage_blocks=[3, 4, 23, 3],
+    stage_planes=[64, 128, 256, 512],
+    pool_scales=[1, 2, 3, 6],
+    pool_width=512,
+    fpn_width=512,
+    num_classes=150,
+)
 FULL_SIZES = dict(short_sides=[300, 375, 450, 525, 600], longest_side=1000, side_multiple=32)
 PICTURE_SIZES = [(512, 512), (375, 500), (683, 512), (256, 1700), (2000, 301), (17, 40)]
 
 
+def normalised(rgb):
+    mean, deviation = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
+    return (rgb - mean.view(3, 1, 1)) / deviation.view(3, 1, 1)
+
+
+def upernet_101():
+    """At the reference's own size; of the logits every fifteenth class."""
+    encoder, decoder = fill(Encoder(UPERNET_101), "encoder."), fill(Decoder(UPERNET_101), "decoder.")
+    print(f"upernet_101: {sum(p.numel() for net in (encoder, decoder) for p in net.parameters())} parameters")
+    logits = decoder(encoder(normalised(pictures(1, 3, 32, 64))))
+    save_io("upernet_101", dict(logits=logits[:, ::15]))
+
+
 def upernet():
     encoder, decoder = fill(Encoder(UPERNET), "encoder."), fill(Decoder(UPERNET), "decoder.")
-    mean, deviation = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
 
     def logits(rgb):
-        return decoder(encoder((rgb - mean.view(3, 1, 1)) / deviation.view(3, 1, 1)))
+        return decoder(encoder(normalised(rgb)))
 
     rgb = pictures(1, 3, 64, 96)
     tensors = dict(logits=logits(rgb))
@@ -261,6 +282,7 @@ def main():
     with torch.no_grad():
         inception()
         upernet()
+        upernet_101()
     metrics()
 
 

@@ -260,13 +260,6 @@ mod tests {
         ChaCha8Rng::seed_from_u64(name.len() as u64)
     }
 
-    fn written(name: &str, tensors: Vec<(String, Tensor)>) -> (tempfile::TempDir, std::path::PathBuf) {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join(name);
-        Tensor::write_safetensors(&tensors, &path).unwrap();
-        (folder, path)
-    }
-
     #[test]
     fn the_paper_s_encoder_has_1_086_480_parameters_in_eight_convolutions() {
         let config: ConditionEncoderConfig =
@@ -327,61 +320,6 @@ mod tests {
         for (ours, theirs) in gradients(all).iter().zip(gradients(alone)) {
             close(ours, &theirs);
         }
-    }
-
-    #[test]
-    fn parameters_are_read_from_either_layout_among_other_tensors() {
-        let encoder = encoder(&[4, 6], 5);
-        let parameters = random(&encoder);
-        let other = ("time_embed.0.weight".to_string(), Tensor::ones([2], (Kind::Float, Device::Cpu)));
-        let layer = |index: usize| ["weight", "bias"][index % 2];
-        let ldm = |index: usize| format!("input_hint_block.{}.{}", 2 * (index / 2), layer(index));
-        let names = encoder.parameters();
-        let layouts: [&dyn Fn(usize) -> String; 4] = [
-            &|index| format!("controlnet_cond_embedding.{}", names[index].name),
-            &|index| names[index].name.clone(),
-            &|index| format!("control_model.{}", ldm(index)),
-            &ldm,
-        ];
-        for layout in layouts {
-            let mut tensors = vec![(other.0.clone(), other.1.shallow_clone())];
-            tensors.extend(parameters.iter().enumerate().map(|(index, one)| (layout(index), one.detach())));
-            let (folder, path) = written(crate::diffusion::DIFFUSION_FILE, tensors);
-            for path in [path.as_path(), folder.path()] {
-                assert_eq!(encoder.load(path).unwrap(), parameters, "{}", layout(0));
-            }
-        }
-    }
-
-    #[test]
-    fn a_missing_tensor_is_named_as_its_file_would_name_it() {
-        let encoder = encoder(&[4, 6], 5);
-        let names = encoder.parameters();
-        let diffusers = |index: usize| format!("controlnet_cond_embedding.{}", names[index].name);
-        let ldm = |index: usize| format!("control_model.input_hint_block.{}.weight", index);
-        let layouts: [(&dyn Fn(usize) -> String, &str); 2] = [
-            (&diffusers, "controlnet_cond_embedding.blocks.0.bias"),
-            (&ldm, "control_model.input_hint_block.0.bias"),
-        ];
-        for (layout, missing) in layouts {
-            // Weights alone: every second parameter.
-            let weights = random(&encoder).into_iter().enumerate().step_by(2);
-            let weights = weights.map(|(index, one)| (layout(index), one.detach())).collect();
-            let (_folder, path) = written("a.safetensors", weights);
-            let message = encoder.load(&path).unwrap_err().to_string();
-            assert!(message.contains(missing) && message.contains("3 more"), "{message}");
-        }
-    }
-
-    #[test]
-    fn an_encoder_of_other_sizes_is_refused_with_both_shapes() {
-        let small = encoder(&[4, 6], 5);
-        let name = |parameter: &ConditionParameter| format!("controlnet_cond_embedding.{}", parameter.name);
-        let tensors = random(&small).into_iter().zip(small.parameters());
-        let (_folder, path) =
-            written("c.safetensors", tensors.map(|(tensor, one)| (name(&one), tensor.detach())).collect());
-        let message = encoder(&[4, 6], 7).load(&path).unwrap_err().to_string();
-        assert!(["conv_out", "[5", "[7"].iter().all(|part| message.contains(part)), "{message}");
     }
 
     #[test]

@@ -242,8 +242,7 @@ impl StableDiffusion {
                 let timesteps = Tensor::full([2 * rows], timestep as i64, (Kind::Int64, self.device));
                 let twins = sample.repeat_interleave_self_int(2, 0, 2 * rows);
                 let unet = &self.unet.network;
-                let predicted =
-                    unet.forward_controlled(&twins, &timesteps, &both, control.as_ref(), hook);
+                let predicted = unet.forward_controlled(&twins, &timesteps, &both, control.as_ref(), hook);
                 let mut shape = sample.size();
                 shape.insert(1, 2);
                 let predicted = predicted.contiguous().view(shape.as_slice());

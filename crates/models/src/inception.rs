@@ -3,6 +3,14 @@
 //! The network and weights of the TensorFlow graph of 2015-12-05 in the layout of mseitzer/pytorch-fid
 //! (`pt_inception-2015-12-05`): torchvision's Inception-v3, but that average pools leave the padding out of the mean
 //! and that the last block has a max pool for an average pool. The classifier `fc` is not read.
+//!
+//! The published file is a pickle; in Python it becomes a `model.safetensors` by
+//!
+//! ```text
+//! save_file({k: v for k, v in torch.load("pt_inception-2015-12-05-6726825d.pth").items() if v.dim()}, "model.safetensors")
+//! ```
+//!
+//! with `from safetensors.torch import save_file`.
 
 use std::path::Path;
 

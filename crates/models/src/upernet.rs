@@ -7,6 +7,7 @@
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use tch::{Device, Kind, Tensor, nn};
 
 use crate::conv_norm::{ConvNorm, Window};
@@ -325,7 +326,14 @@ impl UPerNet {
 
 /// The network of a folder: `config.json` and `model.safetensors`, frozen and on `device`.
 ///
-/// Errors: as [`crate::load_weights`], and sizes below 1.
+/// Errors: as [`crate::load_weights`]; a key of `config.json` that is not the network's; sizes below 1.
 pub fn load_upernet(folder: &Path, device: Device) -> Result<Loaded<UPerNet>, UPerNetError> {
-    load_network_beside(folder, TRANSFORMERS_FILE, Beside::default(), device, UPerNet::new)
+    let build = |path: &nn::Path, keys: &Map<String, Value>| {
+        let mut keys = keys.clone();
+        keys.remove("_class_name"); // decides nothing
+        let config = serde_json::from_value(Value::Object(keys))
+            .map_err(|source| WeightsError::Config { path: folder.join("config.json"), source })?;
+        UPerNet::new(path, &config)
+    };
+    load_network_beside(folder, TRANSFORMERS_FILE, Beside::default(), device, build)
 }

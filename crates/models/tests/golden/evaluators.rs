@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use models::frechet::Moments;
-use models::inception::Inception;
+use models::inception::{Inception, load_inception};
 use models::segmentation::Confusion;
 use models::upernet::{UPerNet, UPerNetConfig};
 use models::{read_config, save_weights};
@@ -60,20 +60,25 @@ fn assert_close_by_size(what: &str, ours: &Tensor, reference: &Tensor) {
 }
 
 #[test]
-fn inception_matches_pytorch_fid() {
+fn inception_has_21_785_568_parameters_and_matches_pytorch_fid() {
     let store = nn::VarStore::new(Device::Cpu);
     let network = Inception::new(&store.root());
     fill(&store);
+    let parameters: usize = store.trainable_variables().iter().map(Tensor::numel).sum();
+    assert_eq!(parameters, 21_785_568);
     let features = tch::no_grad(|| network.forward(&pictures([2, 3, 40, 56])));
     assert_close_by_size("inception", &features, &tensors("inception")["features"]);
 }
 
-fn upernet() -> (nn::VarStore, UPerNet) {
-    let config: UPerNetConfig = read_config(&folder("upernet").join("config.json")).unwrap();
+fn filled_upernet(config: &UPerNetConfig) -> (nn::VarStore, UPerNet) {
     let store = nn::VarStore::new(Device::Cpu);
-    let network = UPerNet::new(&store.root(), &config).unwrap();
+    let network = UPerNet::new(&store.root(), config).unwrap();
     fill(&store);
     (store, network)
+}
+
+fn upernet() -> (nn::VarStore, UPerNet) {
+    filled_upernet(&read_config(&folder("upernet").join("config.json")).unwrap())
 }
 
 #[test]
@@ -87,6 +92,16 @@ fn upernet_matches_the_reference_alone_and_over_sizes() {
     assert_close("upernet scores", &scores, &io["scores"], NETWORK_TOLERANCE);
     let labels = network.segment([12, 16], |[height, width]| pictures([1, 3, height, width]));
     assert_eq!(labels, io["scores"].argmax(1, false) + 1);
+}
+
+#[test]
+fn upernet_101_has_83_214_422_parameters_in_592_tensors_with_statistics_and_matches_the_reference() {
+    let (store, network) = filled_upernet(&UPerNetConfig::default());
+    let parameters: usize = store.trainable_variables().iter().map(Tensor::numel).sum();
+    assert_eq!((parameters, store.variables().len()), (83_214_422, 592));
+    let logits = tch::no_grad(|| network.logits(&pictures([1, 3, 32, 64]), false));
+    let every_15th = logits.slice(1, None, None, 15);
+    assert_close_by_size("upernet_101 logits", &every_15th, &tensors("upernet_101")["logits"]);
 }
 
 #[test]
@@ -123,10 +138,17 @@ fn upernet_is_read_from_its_folder_and_another_network_s_is_refused() {
     let input = pictures([1, 3, 32, 32]);
     assert_eq!(loaded.network.logits(&input, false), network.logits(&input, false));
 
+    let mini = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../assets/mini/segmenter");
+    models::upernet::load_upernet(&mini, Device::Cpu).unwrap();
+
     weights.retain(|(name, _)| name != "decoder.conv_last.1.bias");
     save_weights(&weights, Kind::Float, &file).unwrap();
     let message = refusal(scratch.path());
     assert!(message.contains("decoder.conv_last.1.bias") && message.contains("missing"), "{message}");
+    let class = r#"{ "_class_name": "UPerNet", "short_side": [64] }"#;
+    std::fs::write(scratch.path().join("config.json"), class).unwrap();
+    let message = refusal(scratch.path());
+    assert!(message.contains("unknown field `short_side`"), "{message}");
     let message = refusal(&folder("vit"));
     assert!(message.contains("config.json") && message.contains("unknown field"), "{message}");
     let sizes = r#"{ "short_sides": [], "fpn_width": 6 }"#;
@@ -137,6 +159,46 @@ fn upernet_is_read_from_its_folder_and_another_network_s_is_refused() {
 
 fn refusal(folder: &Path) -> String {
     models::upernet::load_upernet(folder, Device::Cpu).unwrap_err().to_string()
+}
+
+#[test]
+fn another_network_is_not_taken_for_inception() {
+    let vit = folder("vit");
+    let message = load_inception(&vit, Device::Cpu).unwrap_err().to_string();
+    assert!(message.contains("model.safetensors") && message.contains("Conv2d_1a_3x3"), "{message}");
+    let message = load_inception(&vit.join("no.safetensors"), Device::Cpu).unwrap_err().to_string();
+    assert!(message.contains("cannot be read"), "{message}");
+}
+
+#[test]
+fn features_without_a_distance_are_refused() {
+    let features = unit("features", &[5, 4]);
+    let message = Moments::of(&features.narrow(0, 0, 1)).unwrap_err().to_string();
+    assert!(message.contains("features of 1 pictures"), "{message}");
+    let broken = features.copy();
+    let _ = broken.get(3).get(1).fill_(f64::NAN);
+    let message = Moments::of(&broken).unwrap_err().to_string();
+    assert!(message.contains("picture 3 are not finite"), "{message}");
+    let [left, right] = [4, 3].map(|size| Moments::of(&features.narrow(1, 0, size)).unwrap());
+    let message = left.distance(&right).unwrap_err().to_string();
+    assert!(message.contains("4 and 3 values"), "{message}");
+}
+
+#[test]
+fn labels_that_cannot_be_scored_are_refused_and_count_nothing() {
+    let labels = |values: [i64; 4]| Tensor::from_slice(&values).view([2, 2]);
+    let mut confusion = Confusion::new(3);
+    confusion.add(&labels([1, 2, 3, 1]), &labels([0; 4])).unwrap();
+    let message = confusion.scores().unwrap_err().to_string();
+    assert!(message.contains("no pixel has a label"), "{message}");
+    let mut refused = |predicted: Tensor, labels: Tensor, part: &str| {
+        let message = confusion.add(&predicted, &labels).unwrap_err().to_string();
+        assert!(message.contains(part), "{message}");
+    };
+    refused(labels([1, 2, 3, 0]), labels([1; 4]), "predicted label 0 is outside of 1 to 3");
+    refused(labels([1; 4]), labels([1, 2, 4, 0]), "given label 4 is outside of 0 to 3");
+    refused(labels([1; 4]).view([4]), labels([1; 4]), "differ in shape");
+    assert_eq!(confusion, Confusion::new(3));
 }
 
 #[derive(Deserialize)]
