@@ -65,7 +65,7 @@ impl Moments {
             return Err(FrechetError::Sizes { left: self.size(), right: other.size() });
         }
         let square = |tensor: &Tensor| tensor.square().sum(Kind::Double).double_value(&[]);
-        let shared = self.factor.matmul(&other.factor.tr()).nuclear_norm(false);
+        let shared = self.factor.matmul(&other.factor.tr()).svd(true, false).1; // singular values
         let shared = shared.sum(Kind::Double).double_value(&[]);
         Ok(square(&(&self.mean - &other.mean)) + square(&self.factor) + square(&other.factor) - 2.0 * shared)
     }

@@ -15,6 +15,7 @@ pub mod images;
 pub mod inception;
 mod layers;
 pub mod llama;
+pub mod palette;
 pub mod roberta;
 pub mod scheduler;
 pub mod segmentation;

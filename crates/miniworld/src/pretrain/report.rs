@@ -216,8 +216,7 @@ fn generate(diffusion: &StableDiffusion, captions: &[String]) -> Tensor {
         .iter()
         .zip(context.split(64, 0))
         .map(|(noise, context)| {
-            let conditions =
-                Conditions { context: &context, unconditional: &unconditional, control: None };
+            let conditions = Conditions { context: &context, unconditional: &unconditional, control: None };
             let latents = diffusion.sample(noise, conditions, sampling, &Frozen);
             diffusion.decode(&latents).clamp(-1.0, 1.0)
         })

@@ -119,7 +119,8 @@ fn of_a_replicated_axis_the_first_values_tune_and_all_are_tested() {
     let of = |phase: &str| of_phase(&rows, "plain", phase);
     // Three rates on one subject with one seed, of which the best is a test too; then two subjects with three seeds.
     assert_eq!((of("tuning").len(), of("test").len()), (2, 6));
-    let subjects: std::collections::BTreeSet<&str> = of("tuning").iter().map(|row| row["subject"].as_str()).collect();
+    let subjects: std::collections::BTreeSet<&str> =
+        of("tuning").iter().map(|row| row["subject"].as_str()).collect();
     assert_eq!(subjects.len(), 1);
     assert_eq!(of_phase(&rows, "bounded", "test").len(), 6);
 }

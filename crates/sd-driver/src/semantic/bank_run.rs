@@ -101,22 +101,18 @@ impl BankRun<'_> {
     }
 
     /// A picture of every slot for every validation map; `control` is told a round's label maps.
-    fn draw(
-        &self,
-        hook: &dyn Hook,
-        control: impl Fn(&Tensor, Kind) -> Option<Tensor>,
-    ) -> Result<Vec<Drawn>> {
+    fn draw(&self, hook: &dyn Hook, control: impl Fn(&Tensor, Kind) -> Option<Tensor>) -> Result<Vec<Drawn>> {
         let shared = &self.settings[0];
         let kind = shared.precision.kind();
         let validation = &self.corpus.validation;
         let captions: Vec<&str> = validation.iter().map(|pair| pair.caption.as_str()).collect();
         let contexts = self.world.diffusion.captions.encode(&captions, kind);
-        let order = |&trial: &usize| Order { contexts: contexts.split(1, 0), seed: self.settings[trial].seed };
+        let order =
+            |&trial: &usize| Order { contexts: contexts.split(1, 0), seed: self.settings[trial].seed };
         let orders: Vec<Order> = self.order.iter().map(order).collect();
         let plan = Plan { pictures_per_prompt: 1, sampling: shared.sampling, kind };
-        let labels_of = |places: &[(usize, usize)]| {
-            self.corpus.labels(places.iter().map(|&(pair, _)| &validation[pair]))
-        };
+        let labels_of =
+            |places: &[(usize, usize)]| self.corpus.labels(places.iter().map(|&(pair, _)| &validation[pair]));
         let mut scorers: Vec<Scorer> = orders.iter().map(|_| Scorer::new(self.world)).collect();
         let mut shown: Vec<Vec<Tensor>> = orders.iter().map(|_| Vec::new()).collect();
         let mut is_finite = vec![true; orders.len()];

@@ -4,10 +4,9 @@ use anyhow::Result;
 use models::frechet;
 use models::images::to_tensor;
 use rayon::prelude::*;
-use tch::{Kind, Tensor};
+use tch::Tensor;
 
 use super::pairs::{self, Pair};
-use super::palette;
 use super::settings::Settings;
 use super::world::World;
 use crate::training::Moments;
@@ -32,8 +31,11 @@ impl Corpus {
         let side = settings.resolution;
         let training = pairs::list(&settings.data, "training", settings.train_limit)?;
         let validation = pairs::list(&settings.data, "validation", settings.validation_limit)?;
-        let moments =
-            if learns { latents(world, &training, side)? } else { Moments { mean: vec![], deviation: vec![], count: 0 } };
+        let moments = if learns {
+            latents(world, &training, side)?
+        } else {
+            Moments { mean: vec![], deviation: vec![], count: 0 }
+        };
         let real = frechet::Moments::of(&features(world, &validation, side)?)?;
         Ok(Corpus { training, moments, validation, real, side, classes: world.segmenter.classes() })
     }
@@ -47,15 +49,6 @@ impl Corpus {
         let side = i64::from(side);
         Ok(Tensor::from_slice(&labels.concat()).view([pairs.len() as i64, side, side]))
     }
-}
-
-/// Colours `[N, 3, H, W]` in [0, 1] of label maps `[N, H, W]`, in `kind`.
-pub fn colored(labels: &Tensor, kind: Kind) -> Tensor {
-    let colors: Vec<u8> = (0..=palette::CLASSES as u8).flat_map(palette::color).collect();
-    let colors = Tensor::from_slice(&colors).view([-1, 3]).to_kind(kind).to_device(labels.device()) / 255.0;
-    let size = [labels.size(), vec![3]].concat();
-    let rows = colors.index_select(0, &labels.to_kind(Kind::Int64).view([-1]));
-    rows.view(size.as_slice()).permute([0, 3, 1, 2]).contiguous()
 }
 
 /// Pictures `[pairs, 3, side, side]` in [-1, 1], on the device.
@@ -79,23 +72,4 @@ fn latents(world: &World, pairs: &[Pair], side: u32) -> Result<Moments> {
         all.count += part.count;
     }
     Ok(all)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_pixel_has_its_label_s_colour() {
-        let labels = Tensor::from_slice(&[0u8, 1, 3, 150]).view([1, 2, 2]);
-        let colored = colored(&labels, Kind::Float);
-        assert_eq!(colored.size(), [1, 3, 2, 2]);
-        let pixel = |y: i64, x: i64| {
-            Vec::<f32>::try_from(colored.select(0, 0).select(1, y).select(1, x) * 255.0).unwrap()
-        };
-        assert_eq!(pixel(0, 0), [0.0, 0.0, 0.0]);
-        assert_eq!(pixel(0, 1), [120.0, 120.0, 120.0]);
-        assert_eq!(pixel(1, 0), [6.0, 230.0, 230.0]);
-        assert_eq!(pixel(1, 1), [92.0, 0.0, 255.0]);
-    }
 }

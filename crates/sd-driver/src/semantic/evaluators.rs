@@ -69,9 +69,7 @@ impl FeatureNet {
     /// Features `[N, D]` of `pictures` `[N, 3, H, W]` in [-1, 1].
     pub fn of(&self, pictures: &Tensor) -> Tensor {
         match self {
-            FeatureNet::Inception(network) => {
-                no_grad(|| network.network.forward(&((pictures + 1.0) * 0.5)))
-            }
+            FeatureNet::Inception(network) => no_grad(|| network.network.forward(&((pictures + 1.0) * 0.5))),
             FeatureNet::Vit(vit) => vit.features(pictures),
         }
     }

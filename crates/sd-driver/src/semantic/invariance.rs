@@ -94,11 +94,16 @@ fn train(world: &World, corpus: &Corpus, settings: &[Settings]) -> Vec<(Tensor, 
 #[test]
 fn a_trial_alone_equals_itself_in_a_mixed_bank_beside_one_that_diverges() {
     let data = pairs();
-    let settings: Vec<Settings> =
-        [(lora(1e30), 0), (delora(), 1), (json!({"name": "encoder_only"}), 2), (lora(1e-3), 3), (delora(), 4)]
-            .into_iter()
-            .map(|(method, seed)| Settings::read(&config(data.path(), method, seed)).unwrap())
-            .collect();
+    let settings: Vec<Settings> = [
+        (lora(1e30), 0),
+        (delora(), 1),
+        (json!({"name": "encoder_only"}), 2),
+        (lora(1e-3), 3),
+        (delora(), 4),
+    ]
+    .into_iter()
+    .map(|(method, seed)| Settings::read(&config(data.path(), method, seed)).unwrap())
+    .collect();
     let world = World::load(&settings[0]).unwrap();
     let corpus = Corpus::load(&world, &settings[0], true).unwrap();
     let together = train(&world, &corpus, &settings);
@@ -112,7 +117,10 @@ fn a_trial_alone_equals_itself_in_a_mixed_bank_beside_one_that_diverges() {
         let differences = [&together[trial], recomputed]
             .map(|other| [distance(&alone.0, &other.0), distance(&alone.1, &other.1)])
             .concat();
-        println!("{}: alone against in the bank, and recomputed {differences:?}", settings[trial].method.name);
+        println!(
+            "{}: alone against in the bank, and recomputed {differences:?}",
+            settings[trial].method.name
+        );
         assert!(differences.iter().all(|difference| *difference < 1e-4), "{differences:?}");
         // The encoder's last layer starts at zero and has learnt; so has the method.
         assert!(f64::try_from(alone.1.abs().max()).unwrap() > 1e-2);
@@ -157,7 +165,10 @@ fn a_run_gives_every_row_its_scores_and_names_what_is_wrong() {
         let sheet = image::open(out.path().join(&outcome.artifacts["pictures"])).unwrap();
         assert_eq!((sheet.width(), sheet.height()), (5 * 64, 64), "three pictures in a row of five");
     }
-    assert_eq!(out.path().join("label-maps.png").exists(), out.path().join("prompts-validation.txt").exists());
+    assert_eq!(
+        out.path().join("label-maps.png").exists(),
+        out.path().join("prompts-validation.txt").exists()
+    );
     std::fs::write(data.path().join("training1-map.png"), "no picture").unwrap();
     let error = format!("{:#}", run(&[delora()]).unwrap_err());
     assert!(error.contains("training1-map.png: is no label map"), "{error}");

@@ -5,9 +5,10 @@ use std::cell::RefCell;
 use anyhow::Result;
 use delora_core::{Bank, OwnTensor, Site, TENSOR_VALUE, stream};
 use driver::epoch_order;
+use models::palette::colored;
 use tch::{Kind, Tensor};
 
-use super::corpus::{Corpus, colored};
+use super::corpus::Corpus;
 use super::settings::Settings;
 use super::world::World;
 use crate::pass::{Draws, Objective};

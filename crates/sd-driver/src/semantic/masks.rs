@@ -5,9 +5,8 @@ use std::io::BufReader;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
+use models::palette;
 use png::{BitDepth, ColorType, Transformations};
-
-use super::palette;
 
 /// A label map of its own size, row-major.
 #[derive(Debug, PartialEq, Eq)]
@@ -94,7 +93,13 @@ fn decode(path: &Path) -> Result<Mask> {
 mod tests {
     use super::*;
 
-    fn written(name: &str, size: [u32; 2], color: ColorType, depth: BitDepth, bytes: &[u8]) -> std::path::PathBuf {
+    fn written(
+        name: &str,
+        size: [u32; 2],
+        color: ColorType,
+        depth: BitDepth,
+        bytes: &[u8],
+    ) -> std::path::PathBuf {
         let path = std::env::temp_dir().join(format!("delora-mask-{}-{name}.png", std::process::id()));
         let mut encoder = png::Encoder::new(File::create(&path).unwrap(), size[0], size[1]);
         encoder.set_color(color);

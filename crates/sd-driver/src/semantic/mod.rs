@@ -12,7 +12,6 @@ mod invariance;
 mod lesson;
 mod masks;
 mod pairs;
-mod palette;
 mod scores;
 mod settings;
 mod workload;

@@ -33,7 +33,8 @@ struct Line {
 /// `.png`) that has an `annotations/<split>/X.png`, by name and without captions.
 pub fn list(folder: &Path, split: &str, first: Option<usize>) -> Result<Vec<Pair>> {
     let captions = folder.join(format!("{split}.jsonl"));
-    let mut pairs = if captions.is_file() { of_lines(&captions, folder)? } else { of_folders(folder, split)? };
+    let mut pairs =
+        if captions.is_file() { of_lines(&captions, folder)? } else { of_folders(folder, split)? };
     pairs.truncate(first.unwrap_or(pairs.len()));
     if pairs.is_empty() {
         bail!(
@@ -46,7 +47,8 @@ pub fn list(folder: &Path, split: &str, first: Option<usize>) -> Result<Vec<Pair
 }
 
 fn of_lines(path: &Path, folder: &Path) -> Result<Vec<Pair>> {
-    let text = std::fs::read_to_string(path).with_context(|| format!("{}: cannot be read", path.display()))?;
+    let text =
+        std::fs::read_to_string(path).with_context(|| format!("{}: cannot be read", path.display()))?;
     let numbered = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
     let pair = |(number, line): (usize, &str)| {
         let line: Line = serde_json::from_str(line).with_context(|| {
@@ -122,7 +124,10 @@ mod tests {
                      {\"target\": \"b.jpg\", \"source\": \"b.png\", \"prompt\": \"an office\"}\n";
         let captioned = folder(&[("training.jsonl", lines)]);
         let pairs = list(captioned.path(), "training", None).unwrap();
-        assert_eq!(pairs.iter().map(|pair| pair.caption.as_str()).collect::<Vec<_>>(), ["a room", "an office"]);
+        assert_eq!(
+            pairs.iter().map(|pair| pair.caption.as_str()).collect::<Vec<_>>(),
+            ["a room", "an office"]
+        );
         assert_eq!(pairs[1].mask, captioned.path().join("b.png"));
         let named = folder(&[
             ("images/validation/2.jpg", ""),
@@ -132,16 +137,21 @@ mod tests {
             ("annotations/validation/3.png", ""),
         ]);
         let pairs = list(named.path(), "validation", Some(1)).unwrap();
-        assert_eq!((pairs.len(), pairs[0].picture.clone()), (1, named.path().join("images/validation/1.jpg")));
+        assert_eq!(
+            (pairs.len(), pairs[0].picture.clone()),
+            (1, named.path().join("images/validation/1.jpg"))
+        );
     }
 
     #[test]
     fn what_is_missing_is_named() {
-        let message = |folder: &tempfile::TempDir| format!("{:#}", list(folder.path(), "training", None).unwrap_err());
+        let message =
+            |folder: &tempfile::TempDir| format!("{:#}", list(folder.path(), "training", None).unwrap_err());
         assert!(message(&folder(&[])).contains("has no training pairs; needed are training.jsonl"));
         let alone = message(&folder(&[("images/training/7.jpg", "")]));
         assert!(alone.contains("7.jpg: has no label map 7.png in annotations/training/"), "{alone}");
-        let broken = message(&folder(&[("training.jsonl", "{\"image\": \"a\", \"mask\": \"b\"}\n{\"image\": 3}\n")]));
+        let broken =
+            message(&folder(&[("training.jsonl", "{\"image\": \"a\", \"mask\": \"b\"}\n{\"image\": 3}\n")]));
         assert!(broken.contains("training.jsonl: line 2: is no pair"), "{broken}");
     }
 }

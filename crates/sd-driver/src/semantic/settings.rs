@@ -224,7 +224,10 @@ mod tests {
             Settings::read(&config).unwrap_err().to_string()
         };
         let unseen = problem("/condition_encoder", json!({}));
-        assert!(unseen.contains("would not be seen") && unseen.contains("condition_encoder.learning_rate"), "{unseen}");
+        assert!(
+            unseen.contains("would not be seen") && unseen.contains("condition_encoder.learning_rate"),
+            "{unseen}"
+        );
         let method = problem("/method/name", json!("lroa"));
         assert!(method.contains("did you mean `lora`"), "{method}");
         let widths = problem("/condition_encoder/channels", json!([]));

@@ -7,12 +7,13 @@ use std::rc::Rc;
 use anyhow::{Result, bail};
 use delora_core::Bank;
 use driver::{Digests, trained_parameters};
+use models::palette::colored;
 use runner::{BankContext, Estimate, Outcome, Provenance, SettingError, Status, Trial, Workers, Workload};
 use serde_json::Value;
 use tch::Kind;
 
 use super::bank_run::{BankRun, SHOWN};
-use super::corpus::{Corpus, colored, pictures};
+use super::corpus::{Corpus, pictures};
 use super::lesson::{place_encoders, sites};
 use super::pairs::{self, Pair};
 use super::scores::Scorer;
@@ -139,8 +140,7 @@ impl Workload for SemanticMap {
         let settings = Settings::read(config)?;
         settings.method.check_settings()?;
         let mut files = weight_files(&settings)?;
-        for (split, limit) in
-            [("training", settings.train_limit), ("validation", settings.validation_limit)]
+        for (split, limit) in [("training", settings.train_limit), ("validation", settings.validation_limit)]
         {
             let pairs = pairs::list(&settings.data, split, limit)?;
             // Captions are part of the split's file, where they are given.
@@ -210,11 +210,8 @@ impl Workload for SemanticMap {
             .or_insert_with(|| measure_rows(&world.diffusion, settings.bank * settings.batch, kind));
         let sites = sites(&world, &settings);
         let trained_bytes = trained_parameters(&sites, &settings.trial()) as u64 * BYTES_PER_PARAMETER;
-        let passes = if settings.trains() {
-            settings.epochs as f64 * training as f64 * PASSES_PER_STEP
-        } else {
-            0.0
-        };
+        let passes =
+            if settings.trains() { settings.epochs as f64 * training as f64 * PASSES_PER_STEP } else { 0.0 };
         let drawing = match settings.method.name.as_str() {
             REAL_IMAGES => 0.0,
             _ => (validation * settings.sampling.steps * 2) as f64,

@@ -41,7 +41,8 @@ impl World {
                 unet.sample_size
             );
         }
-        let on_device = |values: Vec<Tensor>| values.into_iter().map(|value| value.to_device(device)).collect();
+        let on_device =
+            |values: Vec<Tensor>| values.into_iter().map(|value| value.to_device(device)).collect();
         let pretrained =
             settings.condition_encoder.pretrained.as_ref().map(|path| encoder.load(path)).transpose()?;
         Ok(World {
@@ -67,7 +68,11 @@ pub fn weight_files(settings: &Settings) -> Result<Vec<PathBuf>> {
         evaluators.features.join("model.safetensors"),
     ];
     if let Some(path) = &condition_encoder.pretrained {
-        files.push(if path.is_dir() { path.join("diffusion_pytorch_model.safetensors") } else { path.clone() });
+        files.push(if path.is_dir() {
+            path.join("diffusion_pytorch_model.safetensors")
+        } else {
+            path.clone()
+        });
     }
     Ok(files)
 }

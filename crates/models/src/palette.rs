@@ -1,5 +1,7 @@
 //! The colours in which a segmentation map is shown to the condition encoder.
 
+use tch::{Kind, Tensor};
+
 /// Colour 0xRRGGBB of each of ADE20K's 150 classes, from class 1 on: the benchmark's own. Classes 7 and 49 share one.
 const ADE20K: [u32; 150] = [
     0x787878, 0xb47878, 0x06e6e6, 0x503232, 0x04c803, 0x787850, 0x8c8c8c, 0xcc05ff, 0xe6e6e6, 0x04fa07,
@@ -43,9 +45,33 @@ pub fn label(color: [u8; 3]) -> Option<u8> {
     }
 }
 
+/// Colours `[N, 3, H, W]` in [0, 1] of label maps `[N, H, W]`, in `kind`.
+pub fn colored(labels: &Tensor, kind: Kind) -> Tensor {
+    let colors: Vec<u8> = (0..=CLASSES as u8).flat_map(color).collect();
+    let colors = Tensor::from_slice(&colors).view([-1, 3]).to_kind(kind).to_device(labels.device()) / 255.0;
+    let size = [labels.size(), vec![3]].concat();
+    let rows = colors.index_select(0, &labels.to_kind(Kind::Int64).view([-1]));
+    rows.view(size.as_slice()).permute([0, 3, 1, 2]).contiguous()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_pixel_has_its_label_s_colour() {
+        let labels = Tensor::from_slice(&[0u8, 1, 3, 150]).view([1, 2, 2]);
+        let colored = colored(&labels, Kind::Float);
+        assert_eq!(colored.size(), [1, 3, 2, 2]);
+        let pixel = |y: i64, x: i64| {
+            let values = Vec::<f32>::try_from(colored.select(0, 0).select(1, y).select(1, x) * 255.0);
+            values.unwrap().into_iter().map(f32::round).collect::<Vec<_>>()
+        };
+        assert_eq!(pixel(0, 0), [0.0, 0.0, 0.0]);
+        assert_eq!(pixel(0, 1), [120.0, 120.0, 120.0]);
+        assert_eq!(pixel(1, 0), [6.0, 230.0, 230.0]);
+        assert_eq!(pixel(1, 1), [92.0, 0.0, 255.0]);
+    }
 
     #[test]
     fn labels_and_colours_are_each_others_inverse_but_for_the_colour_that_two_classes_share() {
