@@ -86,6 +86,9 @@ def record(folder, model, compute):
 
 
 def main():
+    if len(sys.argv) < 2:
+        print("nothing written: name a folder for the full-size checkpoints")
+        return
     root, tokenizer = Path(sys.argv[1]), [Path(path) for path in sys.argv[2:3]]
     evaluators = root.with_name(root.name + "-evaluators")
     generator = torch.Generator().manual_seed(15)
@@ -104,17 +107,17 @@ def main():
         latents = model.encode(image).latent_dist
         return dict(image=image, mean=latents.mean, logvar=latents.logvar, latent=latent, decoded=model.decode(latent).sample)
 
-    def ids(model):
-        length = torch.randint(0, 49406, (2, 77), generator=generator)
-        length[:, 0], length[:, 76], length[0, 9:] = 49406, 49407, 49407
-        return length
+    def ids():
+        tokens = torch.randint(0, 49406, (2, 77), generator=generator)
+        tokens[:, 0], tokens[:, 76], tokens[0, 9:] = 49406, 49407, 49407
+        return tokens
 
     def text(model):
-        tokens = ids(model)
+        tokens = ids()
         return dict(ids=tokens, hidden=model(tokens).last_hidden_state)
 
     def clip(model):
-        tokens, image = ids(model), random(2, 3, 224, 224)
+        tokens, image = ids(), random(2, 3, 224, 224)
         return dict(
             ids=tokens,
             image=image,

@@ -159,7 +159,8 @@ mod tests {
         assert_eq!(lines.iter().map(|(.., count)| count).sum::<usize>(), names.len());
         let mut again: Vec<String> = text.iter().flat_map(|text| expanded(text)).collect();
         let mut names = names.map(str::to_owned).to_vec();
-        (again.sort(), names.sort());
+        again.sort();
+        names.sort();
         assert_eq!(again, names);
     }
 

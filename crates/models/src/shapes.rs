@@ -20,18 +20,18 @@ pub struct Architecture {
 
 pub static ARCHITECTURES: [Architecture; 10] = [
     Architecture { name: "sd15", title: "UNet of Stable Diffusion 1.5", config: published::sd15_unet },
-    Architecture { name: "sd15-vae", title: "VAE of Stable Diffusion 1.5", config: published::sd15_vae },
-    Architecture {
-        name: "sd15-text-encoder",
-        title: "text encoder of Stable Diffusion 1.5",
-        config: published::sd15_text_encoder,
-    },
     Architecture {
         name: "roberta-base",
         title: "encoder of RoBERTa-base, without pooler",
         config: published::roberta_base,
     },
     Architecture { name: "llama2-7b", title: "LLaMA-2-7B", config: published::llama2_7b },
+    Architecture { name: "sd15-vae", title: "VAE of Stable Diffusion 1.5", config: published::sd15_vae },
+    Architecture {
+        name: "sd15-text-encoder",
+        title: "text encoder of Stable Diffusion 1.5",
+        config: published::sd15_text_encoder,
+    },
     Architecture { name: "dino-vits16", title: "DINO ViT-S/16", config: published::dino_vits16 },
     Architecture { name: "clip-vit-base-patch32", title: "CLIP ViT-B/32", config: published::clip_base_32 },
     Architecture {

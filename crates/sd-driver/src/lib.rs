@@ -21,4 +21,4 @@ mod world;
 pub use settings::Settings;
 pub use subject::protocol_prompts;
 pub use workload::SubjectDriven;
-pub use world::{UNET_FILE, sites};
+pub use world::sites;

@@ -174,7 +174,9 @@ impl<'a> Machine<'a> {
             }
             b'b' => _ = self.pop()?, // BUILD: an object's attributes, such as a state dict's metadata
             other => {
-                return Err(format!("has the pickle instruction {other:#04x}, which state dicts do not need"));
+                return Err(format!(
+                    "has the pickle instruction {other:#04x}, which state dicts do not need"
+                ));
             }
         }
         Ok(true)
