@@ -145,7 +145,7 @@ fn damaged_and_foreign_pickles_are_refused_by_what_they_are() {
     let (_root, folder) = scratch("vit", "");
     let path = folder.join("pytorch_model.bin");
     let bytes = std::fs::read(golden("pickled/pytorch_model.bin")).unwrap();
-    let mut refusal = |bytes: &[u8]| {
+    let refusal = |bytes: &[u8]| {
         std::fs::write(&path, bytes).unwrap();
         let message = load_vit(&folder, Device::Cpu).unwrap_err().to_string();
         assert!(message.contains("pytorch_model.bin"), "{message}");
