@@ -204,6 +204,15 @@ def vit(name, seed):
     save(name, model, dict(image=image, hidden=model(image).last_hidden_state))
 
 
+def pickled(name):
+    """The weights of `vit` as PyTorch saves them: a state dict with metadata, one tensor with its axes swapped."""
+    state = ViTModel.from_pretrained(GOLDEN / "vit", add_pooling_layer=False).state_dict()
+    swapped = "encoder.layer.0.attention.attention.key.weight"
+    state[swapped] = state[swapped].t().contiguous().t()
+    (GOLDEN / name).mkdir(exist_ok=True)
+    torch.save(state, GOLDEN / name / "pytorch_model.bin")
+
+
 def fake_noise_prediction(sample, timestep):
     """Stands for a network: smooth in the sample and different at every step."""
     return 0.3 * sample + 0.1 * torch.sin(torch.tensor(float(timestep)))
@@ -259,6 +268,7 @@ def main():
         clip_vision("clip_vision", 70)
         vit("vit", 80)
         schedulers(90)
+        pickled("pickled")
 
 
 if __name__ == "__main__":

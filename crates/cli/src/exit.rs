@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 /// For the long help text.
-pub const HELP: &str = "Exit codes: 0 done; 1 error, or a check of `doctor` or `verify-resume` failed; 2 wrong usage; \
+pub const HELP: &str = "Exit codes: 0 done; 1 error, or a check of `doctor`, `verify-resume` or `check-weights` failed; 2 wrong usage; \
 3 the run ended, but some trials failed; 130 interrupted, run the same command again to go on.";
 
 pub fn error() -> ExitCode {

@@ -18,8 +18,9 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use commands::{
-    clean, doctor as doctor_command, export, fetch, generate, import, methods, params as params_command,
-    plan, plots, pretrain, report as report_command, run, status, verify_resume, weight_norms, world,
+    check_weights, clean, doctor as doctor_command, export, fetch, generate, import, methods,
+    params as params_command, plan, plots, pretrain, report as report_command, run, status, verify_resume,
+    weight_norms, world,
 };
 
 #[derive(Parser)]
@@ -66,6 +67,8 @@ enum Command {
     Methods(methods::Args),
     /// Count the parameters that methods train, beside the paper's counts
     Params(params_command::Args),
+    /// Compare a checkpoint's tensors with those that its config asks for, and look for NaN
+    CheckWeights(check_weights::Args),
     /// Measure the column norms of a checkpoint's attention projections, and draw them
     WeightNorms(weight_norms::Args),
     /// Say what was found on this machine and what is wrong with it
@@ -92,6 +95,7 @@ fn main() -> ExitCode {
         Command::World(args) => world::run(args).map(|()| ExitCode::SUCCESS),
         Command::Methods(args) => methods::run(args).map(|()| ExitCode::SUCCESS),
         Command::Params(args) => params_command::run(args).map(|()| ExitCode::SUCCESS),
+        Command::CheckWeights(args) => check_weights::run(args),
         Command::WeightNorms(args) => weight_norms::run(args).map(|()| ExitCode::SUCCESS),
         Command::Doctor(args) => Ok(doctor_command::run(args, &cuda)),
     };

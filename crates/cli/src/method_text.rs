@@ -39,9 +39,10 @@ pub fn full(method: &Method) -> anyhow::Result<String> {
     text += &line("parameters", &parameters(method));
     let config = MethodConfig { name: method.name().to_owned(), settings: Map::new() };
     for name in Model::names() {
+        let Some(facts) = params::facts(name) else { continue };
         let model = Model::find(name)?;
         // A default that this model cannot have, such as a rank, is no reason to hide the others.
-        let count = match model.count(&config, &params::facts(name)?.targets) {
+        let count = match model.count(&config, &facts.targets) {
             Ok(count) => grouped(count.total),
             Err(error) => format!("impossible ({})", crate::exit::message(&error)),
         };

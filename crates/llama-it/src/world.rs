@@ -130,7 +130,7 @@ impl Exams {
 pub fn files(settings: &Settings) -> Result<Vec<PathBuf>> {
     let model = |name: &str| settings.model.join(name);
     let mut files = vec![model("config.json"), model("tokenizer.json")];
-    files.extend(models::weight_files(&model("model.safetensors"))?);
+    files.extend(models::weight_files(&settings.model)?);
     files.extend(alpaca::files(&settings.instructions)?);
     for task in tasks::load(settings.evaluation.tasks.as_deref())? {
         files.extend(task.files(&settings.evaluation.data)?);

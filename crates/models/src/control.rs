@@ -14,7 +14,8 @@ use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor, nn};
 
 use crate::WeightsError;
-use crate::weights::{Beside, load_weights_beside};
+use crate::weights::naming::{self, Naming};
+use crate::weights::{find_weights, load_named};
 
 /// The keys of a ControlNet's `config.json` that decide shapes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -188,13 +189,13 @@ impl ConditionEncoder {
     /// (`control_model.input_hint_block.…`), with or without the prefix.
     /// Errors: as [`crate::load_weights`]; a missing tensor is named in the layout that the file comes closer to.
     pub fn load(&self, path: &Path) -> Result<Vec<Tensor>, WeightsError> {
-        let file = if path.is_dir() { path.join(crate::diffusion::DIFFUSION_FILE) } else { path.to_owned() };
+        let file = if path.is_dir() { find_weights(path)? } else { path.to_owned() };
         let diffusers =
             |_: usize, convolution: &Convolution| format!("{DIFFUSERS_PREFIX}{}", convolution.name);
         // An activation lies between two convolutions there, and counts.
         let ldm = |index: usize, _: &Convolution| format!("{LDM_PREFIX}input_hint_block.{}", 2 * index);
-        match self.load_named(&file, diffusers, DIFFUSERS_PREFIX) {
-            Err(first @ WeightsError::Missing { .. }) => match self.load_named(&file, ldm, LDM_PREFIX) {
+        match self.load_named(&file, diffusers, &naming::CONDITION_ENCODER) {
+            Err(first @ WeightsError::Missing { .. }) => match self.load_named(&file, ldm, &naming::CONDITION_ENCODER_LDM) {
                 Err(second @ WeightsError::Missing { .. }) if missing(&first) <= missing(&second) => {
                     Err(first)
                 }
@@ -208,7 +209,7 @@ impl ConditionEncoder {
         &self,
         file: &Path,
         layer: impl Fn(usize, &Convolution) -> String,
-        prefix: &str,
+        naming: &Naming,
     ) -> Result<Vec<Tensor>, WeightsError> {
         let mut store = nn::VarStore::new(Device::Cpu);
         let root = store.root();
@@ -219,7 +220,7 @@ impl ConditionEncoder {
             layer.zeros(name, &parameter.shape)
         };
         let parameters: Vec<Tensor> = self.named(layer).into_iter().map(variable).collect();
-        load_weights_beside(&store, file, Beside { foreign: &[""], prefixes: &[prefix] })?;
+        load_named(&store, file, naming)?;
         store.freeze();
         Ok(parameters)
     }

@@ -5,13 +5,15 @@ use std::path::Path;
 
 use tch::{Device, Kind, Tensor, nn, no_grad};
 
-use crate::clip::{ClipText, ClipTextConfig};
+use crate::clip::{Clip, ClipConfig, ClipText, ClipTextConfig, ClipVision};
 use crate::scheduler::{Ddim, DpmSolverPlusPlus, FinalStep, NoiseSchedule, Sampler, ScheduleConfig};
 use crate::text::CaptionTokenizer;
-use crate::unet::{UNet2DCondition, UNetConfig};
-use crate::vae::{AutoencoderKl, VaeConfig};
-use crate::weights::{Beside, load_weights_beside};
-use crate::{Adaptable, Hook, WeightsError, read_config};
+use crate::unet::UNet2DCondition;
+use crate::vae::AutoencoderKl;
+use crate::vit::{Vit, VitConfig};
+use crate::weights::naming::{self, Naming};
+use crate::weights::{find_weights, load_named};
+use crate::{Adaptable, Hook, WeightsError, load_weights, read_config};
 
 /// What can be wrong with a checkpoint folder.
 #[derive(Debug, thiserror::Error)]
@@ -55,6 +57,12 @@ impl<T> Loaded<T> {
         Loaded { network: build(&store.root()), store }
     }
 
+    /// As [`Loaded::fresh`], for a `build` that may refuse its config.
+    pub(crate) fn try_fresh<E>(build: impl FnOnce(&nn::Path) -> Result<T, E>) -> Result<Loaded<T>, E> {
+        let store = nn::VarStore::new(Device::Cpu);
+        Ok(Loaded { network: build(&store.root())?, store })
+    }
+
     /// Bytes of the network's weights.
     pub fn bytes(&self) -> usize {
         self.store.variables().values().map(|tensor| tensor.numel() * tensor.kind().elt_size_in_bytes()).sum()
@@ -68,48 +76,68 @@ pub fn load_network<C: serde::de::DeserializeOwned, T>(
     device: Device,
     build: impl FnOnce(&nn::Path, &C) -> T,
 ) -> Result<Loaded<T>, WeightsError> {
-    load_network_beside(folder, file, Beside::default(), device, |path, config| Ok(build(path, config)))
-}
-
-/// As [`load_network`], for a `build` that may refuse its config and a file that is not the network's alone.
-pub(crate) fn load_network_beside<C: serde::de::DeserializeOwned, T, E: From<WeightsError>>(
-    folder: &Path,
-    file: &str,
-    beside: Beside,
-    device: Device,
-    build: impl FnOnce(&nn::Path, &C) -> Result<T, E>,
-) -> Result<Loaded<T>, E> {
     let config: C = read_config(&folder.join("config.json"))?;
     let mut store = nn::VarStore::new(device);
-    let network = build(&store.root(), &config)?;
-    load_weights_beside(&store, &folder.join(file), beside)?;
+    let network = build(&store.root(), &config);
+    load_weights(&store, &folder.join(file))?;
     store.freeze();
     Ok(Loaded { network, store })
 }
 
-/// As [`load_network_beside`], of [`TRANSFORMERS_FILE`] or its shards, with weights in `kind`.
-pub(crate) fn load_network_in<T, E: From<WeightsError>>(
+/// The network that `build` makes, in `kind`, frozen and on `device`, filled from the weights that `folder` holds under the
+/// names of `naming`.
+pub(crate) fn load_folder<T, E: From<WeightsError>>(
     folder: &Path,
+    naming: &Naming,
     kind: Kind,
-    beside: Beside,
     device: Device,
     build: impl FnOnce(&nn::Path) -> Result<T, E>,
 ) -> Result<Loaded<T>, E> {
+    let path = find_weights(folder)?;
     let mut store = nn::VarStore::new(device);
     store.set_kind(kind);
     let network = build(&store.root())?;
-    load_weights_beside(&store, &folder.join(TRANSFORMERS_FILE), beside)?;
+    load_named(&store, &path, naming)?;
     store.freeze();
     Ok(Loaded { network, store })
 }
 
-pub(crate) const DIFFUSION_FILE: &str = "diffusion_pytorch_model.safetensors";
-pub(crate) const TRANSFORMERS_FILE: &str = "model.safetensors";
+/// As [`load_folder`], in f32, by the `config.json` of `folder`.
+fn load_with_config<C: serde::de::DeserializeOwned, T>(
+    folder: &Path,
+    naming: &Naming,
+    device: Device,
+    build: impl FnOnce(&nn::Path, &C) -> T,
+) -> Result<Loaded<T>, WeightsError> {
+    let config: C = read_config(&folder.join("config.json"))?;
+    load_folder(folder, naming, Kind::Float, device, |path| Ok(build(path, &config)))
+}
+
+/// `unet/` of a checkpoint.
+pub fn load_unet(checkpoint: &Path, device: Device) -> Result<Loaded<UNet2DCondition>, WeightsError> {
+    load_with_config(&checkpoint.join("unet"), &naming::PLAIN, device, UNet2DCondition::new)
+}
 
 /// `vae/` of a checkpoint.
 pub fn load_vae(checkpoint: &Path, device: Device) -> Result<Loaded<AutoencoderKl>, WeightsError> {
-    load_network(&checkpoint.join("vae"), DIFFUSION_FILE, device, |path, config: &VaeConfig| {
-        AutoencoderKl::new(path, config)
+    load_with_config(&checkpoint.join("vae"), &naming::VAE, device, AutoencoderKl::new)
+}
+
+/// A ViT's folder, such as DINO's: in transformers' layout, or with facebookresearch's weights beside such a
+/// `config.json`.
+pub fn load_vit(folder: &Path, device: Device) -> Result<Loaded<Vit>, WeightsError> {
+    load_with_config(folder, &naming::VIT, device, |path, config: &VitConfig| Vit::new(path, config))
+}
+
+/// A CLIP model's folder: both towers.
+pub fn load_clip(folder: &Path, device: Device) -> Result<Loaded<Clip>, WeightsError> {
+    load_with_config(folder, &naming::PLAIN, device, |path, config: &ClipConfig| Clip::new(path, config))
+}
+
+/// The vision tower, with its projection, of a CLIP model's folder.
+pub fn load_clip_vision(folder: &Path, device: Device) -> Result<Loaded<ClipVision>, WeightsError> {
+    load_with_config(folder, &naming::CLIP_VISION, device, |path, config: &ClipConfig| {
+        ClipVision::new(path, &config.vision_config, config.projection_dim)
     })
 }
 
@@ -124,9 +152,8 @@ pub struct CaptionEncoder {
 impl CaptionEncoder {
     pub fn load(checkpoint: &Path, device: Device) -> Result<CaptionEncoder, DiffusionError> {
         let folder = checkpoint.join("text_encoder");
-        let tower = load_network(&folder, TRANSFORMERS_FILE, device, |path, config: &ClipTextConfig| {
-            ClipText::new(path, config)
-        })?;
+        let build = |path: &nn::Path, config: &ClipTextConfig| ClipText::new(path, config);
+        let tower = load_with_config(&folder, &naming::CLIP_TEXT, device, build)?;
         let config = tower.network.config();
         // SD 1.5 pads with the end token, which its config calls 2 by mistake: it is the last id.
         let pad = if config.eos_token_id == 2 { config.vocab_size - 1 } else { config.eos_token_id };
@@ -140,7 +167,12 @@ impl CaptionEncoder {
 
     /// Hidden states `[N, S, D]` of `captions`, in `kind`.
     pub fn encode<T: AsRef<str>>(&self, captions: &[T], kind: Kind) -> Tensor {
-        let ids = self.tokenizer.encode_batch(captions).to_device(self.device);
+        self.encode_ids(&self.tokenizer.encode_batch(captions), kind)
+    }
+
+    /// As [`CaptionEncoder::encode`], of token ids `[N, S]`.
+    pub fn encode_ids(&self, ids: &Tensor, kind: Kind) -> Tensor {
+        let ids = ids.to_device(self.device);
         no_grad(|| self.tower.network.forward(&ids, kind))
     }
 
@@ -196,12 +228,8 @@ impl StableDiffusion {
     /// `scheduler/`.
     pub fn load(checkpoint: &Path, device: Device) -> Result<StableDiffusion, DiffusionError> {
         let schedule: ScheduleConfig = read_config(&checkpoint.join("scheduler/scheduler_config.json"))?;
-        let unet =
-            load_network(&checkpoint.join("unet"), DIFFUSION_FILE, device, |path, config: &UNetConfig| {
-                UNet2DCondition::new(path, config)
-            })?;
         Ok(StableDiffusion {
-            unet,
+            unet: load_unet(checkpoint, device)?,
             vae: load_vae(checkpoint, device)?,
             captions: CaptionEncoder::load(checkpoint, device)?,
             schedule: NoiseSchedule::new(&schedule),

@@ -18,8 +18,8 @@ use tch::{Device, Tensor, nn};
 
 use crate::WeightsError;
 use crate::conv_norm::{ConvNorm, Window};
-use crate::diffusion::{Loaded, TRANSFORMERS_FILE};
-use crate::weights::{Beside, load_weights_beside};
+use crate::diffusion::Loaded;
+use crate::weights::{find_weights, load_named, naming};
 
 const EPS: f64 = 1e-3;
 /// Side of the pictures inside.
@@ -269,9 +269,9 @@ impl Inception {
 ///
 /// Errors: as [`crate::load_weights`]. torchvision's own Inception-v3 is refused, as it has an auxiliary classifier.
 pub fn load_inception(path: &Path, device: Device) -> Result<Loaded<Inception>, WeightsError> {
-    let file = if path.is_dir() { path.join(TRANSFORMERS_FILE) } else { path.to_owned() };
+    let file = if path.is_dir() { find_weights(path)? } else { path.to_owned() };
     let store = nn::VarStore::new(device);
     let network = Inception::new(&store.root());
-    load_weights_beside(&store, &file, Beside { foreign: &["fc."], prefixes: &[] })?;
+    load_named(&store, &file, &naming::INCEPTION)?;
     Ok(Loaded::built(network, store))
 }

@@ -1,7 +1,7 @@
 //! Frozen networks in Hugging Face layout.
 //!
 //! Every network is built in a [`tch::nn::VarStore`] whose variable names are the state-dict names of the
-//! reference implementation, so that a checkpoint loads without a renaming table. Sizes come from the
+//! reference implementation; [`weights::naming`] has those of other generations and libraries. Sizes come from the
 //! checkpoint's `config.json`. The layers and hidden states of an [`Adaptable`] network go through a [`Hook`];
 //! the networks know neither methods nor the trial axis.
 
@@ -14,8 +14,11 @@ pub mod frechet;
 pub mod images;
 pub mod inception;
 mod layers;
+pub mod listing;
 pub mod llama;
+pub mod networks;
 pub mod palette;
+mod published;
 pub mod roberta;
 pub mod scheduler;
 pub mod segmentation;
@@ -25,10 +28,10 @@ pub mod unet;
 pub mod upernet;
 pub mod vae;
 pub mod vit;
-mod weights;
+pub mod weights;
 
 pub use layers::{
     Activation, Adaptable, Conv2d, Dropout, Embedding, Frozen, GroupNorm, Hidden, HiddenSite, Hook,
     LayerNorm, Linear, Place, RmsNorm, Role,
 };
-pub use weights::{WeightsError, load_weights, read_config, save_weights, weight_files};
+pub use weights::{WeightsError, find_weights, load_weights, read_config, save_weights, weight_files};

@@ -19,9 +19,9 @@ use std::path::Path;
 use tch::{Device, Kind, Tensor, nn};
 
 use crate::attention::sub;
-use crate::diffusion::{Loaded, load_network_in};
+use crate::diffusion::{Loaded, load_folder};
 use crate::layers::{Adaptable, Embedding, Hidden, HiddenSite, Hook, Linear, Place, RmsNorm, Role, name_of};
-use crate::weights::Beside;
+use crate::weights::naming;
 
 pub use cache::Cache;
 use cache::Reading;
@@ -280,12 +280,9 @@ impl Adaptable for Llama {
     }
 }
 
-/// The decoder of a folder with `config.json` and `model.safetensors`, or its shards and their index; frozen, its weights
-/// in `kind`.
+/// The decoder of a folder with `config.json` and weights; frozen, its weights in `kind`.
 pub fn load_llama(folder: &Path, kind: Kind, device: Device) -> Result<Loaded<Llama>, LlamaError> {
     let config: LlamaConfig = crate::read_config(&folder.join("config.json"))?;
-    // Files of a network with a tied head may hold it a second time.
-    let foreign: &[&str] = if config.tie_word_embeddings { &["lm_head."] } else { &[] };
-    let beside = Beside { foreign, prefixes: &[] };
-    load_network_in(folder, kind, beside, device, |path| Llama::new(path, &config))
+    let naming = if config.tie_word_embeddings { &naming::TIED_LLAMA } else { &naming::PLAIN };
+    load_folder(folder, naming, kind, device, |path| Llama::new(path, &config))
 }

@@ -19,22 +19,14 @@ use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor, nn};
 
 use crate::attention::{masked_attention, padding_mask, sub};
-use crate::diffusion::{Loaded, TRANSFORMERS_FILE, load_network_beside};
+use crate::diffusion::{Loaded, load_folder};
 use crate::layers::{
     Activation, Adaptable, Dropout, Embedding, Hidden, HiddenSite, Hook, LayerNorm, Linear, Place, Role,
     drop_out, name_of,
 };
-use crate::weights::{Beside, WeightsError};
+use crate::weights::{WeightsError, naming, read_config};
 
 pub use classifier::{ClassificationHead, SequenceClassifier, load_classifier};
-
-/// Heads of pretraining and unused poolers, which files hold beside an encoder.
-const PRETRAINING: [&str; 4] = ["lm_head.", "cls.", "roberta.pooler.", "bert.pooler."];
-/// The head of [`SequenceClassifier`], where only the encoder is wanted.
-const CLASSIFIER: &str = "classifier.";
-
-/// What files of an encoder alone leave out at the start of each name.
-const PREFIXES: [&str; 2] = ["roberta.", "bert."];
 
 /// What can be wrong with an encoder's folder.
 #[derive(Debug, thiserror::Error)]
@@ -326,9 +318,8 @@ impl Adaptable for Encoder {
     }
 }
 
-/// The encoder of a folder with `config.json` and `model.safetensors`, frozen; heads in the file are left aside.
+/// The encoder of a folder with `config.json` and weights, frozen; heads in the file are left aside.
 pub fn load_encoder(folder: &Path, device: Device) -> Result<Loaded<Encoder>, EncoderError> {
-    let foreign = [&PRETRAINING[..], &[CLASSIFIER]].concat();
-    let beside = Beside { foreign: &foreign, prefixes: &PREFIXES };
-    load_network_beside(folder, TRANSFORMERS_FILE, beside, device, Encoder::new)
+    let config: EncoderConfig = read_config(&folder.join("config.json"))?;
+    load_folder(folder, &naming::ENCODER, Kind::Float, device, |path| Encoder::new(path, &config))
 }

@@ -1,36 +1,57 @@
-//! Names and sizes of the full-size networks' parts, without weights.
+//! Names and sizes of networks' parts, without weights.
 //!
-//! A network of this crate is built twice, at widths 1 and 2. Each side of each tensor is a constant plus a multiple
-//! of the width, so the two give every side at any width, and nothing about the network is written a second time.
+//! A network of this crate is built twice, at a small width and at twice that. Each side of each tensor is a constant plus a
+//! multiple of the width, so the two give every side at any width, and nothing about the network is written a second time.
 
 use tch::nn;
 
 use crate::diffusion::Loaded;
-use crate::layers::{Activation, Adaptable, HiddenSite, Linear, Role};
-use crate::llama::{self, Llama, LlamaConfig};
-use crate::roberta::{Encoder, EncoderConfig, ModelType, Positions};
-use crate::unet::{UNet2DCondition, UNetConfig};
+use crate::layers::{Adaptable, HiddenSite, Linear, Role};
+use crate::networks::Network;
+use crate::published;
+use crate::weights::Layout;
 
-/// A network that is known by its shapes.
+/// A public checkpoint's network, known by its `config.json`.
 pub struct Architecture {
     pub name: &'static str,
     pub title: &'static str,
-    shapes: fn() -> Shapes,
+    pub config: fn() -> serde_json::Value,
 }
 
-pub static ARCHITECTURES: [Architecture; 3] = [
-    Architecture { name: "sd15", title: "UNet of Stable Diffusion 1.5", shapes: sd15 },
+pub static ARCHITECTURES: [Architecture; 10] = [
+    Architecture { name: "sd15", title: "UNet of Stable Diffusion 1.5", config: published::sd15_unet },
     Architecture {
         name: "roberta-base",
         title: "encoder of RoBERTa-base, without pooler",
-        shapes: roberta_base,
+        config: published::roberta_base,
     },
-    Architecture { name: "llama2-7b", title: "LLaMA-2-7B", shapes: llama2_7b },
+    Architecture { name: "llama2-7b", title: "LLaMA-2-7B", config: published::llama2_7b },
+    Architecture { name: "sd15-vae", title: "VAE of Stable Diffusion 1.5", config: published::sd15_vae },
+    Architecture {
+        name: "sd15-text-encoder",
+        title: "text encoder of Stable Diffusion 1.5",
+        config: published::sd15_text_encoder,
+    },
+    Architecture { name: "dino-vits16", title: "DINO ViT-S/16", config: published::dino_vits16 },
+    Architecture { name: "clip-vit-base-patch32", title: "CLIP ViT-B/32", config: published::clip_base_32 },
+    Architecture {
+        name: "clip-vit-base-patch32-vision",
+        title: "vision tower of CLIP ViT-B/32",
+        config: published::clip_base_32_vision,
+    },
+    Architecture { name: "clip-vit-large-patch14", title: "CLIP ViT-L/14", config: published::clip_large_14 },
+    Architecture {
+        name: "clip-vit-large-patch14-vision",
+        title: "vision tower of CLIP ViT-L/14",
+        config: published::clip_large_14_vision,
+    },
 ];
 
 impl Architecture {
     pub fn shapes(&self) -> Shapes {
-        (self.shapes)()
+        let config = (self.config)();
+        let network = Network::of(&config).expect("published networks are known");
+        network.read(&config).expect("published configs are whole").shapes
     }
 }
 
@@ -68,21 +89,52 @@ impl Shapes {
         }
     }
 
-    /// Those of a network at `width` that is built at widths 1 and 2.
-    pub fn at_width<T: Adaptable>(width: i64, build: impl Fn(&nn::Path, i64) -> T) -> Shapes {
-        let [one, two] = [1, 2].map(|width| Shapes::of(&Loaded::fresh(|path| build(path, width))));
-        let side = |one: i64, two: i64| one + (two - one) * (width - 1);
-        let mut shapes = one;
-        for (shape, two) in shapes.linears.iter_mut().zip(&two.linears) {
+    /// Those of a network that no method adapts: its tensors.
+    pub(crate) fn of_tensors(build: impl FnOnce(&nn::Path)) -> Shapes {
+        let store = nn::VarStore::new(tch::Device::Cpu);
+        build(&store.root());
+        let variables = store.variables().into_iter();
+        let mut tensors: Vec<_> = variables.map(|(name, value)| (name, value.size())).collect();
+        tensors.sort();
+        Shapes { tensors, ..Shapes::default() }
+    }
+
+    /// Those of the network that `config` asks for, of which no more is built than shows them.
+    ///
+    /// An error says what is impossible in `config`.
+    pub fn of_config<C: Scalable>(config: &C) -> Result<Shapes, String> {
+        let unit = unit(&mut config.clone())?;
+        let at = |width: i64| {
+            let mut scaled = config.clone();
+            scaled.widths().into_iter().for_each(|width_of| *width_of.side = *width_of.side / unit * width);
+            scaled.build()
+        };
+        let mut shapes = at(1)?;
+        if unit == 1 {
+            return Ok(shapes);
+        }
+        let twice = at(2)?;
+        let side = |one: i64, two: i64| one + (two - one) * (unit - 1);
+        for (shape, two) in shapes.linears.iter_mut().zip(&twice.linears) {
             shape.shape = [0, 1].map(|axis| side(shape.shape[axis], two.shape[axis]));
         }
-        for ((_, shape), (_, two)) in shapes.tensors.iter_mut().zip(&two.tensors) {
+        for ((_, shape), (_, two)) in shapes.tensors.iter_mut().zip(&twice.tensors) {
             shape.iter_mut().zip(two).for_each(|(one, two)| *one = side(*one, *two));
         }
-        for (site, two) in shapes.hidden.iter_mut().zip(&two.hidden) {
+        for (site, two) in shapes.hidden.iter_mut().zip(&twice.hidden) {
             site.features = side(site.features, two.features);
         }
-        shapes
+        Ok(shapes)
+    }
+
+    /// Every weight and bias by name.
+    pub fn layout(&self) -> Layout {
+        let linears = self.linears.iter().flat_map(|linear| {
+            let weight = (format!("{}.weight", linear.name), linear.shape.to_vec());
+            let bias = (format!("{}.bias", linear.name), vec![linear.shape[0]]);
+            std::iter::once(weight).chain(linear.has_bias.then_some(bias))
+        });
+        linears.chain(self.tensors.iter().cloned()).collect()
     }
 
     /// Weights and biases.
@@ -101,56 +153,37 @@ impl Shapes {
     }
 }
 
-fn sd15() -> Shapes {
-    let names = |names: [&str; 4]| names.map(str::to_owned).into();
-    let (with, without) = ("CrossAttnDownBlock2D", "DownBlock2D");
-    let (up_with, up_without) = ("CrossAttnUpBlock2D", "UpBlock2D");
-    Shapes::at_width(320, |path, width| {
-        let config = UNetConfig {
-            sample_size: 64,
-            in_channels: 4,
-            out_channels: 4,
-            down_block_types: names([with, with, with, without]),
-            up_block_types: names([up_without, up_with, up_with, up_with]),
-            block_out_channels: [1, 2, 4, 4].map(|factor| factor * width).into(),
-            layers_per_block: 2,
-            cross_attention_dim: 768,
-            attention_head_dim: 8,
-            norm_num_groups: 32,
-            norm_eps: 1e-5,
-        };
-        UNet2DCondition::new(path, &config)
-    })
+/// The `config.json` of a network, which can be built at other widths.
+pub trait Scalable: Clone {
+    /// What every side of a tensor is a constant plus multiples of.
+    fn widths(&mut self) -> Vec<Width<'_>>;
+
+    /// The parts of the network as it is. An error says what is impossible.
+    fn build(&self) -> Result<Shapes, String>;
 }
 
-fn roberta_base() -> Shapes {
-    // Its width here is that of one of its 12 heads.
-    Shapes::at_width(64, |path, width| {
-        let config = EncoderConfig {
-            model_type: ModelType::Roberta,
-            vocab_size: 50265,
-            hidden_size: 12 * width,
-            num_hidden_layers: 12,
-            num_attention_heads: 12,
-            intermediate_size: 48 * width,
-            max_position_embeddings: 514,
-            type_vocab_size: 1,
-            layer_norm_eps: 1e-5,
-            hidden_act: Activation::Gelu,
-            pad_token_id: 1,
-            hidden_dropout_prob: 0.1,
-            attention_probs_dropout_prob: 0.1,
-            position_embedding_type: Positions::Absolute,
-        };
-        Encoder::new(path, &config).expect("the sizes go together")
-    })
+/// A number of a config that decides sides of tensors.
+pub struct Width<'a> {
+    pub key: &'static str,
+    pub side: &'a mut i64,
+    /// What it has to be a multiple of.
+    pub step: i64,
 }
 
-fn llama2_7b() -> Shapes {
-    // Its width here is half of that of one of its 32 heads.
-    Shapes::at_width(64, |path, width| {
-        let config =
-            LlamaConfig { hidden_size: 64 * width, intermediate_size: 172 * width, ..llama::LLAMA2_7B };
-        Llama::new(path, &config).expect("the sizes go together")
-    })
+/// The largest number that all widths can be divided by.
+fn unit(config: &mut impl Scalable) -> Result<i64, String> {
+    let mut unit = 0;
+    for Width { key, side, step } in config.widths() {
+        if *side < 1 {
+            return Err(format!("`{key}` is {side}; it has to be positive"));
+        }
+        // A width that is no multiple is for the network to refuse.
+        let steps = if step > 0 && *side % step == 0 { *side / step } else { 1 };
+        unit = greatest_common_divisor(unit, steps);
+    }
+    Ok(unit.max(1))
+}
+
+fn greatest_common_divisor(one: i64, other: i64) -> i64 {
+    if other == 0 { one } else { greatest_common_divisor(other, one % other) }
 }

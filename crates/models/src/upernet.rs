@@ -11,9 +11,9 @@ use serde_json::{Map, Value};
 use tch::{Device, Kind, Tensor, nn};
 
 use crate::conv_norm::{ConvNorm, Window};
-use crate::diffusion::{Loaded, TRANSFORMERS_FILE, load_network_beside};
+use crate::diffusion::{Loaded, load_folder};
 use crate::layers::Conv2d;
-use crate::weights::{Beside, WeightsError};
+use crate::weights::{WeightsError, class_of, naming, read_config};
 
 const EPS: f64 = 1e-5;
 /// Outputs of a bottleneck by its planes.
@@ -328,12 +328,12 @@ impl UPerNet {
 ///
 /// Errors: as [`crate::load_weights`]; a key of `config.json` that is not the network's; sizes below 1.
 pub fn load_upernet(folder: &Path, device: Device) -> Result<Loaded<UPerNet>, UPerNetError> {
-    let build = |path: &nn::Path, keys: &Map<String, Value>| {
-        let mut keys = keys.clone();
-        keys.remove("_class_name"); // decides nothing
-        let config = serde_json::from_value(Value::Object(keys))
-            .map_err(|source| WeightsError::Config { path: folder.join("config.json"), source })?;
-        UPerNet::new(path, &config)
-    };
-    load_network_beside(folder, TRANSFORMERS_FILE, Beside::default(), device, build)
+    let file = folder.join("config.json");
+    let mut keys: Map<String, Value> = read_config(&file)?;
+    let of = class_of(&Value::Object(keys.clone()));
+    let of = of.map(|class| format!("; it is of a network of the class `{class}`")).unwrap_or_default();
+    keys.remove("_class_name"); // decides nothing
+    let config: UPerNetConfig = serde_json::from_value(Value::Object(keys))
+        .map_err(|source| WeightsError::Config { path: file, source, of })?;
+    load_folder(folder, &naming::PLAIN, Kind::Float, device, |path| UPerNet::new(path, &config))
 }

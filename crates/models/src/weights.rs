@@ -1,14 +1,26 @@
-//! Reading and writing weights (`.safetensors`) and `config.json`, strictly.
+//! Reading and writing weights and `config.json`, strictly.
+//!
+//! Weights are read from safetensors files, whole or in shards, or from PyTorch's pickled ones, and under the names of the
+//! libraries and generations that [`naming`] lists.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
+mod archive;
+mod files;
+mod matching;
+pub mod naming;
+mod non_finite;
+mod pickle;
+mod stored;
+
 use std::path::{Path, PathBuf};
 
-use memmap2::Mmap;
-use safetensors::{Dtype, SafeTensors};
-use serde::Deserialize;
+use safetensors::Dtype;
 use serde::de::DeserializeOwned;
 use tch::{Device, Kind, Tensor, nn};
+
+pub use files::{find_weights, weight_files};
+pub use matching::{Layout, Matching};
+pub use naming::Naming;
+pub use stored::{Stored, Weights};
 
 /// What can be wrong with a folder of weights.
 #[derive(Debug, thiserror::Error)]
@@ -17,10 +29,23 @@ pub enum WeightsError {
     Read { path: PathBuf, source: std::io::Error },
     #[error("{path}: cannot be written: {source}", path = path.display())]
     Write { path: PathBuf, source: std::io::Error },
-    #[error("{path}: not the expected configuration: {source}", path = path.display())]
-    Config { path: PathBuf, source: serde_json::Error },
+    #[error("{path}: not the expected configuration: {source}{of}", path = path.display())]
+    Config {
+        path: PathBuf,
+        source: serde_json::Error,
+        /// What network it is of, if it says so, behind a semicolon.
+        of: String,
+    },
+    #[error("{folder}: holds no weights: none of {names}, whole or with an index of shards; {there}", folder = folder.display())]
+    NoWeights { folder: PathBuf, names: String, there: String },
     #[error("{path}: not a whole safetensors file ({source}); fetch or copy it again", path = path.display())]
     Damaged { path: PathBuf, source: safetensors::SafeTensorError },
+    #[error("{path}: not a whole archive of PyTorch's ({problem}); fetch or copy it again", path = path.display())]
+    DamagedArchive { path: PathBuf, problem: String },
+    #[error("{path}: pickled in the form that PyTorch wrote before 1.6, which is not read here; convert it with\n{convert}", path = path.display())]
+    Legacy { path: PathBuf, convert: String },
+    #[error("{path}: not a state dict as PyTorch pickles it: it {problem}; if Python can read it, convert it with\n{convert}", path = path.display())]
+    Pickle { path: PathBuf, problem: String, convert: String },
     #[error("{path}: tensor `{name}` is missing, and {more} more; the file is of another model or version", path = path.display())]
     Missing { path: PathBuf, name: String, more: usize },
     #[error("{path}: tensor `{name}` is not part of this model, and {more} more; the file is of another model or version", path = path.display())]
@@ -31,195 +56,89 @@ pub enum WeightsError {
     Shape { path: PathBuf, name: String, found: Vec<i64>, expected: Vec<i64> },
     #[error("{path}: tensor `{name}` is stored as {found:?}; supported are F64, F32, F16 and BF16", path = path.display())]
     Kind { path: PathBuf, name: String, found: Dtype },
+    #[error("{path}: tensor `{name}` has {count} values that are NaN or infinite; the training that wrote it diverged or the file is damaged: take another one", path = path.display())]
+    NonFinite { path: PathBuf, name: String, count: usize },
 }
 
-/// Buffers that some checkpoints carry and no network here needs.
-const IGNORED: [&str; 6] = [
-    "position_ids",
-    "rotary_emb.inv_freq",
-    "num_batches_tracked",
-    "_tmp_running_mean",
-    "_tmp_running_var",
-    "_running_iter",
-];
-
-/// Endings that early BERT files use for a parameter, and ours.
-const RENAMED: [(&str, &str); 2] =
-    [("LayerNorm.gamma", "LayerNorm.weight"), ("LayerNorm.beta", "LayerNorm.bias")];
-
 /// Parses a `config.json`; keys that decide no shape are ignored.
+///
+/// Errors: it cannot be read, or is of another network, which is then named.
 pub fn read_config<T: DeserializeOwned>(path: &Path) -> Result<T, WeightsError> {
     let text = std::fs::read_to_string(path)
         .map_err(|source| WeightsError::Read { path: path.to_owned(), source })?;
-    serde_json::from_str(&text).map_err(|source| WeightsError::Config { path: path.to_owned(), source })
+    serde_json::from_str(&text).map_err(|source| {
+        let of = serde_json::from_str(&text).ok().and_then(|config| class_of(&config));
+        let of = of.map(|class| format!("; it is of a network of the class `{class}`")).unwrap_or_default();
+        WeightsError::Config { path: path.to_owned(), source, of }
+    })
+}
+
+/// The class of the network that a `config.json` is of, as diffusers or transformers write it.
+pub fn class_of(config: &serde_json::Value) -> Option<String> {
+    let class =
+        [&config["_class_name"], &config["architectures"][0]].into_iter().find_map(|key| key.as_str());
+    class.map(str::to_owned)
 }
 
 /// Fills every variable of `store` from the file at `path`, keeping the variables' own kind and device.
 ///
-/// Errors: a file that is unreadable or cut short; a variable without a tensor, a tensor without a variable, a
-/// tensor of another shape. Nothing is changed unless everything fits.
+/// Errors: a file that is unreadable or cut short; a variable without a tensor, a tensor without a variable, a tensor of
+/// another shape; then nothing is changed. Values that are NaN or infinite are an error too, at which variables in front
+/// of them are filled.
 pub fn load_weights(store: &nn::VarStore, path: &Path) -> Result<(), WeightsError> {
-    load_weights_beside(store, path, Beside::default())
+    load_named(store, path, &naming::PLAIN)
 }
 
-/// How a file may differ from the network that is read from it.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Beside<'a> {
-    /// Starts of names that belong to other models, e.g. `lm_head.`: such a tensor needs no variable.
-    pub foreign: &'a [&'a str],
-    /// Starts of our names that a file may leave out, in all of them.
-    pub prefixes: &'a [&'a str],
-}
-
-/// The files that hold the weights at `path`: itself, or its index and the shards that this lists.
-pub fn weight_files(path: &Path) -> Result<Vec<PathBuf>, WeightsError> {
-    let Files { whole, files } = Files::open(path)?;
-    let index = (whole != path).then_some(whole);
-    Ok(index.into_iter().chain(files.into_iter().map(|(path, _)| path)).collect())
-}
-
-/// Weights of one network in one file or several, mapped into memory: a tensor is read when it is copied.
-struct Files {
-    /// What errors name that are about all files.
-    whole: PathBuf,
-    files: Vec<(PathBuf, Mmap)>,
-}
-
-impl Files {
-    /// `path`, or the shards that `<path>.index.json` lists where that is there.
-    fn open(path: &Path) -> Result<Files, WeightsError> {
-        let index = path.with_extension("safetensors.index.json");
-        if path.is_file() || !index.is_file() {
-            return Ok(Files { whole: path.to_owned(), files: vec![(path.to_owned(), map(path)?)] });
-        }
-        let ShardIndex { weight_map } = read_config(&index)?;
-        let names: BTreeSet<String> = weight_map.into_values().collect();
-        let shard = |name: String| {
-            let path = index.with_file_name(&name);
-            if path.is_file() {
-                map(&path).map(|bytes| (path, bytes))
-            } else {
-                Err(WeightsError::Shard { index: index.clone(), name })
-            }
-        };
-        let files = names.into_iter().map(shard).collect::<Result<_, _>>()?;
-        Ok(Files { whole: index.clone(), files })
-    }
-
-    fn parsed(&self) -> Result<Vec<(&Path, SafeTensors<'_>)>, WeightsError> {
-        self.files
-            .iter()
-            .map(|(path, bytes)| match SafeTensors::deserialize(bytes) {
-                Ok(file) => Ok((path.as_path(), file)),
-                Err(source) => Err(WeightsError::Damaged { path: path.clone(), source }),
-            })
-            .collect()
-    }
-}
-
-/// The part of a shard index that is read.
-#[derive(Deserialize)]
-struct ShardIndex {
-    /// File of each tensor.
-    weight_map: BTreeMap<String, String>,
-}
-
-#[expect(
-    unsafe_code,
-    reason = "a mapped file must not shrink while it is read, as with any reader of weights"
-)]
-fn map(path: &Path) -> Result<Mmap, WeightsError> {
-    let failed = |source| WeightsError::Read { path: path.to_owned(), source };
-    let file = File::open(path).map_err(failed)?;
-    // SAFETY: weights are written whole, by renaming, so nobody changes the file under the map.
-    unsafe { Mmap::map(&file) }.map_err(failed)
-}
-
-/// As [`load_weights`], from a file that is not the network's alone.
-pub(crate) fn load_weights_beside(
-    store: &nn::VarStore,
-    path: &Path,
-    Beside { foreign, prefixes }: Beside,
-) -> Result<(), WeightsError> {
-    let opened = Files::open(path)?;
-    let (owned, files) = (|| opened.whole.clone(), opened.parsed()?);
-    let variables: BTreeMap<String, Tensor> = store.variables().into_iter().collect();
-    // Place in the files of each tensor, by name in the model.
-    let has =
-        |prefix: &str| files.iter().any(|(_, file)| file.names().iter().any(|name| name.starts_with(prefix)));
-    let left_out = prefixes
-        .iter()
-        .find(|prefix| variables.keys().any(|name| name.starts_with(**prefix)) && !has(prefix))
-        .unwrap_or(&"");
-    let mut found: BTreeMap<String, (usize, &str)> = BTreeMap::new();
-    for (index, (_, file)) in files.iter().enumerate() {
-        let in_model = |stored| (format!("{left_out}{}", name_in_model(stored, file)), (index, stored));
-        found.extend(file.names().into_iter().map(in_model));
-    }
-    let mut missing = variables.keys().filter(|name| !found.contains_key(*name));
-    if let Some(name) = missing.next() {
-        return Err(WeightsError::Missing { path: owned(), name: name.clone(), more: missing.count() });
-    }
-    let is_unexpected = |name: &str| {
-        !variables.contains_key(name)
-            && !is_ignored(name)
-            && !foreign.iter().any(|prefix| name.starts_with(prefix))
-    };
-    let unexpected = found.iter().filter(|(name, _)| is_unexpected(name));
-    let mut unexpected = unexpected.map(|(_, &(_, stored))| stored);
-    if let Some(name) = unexpected.next() {
-        return Err(WeightsError::Unexpected {
-            path: owned(),
-            name: name.to_string(),
-            more: unexpected.count(),
-        });
-    }
-    let mut fitting = Vec::with_capacity(variables.len());
-    for (name, variable) in variables {
-        let (index, stored) = found[&name];
-        let (path, file) = &files[index];
-        let owned = || (*path).to_owned();
-        let view = file.tensor(stored).map_err(|source| WeightsError::Damaged { path: owned(), source })?;
-        let shape: Vec<i64> = view.shape().iter().map(|&size| size as i64).collect();
-        if shape != variable.size() {
-            return Err(WeightsError::Shape { path: owned(), name, found: shape, expected: variable.size() });
-        }
-        let kind = kind_of(view.dtype()).ok_or_else(|| WeightsError::Kind {
-            path: owned(),
-            name: name.clone(),
-            found: view.dtype(),
-        })?;
-        fitting.push((variable, view, shape, kind));
-    }
+/// As [`load_weights`], from a file that may have other names.
+pub(crate) fn load_named(store: &nn::VarStore, path: &Path, naming: &Naming) -> Result<(), WeightsError> {
+    let weights = Weights::open(path)?;
+    let variables = store.variables();
+    let layout: Layout = variables.iter().map(|(name, value)| (name.clone(), value.size())).collect();
+    let matching = Matching::of(&layout, naming, weights.tensors());
+    matching.demand_fit(&weights)?;
     // One tensor at a time, so that no more than it is in memory twice.
-    tch::no_grad(|| {
-        for (mut variable, view, shape, kind) in fitting {
-            variable.copy_(&Tensor::from_data_size(view.data(), &shape, kind));
+    for (name, place) in matching.found {
+        let stored = &weights.tensors()[place.index];
+        let kind = stored.kind().expect("kinds have been checked");
+        let count = weights.num_non_finite(stored);
+        if count > 0 {
+            let (path, name) = (weights.path_of(stored).to_owned(), stored.name.clone());
+            return Err(WeightsError::NonFinite { path, name, count });
         }
-    });
+        let mut variable = variables[&name].shallow_clone();
+        let (part, of) = place.part;
+        let value = weights.read(stored, kind);
+        let value = if of == 1 { value } else { value.chunk(of, 0)[part as usize].shallow_clone() };
+        tch::no_grad(|| variable.copy_(&value.view_as(&variable)));
+    }
     Ok(())
 }
 
-/// Our name for the tensor that `file` calls `stored`. A file with both names keeps both, so that none is lost.
-fn name_in_model(stored: &str, file: &SafeTensors) -> String {
-    let renamed = RENAMED
-        .iter()
-        .find_map(|(old, new)| stored.strip_suffix(old).map(|layer| format!("{layer}{new}")))
-        .filter(|name| file.tensor(name).is_err());
-    renamed.unwrap_or_else(|| stored.to_string())
-}
-
-fn is_ignored(name: &str) -> bool {
-    IGNORED.iter().any(|suffix| name.ends_with(suffix))
-}
-
-fn kind_of(dtype: Dtype) -> Option<Kind> {
-    match dtype {
-        Dtype::F64 => Some(Kind::Double),
-        Dtype::F32 => Some(Kind::Float),
-        Dtype::F16 => Some(Kind::Half),
-        Dtype::BF16 => Some(Kind::BFloat16),
-        _ => None,
+impl Matching {
+    /// Nothing may be missing, unexpected, misshapen or of a kind that is not supported.
+    fn demand_fit(&self, weights: &Weights) -> Result<(), WeightsError> {
+        let (whole, tensors) = (|| weights.whole.clone(), weights.tensors());
+        if let [(name, _), others @ ..] = self.missing.as_slice() {
+            return Err(WeightsError::Missing { path: whole(), name: name.clone(), more: others.len() });
+        }
+        if let [first, others @ ..] = self.unexpected.as_slice() {
+            let name = tensors[*first].name.clone();
+            return Err(WeightsError::Unexpected { path: whole(), name, more: others.len() });
+        }
+        let path = |stored| weights.path_of(stored).to_owned();
+        if let [(name, index, expected), ..] = self.misshapen.as_slice() {
+            let (stored, name) = (&tensors[*index], name.clone());
+            let (found, expected) = (stored.shape.clone(), expected.clone());
+            return Err(WeightsError::Shape { path: path(stored), name, found, expected });
+        }
+        let unsupported = |place: &&matching::Found| tensors[place.index].kind().is_none();
+        match self.found.values().find(unsupported).map(|place| &tensors[place.index]) {
+            Some(stored) => {
+                let (name, found) = (stored.name.clone(), stored.dtype);
+                Err(WeightsError::Kind { path: path(stored), name, found })
+            }
+            None => Ok(()),
+        }
     }
 }
 

@@ -21,12 +21,7 @@ fn shapes_at_a_width_are_those_of_the_real_network() {
     let real = load_network(&folder, file, Device::Cpu, build).unwrap();
     let real = Shapes::of(&real);
     let config: UNetConfig = read_config(&folder.join("config.json")).unwrap();
-    let unit = 32;
-    let factors: Vec<i64> = config.block_out_channels.iter().map(|channels| channels / unit).collect();
-    let at_width = Shapes::at_width(unit, |path, width| {
-        let block_out_channels = factors.iter().map(|factor| factor * width).collect();
-        UNet2DCondition::new(path, &UNetConfig { block_out_channels, ..config.clone() })
-    });
+    let at_width = Shapes::of_config(&config).unwrap();
     assert_eq!(at_width, real);
     let stored = tch::Tensor::read_safetensors(folder.join(file)).unwrap();
     assert_eq!(real.num_tensors(), stored.len());
@@ -39,6 +34,14 @@ fn the_full_size_networks_have_the_published_sizes() {
         ("sd15", 859_520_964, 686),
         ("roberta-base", 124_055_040, 5 + 12 * 16),
         ("llama2-7b", 6_738_415_616, 291),
+        ("sd15-vae", 83_653_863, 248),
+        ("sd15-text-encoder", 123_060_480, 196),
+        // Query, key and value are three tensors here and one in the reference's 150.
+        ("dino-vits16", 21_665_664, 150 + 12 * 4),
+        ("clip-vit-base-patch32", 151_277_313, 398),
+        ("clip-vit-base-patch32-vision", 87_849_216, 200),
+        ("clip-vit-large-patch14", 427_616_513, 590),
+        ("clip-vit-large-patch14-vision", 303_966_208, 392),
     ] {
         let shapes = shapes(name);
         assert_eq!((shapes.num_parameters(), shapes.num_tensors()), (parameters, tensors), "{name}");

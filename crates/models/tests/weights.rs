@@ -119,6 +119,34 @@ fn a_tensor_of_whole_numbers_is_named() {
 }
 
 #[test]
+fn values_that_are_no_numbers_are_counted_in_every_kind() {
+    for kind in [Kind::Float, Kind::Half, Kind::BFloat16, Kind::Double] {
+        let mut tensors: Vec<_> =
+            stored().into_iter().map(|(name, value)| (name, value.to_kind(kind).contiguous())).collect();
+        let (_, value) = tensors.iter_mut().find(|(name, _)| name == NAME).unwrap();
+        for (row, number) in [(0, f64::NAN), (3, f64::INFINITY), (11, f64::NEG_INFINITY)] {
+            _ = value.get(row).get(row).fill_(number);
+        }
+        let test = format!("non_finite_{kind:?}");
+        let message = load_written(&test, &tensors).1.unwrap_err().to_string();
+        for part in [&*test, NAME, "has 3 values that are NaN or infinite"] {
+            assert!(message.contains(part), "{message}");
+        }
+        // The largest number of a kind is one.
+        let (_, value) = tensors.iter_mut().find(|(name, _)| name == NAME).unwrap();
+        _ = value.fill_(if kind == Kind::Half { 65504.0 } else { 3e38 });
+        load_written(&test, &tensors).1.unwrap();
+    }
+}
+
+#[test]
+fn a_config_of_another_network_is_named() {
+    let path = golden("../vae_two_levels/config.json");
+    let message = read_config::<VitConfig>(&path).unwrap_err().to_string();
+    assert!(message.contains("network of the class `AutoencoderKL`"), "{message}");
+}
+
+#[test]
 fn a_truncated_file_is_called_damaged_wherever_it_was_cut() {
     let bytes = std::fs::read(golden("model.safetensors")).unwrap();
     for length in [0, 4, 100, bytes.len() / 2, bytes.len() - 1] {

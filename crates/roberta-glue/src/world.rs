@@ -97,7 +97,8 @@ impl Corpus {
 /// Files that a trial's result depends on.
 pub fn files(settings: &Settings) -> Result<Vec<PathBuf>> {
     let model = |name: &str| settings.model.join(name);
-    let mut files = vec![model("config.json"), model("model.safetensors")];
+    let mut files = vec![model("config.json")];
+    files.extend(models::weight_files(&settings.model)?);
     let tokenizers = ["tokenizer.json", "vocab.json", "merges.txt", "vocab.txt", "tokenizer_config.json"];
     files.extend(tokenizers.map(model).into_iter().filter(|path| path.is_file()));
     for split in [Split::Train, Split::Validation] {

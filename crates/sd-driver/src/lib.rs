@@ -25,4 +25,4 @@ pub use semantic::SemanticMap;
 pub use settings::Settings;
 pub use subject::protocol_prompts;
 pub use workload::SubjectDriven;
-pub use world::{UNET_FILE, sites};
+pub use world::sites;

@@ -226,7 +226,7 @@ impl Workload for SubjectDriven {
     fn validate(&self, config: &Value) -> Result<String> {
         let settings = Settings::read(config)?;
         settings.method.check_settings()?;
-        let mut files = weight_files(&settings);
+        let mut files = weight_files(&settings)?;
         files.extend(subject::files(&subject::folder(&settings))?);
         self.digests.borrow_mut().of(&files)
     }

@@ -5,12 +5,11 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use delora_core::Site;
 use models::clip::{Clip, ClipConfig};
-use models::diffusion::{Loaded, StableDiffusion, load_network};
+use models::diffusion::{Loaded, StableDiffusion, load_clip, load_unet, load_vit};
 use models::images::Preprocessor;
 use models::read_config;
 use models::text::CaptionTokenizer;
-use models::unet::{UNet2DCondition, UNetConfig};
-use models::vit::{Vit, VitConfig};
+use models::vit::Vit;
 use tch::{Device, Kind, Tensor, no_grad};
 
 use crate::settings::Settings;
@@ -54,9 +53,7 @@ pub struct Dino {
 
 impl Dino {
     pub fn load(folder: &Path, device: Device) -> Result<Dino> {
-        let network = load_network(folder, "model.safetensors", device, |path, config: &VitConfig| {
-            Vit::new(path, config)
-        })?;
+        let network = load_vit(folder, device)?;
         Ok(Dino { network, preprocessor: read_config(&folder.join("preprocessor_config.json"))? })
     }
 
@@ -87,9 +84,7 @@ impl ClipScorer {
             text.max_position_embeddings as usize,
             pad,
         )?;
-        let network = load_network(folder, "model.safetensors", device, |path, config: &ClipConfig| {
-            Clip::new(path, config)
-        })?;
+        let network = load_clip(folder, device)?;
         Ok(ClipScorer {
             network,
             image_size: config.vision_config.image_size,
@@ -112,26 +107,18 @@ impl ClipScorer {
     }
 }
 
-/// The denoiser's weights in a checkpoint folder.
-pub const UNET_FILE: &str = "unet/diffusion_pytorch_model.safetensors";
-
 /// What of the denoiser of a checkpoint folder in Stable Diffusion's layout can be adapted, on the CPU.
 pub fn sites(checkpoint: &Path) -> Result<Vec<Site>> {
-    let file = "diffusion_pytorch_model.safetensors";
-    let build = |path: &tch::nn::Path, config: &UNetConfig| UNet2DCondition::new(path, config);
-    let unet = load_network(&checkpoint.join("unet"), file, Device::Cpu, build)?;
-    Ok(harness::sites(&unet))
+    Ok(harness::sites(&load_unet(checkpoint, Device::Cpu)?))
 }
 
 /// Files of the networks that a trial's result depends on.
-pub fn weight_files(settings: &Settings) -> Vec<PathBuf> {
+pub fn weight_files(settings: &Settings) -> Result<Vec<PathBuf>> {
     let Settings { model, evaluators, .. } = settings;
-    vec![
-        model.join(UNET_FILE),
-        model.join("vae/diffusion_pytorch_model.safetensors"),
-        model.join("text_encoder/model.safetensors"),
-        model.join("tokenizer/tokenizer.json"),
-        evaluators.dino.join("model.safetensors"),
-        evaluators.clip.join("model.safetensors"),
-    ]
+    let of = |folder: &Path| models::weight_files(folder);
+    let mut files =
+        [of(&model.join("unet"))?, of(&model.join("vae"))?, of(&model.join("text_encoder"))?].concat();
+    files.push(model.join("tokenizer/tokenizer.json"));
+    files.extend([of(&evaluators.dino)?, of(&evaluators.clip)?].concat());
+    Ok(files)
 }

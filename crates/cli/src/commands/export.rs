@@ -3,9 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use delora_core::{AdapterFile, Site, copy_with, to_diffusers, to_peft};
-use sd_driver::UNET_FILE;
 
 use crate::folder;
 
@@ -59,11 +58,26 @@ fn write(adapter: &AdapterFile, sites: &[Site], args: &Args) -> Result<Vec<Strin
             let changed = adapter.bank(sites)?.merged_tensors(0)?;
             folder::write_whole(&args.out, |folder| {
                 copy_but_unet(&args.model, folder)?;
-                Ok(copy_with(&args.model.join(UNET_FILE), &changed, &folder.join(UNET_FILE))?)
+                Ok(copy_with(&unet_file(&args.model)?, &changed, &folder.join(UNET_FILE))?)
             })?;
             Ok(Vec::new())
         }
     }
+}
+
+/// The denoiser's weights in a checkpoint that is written.
+const UNET_FILE: &str = "unet/diffusion_pytorch_model.safetensors";
+
+/// The one file of the denoiser's weights, whose other tensors are copied as they are.
+fn unet_file(model: &Path) -> Result<PathBuf> {
+    let path = models::find_weights(&model.join("unet"))?;
+    let is_whole = path.is_file() && path.extension().is_some_and(|extension| extension == "safetensors");
+    ensure!(
+        is_whole,
+        "{}: the adapter can be merged into a whole safetensors file alone; export it for PEFT, or convert the weights",
+        path.display()
+    );
+    Ok(path)
 }
 
 /// Everything of a checkpoint but the denoiser's weights, of which a folder may hold several forms.

@@ -8,7 +8,7 @@ use crate::params::{self, Count, Model, grouped};
 
 #[derive(clap::Args)]
 pub struct Args {
-    /// One of sd15, roberta-base, llama2-7b
+    /// One of sd15, roberta-base, llama2-7b, or another network of their checkpoints and evaluators, such as sd15-vae
     #[arg(long, value_name = "NAME")]
     model: String,
     /// Count this method; without it: every row that the paper states, beside its number
@@ -31,16 +31,16 @@ fn text(args: &Args) -> anyhow::Result<String> {
     let model = Model::find(&args.model)?;
     let targets = match &args.targets {
         Some(names) => names.iter().map(|name| role(name)).collect::<anyhow::Result<_>>()?,
-        None => params::facts(&args.model)?.targets,
+        None => params::facts(&args.model).map_or(Vec::new(), |facts| facts.targets),
     };
     let (parameters, tensors) = (model.shapes.num_parameters(), model.shapes.num_tensors());
     let names = targets.iter().map(Role::to_string).collect::<Vec<_>>().join(", ");
-    let head = format!(
-        "{}: {} parameters in {tensors} tensors\n{} linear layers are targets: {names}\n\n",
-        model.title,
-        grouped(parameters),
-        model.num_targets(&targets),
-    );
+    let targeted = match model.num_targets(&targets) {
+        0 if targets.is_empty() => String::new(),
+        count => format!("{count} linear layers are targets: {names}\n"),
+    };
+    let head =
+        format!("{}: {} parameters in {tensors} tensors\n{targeted}\n", model.title, grouped(parameters));
     let Some(name) = &args.method else { return Ok(head + &params::table(&args.model, &model)?) };
     let mut config = MethodConfig { name: name.clone(), settings: Map::new() };
     for set in &args.sets {
@@ -103,6 +103,17 @@ mod tests {
         assert!(default.contains("64 × linear 4096 × 4096"), "{default}");
         let one = text(&args(&["rank=1"], Some("feed_forward_out"))).unwrap();
         assert!(one.contains(&grouped(32 * (4096 + 11008))), "{one}");
+    }
+
+    #[test]
+    fn networks_that_the_paper_does_not_train_are_counted_alone() {
+        let args = Args { model: "sd15-vae".to_owned(), method: None, ..args(&[], None) };
+        let text = text(&args).unwrap();
+        assert!(
+            text.starts_with("VAE of Stable Diffusion 1.5: 83,653,863 parameters in 248 tensors\n\n"),
+            "{text}"
+        );
+        assert!(text.contains("trains no part of it"), "{text}");
     }
 
     #[test]

@@ -22,7 +22,7 @@ use super::{Options, write_json};
 use crate::{SIZE, pairs};
 
 const SCHEDULE: Schedule =
-    Schedule { steps: 1500, learning_rate: 2e-3, warmup_steps: 50, weight_decay: 0.01, ema: 0.99 };
+    Schedule { steps: 400, learning_rate: 2e-3, warmup_steps: 50, weight_decay: 0.01, ema: 0.99 };
 const BATCH: usize = 32;
 const SCENES: usize = 4_000;
 const WIDTHS: [i64; 3] = [16, 32, 64];

@@ -7,10 +7,9 @@ use anyhow::{Context, Result};
 use image::{RgbImage, imageops};
 use models::Frozen;
 use models::clip::{Clip, ClipConfig};
-use models::diffusion::{Conditions, SamplerName, Sampling, StableDiffusion, load_network, load_vae};
+use models::diffusion::{Conditions, SamplerName, Sampling, StableDiffusion, load_vae, load_vit};
 use models::images::{from_bytes, from_tensor};
 use models::text::CaptionTokenizer;
-use models::vit::{Vit, VitConfig};
 use models::{load_weights, read_config};
 use rand::RngExt;
 use tch::{Kind, Tensor, nn, no_grad};
@@ -109,10 +108,7 @@ struct Triplets {
 
 fn triplets(options: &Options) -> Result<Triplets> {
     let folder = options.out.join("dino");
-    let vit = load_network(&folder, "model.safetensors", device(), |path, config: &VitConfig| {
-        Vit::new(path, config)
-    })?
-    .network;
+    let vit = load_vit(&folder, device())?.network;
     let features = |scenes: &[Scene]| unit(no_grad(|| vit.forward(&pictures_of(scenes))));
     let (mut anchors, mut same, mut other) = (Vec::new(), Vec::new(), Vec::new());
     for index in 0..500 {

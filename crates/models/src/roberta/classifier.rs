@@ -4,11 +4,11 @@ use std::path::Path;
 
 use tch::{Device, Kind, Tensor, nn};
 
-use super::{Encoder, EncoderConfig, EncoderError, ModelType, PRETRAINING, Tokens};
+use super::{Encoder, EncoderConfig, EncoderError, ModelType, Tokens};
 use crate::attention::sub;
-use crate::diffusion::{Loaded, TRANSFORMERS_FILE, load_network_beside};
+use crate::diffusion::{Loaded, load_folder};
 use crate::layers::{Adaptable, Dropout, HiddenSite, Hook, Linear, Role, drop_out};
-use crate::weights::Beside;
+use crate::weights::{naming, read_config};
 
 /// Logits out of an encoder's hidden states: out(tanh(dense(first token))), with dropout before `out`, and in
 /// RoBERTa before `dense` too.
@@ -92,14 +92,14 @@ impl Adaptable for SequenceClassifier {
     }
 }
 
-/// The classifier of `num_labels` classes of a folder with `config.json` and `model.safetensors`, frozen.
+/// The classifier of `num_labels` classes of a folder with `config.json` and weights, frozen.
 pub fn load_classifier(
     folder: &Path,
     num_labels: i64,
     device: Device,
 ) -> Result<Loaded<SequenceClassifier>, EncoderError> {
-    let beside = Beside { foreign: &PRETRAINING, prefixes: &[] };
-    load_network_beside(folder, TRANSFORMERS_FILE, beside, device, |path, config: &EncoderConfig| {
-        SequenceClassifier::new(path, config, num_labels)
+    let config: EncoderConfig = read_config(&folder.join("config.json"))?;
+    load_folder(folder, &naming::CLASSIFIER, Kind::Float, device, |path| {
+        SequenceClassifier::new(path, &config, num_labels)
     })
 }

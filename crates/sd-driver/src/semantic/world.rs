@@ -59,20 +59,16 @@ impl World {
 /// Files of the networks that a trial's result depends on.
 pub fn weight_files(settings: &Settings) -> Result<Vec<PathBuf>> {
     let Settings { model, evaluators, condition_encoder, .. } = settings;
-    let mut files = vec![
-        model.join(crate::UNET_FILE),
-        model.join("vae/diffusion_pytorch_model.safetensors"),
-        model.join("text_encoder/model.safetensors"),
-        model.join("tokenizer/tokenizer.json"),
-        evaluators.segmenter.join("model.safetensors"),
-        evaluators.features.join("model.safetensors"),
-    ];
+    let mut files = Vec::new();
+    for part in ["unet", "vae", "text_encoder"] {
+        files.extend(models::weight_files(&model.join(part))?);
+    }
+    files.push(model.join("tokenizer/tokenizer.json"));
+    for folder in [&evaluators.segmenter, &evaluators.features] {
+        files.extend(models::weight_files(folder)?);
+    }
     if let Some(path) = &condition_encoder.pretrained {
-        files.push(if path.is_dir() {
-            path.join("diffusion_pytorch_model.safetensors")
-        } else {
-            path.clone()
-        });
+        files.extend(if path.is_dir() { models::weight_files(path)? } else { vec![path.clone()] });
     }
     Ok(files)
 }
