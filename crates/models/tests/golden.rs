@@ -1,5 +1,5 @@
 //! Networks and schedulers against diffusers and transformers, on the files made by `tools/goldens/models.py`,
-//! `language_models.py`, `llama.py` and `minilm.py`.
+//! `language_models.py`, `llama.py`, `minilm.py` and `pictures.py`.
 
 #[path = "golden/encoders.rs"]
 mod encoders;
@@ -7,6 +7,8 @@ mod encoders;
 mod llama;
 #[path = "golden/minilm.rs"]
 mod minilm;
+#[path = "golden/pictures.rs"]
+mod pictures;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
