@@ -9,6 +9,8 @@ mod estimate;
 mod evaluate;
 #[cfg(test)]
 mod invariance;
+#[cfg(test)]
+mod photographs;
 mod pictures;
 mod sampling;
 mod settings;
