@@ -299,7 +299,7 @@ impl Config {
             Family::Vit | Family::Plain => (HALF, HALF),
         };
         let (mean, std) = (self.image_mean.unwrap_or(mean), self.image_std.unwrap_or(std));
-        if std.iter().any(|value| !(*value > 0.0)) {
+        if !std.iter().all(|value| *value > 0.0) {
             return Err(("image_std", format!("{std:?}"), "every value has to be above 0".to_owned()));
         }
         Ok((mean, std))
