@@ -195,12 +195,14 @@ impl ConditionEncoder {
         // An activation lies between two convolutions there, and counts.
         let ldm = |index: usize, _: &Convolution| format!("{LDM_PREFIX}input_hint_block.{}", 2 * index);
         match self.load_named(&file, diffusers, &naming::CONDITION_ENCODER) {
-            Err(first @ WeightsError::Missing { .. }) => match self.load_named(&file, ldm, &naming::CONDITION_ENCODER_LDM) {
-                Err(second @ WeightsError::Missing { .. }) if missing(&first) <= missing(&second) => {
-                    Err(first)
+            Err(first @ WeightsError::Missing { .. }) => {
+                match self.load_named(&file, ldm, &naming::CONDITION_ENCODER_LDM) {
+                    Err(second @ WeightsError::Missing { .. }) if missing(&first) <= missing(&second) => {
+                        Err(first)
+                    }
+                    other => other,
                 }
-                other => other,
-            },
+            }
             other => other,
         }
     }

@@ -157,8 +157,8 @@ impl CaptionEncoder {
         let config = tower.network.config();
         // SD 1.5 pads with the end token, which its config calls 2 by mistake: it is the last id.
         let pad = if config.eos_token_id == 2 { config.vocab_size - 1 } else { config.eos_token_id };
-        let tokenizer = CaptionTokenizer::from_file(
-            &checkpoint.join("tokenizer/tokenizer.json"),
+        let tokenizer = CaptionTokenizer::open(
+            &checkpoint.join("tokenizer"),
             config.max_position_embeddings as usize,
             pad,
         )?;

@@ -1,7 +1,17 @@
-//! Pictures to tensors and back.
+//! Picture files, resizing, and pictures to tensors and back.
 
-use image::{RgbImage, imageops::FilterType};
+mod preprocess;
+mod read;
+mod resize;
+
+use image::RgbImage;
 use tch::{Kind, Tensor};
+
+pub use preprocess::{Preprocessor, PreprocessorError};
+pub use read::{MAX_PIXELS, PictureError, read_rgb};
+pub use resize::{Filter, Window, resize, resize_window, with_shorter_side};
+
+use preprocess::Middle;
 
 /// Pictures `[N, 3, H, W]` in [-1, 1], all of one size.
 ///
@@ -41,46 +51,26 @@ pub fn from_tensor(tensor: &Tensor) -> Vec<RgbImage> {
         .collect()
 }
 
-/// Pictures `[N, 3, H, W]` in [-1, 1] on `[width, height]` pixels, bilinear with anti-aliasing, as 8-bit pictures; those
+/// Pictures `[N, 3, H, W]` in [-1, 1] on `[width, height]` pixels, as 8-bit pictures that Pillow scales bilinearly; those
 /// that have this size stay as they are.
 pub fn scaled(pictures: &Tensor, [width, height]: [u32; 2]) -> Tensor {
     if pictures.size()[2..] == [i64::from(height), i64::from(width)] {
         return pictures.shallow_clone();
     }
-    let resize = |picture: &RgbImage| image::imageops::resize(picture, width, height, FilterType::Triangle);
-    to_tensor(&from_tensor(pictures).iter().map(resize).collect::<Vec<_>>())
+    let scaled = |picture: &RgbImage| resize(picture, width, height, Filter::Bilinear);
+    to_tensor(&from_tensor(pictures).iter().map(scaled).collect::<Vec<_>>())
 }
 
-/// Shorter side to `size` (bilinear), then the centre square.
+/// Shorter side to `size` (bilinear), then the centre square, as torchvision's `Resize` and `CenterCrop` on Pillow.
 pub fn resize_and_crop(picture: &RgbImage, size: u32) -> RgbImage {
-    let (width, height) = picture.dimensions();
-    let scale = f64::from(size) / f64::from(width.min(height));
-    let side = |length: u32| ((f64::from(length) * scale).round() as u32).max(size);
-    let resized = image::imageops::resize(picture, side(width), side(height), FilterType::Triangle);
-    let (left, top) = ((resized.width() - size) / 2, (resized.height() - size) / 2);
-    image::imageops::crop_imm(&resized, left, top, size, size).to_image()
+    resize_and_crop_at(picture, size, |slack| Middle::Even.start(slack))
 }
 
-/// `preprocessor_config.json` of a vision tower: how its pictures are normalised.
-#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
-pub struct Preprocessor {
-    pub image_mean: [f64; 3],
-    pub image_std: [f64; 3],
-}
-
-impl Preprocessor {
-    /// `pictures` `[N, 3, H, W]` in [-1, 1] to `[N, 3, size, size]`, normalised. Other sizes are scaled bicubically
-    /// with anti-aliasing; the pictures are taken to be square.
-    pub fn apply(&self, pictures: &Tensor, size: i64) -> Tensor {
-        let (_, _, height, width) = pictures.size4().expect("pictures are [N, 3, H, W]");
-        let resized = if (height, width) == (size, size) {
-            pictures.shallow_clone()
-        } else {
-            pictures.internal_upsample_bicubic2d_aa([size, size], false, None, None)
-        };
-        let constant = |values: &[f64; 3]| {
-            Tensor::from_slice(values).to_kind(Kind::Float).to_device(pictures.device()).view([1, 3, 1, 1])
-        };
-        ((resized.to_kind(Kind::Float) + 1.0) * 0.5 - constant(&self.image_mean)) / constant(&self.image_std)
-    }
+/// As [`resize_and_crop`], the square starting where `start` says, which is told how many pixels lie outside it: first
+/// for the width, then for the height.
+pub fn resize_and_crop_at(picture: &RgbImage, size: u32, mut start: impl FnMut(u64) -> u64) -> RgbImage {
+    let (width, height) = with_shorter_side(picture, size);
+    let mut window = |of: u64| Window { of, start: start(of - u64::from(size)), length: size };
+    let (across, down) = (window(width), window(height));
+    resize_window(picture, across, down, Filter::Bilinear)
 }

@@ -1,5 +1,5 @@
 //! Networks and schedulers against their reference implementations, on the files made by `models.py`,
-//! `language_models.py`, `llama.py`, `minilm.py`, `control.py` and `evaluators.py` of `tools/goldens`.
+//! `language_models.py`, `llama.py`, `minilm.py`, `control.py`, `evaluators.py` and `pictures.py` of `tools/goldens`.
 
 #[path = "golden/control.rs"]
 mod control;
@@ -11,6 +11,8 @@ mod evaluators;
 mod llama;
 #[path = "golden/minilm.rs"]
 mod minilm;
+#[path = "golden/pictures.rs"]
+mod pictures;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};

@@ -2,39 +2,51 @@
 
 use std::collections::BTreeMap;
 
+use image::RgbImage;
+use models::images::from_tensor;
 use tch::{Kind, Tensor};
 
-use crate::world::World;
+use crate::world::{ClipScorer, World};
 
 /// The subject's own pictures, as features.
 pub struct Reference {
     dino: Tensor,
-    clip: Tensor,
+    /// By the end of the metric's name, of each CLIP.
+    clip: Vec<(&'static str, Tensor)>,
+}
+
+/// Every CLIP and what its metrics' names end in.
+fn clips(world: &World) -> impl Iterator<Item = (&'static str, &ClipScorer)> {
+    std::iter::once(("", &world.clip)).chain(world.clip_b32.iter().map(|clip| ("_b32", clip)))
 }
 
 impl Reference {
-    /// `pictures` `[N, 3, H, W]` in [-1, 1].
-    pub fn of(world: &World, pictures: &Tensor) -> Reference {
-        Reference { dino: world.dino.features(pictures), clip: world.clip.picture_features(pictures) }
+    /// `pictures` as they are on disk: each evaluator has its own way to make them small.
+    pub fn of(world: &World, pictures: &[RgbImage]) -> Reference {
+        let clip = clips(world).map(|(end, clip)| (end, clip.picture_features(pictures))).collect();
+        Reference { dino: world.dino.features(pictures), clip }
     }
 
     /// The `Real Images` row: mean cosine over ordered pairs of two different pictures of the subject.
     pub fn scores_of_itself(&self) -> BTreeMap<String, f64> {
-        BTreeMap::from([
-            ("dino".to_owned(), mean_off_diagonal(&self.dino)),
-            ("clip_i".to_owned(), mean_off_diagonal(&self.clip)),
-            ("diversity".to_owned(), 1.0 - mean_off_diagonal(&self.dino)),
-        ])
+        let dino = mean_off_diagonal(&self.dino);
+        let mut scores = BTreeMap::from([("dino".to_owned(), dino), ("diversity".to_owned(), 1.0 - dino)]);
+        let clip = self.clip.iter().map(|(end, own)| (format!("clip_i{end}"), mean_off_diagonal(own)));
+        scores.extend(clip);
+        scores
     }
 }
 
-/// Scores of `drawn` `[prompts * pictures_per_prompt, 3, H, W]`, prompt by prompt.
+/// Scores of `drawn` `[prompts * pictures_per_prompt, 3, H, W]` in [-1, 1], prompt by prompt, once they are bytes as in a
+/// PNG file.
 ///
 /// - `dino`, `clip_i`: mean cosine over all pairs of a drawn and a real picture;
 /// - `clip_t`: mean cosine of a drawn picture and its prompt without the identifier, `captions`;
+/// - `clip_i_b32`, `clip_t_b32`: the same of the second CLIP, where there is one;
 /// - `diversity`: one minus the mean DINO cosine over pairs of two drawn pictures.
 ///
-/// Black pictures (a safety checker's) are left out; without any other picture there are no scores.
+/// Black pictures (a safety checker's) and those with values that are no numbers are left out; without any other picture
+/// there are no scores.
 pub fn score(
     world: &World,
     drawn: &Tensor,
@@ -42,22 +54,32 @@ pub fn score(
     pictures_per_prompt: usize,
     reference: &Reference,
 ) -> BTreeMap<String, f64> {
-    let kept = drawn.flatten(1, 3).amax([-1i64].as_slice(), false).gt(-1.0).nonzero().view([-1]);
-    if kept.size()[0] == 0 {
+    let numbers = drawn.isfinite().flatten(1, 3).all_dim(1, false);
+    let numbers = Vec::<bool>::try_from(numbers).expect("a truth value per picture");
+    let (rows, drawn): (Vec<i64>, Vec<RgbImage>) = (0i64..)
+        .zip(from_tensor(drawn))
+        .zip(numbers)
+        .filter(|((_, picture), is_number)| *is_number && picture.iter().any(|byte| *byte > 0))
+        .map(|(kept, _)| kept)
+        .unzip();
+    if drawn.is_empty() {
         return BTreeMap::new();
     }
-    let drawn = drawn.index_select(0, &kept);
-    let (dino, clip) = (world.dino.features(&drawn), world.clip.picture_features(&drawn));
-    let text = world.clip.text_features(captions);
-    let text = text.repeat_interleave_self_int(pictures_per_prompt as i64, 0, None).index_select(0, &kept);
     let mean = |tensor: Tensor| f64::try_from(tensor.mean(Kind::Double)).expect("a mean is a number");
-    let mut scores = BTreeMap::from([
-        ("dino".to_owned(), mean(dino.matmul(&reference.dino.tr()))),
-        ("clip_i".to_owned(), mean(clip.matmul(&reference.clip.tr()))),
-        ("clip_t".to_owned(), mean((clip * text).sum_dim_intlist([-1i64].as_slice(), false, Kind::Float))),
-    ]);
-    if kept.size()[0] > 1 {
+    let dino = world.dino.features(&drawn);
+    let mut scores = BTreeMap::from([("dino".to_owned(), mean(dino.matmul(&reference.dino.tr())))]);
+    if drawn.len() > 1 {
         scores.insert("diversity".to_owned(), 1.0 - mean_off_diagonal(&dino));
+    }
+    let rows = Tensor::from_slice(&rows).to_device(world.device);
+    for ((end, clip), (_, real)) in clips(world).zip(&reference.clip) {
+        let own = clip.picture_features(&drawn);
+        let text = clip.text_features(captions);
+        let text =
+            text.repeat_interleave_self_int(pictures_per_prompt as i64, 0, None).index_select(0, &rows);
+        scores.insert(format!("clip_i{end}"), mean(own.matmul(&real.tr())));
+        let cosines = (own * text).sum_dim_intlist([-1i64].as_slice(), false, Kind::Float);
+        scores.insert(format!("clip_t{end}"), mean(cosines));
     }
     scores
 }

@@ -54,7 +54,8 @@ fn train(world: &World, settings: &[Settings]) -> Vec<(tch::Tensor, Option<u64>)
     let moments: Vec<Moments> = order
         .iter()
         .map(|&trial| {
-            let pictures = subject::pictures(&subject::folder(&settings[trial]), 64).unwrap();
+            let originals = subject::originals(&subject::folder(&settings[trial])).unwrap();
+            let pictures = subject::training_pictures(&originals, &settings[trial]);
             Moments::of(&world.diffusion, &to_tensor(&pictures)).unwrap()
         })
         .collect();

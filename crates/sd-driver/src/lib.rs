@@ -11,6 +11,8 @@ mod evaluate;
 #[cfg(test)]
 mod invariance;
 mod pass;
+#[cfg(test)]
+mod photographs;
 mod pictures;
 mod sampling;
 mod semantic;

@@ -39,6 +39,10 @@ pub struct Settings {
     pub evaluators: Evaluators,
     /// Side of the training pictures in pixels.
     pub resolution: u32,
+    /// Squares that are cut at random from each training picture, once, the same for every trial; a step learns from one
+    /// of them. Absent: the centre square.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub random_crops: Option<usize>,
     pub train_steps: u64,
     /// Pictures of the subject per step; with prior preservation as many of the class come on top.
     pub batch: usize,
@@ -100,6 +104,28 @@ pub struct SubjectSettings {
 pub struct Evaluators {
     pub dino: PathBuf,
     pub clip: PathBuf,
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub dino_preprocessing: DinoPreprocessing,
+    /// A second CLIP, in practice ViT-B/32 beside ViT-L/14, for `clip_i_b32` and `clip_t_b32`; absent: neither.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clip_b32: Option<PathBuf>,
+}
+
+/// How DINO takes pictures: published scores do not say, and the two ways differ.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DinoPreprocessing {
+    /// As the `preprocessor_config.json` beside its weights says.
+    #[default]
+    Config,
+    /// [`Preprocessor::squashed`](models::images::Preprocessor::squashed).
+    Squash,
+    /// [`Preprocessor::cropped`](models::images::Preprocessor::cropped).
+    Crop,
+}
+
+fn is_default(preprocessing: &DinoPreprocessing) -> bool {
+    *preprocessing == DinoPreprocessing::default()
 }
 
 /// Pictures of the class, drawn by the base model, that the adapted model must still be able to denoise.
@@ -129,6 +155,7 @@ impl Settings {
         at_least_one("pictures_per_prompt", self.pictures_per_prompt)?;
         at_least_one("sampling.steps", self.sampling.steps)?;
         at_least_one("track_every", self.track_every as usize)?;
+        at_least_one("random_crops", self.random_crops.unwrap_or(1))?;
         at_least_one("first_prompts", self.first_prompts.unwrap_or(1))?;
         if let Some(prior) = self.prior_preservation {
             at_least_one("prior_preservation.class_pictures", prior.class_pictures)?;

@@ -3,8 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use delora_core::stream;
 use image::RgbImage;
-use models::images::resize_and_crop;
+use models::images::{read_rgb, resize_and_crop, resize_and_crop_at};
+use rand::RngExt;
 
 use crate::settings::{Settings, SubjectSettings};
 
@@ -47,23 +49,36 @@ pub fn files(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut files = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<PathBuf>>>()?;
     files.retain(|path| {
         let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
-        matches!(extension.to_lowercase().as_str(), "jpg" | "jpeg" | "png")
+        matches!(extension.to_lowercase().as_str(), "jpg" | "jpeg" | "png" | "webp")
     });
     files.sort();
     if files.len() < 2 {
-        bail!("{}: found {} pictures (.jpg, .png); at least 2 are needed", folder.display(), files.len());
+        bail!(
+            "{}: found {} pictures (.jpg, .png, .webp); at least 2 are needed",
+            folder.display(),
+            files.len()
+        );
     }
     Ok(files)
 }
 
-/// The pictures of a folder, shorter side scaled to `resolution`, cut to the centre square.
-pub fn pictures(folder: &Path, resolution: u32) -> Result<Vec<RgbImage>> {
-    files(folder)?
-        .iter()
-        .map(|path| {
-            let picture = image::open(path).with_context(|| format!("{}: is no picture", path.display()))?;
-            Ok(resize_and_crop(&picture.to_rgb8(), resolution))
-        })
+/// The pictures of a folder as they are on disk, in any sizes: what scores compare with.
+pub fn originals(folder: &Path) -> Result<Vec<RgbImage>> {
+    Ok(files(folder)?.iter().map(|path| read_rgb(path)).collect::<Result<_, _>>()?)
+}
+
+/// The squares that are learned from: of each picture, shorter side scaled to the resolution, the centre, or
+/// `random_crops` at random places. Where every picture is a square all places are one.
+pub fn training_pictures(originals: &[RgbImage], settings: &Settings) -> Vec<RgbImage> {
+    let size = settings.resolution;
+    let are_squares = originals.iter().all(|picture| picture.width() == picture.height());
+    let Some(count) = settings.random_crops.filter(|_| !are_squares) else {
+        return originals.iter().map(|picture| resize_and_crop(picture, size)).collect();
+    };
+    let mut stream = stream(0, &format!("crops of subject {}", settings.subject.name));
+    let pictures = originals.iter().flat_map(|picture| std::iter::repeat_n(picture, count));
+    pictures
+        .map(|picture| resize_and_crop_at(picture, size, |slack| stream.random_range(0..=slack)))
         .collect()
 }
 

@@ -8,7 +8,7 @@ use anyhow::{Result, bail};
 use delora_core::{Bank, stream};
 use driver::Digests;
 use models::Frozen;
-use models::images::to_tensor;
+use models::images::{resize_and_crop, to_tensor};
 use rand::RngExt;
 use runner::{BankContext, Estimate, Outcome, Provenance, SettingError, Status, Trial, Workers, Workload};
 use serde::Deserialize;
@@ -61,20 +61,22 @@ impl SubjectDriven {
         Ok(world)
     }
 
-    /// Reads a subject's pictures and leaves a copy of what is learned from beside the results.
+    /// Reads a subject's pictures and leaves their centre squares beside the results.
     fn subject(&self, world: &World, settings: &Settings, context: &BankContext) -> Result<SubjectData> {
-        let pictures = subject::pictures(&subject::folder(settings), settings.resolution)?;
+        let originals = subject::originals(&subject::folder(settings))?;
+        let centres: Vec<_> =
+            originals.iter().map(|picture| resize_and_crop(picture, settings.resolution)).collect();
         let name = &settings.subject.name;
-        write_strip(&pictures, &context.artifacts_dir.join(format!("subject-{name}.png")))?;
+        write_strip(&centres, &context.artifacts_dir.join(format!("subject-{name}.png")))?;
         let prompts = subject::prompts(settings, "[V]").join("\n") + "\n";
         runner::write_atomically(
             &context.artifacts_dir.join(format!("prompts-{name}.txt")),
             prompts.as_bytes(),
         )?;
-        let pictures = to_tensor(&pictures).to_device(world.device);
+        let pictures = to_tensor(&subject::training_pictures(&originals, settings)).to_device(world.device);
         Ok(SubjectData {
             moments: Moments::of(&world.diffusion, &pictures)?,
-            reference: Reference::of(world, &pictures),
+            reference: Reference::of(world, &originals),
         })
     }
 

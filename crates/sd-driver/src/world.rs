@@ -4,31 +4,37 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use delora_core::Site;
+use image::RgbImage;
 use models::clip::{Clip, ClipConfig};
 use models::diffusion::{Loaded, StableDiffusion, load_clip, load_unet, load_vit};
 use models::images::Preprocessor;
 use models::read_config;
-use models::text::CaptionTokenizer;
+use models::text::{CaptionTokenizer, tokenizer_files};
 use models::vit::Vit;
 use tch::{Device, Kind, Tensor, no_grad};
 
-use crate::settings::Settings;
+use crate::settings::{DinoPreprocessing, Settings};
 
 /// A generator, and the evaluators that score it.
 pub struct World {
     pub diffusion: StableDiffusion,
     pub dino: Dino,
     pub clip: ClipScorer,
+    /// The other CLIP, where one is set.
+    pub clip_b32: Option<ClipScorer>,
     pub device: Device,
 }
 
 impl World {
     pub fn load(settings: &Settings) -> Result<World> {
         let device = Device::cuda_if_available();
+        let evaluators = &settings.evaluators;
+        let clip_b32 = evaluators.clip_b32.as_ref().map(|folder| ClipScorer::load(folder, device));
         Ok(World {
             diffusion: StableDiffusion::load(&settings.model, device)?,
-            dino: Dino::load(&settings.evaluators.dino, device)?,
-            clip: ClipScorer::load(&settings.evaluators.clip, device)?,
+            dino: Dino::load(&evaluators.dino, evaluators.dino_preprocessing, device)?,
+            clip: ClipScorer::load(&evaluators.clip, device)?,
+            clip_b32: clip_b32.transpose()?,
             device,
         })
     }
@@ -45,30 +51,57 @@ fn normalised(features: Tensor) -> Tensor {
     &features / features.norm_scalaropt_dim(2.0, [-1i64].as_slice(), true)
 }
 
+/// Pictures that a vision tower sees at once.
+const PICTURES_AT_ONCE: usize = 64;
+
+/// Features `[N, D]` in f32 of `pictures`, a few at a time.
+fn features_of(
+    pictures: &[RgbImage],
+    preprocessor: &Preprocessor,
+    device: Device,
+    tower: impl Fn(&Tensor) -> Tensor,
+) -> Tensor {
+    let parts = pictures.chunks(PICTURES_AT_ONCE).map(|part| {
+        let values = preprocessor.apply(part).to_device(device);
+        no_grad(|| tower(&values)).to_kind(Kind::Float)
+    });
+    Tensor::cat(&parts.collect::<Vec<_>>(), 0)
+}
+
 /// DINO's ViT: what a subject looks like.
 pub struct Dino {
     network: Loaded<Vit>,
     preprocessor: Preprocessor,
+    device: Device,
 }
 
 impl Dino {
-    pub fn load(folder: &Path, device: Device) -> Result<Dino> {
+    pub fn load(folder: &Path, preprocessing: DinoPreprocessing, device: Device) -> Result<Dino> {
         let network = load_vit(folder, device)?;
-        Ok(Dino { network, preprocessor: read_config(&folder.join("preprocessor_config.json"))? })
+        let size = network.network.config().image_size as u32;
+        let preprocessor = match preprocessing {
+            DinoPreprocessing::Config => Preprocessor::read(folder, size)?,
+            DinoPreprocessing::Squash => Preprocessor::squashed(size),
+            DinoPreprocessing::Crop => Preprocessor::cropped(size),
+        };
+        Ok(Dino { network, preprocessor, device })
     }
 
-    /// Unit features `[N, D]` of `pictures` `[N, 3, H, W]` in [-1, 1].
-    pub fn features(&self, pictures: &Tensor) -> Tensor {
-        let size = self.network.network.config().image_size;
-        let pictures = self.preprocessor.apply(pictures, size);
-        normalised(no_grad(|| self.network.network.forward(&pictures)))
+    /// Unit features `[N, D]` of pictures of any sizes.
+    pub fn features(&self, pictures: &[RgbImage]) -> Tensor {
+        normalised(self.raw_features(pictures))
+    }
+
+    /// Features `[N, D]` as the network gives them.
+    pub fn raw_features(&self, pictures: &[RgbImage]) -> Tensor {
+        let tower = |values: &Tensor| self.network.network.forward(values);
+        features_of(pictures, &self.preprocessor, self.device, tower)
     }
 }
 
 /// CLIP: what a picture shows, in words.
 pub struct ClipScorer {
     network: Loaded<Clip>,
-    image_size: i64,
     tokenizer: CaptionTokenizer,
     preprocessor: Preprocessor,
     device: Device,
@@ -79,25 +112,20 @@ impl ClipScorer {
         let config: ClipConfig = read_config(&folder.join("config.json"))?;
         let text = &config.text_config;
         let pad = if text.eos_token_id == 2 { text.vocab_size - 1 } else { text.eos_token_id };
-        let tokenizer = CaptionTokenizer::from_file(
-            &folder.join("tokenizer.json"),
-            text.max_position_embeddings as usize,
-            pad,
-        )?;
+        let tokenizer = CaptionTokenizer::open(folder, text.max_position_embeddings as usize, pad)?;
         let network = load_clip(folder, device)?;
         Ok(ClipScorer {
             network,
-            image_size: config.vision_config.image_size,
             tokenizer,
-            preprocessor: read_config(&folder.join("preprocessor_config.json"))?,
+            preprocessor: Preprocessor::read(folder, config.vision_config.image_size as u32)?,
             device,
         })
     }
 
-    /// Unit features `[N, D]` of `pictures` `[N, 3, H, W]` in [-1, 1].
-    pub fn picture_features(&self, pictures: &Tensor) -> Tensor {
-        let pictures = self.preprocessor.apply(pictures, self.image_size);
-        normalised(no_grad(|| self.network.network.vision.forward(&pictures)))
+    /// Unit features `[N, D]` of pictures of any sizes.
+    pub fn picture_features(&self, pictures: &[RgbImage]) -> Tensor {
+        let tower = |values: &Tensor| self.network.network.vision.forward(values);
+        normalised(features_of(pictures, &self.preprocessor, self.device, tower))
     }
 
     /// Unit features `[N, D]` of captions.
@@ -118,7 +146,9 @@ pub fn weight_files(settings: &Settings) -> Result<Vec<PathBuf>> {
     let of = |folder: &Path| models::weight_files(folder);
     let mut files =
         [of(&model.join("unet"))?, of(&model.join("vae"))?, of(&model.join("text_encoder"))?].concat();
-    files.push(model.join("tokenizer/tokenizer.json"));
-    files.extend([of(&evaluators.dino)?, of(&evaluators.clip)?].concat());
+    files.extend(tokenizer_files(&model.join("tokenizer")));
+    for folder in [Some(&evaluators.dino), Some(&evaluators.clip), evaluators.clip_b32.as_ref()] {
+        files.extend(folder.map(|folder| of(folder)).transpose()?.unwrap_or_default());
+    }
     Ok(files)
 }

@@ -96,8 +96,7 @@ pub const CONDITION_ENCODER: Naming =
     Naming { left_out: &["controlnet_cond_embedding."], foreign: &[""], ..PLAIN };
 
 /// The same in the original ControlNet's layout.
-pub const CONDITION_ENCODER_LDM: Naming =
-    Naming { left_out: &["control_model."], foreign: &[""], ..PLAIN };
+pub const CONDITION_ENCODER_LDM: Naming = Naming { left_out: &["control_model."], foreign: &[""], ..PLAIN };
 
 /// pytorch-fid's Inception-v3, without its classifier.
 pub const INCEPTION: Naming = Naming { foreign: &["fc."], ..PLAIN };

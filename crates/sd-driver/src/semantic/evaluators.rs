@@ -10,6 +10,7 @@ use models::{images, read_config};
 use serde::Deserialize;
 use tch::{Device, Tensor, no_grad};
 
+use crate::settings::DinoPreprocessing;
 use crate::world::Dino;
 
 /// UPerNet, which says what is where in a picture.
@@ -59,7 +60,8 @@ impl FeatureNet {
         let config = folder.join("config.json");
         let is_vit = config.is_file() && read_config::<Kind>(&config)?.class_name == "ViTModel";
         if is_vit {
-            return Ok(FeatureNet::Vit(Box::new(Dino::load(folder, device)?)));
+            let vit = Dino::load(folder, DinoPreprocessing::Config, device)?;
+            return Ok(FeatureNet::Vit(Box::new(vit)));
         }
         let inception = load_inception(folder, device)
             .with_context(|| "`evaluators.features` has to hold Inception-v3 of pytorch-fid, or a ViT")?;
@@ -70,7 +72,7 @@ impl FeatureNet {
     pub fn of(&self, pictures: &Tensor) -> Tensor {
         match self {
             FeatureNet::Inception(network) => no_grad(|| network.network.forward(&((pictures + 1.0) * 0.5))),
-            FeatureNet::Vit(vit) => vit.features(pictures),
+            FeatureNet::Vit(vit) => vit.raw_features(&images::from_tensor(pictures)),
         }
     }
 }

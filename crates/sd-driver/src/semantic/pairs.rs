@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use image::RgbImage;
+use models::images::{Filter, read_rgb, resize};
 use serde::Deserialize;
 
 use super::masks::Mask;
@@ -88,14 +89,7 @@ fn by_stem(folder: &Path, extensions: &[&str]) -> Result<BTreeMap<String, PathBu
 impl Pair {
     /// The picture on `side` × `side` pixels, stretched where it is no square, as its label map is.
     pub fn picture(&self, side: u32) -> Result<RgbImage> {
-        let picture = image::open(&self.picture)
-            .with_context(|| format!("{}: is no picture", self.picture.display()))?
-            .to_rgb8();
-        Ok(if picture.dimensions() == (side, side) {
-            picture
-        } else {
-            image::imageops::resize(&picture, side, side, image::imageops::FilterType::Triangle)
-        })
+        Ok(resize(&read_rgb(&self.picture)?, side, side, Filter::Bilinear))
     }
 
     /// The label map on `side` × `side` pixels.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, bail};
 use models::control::{ConditionEncoder, ConditionEncoderConfig};
 use models::diffusion::StableDiffusion;
+use models::text::tokenizer_files;
 use tch::{Device, Tensor};
 
 use super::evaluators::{FeatureNet, Segmenter};
@@ -63,7 +64,7 @@ pub fn weight_files(settings: &Settings) -> Result<Vec<PathBuf>> {
     for part in ["unet", "vae", "text_encoder"] {
         files.extend(models::weight_files(&model.join(part))?);
     }
-    files.push(model.join("tokenizer/tokenizer.json"));
+    files.extend(tokenizer_files(&model.join("tokenizer")));
     for folder in [&evaluators.segmenter, &evaluators.features] {
         files.extend(models::weight_files(folder)?);
     }
