@@ -61,7 +61,16 @@ impl Cache {
         let scenes = SCENES.min(steps as usize * BATCH); // a short run needs few
         let seeds: Vec<u64> = (0..scenes).map(|_| stream.random()).collect();
         let mut moments = Vec::new();
-        let mut encode = |rgb: Vec<u8>| moments.push(latent_moments(vae, rgb, options.kind()));
+        let mut encode = |rgb: Vec<u8>| {
+            let count = rgb.len() / (SIZE * SIZE * 3);
+            let pictures = models::images::from_bytes(&rgb, count, SIZE, SIZE);
+            let (mean, log_variance) =
+                no_grad(|| vae.encode(&pictures.to_device(device()).to_kind(options.kind())));
+            let deviation = (log_variance.to_kind(Kind::Float) * 0.5).exp();
+            let scale = vae.config().scaling_factor;
+            let both = Tensor::cat(&[mean.to_kind(Kind::Float), deviation], 1) * scale;
+            moments.push(both.to_kind(Kind::BFloat16).contiguous());
+        };
         for (part, seeds) in seeds.chunks(256).enumerate() {
             encode(seeds.par_iter().flat_map_iter(|&seed| Scene::sample(seed).render().rgb).collect());
             if part % 50 == 0 {
@@ -77,24 +86,6 @@ impl Cache {
     fn len(&self) -> usize {
         self.moments.size()[0] as usize
     }
-}
-
-/// Means and standard deviations of the scaled latents of pictures, `[N, 2 * latent_channels, h, w]` in bf16.
-pub fn latent_moments(vae: &AutoencoderKl, rgb: Vec<u8>, kind: Kind) -> Tensor {
-    let count = rgb.len() / (SIZE * SIZE * 3);
-    let pictures = models::images::from_bytes(&rgb, count, SIZE, SIZE);
-    let (mean, log_variance) = no_grad(|| vae.encode(&pictures.to_device(device()).to_kind(kind)));
-    let deviation = (log_variance.to_kind(Kind::Float) * 0.5).exp();
-    let both = Tensor::cat(&[mean.to_kind(Kind::Float), deviation], 1) * vae.config().scaling_factor;
-    both.to_kind(Kind::BFloat16).contiguous()
-}
-
-/// Min-SNR weights of the squared error at `timesteps` `[N]`.
-fn snr_weight(schedule: &NoiseSchedule, timesteps: &Tensor) -> Tensor {
-    let alphas = schedule.at(timesteps);
-    let noise_share: Tensor = 1.0 - &alphas;
-    let snr = alphas / noise_share;
-    snr.clamp_max(MIN_SNR_GAMMA) / snr
 }
 
 /// Which pictures a batch has, and their captions.
@@ -178,7 +169,10 @@ fn train(
         let timesteps = Tensor::randint(1000, [BATCH as i64], (Kind::Int64, latents.device()));
         let noisy = schedule.add_noise(&latents, &noise, &timesteps);
         let context = captions.encode(&draw.captions, options.kind());
-        let weight = snr_weight(&schedule, &timesteps);
+        let alphas = schedule.at(&timesteps);
+        let noise_share: Tensor = 1.0 - &alphas;
+        let snr = alphas / noise_share;
+        let weight = snr.clamp_max(MIN_SNR_GAMMA) / snr;
         let inputs = [noisy.to_kind(options.kind()), timesteps, context, noise, weight];
         let part = BATCH as i64 / replicas.len() as i64;
         let mut columns = inputs.map(|input| input.split(part, 0).into_iter());
