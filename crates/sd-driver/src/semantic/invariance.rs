@@ -133,12 +133,12 @@ fn a_trial_alone_equals_itself_in_a_mixed_bank_beside_one_that_diverges() {
 #[test]
 fn a_run_gives_every_row_its_scores_and_names_what_is_wrong() {
     let (data, out) = (pairs(), tempfile::tempdir().unwrap());
-    let workload = SemanticMap::new(String::new());
     let run = |methods: &[Value]| -> anyhow::Result<Vec<Outcome>> {
         let trial = |(index, method): (usize, &Value)| Trial {
             id: format!("{}{index}", method["name"].as_str().unwrap()),
             config: config(data.path(), method.clone(), index as u64),
         };
+        let workload = SemanticMap::new(String::new());
         let trials: Vec<Trial> = methods.iter().enumerate().map(trial).collect();
         trials.iter().try_for_each(|trial| workload.validate(&trial.config).map(drop))?;
         let checkpoints = tempfile::tempdir()?;
@@ -172,7 +172,7 @@ fn a_run_gives_every_row_its_scores_and_names_what_is_wrong() {
     std::fs::write(data.path().join("training1-map.png"), "no picture").unwrap();
     let error = format!("{:#}", run(&[delora()]).unwrap_err());
     assert!(error.contains("training1-map.png: is no label map"), "{error}");
-    std::fs::remove_file(data.path().join("training2.png")).unwrap();
+    std::fs::remove_file(data.path().join("training2.png")).unwrap(); // told before any map is read
     let error = format!("{:#}", run(&[delora()]).unwrap_err());
     assert!(error.contains("training2.png: cannot be read"), "{error}");
 }

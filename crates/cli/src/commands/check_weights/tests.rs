@@ -1,3 +1,5 @@
+use std::fs;
+
 use tch::{Kind, Tensor};
 
 use super::*;
