@@ -13,7 +13,7 @@ use crate::vae::AutoencoderKl;
 use crate::vit::{Vit, VitConfig};
 use crate::weights::naming::{self, Naming};
 use crate::weights::{find_weights, load_named};
-use crate::{Adaptable, Hook, WeightsError, load_weights, read_config};
+use crate::{Adaptable, Hook, WeightsError, read_config};
 
 /// What can be wrong with a checkpoint folder.
 #[derive(Debug, thiserror::Error)]
@@ -67,21 +67,6 @@ impl<T> Loaded<T> {
     pub fn bytes(&self) -> usize {
         self.store.variables().values().map(|tensor| tensor.numel() * tensor.kind().elt_size_in_bytes()).sum()
     }
-}
-
-/// Reads `config.json` and `file` of `folder` into the network that `build` makes, frozen and on `device`.
-pub fn load_network<C: serde::de::DeserializeOwned, T>(
-    folder: &Path,
-    file: &str,
-    device: Device,
-    build: impl FnOnce(&nn::Path, &C) -> T,
-) -> Result<Loaded<T>, WeightsError> {
-    let config: C = read_config(&folder.join("config.json"))?;
-    let mut store = nn::VarStore::new(device);
-    let network = build(&store.root(), &config);
-    load_weights(&store, &folder.join(file))?;
-    store.freeze();
-    Ok(Loaded { network, store })
 }
 
 /// The network that `build` makes, in `kind`, frozen and on `device`, filled from the weights that `folder` holds under the

@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use models::Role;
-use models::diffusion::load_network;
+use models::diffusion::load_unet;
 use models::read_config;
 use models::shapes::{ARCHITECTURES, Shapes};
-use models::unet::{UNet2DCondition, UNetConfig};
+use models::unet::UNetConfig;
 use tch::Device;
 
 fn shapes(name: &str) -> Shapes {
@@ -17,8 +17,7 @@ fn shapes(name: &str) -> Shapes {
 fn shapes_at_a_width_are_those_of_the_real_network() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../assets/mini/sd/unet");
     let file = "diffusion_pytorch_model.safetensors";
-    let build = |path: &tch::nn::Path, config: &UNetConfig| UNet2DCondition::new(path, config);
-    let real = load_network(&folder, file, Device::Cpu, build).unwrap();
+    let real = load_unet(folder.parent().unwrap(), Device::Cpu).unwrap();
     let real = Shapes::of(&real);
     let config: UNetConfig = read_config(&folder.join("config.json")).unwrap();
     let at_width = Shapes::of_config(&config).unwrap();

@@ -170,16 +170,7 @@ impl Settings {
             return Err(SettingError::new("evaluate_at", message));
         }
         self.method.check(&[REAL_IMAGES], &[])?;
-        self.check_multiplied()
-    }
-
-    fn check_multiplied(&self) -> Result<(), SettingError> {
-        let groups: Vec<String> = self.method.learning_rate.keys().map(Group::to_string).collect();
-        let known: Vec<&str> = groups.iter().map(String::as_str).chain([ALL]).collect();
-        if !self.trains() || known.contains(&self.multiplied.as_str()) {
-            return Ok(());
-        }
-        Err(SettingError::unknown_name("multiplied", "group of the method", &self.multiplied, &known))
+        if self.trains() { check_multiplied(&self.method, &self.multiplied) } else { Ok(()) }
     }
 
     /// Whether the trial trains anything.
@@ -205,6 +196,16 @@ impl Settings {
             seed: self.seed,
         }
     }
+}
+
+/// Refuses to multiply the rate of a group that the method has not.
+pub(crate) fn check_multiplied(method: &MethodSettings, multiplied: &str) -> Result<(), SettingError> {
+    let groups: Vec<String> = method.learning_rate.keys().map(Group::to_string).collect();
+    let known: Vec<&str> = groups.iter().map(String::as_str).chain([ALL]).collect();
+    if known.contains(&multiplied) {
+        return Ok(());
+    }
+    Err(SettingError::unknown_name("multiplied", "group of the method", multiplied, &known))
 }
 
 /// The method's learning rates, those of the group `multiplied` or of [`ALL`] groups times `multiplier`.

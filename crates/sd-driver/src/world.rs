@@ -140,15 +140,22 @@ pub fn sites(checkpoint: &Path) -> Result<Vec<Site>> {
     Ok(harness::sites(&load_unet(checkpoint, Device::Cpu)?))
 }
 
+/// Files of a checkpoint in Stable Diffusion's layout that a trial's result depends on.
+pub fn checkpoint_files(model: &Path) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for part in ["unet", "vae", "text_encoder"] {
+        files.extend(models::weight_files(&model.join(part))?);
+    }
+    files.extend(tokenizer_files(&model.join("tokenizer")));
+    Ok(files)
+}
+
 /// Files of the networks that a trial's result depends on.
 pub fn weight_files(settings: &Settings) -> Result<Vec<PathBuf>> {
     let Settings { model, evaluators, .. } = settings;
-    let of = |folder: &Path| models::weight_files(folder);
-    let mut files =
-        [of(&model.join("unet"))?, of(&model.join("vae"))?, of(&model.join("text_encoder"))?].concat();
-    files.extend(tokenizer_files(&model.join("tokenizer")));
-    for folder in [Some(&evaluators.dino), Some(&evaluators.clip), evaluators.clip_b32.as_ref()] {
-        files.extend(folder.map(|folder| of(folder)).transpose()?.unwrap_or_default());
+    let mut files = checkpoint_files(model)?;
+    for folder in [&evaluators.dino, &evaluators.clip].into_iter().chain(&evaluators.clip_b32) {
+        files.extend(models::weight_files(folder)?);
     }
     Ok(files)
 }

@@ -9,7 +9,7 @@ use runner::SettingError;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::settings::{ALL, NO_FINETUNING, REAL_IMAGES, all, multiplied_rates, one};
+use crate::settings::{NO_FINETUNING, REAL_IMAGES, all, check_multiplied, multiplied_rates, one};
 
 /// The row of the condition encoder alone, without adapters.
 pub const ENCODER_ONLY: &str = "encoder_only";
@@ -142,17 +142,7 @@ impl Settings {
             return Err(SettingError::new("condition_encoder.channels", message));
         }
         self.method.check(&[REAL_IMAGES, NO_FINETUNING, ENCODER_ONLY], &[])?;
-        let groups: Vec<String> = self.method.learning_rate.keys().map(Group::to_string).collect();
-        let known: Vec<&str> = groups.iter().map(String::as_str).chain([ALL]).collect();
-        if self.trains() && !known.contains(&self.multiplied.as_str()) {
-            return Err(SettingError::unknown_name(
-                "multiplied",
-                "group of the method",
-                &self.multiplied,
-                &known,
-            ));
-        }
-        Ok(())
+        if self.trains() { check_multiplied(&self.method, &self.multiplied) } else { Ok(()) }
     }
 
     /// Whether the trial trains anything.

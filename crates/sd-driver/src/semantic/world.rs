@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, bail};
 use models::control::{ConditionEncoder, ConditionEncoderConfig};
 use models::diffusion::StableDiffusion;
-use models::text::tokenizer_files;
 use tch::{Device, Tensor};
 
 use super::evaluators::{FeatureNet, Segmenter};
 use super::settings::Settings;
+use crate::world::checkpoint_files;
 
 /// A generator, what shows it label maps, and what scores its pictures.
 pub struct World {
@@ -60,11 +60,7 @@ impl World {
 /// Files of the networks that a trial's result depends on.
 pub fn weight_files(settings: &Settings) -> Result<Vec<PathBuf>> {
     let Settings { model, evaluators, condition_encoder, .. } = settings;
-    let mut files = Vec::new();
-    for part in ["unet", "vae", "text_encoder"] {
-        files.extend(models::weight_files(&model.join(part))?);
-    }
-    files.extend(tokenizer_files(&model.join("tokenizer")));
+    let mut files = checkpoint_files(model)?;
     for folder in [&evaluators.segmenter, &evaluators.features] {
         files.extend(models::weight_files(folder)?);
     }
