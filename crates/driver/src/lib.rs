@@ -1,10 +1,11 @@
-//! What all drivers have in common: a method in an experiment file, precision, digests of inputs, checkpoints, where trials
-//! run; and of those that train on sequences, the passes and the order of examples.
+//! What all drivers have in common: a method in an experiment file, precision, digests of inputs, what is kept between banks,
+//! checkpoints, where trials run; and of those that train on sequences, the passes and the order of examples.
 
 mod batches;
 mod checkpoint;
 mod cost;
 mod digests;
+mod latest;
 mod machine;
 mod method;
 mod permutation;
@@ -13,6 +14,7 @@ pub use batches::{by_length, epoch_order, mask, padded, passes};
 pub use checkpoint::{Record, read_losses, resume, save};
 pub use cost::{fastest_of_three, trained_parameters};
 pub use digests::Digests;
+pub use latest::Latest;
 pub use machine::{Precision, provenance, shared, workers};
 pub use method::{MethodSettings, Rates, at_least_one, positive};
 pub use permutation::{numpy_permutation, torch_permutation};

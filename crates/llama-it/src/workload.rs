@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use anyhow::Result;
 use delora_core::{Bank, METHODS};
-use driver::Digests;
+use driver::{Digests, Latest};
 use runner::{BankContext, Estimate, Outcome, Provenance, SettingError, Trial, Workers, Workload};
 use serde_json::{Value, json};
 
@@ -20,10 +20,10 @@ use crate::world::{Corpus, Exams, Network, files};
 #[derive(Default)]
 pub struct Instruct {
     /// The decoder of the last run, by where it came from.
-    network: RefCell<Option<(String, Rc<Network>)>>,
+    network: Latest<Network>,
     /// Examples and questions of the last run, by all that they depend on.
-    corpus: RefCell<Option<(String, Rc<Corpus>)>>,
-    exams: RefCell<Option<(String, Rc<Exams>)>>,
+    corpus: Latest<Corpus>,
+    exams: Latest<Exams>,
     digests: RefCell<Digests>,
     /// Measured seconds and bytes of a token, by what they depend on.
     costs: RefCell<HashMap<String, TokenCost>>,
@@ -38,7 +38,7 @@ impl Instruct {
 
     fn network(&self, settings: &Settings) -> Result<Rc<Network>> {
         let key = json!([settings.model, settings.precision]).to_string();
-        remembered(&self.network, key, || Network::load(&settings.model, settings.precision.kind()))
+        self.network.get(key, || Network::load(&settings.model, settings.precision.kind()))
     }
 
     fn corpus(&self, settings: &Settings, network: &Network) -> Result<Rc<Corpus>> {
@@ -46,30 +46,13 @@ impl Instruct {
             model, instructions, test_share, max_length, loss_on, train_limit, test_limit, ..
         } = settings;
         let key = json!([model, instructions, test_share, max_length, loss_on, train_limit, test_limit]);
-        remembered(&self.corpus, key.to_string(), || Corpus::read(settings, network))
+        self.corpus.get(key.to_string(), || Corpus::read(settings, network))
     }
 
     fn exams(&self, settings: &Settings, network: &Network) -> Result<Rc<Exams>> {
         let key = json!([settings.model, settings.evaluation]).to_string();
-        remembered(&self.exams, key, || Exams::read(settings, network))
+        self.exams.get(key, || Exams::read(settings, network))
     }
-}
-
-fn remembered<T>(
-    place: &RefCell<Option<(String, Rc<T>)>>,
-    key: String,
-    make: impl FnOnce() -> Result<T>,
-) -> Result<Rc<T>> {
-    let mut place = place.borrow_mut();
-    if let Some((of, known)) = place.as_ref()
-        && *of == key
-    {
-        return Ok(known.clone());
-    }
-    *place = None; // the old goes before the new comes
-    let made = Rc::new(make()?);
-    *place = Some((key, made.clone()));
-    Ok(made)
 }
 
 /// What trials of a bank may differ in.

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use anyhow::Result;
 use delora_core::{Bank, METHODS};
-use driver::Digests;
+use driver::{Digests, Latest};
 use runner::{BankContext, Estimate, Outcome, Provenance, SettingError, Trial, Workers, Workload};
 use serde_json::{Value, json};
 
@@ -21,9 +21,9 @@ use crate::world::{Corpus, Network, files};
 #[derive(Default)]
 pub struct Glue {
     /// The encoder of the last run, by where it came from.
-    network: RefCell<Option<(String, Rc<Network>)>>,
+    network: Latest<Network>,
     /// Examples of the last task, by all that they depend on.
-    corpus: RefCell<Option<(String, Rc<Corpus>)>>,
+    corpus: Latest<Corpus>,
     digests: RefCell<Digests>,
     /// Measured seconds and bytes of a token, by what they depend on.
     costs: RefCell<HashMap<String, crate::estimate::TokenCost>>,
@@ -37,31 +37,14 @@ impl Glue {
     }
 
     fn network(&self, settings: &Settings) -> Result<Rc<Network>> {
-        remembered(&self.network, format!("{:?}", settings.model), || Network::load(&settings.model))
+        self.network.get(format!("{:?}", settings.model), || Network::load(&settings.model))
     }
 
     fn corpus(&self, settings: &Settings, network: &Network) -> Result<Rc<Corpus>> {
         let Settings { model, data, glue_task, max_length, train_limit, .. } = settings;
         let key = json!([model, data, glue_task, max_length, train_limit]).to_string();
-        remembered(&self.corpus, key, || Corpus::read(settings, network.config()))
+        self.corpus.get(key, || Corpus::read(settings, network.config()))
     }
-}
-
-fn remembered<T>(
-    place: &RefCell<Option<(String, Rc<T>)>>,
-    key: String,
-    make: impl FnOnce() -> Result<T>,
-) -> Result<Rc<T>> {
-    let mut place = place.borrow_mut();
-    if let Some((of, known)) = place.as_ref()
-        && *of == key
-    {
-        return Ok(known.clone());
-    }
-    *place = None; // the old goes before the new comes
-    let made = Rc::new(make()?);
-    *place = Some((key, made.clone()));
-    Ok(made)
 }
 
 /// What trials of a bank may differ in.

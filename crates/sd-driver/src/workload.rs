@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use anyhow::{Result, bail};
 use delora_core::{Bank, stream};
-use driver::Digests;
+use driver::{Digests, Latest};
 use models::Frozen;
 use models::images::{resize_and_crop, to_tensor};
 use rand::RngExt;
@@ -33,7 +33,7 @@ const OWN: [&str; 7] = ["method", "seed", "subject", MULTIPLIER, MULTIPLIED, "op
 #[derive(Default)]
 pub struct SubjectDriven {
     /// The networks of the last run, by where they came from.
-    world: RefCell<Option<(String, Rc<World>)>>,
+    world: Latest<World>,
     digests: RefCell<Digests>,
     /// Class pictures by all that they depend on.
     classes: RefCell<HashMap<String, Rc<Moments>>>,
@@ -50,15 +50,7 @@ impl SubjectDriven {
 
     fn world(&self, settings: &Settings) -> Result<Rc<World>> {
         let key = format!("{:?} {:?}", settings.model, settings.evaluators);
-        let mut known = self.world.borrow_mut();
-        if let Some((of, world)) = known.as_ref()
-            && *of == key
-        {
-            return Ok(world.clone());
-        }
-        let world = Rc::new(World::load(settings)?);
-        *known = Some((key, world.clone()));
-        Ok(world)
+        self.world.get(key, || World::load(settings))
     }
 
     /// Reads a subject's pictures and leaves their centre squares beside the results.

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use anyhow::{Result, bail};
 use delora_core::Bank;
-use driver::{Digests, trained_parameters};
+use driver::{Digests, Latest, trained_parameters};
 use models::palette::colored;
 use runner::{BankContext, Estimate, Outcome, Provenance, SettingError, Status, Trial, Workers, Workload};
 use serde_json::Value;
@@ -33,8 +33,8 @@ const OWN: [&str; 6] = ["method", "seed", MULTIPLIER, MULTIPLIED, "optimizer", "
 #[derive(Default)]
 pub struct SemanticMap {
     /// Networks and pairs of the last run, by all that they depend on.
-    world: RefCell<Option<(String, Rc<World>)>>,
-    corpus: RefCell<Option<(String, Rc<Corpus>)>>,
+    world: Latest<World>,
+    corpus: Latest<Corpus>,
     digests: RefCell<Digests>,
     /// Measured costs of the network's rows, by what they depend on.
     costs: RefCell<HashMap<String, RowCost>>,
@@ -50,7 +50,7 @@ impl SemanticMap {
     fn world(&self, settings: &Settings) -> Result<Rc<World>> {
         let Settings { model, evaluators, condition_encoder, resolution, .. } = settings;
         let key = format!("{model:?} {evaluators:?} {condition_encoder:?} {resolution}");
-        kept(&self.world, key, || World::load(settings))
+        self.world.get(key, || World::load(settings))
     }
 
     fn corpus(&self, world: &World, settings: &Settings) -> Result<Rc<Corpus>> {
@@ -59,7 +59,7 @@ impl SemanticMap {
         let key = format!(
             "{model:?} {data:?} {evaluators:?} {resolution} {train_limit:?} {validation_limit:?} {learns}"
         );
-        kept(&self.corpus, key, || Corpus::load(world, settings, learns))
+        self.corpus.get(key, || Corpus::load(world, settings, learns))
     }
 
     /// The first label maps and their captions, for picture grids.
@@ -100,23 +100,6 @@ impl SemanticMap {
         outcome.artifacts.insert("pictures".to_owned(), file);
         Ok(outcome)
     }
-}
-
-/// What `slot` has for `key`, or what `make` makes, which is kept instead.
-fn kept<T>(
-    slot: &RefCell<Option<(String, Rc<T>)>>,
-    key: String,
-    make: impl FnOnce() -> Result<T>,
-) -> Result<Rc<T>> {
-    let mut slot = slot.borrow_mut();
-    if let Some((of, known)) = slot.as_ref()
-        && *of == key
-    {
-        return Ok(known.clone());
-    }
-    let made = Rc::new(make()?);
-    *slot = Some((key, made.clone()));
-    Ok(made)
 }
 
 impl Workload for SemanticMap {
