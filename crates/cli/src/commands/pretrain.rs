@@ -6,10 +6,10 @@ use miniworld::pretrain::{self, Model, Options};
 
 #[derive(clap::Args)]
 pub struct Args {
-    /// One of vae, clip, dino, segmenter, unet, encoder, decoder, report; all: each in turn, then the report
+    /// One of vae, clip, dino, segmenter, unet, condition, encoder, decoder, report; all: each in turn, then the report
     #[arg(long, default_value = "all", value_parser = models)]
     model: Models,
-    /// Tiny ImageNet in hub layout (`data/train-00000-of-00001.parquet`); not needed for segmenter, encoder and decoder
+    /// Tiny ImageNet in hub layout (`data/train-00000-of-00001.parquet`); only vae, clip, dino, unet and report need it
     #[arg(long, value_name = "DIR")]
     photos: Option<PathBuf>,
     /// Folder that is shipped
@@ -34,8 +34,8 @@ struct Models(Vec<Model>);
 fn models(text: &str) -> Result<Models, String> {
     match text {
         "all" => {
-            use Model::{Clip, Decoder, Dino, Encoder, Report, Segmenter, UNet, Vae};
-            Ok(Models(vec![Vae, Clip, Dino, Segmenter, UNet, Encoder, Decoder, Report]))
+            use Model::{Clip, Condition, Decoder, Dino, Encoder, Report, Segmenter, UNet, Vae};
+            Ok(Models(vec![Vae, Clip, Dino, Segmenter, UNet, Condition, Encoder, Decoder, Report]))
         }
         one => Ok(Models(vec![one.parse()?])),
     }

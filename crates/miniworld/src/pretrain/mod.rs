@@ -5,6 +5,7 @@
 //! layout of the network it stands for.
 
 mod clip;
+mod condition;
 mod data;
 mod decoder;
 mod dino;
@@ -33,6 +34,7 @@ pub enum Model {
     Dino,
     Segmenter,
     UNet,
+    Condition,
     Encoder,
     Decoder,
     /// No network: the evaluation of the others, `REPORT.md`.
@@ -49,11 +51,12 @@ impl FromStr for Model {
             "dino" => Ok(Model::Dino),
             "segmenter" => Ok(Model::Segmenter),
             "unet" => Ok(Model::UNet),
+            "condition" => Ok(Model::Condition),
             "encoder" => Ok(Model::Encoder),
             "decoder" => Ok(Model::Decoder),
             "report" => Ok(Model::Report),
             _ => Err(format!(
-                "`{text}` is none of all, vae, clip, dino, segmenter, unet, encoder, decoder, report"
+                "`{text}` is none of all, vae, clip, dino, segmenter, unet, condition, encoder, decoder, report"
             )),
         }
     }
@@ -66,7 +69,7 @@ pub struct Options {
     pub out: PathBuf,
     /// Checkpoints and logs.
     pub work: PathBuf,
-    /// Tiny ImageNet in hub layout; segmenter, encoder and decoder need none.
+    /// Tiny ImageNet in hub layout; segmenter, condition, encoder and decoder need none.
     pub photos: Option<PathBuf>,
     pub seed: u64,
     /// Compute in bf16: several times faster on CPUs with AMX and on GPUs, slower on other CPUs.
@@ -101,6 +104,7 @@ pub fn run(model: Model, options: &Options) -> Result<()> {
         Model::Dino => dino::run(options),
         Model::Segmenter => segmenter::run(options),
         Model::UNet => unet::run(options),
+        Model::Condition => condition::run(options),
         Model::Encoder => encoder::run(options),
         Model::Decoder => decoder::run(options),
         Model::Report => report::run(options),

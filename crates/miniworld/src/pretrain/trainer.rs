@@ -241,7 +241,7 @@ pub struct Replicas<N> {
 }
 
 impl<N: Send> Replicas<N> {
-    /// `count` networks as `build` makes them, on the weights of `store`.
+    /// `count` networks as `build` makes them, on the weights of `store`, which say what is trained.
     pub fn new(store: &nn::VarStore, count: usize, build: impl Fn(&nn::Path) -> N) -> Replicas<N> {
         let originals = named(store);
         let replicas = (0..count).map(|_| {
@@ -250,7 +250,9 @@ impl<N: Send> Replicas<N> {
             let mut variables = named(&own);
             for ((_, variable), (_, original)) in variables.iter_mut().zip(&originals) {
                 variable.set_data(&original.detach());
+                let _ = variable.requires_grad_(original.requires_grad());
             }
+            variables.retain(|(_, variable)| variable.requires_grad());
             (network, variables.into_iter().map(|(_, variable)| variable).collect())
         });
         Replicas { replicas: replicas.collect() }
@@ -260,7 +262,7 @@ impl<N: Send> Replicas<N> {
         self.replicas.len()
     }
 
-    /// Mean loss and mean gradients, in the order of [`named`], of one part of a batch per replica.
+    /// Mean loss and mean gradients of what is trained, in the order of [`named`], of one part of a batch per replica.
     pub fn gradients<I: Send>(
         &mut self,
         parts: Vec<I>,

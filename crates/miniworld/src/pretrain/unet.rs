@@ -61,16 +61,7 @@ impl Cache {
         let scenes = SCENES.min(steps as usize * BATCH); // a short run needs few
         let seeds: Vec<u64> = (0..scenes).map(|_| stream.random()).collect();
         let mut moments = Vec::new();
-        let mut encode = |rgb: Vec<u8>| {
-            let count = rgb.len() / (SIZE * SIZE * 3);
-            let pictures = models::images::from_bytes(&rgb, count, SIZE, SIZE);
-            let (mean, log_variance) =
-                no_grad(|| vae.encode(&pictures.to_device(device()).to_kind(options.kind())));
-            let deviation = (log_variance.to_kind(Kind::Float) * 0.5).exp();
-            let scale = vae.config().scaling_factor;
-            let both = Tensor::cat(&[mean.to_kind(Kind::Float), deviation], 1) * scale;
-            moments.push(both.to_kind(Kind::BFloat16).contiguous());
-        };
+        let mut encode = |rgb: Vec<u8>| moments.push(latent_moments(vae, rgb, options.kind()));
         for (part, seeds) in seeds.chunks(256).enumerate() {
             encode(seeds.par_iter().flat_map_iter(|&seed| Scene::sample(seed).render().rgb).collect());
             if part % 50 == 0 {
@@ -86,6 +77,16 @@ impl Cache {
     fn len(&self) -> usize {
         self.moments.size()[0] as usize
     }
+}
+
+/// Means and standard deviations of the scaled latents of pictures, `[N, 2 * latent_channels, h, w]` in bf16.
+pub fn latent_moments(vae: &AutoencoderKl, rgb: Vec<u8>, kind: Kind) -> Tensor {
+    let count = rgb.len() / (SIZE * SIZE * 3);
+    let pictures = models::images::from_bytes(&rgb, count, SIZE, SIZE);
+    let (mean, log_variance) = no_grad(|| vae.encode(&pictures.to_device(device()).to_kind(kind)));
+    let deviation = (log_variance.to_kind(Kind::Float) * 0.5).exp();
+    let both = Tensor::cat(&[mean.to_kind(Kind::Float), deviation], 1) * vae.config().scaling_factor;
+    both.to_kind(Kind::BFloat16).contiguous()
 }
 
 /// Which pictures a batch has, and their captions.
