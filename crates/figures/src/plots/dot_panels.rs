@@ -7,7 +7,9 @@ use crate::wrap::Notes;
 
 const WIDTH: f64 = 1000.0;
 const ACROSS: usize = 3;
+/// Where the rows' names end, at least; left of the widest of them.
 const NAMES: f64 = 142.0;
+const BESIDE_NAMES: f64 = 8.0;
 const TOP: f64 = 42.0;
 const TO_HEADING: f64 = 22.0;
 const ROW_HEIGHT: f64 = 32.0;
@@ -34,14 +36,16 @@ pub fn draw_panels(names: &[String], panels: &[DotPanel], note: &str) -> Canvas 
     let notes = Notes::new(note, WIDTH);
     let below = TOP + down * (height + BELOW) - BELOW + 58.0;
     let mut canvas = Canvas::new(WIDTH, below + notes.height());
-    let step = (WIDTH - NAMES - 8.0) / across as f64;
+    let widths = names.iter().map(|name| text_width(name, TICK_SIZE));
+    let names_end = widths.fold(NAMES - BESIDE_NAMES, f64::max) + BESIDE_NAMES;
+    let step = (WIDTH - names_end - 8.0) / across as f64;
     let widths = panels.iter().flat_map(|panel| &panel.rows).map(|row| text_width(&row.numbers, TICK_SIZE));
     let room = widths.fold(NUMBERS - BESIDE_NUMBERS, f64::max) + BESIDE_NUMBERS;
     for (index, panel) in panels.iter().enumerate() {
-        let left = NAMES + 12.0 + (index % ACROSS) as f64 * step;
+        let left = names_end + 12.0 + (index % ACROSS) as f64 * step;
         let top = TOP + (index / ACROSS) as f64 * (height + BELOW);
         if index % ACROSS == 0 {
-            draw_names(&mut canvas, names, NAMES, top, ROW_HEIGHT, TICK_SIZE);
+            draw_names(&mut canvas, names, names_end, top, ROW_HEIGHT, TICK_SIZE);
         }
         let area = Area {
             left,
