@@ -16,13 +16,13 @@ use models::unet::{UNet2DCondition, UNetConfig};
 use models::{Frozen, find_weights, read_config};
 use rand::RngExt;
 use rayon::prelude::*;
-use serde_json::json;
 use tch::{Kind, Tensor, nn, no_grad};
 
 use super::data::batch_stream;
 use super::trainer::{Replicas, Schedule, Trainer, device, named, replicas};
 use super::unet::latent_moments;
-use super::{Options, write_json};
+use super::{Options, ship_tensors};
+use crate::scene::Rendered;
 use crate::{SIZE, pairs};
 
 const SCHEDULE: Schedule =
@@ -54,9 +54,8 @@ pub fn run(options: &Options) -> Result<()> {
         block_out_channels: unet_config.block_out_channels.clone(),
     };
     let seed = options.seed.wrapping_add(6);
-    let lessons = Lessons::build(options, seed)?;
-    let first = lessons.maps.narrow(0, 0, STANDARDIZED_OVER as i64);
-    let fresh = fresh(&ConditionEncoder::new(&config)?, &first, seed);
+    let (first, _) = scenes(seed, STANDARDIZED_OVER);
+    let fresh = fresh(&ConditionEncoder::new(&config)?, &label_maps(&first), seed);
     let build = |path: &nn::Path| {
         let encoder = ConditionEncoder::new(&config).expect("it was built before");
         let parameters = variables(&encoder, path, &fresh);
@@ -67,26 +66,20 @@ pub fn run(options: &Options) -> Result<()> {
     copy_denoiser(&store, options)?;
     let schedule = Schedule { steps: options.steps.unwrap_or(SCHEDULE.steps), ..SCHEDULE };
     let mut trainer = Trainer::new(&store, schedule, &options.work.join("condition"))?;
-    let mut replicas = Replicas::new(&store, replicas(), build);
-    while !trainer.is_done() {
-        let inputs = lessons.batch(&mut batch_stream(seed, trainer.step()));
-        let part = BATCH as i64 / replicas.len() as i64;
-        let mut columns = inputs.map(|input| input.split(part, 0).into_iter());
-        let parts = (0..replicas.len()).map(|_| {
-            columns.each_mut().map(|column| column.next().expect("the batch divides by the replicas"))
-        });
-        let (loss, gradients) = replicas.gradients(parts.collect(), weighted_error);
-        trainer.descend(&loss, &gradients, BATCH)?;
+    if !trainer.is_done() {
+        let lessons = Lessons::build(options, seed)?;
+        let mut replicas = Replicas::new(&store, replicas(), build);
+        while !trainer.is_done() {
+            let inputs = lessons.batch(&mut batch_stream(seed, trainer.step()));
+            let (loss, gradients) = replicas.gradients_of_rows(inputs, weighted_error);
+            trainer.descend(&loss, &gradients, BATCH)?;
+        }
     }
     trainer.use_average();
-    let out = options.out.join("condition");
-    std::fs::create_dir_all(&out).with_context(|| format!("{}: cannot be made", out.display()))?;
-    let mut shipped = serde_json::to_value(&config)?;
-    shipped["_class_name"] = json!("ControlNetModel");
-    write_json(&out.join("config.json"), &shipped)?;
     let mut encoder = named(&store);
     encoder.retain(|(name, _)| name.starts_with(ENCODER));
-    Ok(models::save_weights(&encoder, Kind::Half, &out.join("diffusion_pytorch_model.safetensors"))?)
+    let folder = options.out.join("condition");
+    ship_tensors(&encoder, &config, "ControlNetModel", &folder, "diffusion_pytorch_model.safetensors")
 }
 
 /// Fresh parameters of the encoder, standardized over `maps` `[N, SIZE, SIZE]`.
@@ -123,6 +116,20 @@ fn copy_denoiser(store: &nn::VarStore, options: &Options) -> Result<()> {
     Ok(())
 }
 
+/// The first `count` pictures with their maps, and their captions.
+fn scenes(seed: u64, count: usize) -> (Vec<Rendered>, Vec<String>) {
+    let mut seeds = batch_stream(seed, u64::MAX);
+    let seeds: Vec<u64> = (0..count).map(|_| seeds.random()).collect();
+    let pairs = seeds.par_iter().map(|&seed| pairs::pair(false, seed));
+    pairs.map(|(scene, text)| (scene.render(), text)).unzip()
+}
+
+/// `[N, SIZE, SIZE]`
+fn label_maps(rendered: &[Rendered]) -> Tensor {
+    let labels: Vec<u8> = rendered.iter().flat_map(|rendered| rendered.mask.iter().copied()).collect();
+    Tensor::from_slice(&labels).view([-1, SIZE as i64, SIZE as i64])
+}
+
 /// Pairs to learn from, and what makes batches of them.
 struct Lessons {
     /// `[scenes, 2 * latent_channels, h, w]`
@@ -138,17 +145,13 @@ struct Lessons {
 impl Lessons {
     fn build(options: &Options, seed: u64) -> Result<Lessons> {
         let vae = load_vae(&options.diffusion(), device())?.network;
-        let mut seeds = batch_stream(seed, u64::MAX);
-        let seeds: Vec<u64> = (0..SCENES).map(|_| seeds.random()).collect();
-        let pairs = seeds.par_iter().map(|&seed| pairs::pair(false, seed));
-        let (rendered, texts): (Vec<_>, Vec<_>) = pairs.map(|(scene, text)| (scene.render(), text)).unzip();
+        let (rendered, texts) = scenes(seed, SCENES);
         let moments = rendered.chunks(250).map(|part| {
             let rgb = part.iter().flat_map(|rendered| rendered.rgb.iter().copied()).collect();
             latent_moments(&vae, rgb, options.kind())
         });
         let moments = Tensor::cat(&moments.collect::<Vec<_>>(), 0);
-        let maps: Vec<u8> = rendered.iter().flat_map(|rendered| rendered.mask.iter().copied()).collect();
-        let maps = Tensor::from_slice(&maps).view([-1, SIZE as i64, SIZE as i64]);
+        let maps = label_maps(&rendered);
         let captions = CaptionEncoder::load(&options.diffusion(), device())?;
         let schedule = NoiseSchedule::new(&ScheduleConfig::default());
         Ok(Lessons { moments, maps, texts, captions, schedule, kind: options.kind() })

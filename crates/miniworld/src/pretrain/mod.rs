@@ -22,7 +22,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use serde::Serialize;
-use tch::{Kind, nn};
+use tch::{Kind, Tensor, nn};
 
 use crate::photos::{Photo, read_photos};
 
@@ -113,12 +113,23 @@ pub fn run(model: Model, options: &Options) -> Result<()> {
 
 /// Writes a network into `folder` as `config.json` and `file`, in fp16.
 fn ship(store: &nn::VarStore, config: &impl Serialize, class: &str, folder: &Path, file: &str) -> Result<()> {
+    ship_tensors(&trainer::named(store), config, class, folder, file)
+}
+
+/// As [`ship`], of what is named.
+fn ship_tensors(
+    tensors: &[(String, Tensor)],
+    config: &impl Serialize,
+    class: &str,
+    folder: &Path,
+    file: &str,
+) -> Result<()> {
     std::fs::create_dir_all(folder).with_context(|| format!("{}: cannot be made", folder.display()))?;
     let mut config = serde_json::to_value(config)?;
     let Some(table) = config.as_object_mut() else { bail!("a configuration is a table") };
     table.insert("_class_name".to_owned(), class.into());
     write_json(&folder.join("config.json"), &config)?;
-    Ok(models::save_weights(&trainer::named(store), Kind::Half, &folder.join(file))?)
+    Ok(models::save_weights(tensors, Kind::Half, &folder.join(file))?)
 }
 
 /// How the mini vision towers take pictures: as the rest of the mini world has them, in [-1, 1].

@@ -262,6 +262,20 @@ impl<N: Send> Replicas<N> {
         self.replicas.len()
     }
 
+    /// As [`Replicas::gradients`], of `inputs` whose rows are shared out evenly.
+    pub fn gradients_of_rows<const COLUMNS: usize>(
+        &mut self,
+        inputs: [Tensor; COLUMNS],
+        loss: impl Fn(&N, [Tensor; COLUMNS]) -> Tensor + Sync,
+    ) -> (Tensor, Vec<Tensor>) {
+        let part = inputs[0].size()[0] / self.len() as i64;
+        let mut columns = inputs.map(|input| input.split(part, 0).into_iter());
+        let parts = (0..self.len()).map(|_| {
+            columns.each_mut().map(|column| column.next().expect("the batch divides by the replicas"))
+        });
+        self.gradients(parts.collect(), loss)
+    }
+
     /// Mean loss and mean gradients of what is trained, in the order of [`named`], of one part of a batch per replica.
     pub fn gradients<I: Send>(
         &mut self,

@@ -175,12 +175,7 @@ fn train(
         let snr = alphas / noise_share;
         let weight = snr.clamp_max(MIN_SNR_GAMMA) / snr;
         let inputs = [noisy.to_kind(options.kind()), timesteps, context, noise, weight];
-        let part = BATCH as i64 / replicas.len() as i64;
-        let mut columns = inputs.map(|input| input.split(part, 0).into_iter());
-        let parts = (0..replicas.len()).map(|_| {
-            columns.each_mut().map(|column| column.next().expect("the batch divides by the replicas"))
-        });
-        let (loss, gradients) = replicas.gradients(parts.collect(), weighted_error);
+        let (loss, gradients) = replicas.gradients_of_rows(inputs, weighted_error);
         trainer.descend(&loss, &gradients, BATCH)?;
     }
     Ok(())
