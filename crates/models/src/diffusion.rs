@@ -15,6 +15,10 @@ use crate::weights::naming::{self, Naming};
 use crate::weights::{find_weights, load_named};
 use crate::{Adaptable, Hook, WeightsError, read_config};
 
+/// Pixels that the VAE takes at once, four pictures of 512 × 512: its widest activations are 256 floats a pixel. Each
+/// picture is computed by itself, so this changes no result.
+const VAE_PIXELS: i64 = 1 << 20;
+
 /// What can be wrong with a checkpoint folder.
 #[derive(Debug, thiserror::Error)]
 pub enum DiffusionError {
@@ -270,14 +274,44 @@ impl StableDiffusion {
     /// Pictures `[N, 3, H, W]`, about in [-1, 1], of scaled `latents`.
     pub fn decode(&self, latents: &Tensor) -> Tensor {
         let vae = &self.vae.network;
-        no_grad(|| vae.decode(&(latents / vae.config().scaling_factor)))
+        let latents = latents / vae.config().scaling_factor;
+        let scaling = 1 << (vae.config().block_out_channels.len() - 1);
+        let parts = slices(&latents, scaling);
+        Tensor::cat(&parts.iter().map(|part| no_grad(|| vae.decode(part))).collect::<Vec<_>>(), 0)
     }
 
     /// Mean and standard deviation `[N, C, h, w]` of the scaled latents of `pictures` `[N, 3, H, W]`.
     pub fn encode(&self, pictures: &Tensor) -> (Tensor, Tensor) {
         let vae = &self.vae.network;
-        let (mean, log_variance) = no_grad(|| vae.encode(pictures));
+        let parts = slices(pictures, 1);
+        let (means, log_variances): (Vec<_>, Vec<_>) =
+            parts.iter().map(|part| no_grad(|| vae.encode(part))).unzip();
+        let (mean, log_variance) = (Tensor::cat(&means, 0), Tensor::cat(&log_variances, 0));
         let scale = vae.config().scaling_factor;
         (mean * scale, (log_variance * 0.5).exp() * scale)
+    }
+}
+
+/// Rows of `input` `[N, C, h, w]` that the VAE takes at once, where a picture's sides are `scaling` times h and w.
+fn slices(input: &Tensor, scaling: i64) -> Vec<Tensor> {
+    let (_, _, height, width) = input.size4().expect("pictures and latents are [N, C, H, W]");
+    let pixels = (height * width * scaling * scaling).max(1);
+    input.split((VAE_PIXELS / pixels).max(1), 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_vae_takes_a_few_large_pictures_or_many_small_ones_at_once() {
+        let rows = |shape: [i64; 4], scaling| -> Vec<i64> {
+            let input = Tensor::zeros(shape, (Kind::Float, Device::Cpu));
+            slices(&input, scaling).iter().map(|part| part.size()[0]).collect()
+        };
+        assert_eq!(rows([10, 4, 64, 64], 8), [4, 4, 2]);
+        assert_eq!(rows([300, 3, 64, 64], 1), [256, 44]);
+        assert_eq!(rows([2, 1, 2048, 2048], 1), [1, 1]);
+        assert_eq!(rows([0, 3, 64, 64], 1), [0]);
     }
 }

@@ -7,11 +7,13 @@ use models::diffusion::{Conditions, Sampling, StableDiffusion};
 use rand_distr::{Distribution, StandardNormal};
 use tch::{Kind, Tensor};
 
-/// Rows of the network per pass, the unconditional twins not counted: bounds memory, changes no result.
-const ROWS: usize = 256;
+/// Rows of the network per pass, the unconditional twins not counted, and pixels of their latents: bounds memory,
+/// changes no result. 64 rows of Stable Diffusion.
+const ROWS: i64 = 256;
+const LATENT_PIXELS: i64 = 1 << 18;
 
 /// On a CPU activations should stay in its cache.
-const ROWS_ON_CPU: usize = 32;
+const ROWS_ON_CPU: i64 = 32;
 
 /// What one trial draws: a context `[1, S, D]` per prompt, and the seed of its noise.
 pub struct Order {
@@ -76,8 +78,7 @@ pub fn draw_rounds(
     let places: Vec<(usize, usize)> = (0..prompts)
         .flat_map(|prompt| (0..plan.pictures_per_prompt).map(move |picture| (prompt, picture)))
         .collect();
-    let rows = if diffusion.device.is_cuda() { ROWS } else { ROWS_ON_CPU };
-    let per_round = (rows / orders.len()).max(1);
+    let per_round = (rows_at_once(diffusion) / orders.len()).max(1);
     let all = places.len().div_ceil(per_round) as u64;
     for (round, places) in places.chunks(per_round).enumerate() {
         let rows = orders.iter().flat_map(|order| places.iter().map(move |place| (order, place)));
@@ -92,20 +93,17 @@ pub fn draw_rounds(
         let conditions =
             Conditions { context: &context, unconditional: &unconditional, control: control.as_ref() };
         let latents = diffusion.sample(&noise, conditions, plan.sampling, hook);
-        let pictures = decode(diffusion, &latents).split(places.len() as i64, 0);
+        let pictures = diffusion.decode(&latents).to_kind(Kind::Float).clamp(-1.0, 1.0);
+        let pictures = pictures.split(places.len() as i64, 0);
         visit(Round { places, pictures, done: round as u64 + 1, all })?;
     }
     Ok(())
 }
 
-/// Decodes a few at a time: full-size activations of a decoder are large.
-fn decode(diffusion: &StableDiffusion, latents: &Tensor) -> Tensor {
-    let parts: Vec<Tensor> = latents
-        .split(32, 0)
-        .iter()
-        .map(|part| diffusion.decode(part).to_kind(Kind::Float).clamp(-1.0, 1.0))
-        .collect();
-    Tensor::cat(&parts, 0)
+fn rows_at_once(diffusion: &StableDiffusion) -> usize {
+    let [_, height, width] = diffusion.latent_shape();
+    let most = if diffusion.device.is_cuda() { ROWS } else { ROWS_ON_CPU };
+    (LATENT_PIXELS / (height * width).max(1)).clamp(1, most) as usize
 }
 
 fn start(diffusion: &StableDiffusion, seed: u64, prompt: usize, picture: usize) -> Tensor {
