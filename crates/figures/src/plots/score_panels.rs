@@ -30,7 +30,7 @@ const ACROSS: usize = 3;
 const PANEL_HEIGHT: f64 = 190.0;
 /// Left of a panel, and between it and the one below.
 const LEFT: f64 = 72.0;
-const BELOW: f64 = 88.0;
+const BELOW: f64 = 98.0;
 const RIGHT: f64 = 14.0;
 const LEGEND_ROW: f64 = 24.0;
 const HEADING: f64 = 40.0;
