@@ -9,7 +9,9 @@ use models::Frozen;
 use models::clip::{Clip, ClipConfig};
 use models::diffusion::{Conditions, SamplerName, Sampling, StableDiffusion, load_vae, load_vit};
 use models::images::{from_bytes, from_tensor};
+use models::segmentation::{Confusion, SegmentationScores};
 use models::text::CaptionTokenizer;
+use models::upernet::load_upernet;
 use models::{load_weights, read_config};
 use rand::RngExt;
 use tch::{Kind, Tensor, nn, no_grad};
@@ -52,6 +54,13 @@ pub fn run(options: &Options) -> Result<()> {
         text,
         "| UNet: right caption of {CHOICES}, by CLIP, for generated pictures | {:.1} % | ≥ 60 % |",
         100.0 * generated
+    )?;
+    let maps = segmentation(options)?;
+    writeln!(
+        text,
+        "| Segmenter: mIoU; accuracy on 256 held-out scenes | {:.1} %; {:.1} % | |",
+        100.0 * maps.mean_iou,
+        100.0 * maps.pixel_accuracy
     )?;
     let words = encoder::evaluate(options)?;
     writeln!(
@@ -98,6 +107,22 @@ fn reconstruction(options: &Options) -> Result<[f64; 2]> {
     let rgb: Vec<u8> = photos.iter().take(256).flat_map(|photo| photo.rgb.iter().copied()).collect();
     let photos = from_bytes(&rgb, rgb.len() / (SIZE * SIZE * 3), SIZE, SIZE).to_device(device());
     Ok([psnr(&pictures_of(&scenes)), psnr(&photos)])
+}
+
+/// How much of its label map the segmenter finds in a scene.
+fn segmentation(options: &Options) -> Result<SegmentationScores> {
+    let network = load_upernet(&options.out.join("segmenter"), device())?.network;
+    let scenes: Vec<Scene> = (0..256).map(|index| Scene::sample(HELD_OUT + index)).collect();
+    let side = SIZE as i64;
+    let mut confusion = Confusion::new(network.config().num_classes as usize);
+    for scenes in scenes.chunks(32) {
+        let pictures = pictures_of(scenes);
+        let found = no_grad(|| network.segment([side, side], |_| (&pictures + 1.0) * 0.5));
+        let labels: Vec<u8> = scenes.iter().flat_map(|scene| scene.render().mask).collect();
+        let labels = Tensor::from_slice(&labels).view([scenes.len() as i64, side, side]);
+        confusion.add(&found, &labels.to_device(device()))?;
+    }
+    Ok(confusion.scores()?)
 }
 
 struct Triplets {
