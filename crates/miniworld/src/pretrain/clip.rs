@@ -91,6 +91,18 @@ fn tokenizer_json(photos: &[Photo]) -> serde_json::Value {
     })
 }
 
+/// What transformers has to know of the tokenizer to take captions as we do.
+pub(super) fn tokenizer_config() -> serde_json::Value {
+    json!({
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "model_max_length": CAPTION_TOKENS,
+        "bos_token": "<|startoftext|>",
+        "eos_token": "<|endoftext|>",
+        "pad_token": "<|endoftext|>",
+        "unk_token": "[UNK]",
+    })
+}
+
 pub fn run(options: &Options) -> Result<()> {
     let photos = options.photos("train")?;
     let tokenizer_json = tokenizer_json(&photos);
@@ -99,6 +111,7 @@ pub fn run(options: &Options) -> Result<()> {
     for folder in &folders {
         std::fs::create_dir_all(folder)?;
         write_json(&folder.join("tokenizer.json"), &tokenizer_json)?;
+        write_json(&folder.join("tokenizer_config.json"), &tokenizer_config())?;
     }
     let config = config(vocabulary);
     let tokenizer = CaptionTokenizer::from_file(

@@ -133,7 +133,11 @@ pub fn run(options: &Options) -> Result<()> {
     )?;
     std::fs::create_dir_all(folder.join("scheduler"))?;
     let mut scheduler = serde_json::to_value(ScheduleConfig::default())?;
+    // Beside what is read here, Stable Diffusion's settings of diffusers' scheduler.
     scheduler["_class_name"] = "DDIMScheduler".into();
+    scheduler["clip_sample"] = false.into();
+    scheduler["set_alpha_to_one"] = false.into();
+    scheduler["steps_offset"] = 1.into();
     write_json(&folder.join("scheduler/scheduler_config.json"), &scheduler)?;
     write_json(
         &folder.join("model_index.json"),

@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use models::vae::{AutoencoderKl, VaeConfig};
+use serde::Serialize;
 use tch::{Kind, Tensor, nn, no_grad};
 
 use super::data::{Source, prefetch};
@@ -22,6 +23,26 @@ fn config() -> VaeConfig {
         latent_channels: 8,
         norm_num_groups: 16,
         scaling_factor: 1.0, // replaced when training is over
+    }
+}
+
+/// The config with what diffusers asks for beside it: the kind of block at each level.
+#[derive(Serialize)]
+struct Shipped<'a> {
+    #[serde(flatten)]
+    config: &'a VaeConfig,
+    down_block_types: Vec<&'static str>,
+    up_block_types: Vec<&'static str>,
+}
+
+impl Shipped<'_> {
+    fn of(config: &VaeConfig) -> Shipped<'_> {
+        let levels = config.block_out_channels.len();
+        Shipped {
+            config,
+            down_block_types: vec!["DownEncoderBlock2D"; levels],
+            up_block_types: vec!["UpDecoderBlock2D"; levels],
+        }
     }
 }
 
@@ -51,7 +72,7 @@ pub fn run(options: &Options) -> Result<()> {
     config.scaling_factor = scaling_factor(&vae, &batches.recv()?.to_device(device()));
     ship(
         &store,
-        &config,
+        &Shipped::of(&config),
         "AutoencoderKL",
         &options.diffusion().join("vae"),
         "diffusion_pytorch_model.safetensors",
@@ -62,4 +83,31 @@ pub fn run(options: &Options) -> Result<()> {
 fn scaling_factor(vae: &AutoencoderKl, pictures: &Tensor) -> f64 {
     let mean = no_grad(|| vae.encode(pictures).0);
     1.0 / f64::try_from(mean.std(false)).expect("a standard deviation is a number")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use serde_json::Value;
+
+    use super::{Shipped, config};
+    use crate::pretrain::clip::tokenizer_config;
+
+    fn shipped(file: &str) -> Value {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../assets/mini/sd").join(file);
+        serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn what_diffusers_reads_beside_us_is_shipped_as_the_recipes_write_it() {
+        let (mut vae, mut recipe) =
+            (shipped("vae/config.json"), serde_json::to_value(Shipped::of(&config())).unwrap());
+        recipe["_class_name"] = "AutoencoderKL".into();
+        for config in [&mut vae, &mut recipe] {
+            config["scaling_factor"].take(); // measured in training
+        }
+        assert_eq!(vae, recipe);
+        assert_eq!(shipped("tokenizer/tokenizer_config.json"), tokenizer_config());
+    }
 }
