@@ -7,13 +7,13 @@ use models::diffusion::{Conditions, Sampling, StableDiffusion};
 use rand_distr::{Distribution, StandardNormal};
 use tch::{Kind, Tensor};
 
-/// Rows of the network per pass, the unconditional twins not counted, and pixels of their latents: bounds memory,
-/// changes no result. 64 rows of Stable Diffusion.
-const ROWS: i64 = 256;
-const LATENT_PIXELS: i64 = 1 << 18;
+/// Pixels of latents per pass of the network, the unconditional twins not counted: bounds memory, changes no result. 64
+/// rows of Stable Diffusion.
+const PIXELS: i64 = 1 << 18;
+const MOST_ROWS: i64 = 256;
 
-/// On a CPU activations should stay in its cache.
-const ROWS_ON_CPU: i64 = 32;
+/// On a CPU activations should stay in its cache: 32 rows of the mini model, two of Stable Diffusion.
+const PIXELS_ON_CPU: i64 = 1 << 13;
 
 /// What one trial draws: a context `[1, S, D]` per prompt, and the seed of its noise.
 pub struct Order {
@@ -102,8 +102,8 @@ pub fn draw_rounds(
 
 fn rows_at_once(diffusion: &StableDiffusion) -> usize {
     let [_, height, width] = diffusion.latent_shape();
-    let most = if diffusion.device.is_cuda() { ROWS } else { ROWS_ON_CPU };
-    (LATENT_PIXELS / (height * width).max(1)).clamp(1, most) as usize
+    let pixels = if diffusion.device.is_cuda() { PIXELS } else { PIXELS_ON_CPU };
+    (pixels / (height * width).max(1)).clamp(1, MOST_ROWS) as usize
 }
 
 fn start(diffusion: &StableDiffusion, seed: u64, prompt: usize, picture: usize) -> Tensor {
