@@ -201,6 +201,12 @@ bench *ARGS: _libtorch
     @{{ arguments }} cargo bench -p sd-driver --bench bank -- "$@"
     @tools/bench/peft tools/bench/peft_sweep.py
 
+# Measure training steps, drawing and memory of banks of 1 to 16 on a checkpoint, on the GPU where there is one, beside PEFT and diffusers
+[group("checks")]
+bench-sd MODEL="assets/mini/sd": _libtorch
+    cargo bench -p sd-driver --bench model -- {{ quote(if MODEL =~ '^/' { MODEL } else { justfile_directory() / MODEL }) }}
+    @tools/bench/peft tools/bench/peft_sd.py {{ quote(MODEL) }}
+
 # Measure what each method adds to a training step, beside PEFT where `just goldens` has installed it
 [group("checks")]
 bench-methods: _libtorch
