@@ -1,22 +1,18 @@
 //! Panels of lines with bands, and the lines' names at their right: what figures over a setting or a step
 //! share.
 
-use crate::axis::{Axis, Range, signed};
+use crate::axis::{Axis, Range};
 use crate::canvas::{Align, Canvas, text_width};
+use crate::plots::bounds::{self, Bound};
 use crate::series::Series;
 use crate::stroke::Stroke;
-use crate::style::{self, ALARM, Colour, INK, MUTED, Marker, NOTE_SIZE, RULE, TICK_SIZE, TITLE_SIZE};
+use crate::style::{self, ALARM, Colour, INK, MUTED, Marker, RULE, TICK_SIZE, TITLE_SIZE};
 
 const LABEL_SPACING: f64 = 21.0;
 /// From a panel's right edge to its lines' names, and from their markers to their letters.
 const TO_MARKER: f64 = 36.0;
 const TO_NAME: f64 = 52.0;
 const LINE_WIDTH: f64 = 2.0;
-/// Between a bound's name and the panel's edges, and between it and lines above or below.
-const BOUND_MARGIN: f64 = 7.0;
-const BOUND_GAP: f64 = 4.0;
-/// Places for a bound's name from the left edge to the right one, less one.
-const BOUND_PLACES: usize = 12;
 const BAND_ALPHA: f64 = 0.13;
 /// Up to this many points each has a marker.
 const MOST_MARKED: usize = 16;
@@ -54,12 +50,6 @@ pub struct Dot {
     pub std: f64,
     /// Some trials are not in the mean.
     pub hollow: bool,
-}
-
-/// A labelled horizontal line.
-pub struct Bound {
-    pub label: &'static str,
-    pub value: f64,
 }
 
 pub struct Panel<'a> {
@@ -160,7 +150,8 @@ impl Panel<'_> {
         for line in lines.iter().rev() {
             draw_line(canvas, line, across, &up);
         }
-        self.name_bounds(canvas, lines, across, &up);
+        let drawn: Vec<_> = lines.iter().flat_map(|line| paths(line, across, &up)).collect();
+        bounds::draw_names(canvas, self, &up, &drawn);
         for (index, line) in lines.iter().enumerate().rev() {
             draw_markers(canvas, line, index, across, &up);
         }
@@ -190,36 +181,6 @@ impl Panel<'_> {
         };
         let padded = range.padded(0.06);
         if self.from_zero && range.high > 0.0 { Range { low: 0.0, high: range.high * 1.06 } } else { padded }
-    }
-
-    /// Each bound's name and value above or below its line, where lines leave most room for it.
-    fn name_bounds(&self, canvas: &mut Canvas, lines: &[Line], across: &Axis, up: &Axis) {
-        let path = |line: &Line| -> Vec<(f64, f64)> {
-            line.dots.iter().filter_map(|dot| Some((across.at(dot.x), up.at(dot.mean?)))).collect()
-        };
-        let mut drawn: Vec<Vec<(f64, f64)>> = lines.iter().map(path).collect();
-        drawn.extend(self.bounds.iter().map(|bound| {
-            let y = up.at(bound.value);
-            vec![(self.left, y), (self.right, y)]
-        }));
-        for bound in self.bounds {
-            let label = format!("{} {}", bound.label, signed(bound.value, 2));
-            let (width, y) = (text_width(&label, NOTE_SIZE), up.at(bound.value));
-            let room = (self.right - self.left - width - 2.0 * BOUND_MARGIN).max(0.0);
-            let above = (y - self.top >= 22.0).then_some(y - 12.0);
-            let below = (self.bottom - y >= 22.0).then_some(y + 12.0);
-            let places = (0..=BOUND_PLACES).flat_map(|step| {
-                let x = self.left + BOUND_MARGIN + room * step as f64 / BOUND_PLACES as f64;
-                above.into_iter().chain(below).map(move |y| (x, y))
-            });
-            // Of equally free places the first, from left to right.
-            let place = places.min_by_key(|(x, y)| {
-                let (reach, height) = (BOUND_MARGIN, 0.5 * NOTE_SIZE + BOUND_GAP);
-                covered(&drawn, (x - reach, x + width + reach), (y - height, y + height))
-            });
-            let place = place.unwrap_or((self.left + BOUND_MARGIN, y - 12.0));
-            canvas.text(&label, place, NOTE_SIZE, MUTED, Align::Left);
-        }
     }
 
     /// Crosses of several lines at one place stand beside each other; those without a height, or with one
@@ -252,21 +213,6 @@ impl Panel<'_> {
     }
 }
 
-/// About how many figure pixels of `paths`, from left to right, lie in a rectangle.
-fn covered(paths: &[Vec<(f64, f64)>], across: (f64, f64), up: (f64, f64)) -> usize {
-    let pixels = |pair: &[(f64, f64)]| {
-        let (from, to) = (pair[0], pair[1]);
-        let count = (to.0 - from.0).hypot(to.1 - from.1).ceil().clamp(1.0, 1e4) as usize;
-        let inside = |index: &usize| {
-            let share = *index as f64 / count as f64;
-            let (x, y) = (from.0 + (to.0 - from.0) * share, from.1 + (to.1 - from.1) * share);
-            (across.0..=across.1).contains(&x) && (up.0..=up.1).contains(&y)
-        };
-        (0..=count).filter(inside).count()
-    };
-    paths.iter().flat_map(|path| path.windows(2)).map(pixels).sum()
-}
-
 fn draw_band(canvas: &mut Canvas, line: &Line, across: &Axis, up: &Axis) {
     for part in unbroken(&line.dots) {
         if part.len() < 2 || part.iter().all(|dot| dot.std == 0.0) {
@@ -282,13 +228,15 @@ fn draw_band(canvas: &mut Canvas, line: &Line, across: &Axis, up: &Axis) {
 }
 
 fn draw_line(canvas: &mut Canvas, line: &Line, across: &Axis, up: &Axis) {
-    for part in unbroken(&line.dots) {
-        let path: Vec<(f64, f64)> =
-            part.iter().filter_map(|dot| Some((across.at(dot.x), up.at(dot.mean?)))).collect();
-        if path.len() > 1 {
-            line.look.stroke.draw(canvas, &path, line.look.colour, LINE_WIDTH);
-        }
+    for path in paths(line, across, up).filter(|path| path.len() > 1) {
+        line.look.stroke.draw(canvas, &path, line.look.colour, LINE_WIDTH);
     }
+}
+
+/// Where each unbroken stretch of a line runs, in figure pixels.
+fn paths(line: &Line, across: &Axis, up: &Axis) -> impl Iterator<Item = Vec<(f64, f64)>> {
+    unbroken(&line.dots)
+        .map(|part| part.iter().filter_map(|dot| Some((across.at(dot.x), up.at(dot.mean?)))).collect())
 }
 
 /// A marker at each point; of many points a few, at other places for each line, and the last.
@@ -406,15 +354,6 @@ mod tests {
         assert!(heights.windows(2).all(|pair| pair[1] - pair[0] >= LABEL_SPACING - 1e-9), "{heights:?}");
         assert!(*heights.last().unwrap() <= bottom);
         assert!(apart(&[], top, bottom).is_empty());
-    }
-
-    #[test]
-    fn what_lies_under_a_name_is_counted_in_pixels() {
-        let level = vec![(0.0, 10.0), (100.0, 10.0)];
-        let steep = vec![(50.0, 0.0), (50.0, 100.0)];
-        assert_eq!(covered(std::slice::from_ref(&level), (19.5, 40.5), (5.0, 15.0)), 21);
-        assert_eq!(covered(&[level.clone(), steep.clone()], (44.5, 55.5), (4.5, 15.5)), 22);
-        assert_eq!(covered(&[level, steep], (60.0, 90.0), (20.0, 90.0)), 0);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The figures, one file each, and the panels that several share.
 
+mod bounds;
 pub mod confusion;
 pub mod curves;
 mod dot_panels;
