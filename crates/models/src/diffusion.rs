@@ -276,16 +276,17 @@ impl StableDiffusion {
         let vae = &self.vae.network;
         let latents = latents / vae.config().scaling_factor;
         let scaling = 1 << (vae.config().block_out_channels.len() - 1);
-        let parts = slices(&latents, scaling);
-        Tensor::cat(&parts.iter().map(|part| no_grad(|| vae.decode(part))).collect::<Vec<_>>(), 0)
+        no_grad(|| {
+            let parts: Vec<_> = slices(&latents, scaling).iter().map(|part| vae.decode(part)).collect();
+            Tensor::cat(&parts, 0)
+        })
     }
 
     /// Mean and standard deviation `[N, C, h, w]` of the scaled latents of `pictures` `[N, 3, H, W]`.
     pub fn encode(&self, pictures: &Tensor) -> (Tensor, Tensor) {
         let vae = &self.vae.network;
-        let parts = slices(pictures, 1);
         let (means, log_variances): (Vec<_>, Vec<_>) =
-            parts.iter().map(|part| no_grad(|| vae.encode(part))).unzip();
+            no_grad(|| slices(pictures, 1).iter().map(|part| vae.encode(part)).unzip());
         let (mean, log_variance) = (Tensor::cat(&means, 0), Tensor::cat(&log_variances, 0));
         let scale = vae.config().scaling_factor;
         (mean * scale, (log_variance * 0.5).exp() * scale)

@@ -85,9 +85,23 @@ pub fn run(options: &Options) -> Result<()> {
     std::fs::write(&path, text).with_context(|| format!("{}: cannot be written", path.display()))
 }
 
+fn held_out(count: u64) -> Vec<Scene> {
+    (0..count).map(|index| Scene::sample(HELD_OUT + index)).collect()
+}
+
 fn pictures_of(scenes: &[Scene]) -> Tensor {
-    let rgb: Vec<u8> = scenes.iter().flat_map(|scene| scene.render().rgb).collect();
-    from_bytes(&rgb, scenes.len(), SIZE, SIZE).to_device(device())
+    pictures_and_labels(scenes).0
+}
+
+/// Pictures `[N, 3, SIZE, SIZE]` in [-1, 1], and label maps `[N, SIZE, SIZE]`.
+fn pictures_and_labels(scenes: &[Scene]) -> (Tensor, Tensor) {
+    let (mut rgb, mut labels) = (Vec::new(), Vec::new());
+    for rendered in scenes.iter().map(Scene::render) {
+        rgb.extend(rendered.rgb);
+        labels.extend(rendered.mask);
+    }
+    let labels = Tensor::from_slice(&labels).view([scenes.len() as i64, SIZE as i64, SIZE as i64]);
+    (from_bytes(&rgb, scenes.len(), SIZE, SIZE).to_device(device()), labels.to_device(device()))
 }
 
 /// PSNR on scenes and on photographs, from the latents' means.
@@ -102,7 +116,7 @@ fn reconstruction(options: &Options) -> Result<[f64; 2]> {
         let error = errors.sum::<f64>() / pictures.numel() as f64;
         10.0 * (4.0 / error).log10()
     };
-    let scenes: Vec<Scene> = (0..256).map(|index| Scene::sample(HELD_OUT + index)).collect();
+    let scenes = held_out(256);
     let photos = options.photos("valid")?;
     let rgb: Vec<u8> = photos.iter().take(256).flat_map(|photo| photo.rgb.iter().copied()).collect();
     let photos = from_bytes(&rgb, rgb.len() / (SIZE * SIZE * 3), SIZE, SIZE).to_device(device());
@@ -112,15 +126,12 @@ fn reconstruction(options: &Options) -> Result<[f64; 2]> {
 /// How much of its label map the segmenter finds in a scene.
 fn segmentation(options: &Options) -> Result<SegmentationScores> {
     let network = load_upernet(&options.out.join("segmenter"), device())?.network;
-    let scenes: Vec<Scene> = (0..256).map(|index| Scene::sample(HELD_OUT + index)).collect();
     let side = SIZE as i64;
     let mut confusion = Confusion::new(network.config().num_classes as usize);
-    for scenes in scenes.chunks(32) {
-        let pictures = pictures_of(scenes);
+    for scenes in held_out(256).chunks(32) {
+        let (pictures, labels) = pictures_and_labels(scenes);
         let found = no_grad(|| network.segment([side, side], |_| (&pictures + 1.0) * 0.5));
-        let labels: Vec<u8> = scenes.iter().flat_map(|scene| scene.render().mask).collect();
-        let labels = Tensor::from_slice(&labels).view([scenes.len() as i64, side, side]);
-        confusion.add(&found, &labels.to_device(device()))?;
+        confusion.add(&found, &labels)?;
     }
     Ok(confusion.scores()?)
 }
@@ -195,7 +206,7 @@ impl Evaluator {
     }
 
     fn retrieval_of_scenes(&self) -> f64 {
-        let scenes: Vec<Scene> = (0..400).map(|index| Scene::sample(HELD_OUT + index)).collect();
+        let scenes = held_out(400);
         let captions: Vec<String> =
             scenes.iter().zip(0u64..).map(|(scene, seed)| scene.caption(seed)).collect();
         self.retrieval(&pictures_of(&scenes), &captions)

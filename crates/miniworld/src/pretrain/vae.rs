@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use models::vae::{AutoencoderKl, VaeConfig};
-use serde::Serialize;
+use serde_json::Value;
 use tch::{Kind, Tensor, nn, no_grad};
 
 use super::data::{Source, prefetch};
@@ -27,23 +27,12 @@ fn config() -> VaeConfig {
 }
 
 /// The config with what diffusers asks for beside it: the kind of block at each level.
-#[derive(Serialize)]
-struct Shipped<'a> {
-    #[serde(flatten)]
-    config: &'a VaeConfig,
-    down_block_types: Vec<&'static str>,
-    up_block_types: Vec<&'static str>,
-}
-
-impl Shipped<'_> {
-    fn of(config: &VaeConfig) -> Shipped<'_> {
-        let levels = config.block_out_channels.len();
-        Shipped {
-            config,
-            down_block_types: vec!["DownEncoderBlock2D"; levels],
-            up_block_types: vec!["UpDecoderBlock2D"; levels],
-        }
-    }
+fn shipped_config(config: &VaeConfig) -> Result<Value> {
+    let levels = config.block_out_channels.len();
+    let mut shipped = serde_json::to_value(config)?;
+    shipped["down_block_types"] = vec!["DownEncoderBlock2D"; levels].into();
+    shipped["up_block_types"] = vec!["UpDecoderBlock2D"; levels].into();
+    Ok(shipped)
 }
 
 pub fn run(options: &Options) -> Result<()> {
@@ -72,7 +61,7 @@ pub fn run(options: &Options) -> Result<()> {
     config.scaling_factor = scaling_factor(&vae, &batches.recv()?.to_device(device()));
     ship(
         &store,
-        &Shipped::of(&config),
+        &shipped_config(&config)?,
         "AutoencoderKL",
         &options.diffusion().join("vae"),
         "diffusion_pytorch_model.safetensors",
@@ -91,7 +80,7 @@ mod tests {
 
     use serde_json::Value;
 
-    use super::{Shipped, config};
+    use super::{config, shipped_config};
     use crate::pretrain::clip::tokenizer_config;
 
     fn shipped(file: &str) -> Value {
@@ -101,8 +90,7 @@ mod tests {
 
     #[test]
     fn what_diffusers_reads_beside_us_is_shipped_as_the_recipes_write_it() {
-        let (mut vae, mut recipe) =
-            (shipped("vae/config.json"), serde_json::to_value(Shipped::of(&config())).unwrap());
+        let (mut vae, mut recipe) = (shipped("vae/config.json"), shipped_config(&config()).unwrap());
         recipe["_class_name"] = "AutoencoderKL".into();
         for config in [&mut vae, &mut recipe] {
             config["scaling_factor"].take(); // measured in training
