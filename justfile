@@ -204,7 +204,7 @@ bench *ARGS: _libtorch
 # Measure training steps, drawing and memory of banks of 1 to 16 on a checkpoint, on the GPU where there is one, beside PEFT and diffusers
 [group("checks")]
 bench-sd MODEL="assets/mini/sd": _libtorch
-    cargo bench -p sd-driver --bench model -- {{ quote(if MODEL =~ '^/' { MODEL } else { justfile_directory() / MODEL }) }}
+    cargo bench -p sd-driver --bench model -- {{ quote(join(justfile_directory(), MODEL)) }}
     @tools/bench/peft tools/bench/peft_sd.py {{ quote(MODEL) }}
 
 # Measure what each method adds to a training step, beside PEFT where `just goldens` has installed it
@@ -216,7 +216,7 @@ bench-methods: _libtorch
 # Measure a finetuning step of an encoder, alone and in a bank of 8, beside PEFT; MODEL is a folder
 [group("checks")]
 bench-glue MODEL="assets/mini/encoder": _libtorch
-    cargo bench -p roberta-glue --bench step -- {{ quote(justfile_directory() / MODEL) }}
+    cargo bench -p roberta-glue --bench step -- {{ quote(join(justfile_directory(), MODEL)) }}
     @for batch in 32 8; do for method in lora delora dora; do \
         tools/bench/peft tools/bench/peft_glue.py --model {{ quote(MODEL) }} --method $method --batch $batch; \
     done; done

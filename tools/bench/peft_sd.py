@@ -16,6 +16,7 @@ SAMPLING_STEPS, GUIDANCE_SCALE = 25, 7.5
 TARGETS = ["to_q", "to_k", "to_v", "to_out.0"]
 METHODS = {
     "lora": LoraConfig(r=16, lora_alpha=32, target_modules=TARGETS),
+    "dora": LoraConfig(r=16, lora_alpha=32, target_modules=TARGETS, use_dora=True),
     "delora": DeloraConfig(r=16, delora_lambda=4, target_modules=TARGETS),
 }
 CUDA = torch.cuda.is_available()
@@ -34,8 +35,9 @@ def memory():
     return kilobytes * 1.024e-6
 
 
-def adapted(folder, config):
-    unet = UNet2DConditionModel.from_pretrained(folder / "unet", torch_dtype=KIND).to(DEVICE).requires_grad_(False)
+def adapted(folder, config, kind=KIND):
+    """The denoiser computing in `kind`, with trained parameters in f32."""
+    unet = UNet2DConditionModel.from_pretrained(folder / "unet", torch_dtype=kind).to(DEVICE).requires_grad_(False)
     inject_adapter_in_model(config, unet)
     for parameter in unet.parameters():
         if parameter.requires_grad:
@@ -43,31 +45,31 @@ def adapted(folder, config):
     return unet
 
 
-def autocast():
-    return torch.autocast(DEVICE, KIND, enabled=CUDA)
+def autocast(kind):
+    return torch.autocast(DEVICE, torch.bfloat16, enabled=kind == torch.bfloat16)
 
 
-def seconds_per_step(unet, folder, tokens):
+def seconds_per_step(unet, folder, tokens, steps=STEPS):
     optimizer = torch.optim.AdamW([p for p in unet.parameters() if p.requires_grad], lr=1e-4)
     schedule = DDPMScheduler.from_pretrained(folder / "scheduler")
     size = unet.config.sample_size
     latents = torch.randn(1, unet.config.in_channels, size, size, device=DEVICE)
-    context = torch.randn(1, tokens, unet.config.cross_attention_dim, device=DEVICE, dtype=KIND)
+    context = torch.randn(1, tokens, unet.config.cross_attention_dim, device=DEVICE, dtype=unet.conv_in.weight.dtype)
     timesteps = torch.randint(1000, (1,), device=DEVICE)
 
     def step():
         noise = torch.randn_like(latents)
-        with autocast():
-            predicted = unet(schedule.add_noise(latents, noise, timesteps).to(KIND), timesteps, context).sample
+        with autocast(context.dtype):
+            predicted = unet(schedule.add_noise(latents, noise, timesteps).to(context.dtype), timesteps, context).sample
         torch.nn.functional.mse_loss(predicted.float(), noise).backward()
         optimizer.step()
         optimizer.zero_grad()
 
     step()
     started = now()
-    for _ in range(STEPS):
+    for _ in range(steps):
         step()
-    return (now() - started) / STEPS
+    return (now() - started) / steps
 
 
 @torch.no_grad()
@@ -79,7 +81,7 @@ def pictures_per_second(unet, vae, folder, tokens):
     latents = torch.randn(PICTURES, unet.config.in_channels, size, size, device=DEVICE, dtype=KIND)
     context = torch.randn(2 * PICTURES, tokens, unet.config.cross_attention_dim, device=DEVICE, dtype=KIND)
     for timestep in schedule.timesteps:
-        with autocast():
+        with autocast(KIND):
             away, towards = unet(torch.cat([latents, latents]), timestep, context).sample.chunk(2)
         latents = schedule.step(away + GUIDANCE_SCALE * (towards - away), timestep, latents).prev_sample
     vae.decode(latents.to(KIND) / vae.config.scaling_factor).sample.sum().item()
@@ -93,8 +95,8 @@ def main():
     tokens = json.loads((folder / "text_encoder/config.json").read_text()).get("max_position_embeddings", 77)
     vae = AutoencoderKL.from_pretrained(folder / "vae", torch_dtype=KIND).to(DEVICE)
     print(f"PEFT and diffusers, {DEVICE}, {KIND}:")
-    for name, config in METHODS.items():
-        unet = adapted(folder, config)
+    for name in ["lora", "delora"]:
+        unet = adapted(folder, METHODS[name])
         step = statistics.median(seconds_per_step(unet, folder, tokens) for _ in range(ROUNDS))
         pictures = pictures_per_second(unet, vae, folder, tokens)
         print(f"{name:6}  1 trial: step {1e3 * step:.1f} ms, {pictures:.2f} pictures/s, at most {memory():.1f} GB so far")

@@ -4,15 +4,14 @@
 //! what else it does; the ratio is taken within one run. tools/bench/peft_sweep.py takes the same steps with PEFT and
 //! diffusers, in a loop over the trials.
 
-use std::collections::BTreeMap;
-use std::path::Path;
-use std::time::Instant;
+mod training;
 
-use delora_core::{Bank, Group, MethodConfig, Role, Site, TrialConfig};
-use harness::BankHook;
+use std::path::Path;
+
+use delora_core::{Bank, Site, TrialConfig};
 use models::diffusion::StableDiffusion;
-use serde_json::json;
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Kind};
+use training::{median, seconds, trial};
 
 const TRIALS: usize = 8;
 /// The methods of the sweep, each at `TRIALS` learning rates.
@@ -20,51 +19,10 @@ const SWEPT: [&str; 4] = ["lora", "dora", "delora", "ether_plus_one_sided"];
 const STEPS: usize = 10;
 const ROUNDS: usize = 7;
 
-fn trial(method: &str, seed: u64) -> TrialConfig {
-    let (settings, groups): (_, &[(Group, f64)]) = match method {
-        "lora" => (json!({"rank": 16, "alpha": 32.0}), &[(Group::Angles, 1e-3)]),
-        "delora" => (json!({"rank": 16, "lambda": 4.0}), &[(Group::Angles, 1e-2), (Group::Strength, 1e-2)]),
-        "dora" => (json!({"rank": 16, "alpha": 32.0}), &[(Group::Angles, 1e-3), (Group::Magnitude, 1e-3)]),
-        _ => (json!({}), &[(Group::Angles, 1e-2)]),
-    };
-    let settings = settings.as_object().expect("a table").clone();
-    TrialConfig {
-        method: MethodConfig { name: method.to_owned(), settings },
-        learning_rate: BTreeMap::from_iter(groups.iter().copied()),
-        optimizer: Default::default(),
-        schedule: Default::default(),
-        targets: Some(vec![Role::Query, Role::Key, Role::Value, Role::Output]),
-        seed,
-    }
-}
-
 /// Seconds of `STEPS` training steps of one bank, at one picture per trial.
 fn train(diffusion: &StableDiffusion, sites: &[Site], trials: &[TrialConfig]) -> f64 {
     let mut bank = Bank::new(sites, trials, diffusion.device).expect("the trials are well formed");
-    let rows = trials.len() as i64;
-    let [channels, height, width] = diffusion.latent_shape();
-    let options = (Kind::Float, diffusion.device);
-    let latents = Tensor::randn([rows, channels, height, width], options);
-    let timesteps = Tensor::randint(1000, [rows], (Kind::Int64, diffusion.device));
-    let context = diffusion.captions.encode(&vec!["a photo of qwe cat"; trials.len()], Kind::Float);
-    let mut step = || {
-        let noise = latents.randn_like();
-        let noisy = diffusion.schedule.add_noise(&latents, &noise, &timesteps);
-        let hook = BankHook::new(&bank);
-        let predicted = diffusion.unet.network.forward(&noisy, &timesteps, &context, &hook);
-        let error = (predicted - noise).square().mean_dim([1i64, 2, 3].as_slice(), false, Kind::Float);
-        bank.step(&error);
-    };
-    step(); // caches and kernels
-    let started = Instant::now();
-    (0..STEPS).for_each(|_| step());
-    let _ = bank.health(); // waits for the device
-    started.elapsed().as_secs_f64()
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
+    seconds(diffusion, &mut bank, Kind::Float, STEPS)
 }
 
 fn main() {
