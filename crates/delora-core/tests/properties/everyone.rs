@@ -2,10 +2,10 @@
 
 use std::cell::OnceCell;
 
-use delora_core::{Bank, METHODS, Method, SiteReading, SiteShape};
+use delora_core::{Bank, METHODS, Method, ParameterName, SiteReading, SiteShape};
 use serde_json::{Map, Value};
 
-use crate::network::{Network, cases, pair, slot_of};
+use crate::network::{Network, cases, pair, slot_of, uniform};
 
 const RANK: i64 = 2;
 
@@ -40,6 +40,23 @@ impl Everyone {
     pub fn trained(shape: (i64, i64, u64), rate: f64, steps: u64) -> Everyone {
         let mut everyone = Everyone::new(shape, rate);
         everyone.network.train(&mut everyone.bank, steps);
+        everyone
+    }
+
+    /// Each trained value moved by itself, by up to a half: directions are in general position, which those that
+    /// Adam has moved need not be, as its first steps go by signs alone.
+    pub fn scattered(shape: (i64, i64, u64)) -> Everyone {
+        let mut everyone = Everyone::new(shape, 0.0);
+        let bank = &mut everyone.bank;
+        for slot in 0..bank.num_trials() {
+            for ParameterName { site, name, .. } in
+                bank.parameter_names(slot).iter().filter(|own| own.trained)
+            {
+                let value = bank.parameter(site, slot, name).unwrap();
+                let moved = &value + 0.5 * uniform(shape.2, &format!("{slot}/{site}/{name}"), &value.size());
+                bank.set_parameter(site, slot, name, &moved).unwrap();
+            }
+        }
         everyone
     }
 

@@ -6,6 +6,7 @@ use delora_core::{
     Adapter, Adapts, Class, CoreError, Group, METHODS, Method, Role, SiteShape, TrialConfig, find_method,
 };
 use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
 use serde_json::{Map, Value, json};
 use tch::{Device, Kind};
 
@@ -18,8 +19,13 @@ fn shapes() -> impl Strategy<Value = (i64, i64, u64)> {
         .prop_map(|(inside, outside, seed)| (2 * inside, 2 * outside, seed))
 }
 
+/// Six shapes, the same everywhere; `PROPTEST_CASES=300 cargo test …` draws so many others.
 fn few() -> ProptestConfig {
-    ProptestConfig { cases: 6, failure_persistence: None, ..ProptestConfig::default() }
+    let chosen = ProptestConfig { failure_persistence: None, ..ProptestConfig::default() };
+    if std::env::var_os("PROPTEST_CASES").is_some() {
+        return chosen;
+    }
+    ProptestConfig { cases: 6, rng_seed: RngSeed::Fixed(6), ..chosen }
 }
 
 /// The activation form, used in training, is the definition.
@@ -184,7 +190,7 @@ proptest! {
 
     #[test]
     fn the_update_has_the_stated_rank(shape in shapes()) {
-        Everyone::trained(shape, 0.3, 4).holds_for_all(rank);
+        Everyone::scattered(shape).holds_for_all(rank);
     }
 
     #[test]

@@ -14,14 +14,16 @@ const SHAPES: [(i64, i64, u64); 2] = [(16, 10, 1), (10, 14, 2)];
 
 type Check = Box<dyn Fn(&'static Method) -> Finding>;
 
-/// `check` on a bank of all methods, for each of the shapes and rates.
-fn over(rates: &[f64], steps: u64, check: fn(&Everyone, &Method) -> Finding) -> Check {
-    let everyone: Vec<Everyone> = SHAPES
-        .iter()
-        .flat_map(|&shape| rates.iter().map(move |&rate| Everyone::trained(shape, rate, steps)))
-        .collect();
+/// Banks of all methods, for each of the shapes and rates.
+fn trained(rates: &[f64], steps: u64) -> Vec<Everyone> {
+    let of = |shape| rates.iter().map(move |&rate| Everyone::trained(shape, rate, steps));
+    SHAPES.into_iter().flat_map(of).collect()
+}
+
+/// `check` on each of the banks.
+fn on(banks: Vec<Everyone>, check: fn(&Everyone, &Method) -> Finding) -> Check {
     Box::new(move |method| {
-        let findings: Vec<Finding> = everyone.iter().map(|everyone| check(everyone, method)).collect();
+        let findings: Vec<Finding> = banks.iter().map(|everyone| check(everyone, method)).collect();
         assert!(findings.iter().all(|finding| *finding == findings[0]), "{}: {findings:?}", method.name());
         findings[0]
     })
@@ -32,11 +34,11 @@ fn columns() -> Vec<(&'static str, Check)> {
     vec![
         ("golden", Box::new(golden::golden)),
         ("gradient", Box::new(gradients::gradient)),
-        ("bound", over(&[0.01, 1.0, 100.0], 12, formulas::bound)),
-        ("rank", over(&[0.3], 4, formulas::rank)),
-        ("count", over(&[0.05], 0, formulas::count)),
+        ("bound", on(trained(&[0.01, 1.0, 100.0], 12), formulas::bound)),
+        ("rank", on(SHAPES.map(Everyone::scattered).into(), formulas::rank)),
+        ("count", on(trained(&[0.05], 0), formulas::count)),
         ("bank", Box::new(move |method| mixed.alone(method))),
-        ("merge", over(&[0.05], 4, formulas::merge)),
+        ("merge", on(trained(&[0.05], 4), formulas::merge)),
         ("export", Box::new(adapters::export)),
     ]
 }
