@@ -43,7 +43,7 @@ fn a_second_signal_ends_the_run_at_once() {
     assert!(child.try_wait().unwrap().is_none(), "the first signal waits for a checkpoint");
     signal(&child, "-INT");
     assert_eq!(child.wait().unwrap().code(), Some(130));
-    assert!(started.elapsed() < Duration::from_secs(10));
+    assert!(started.elapsed() < Duration::from_secs(25));
 }
 
 #[test]

@@ -147,7 +147,7 @@ impl Study {
     pub fn wait_for(&self, what: &str, is_there: impl Fn() -> bool) {
         let started = Instant::now();
         while !is_there() {
-            assert!(started.elapsed() < Duration::from_secs(20), "{what} in {}", self.root().display());
+            assert!(started.elapsed() < Duration::from_secs(120), "{what} in {}", self.root().display());
             std::thread::sleep(Duration::from_millis(2));
         }
     }
