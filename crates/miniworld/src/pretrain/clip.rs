@@ -52,6 +52,11 @@ fn config(vocabulary: i64) -> ClipConfig {
 /// Words of DreamBooth's classes that the mini world has no objects of.
 const MORE_WORDS: [&str; 3] = ["cartoon", "person", "object"];
 
+/// Special tokens, those of CLIP but for the first.
+const UNKNOWN: &str = "[UNK]";
+const FIRST: &str = "<|startoftext|>";
+const LAST: &str = "<|endoftext|>";
+
 /// Every word a caption can have, as a `tokenizer.json` of whole words; the end token comes last.
 fn tokenizer_json(photos: &[Photo]) -> serde_json::Value {
     let mut words: BTreeSet<String> = vocabulary().into_iter().collect();
@@ -61,9 +66,8 @@ fn tokenizer_json(photos: &[Photo]) -> serde_json::Value {
         let parts = caption.split(|letter: char| !letter.is_alphanumeric()).filter(|word| !word.is_empty());
         words.extend(parts.map(str::to_owned));
     }
-    let special = ["[UNK]", "<|startoftext|>"].map(str::to_owned);
-    let end = "<|endoftext|>".to_owned();
-    let all: Vec<String> = special.into_iter().chain(words).chain([end]).collect();
+    let special = [UNKNOWN, FIRST].map(str::to_owned);
+    let all: Vec<String> = special.into_iter().chain(words).chain([LAST.to_owned()]).collect();
     let vocabulary: serde_json::Map<String, serde_json::Value> =
         all.iter().enumerate().map(|(id, word)| (word.clone(), id.into())).collect();
     let id = |word: &str| vocabulary[word].clone();
@@ -75,19 +79,19 @@ fn tokenizer_json(photos: &[Photo]) -> serde_json::Value {
     let special = |word: &str| json!({"SpecialToken": {"id": word, "type_id": 0}});
     json!({
         "version": "1.0", "truncation": null, "padding": null,
-        "added_tokens": [added("[UNK]"), added("<|startoftext|>"), added("<|endoftext|>")],
+        "added_tokens": [added(UNKNOWN), added(FIRST), added(LAST)],
         "normalizer": {"type": "Lowercase"},
         "pre_tokenizer": {"type": "Whitespace"},
         "post_processor": {
             "type": "TemplateProcessing",
-            "single": [special("<|startoftext|>"), {"Sequence": {"id": "A", "type_id": 0}}, special("<|endoftext|>")],
+            "single": [special(FIRST), {"Sequence": {"id": "A", "type_id": 0}}, special(LAST)],
             "pair": [{"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 0}}],
             "special_tokens": {
-                "<|startoftext|>": token("<|startoftext|>"), "<|endoftext|>": token("<|endoftext|>")
+                FIRST: token(FIRST), LAST: token(LAST)
             }
         },
         "decoder": null,
-        "model": {"type": "WordLevel", "vocab": vocabulary, "unk_token": "[UNK]"}
+        "model": {"type": "WordLevel", "vocab": vocabulary, "unk_token": UNKNOWN}
     })
 }
 
@@ -96,10 +100,10 @@ pub(super) fn tokenizer_config() -> serde_json::Value {
     json!({
         "tokenizer_class": "PreTrainedTokenizerFast",
         "model_max_length": CAPTION_TOKENS,
-        "bos_token": "<|startoftext|>",
-        "eos_token": "<|endoftext|>",
-        "pad_token": "<|endoftext|>",
-        "unk_token": "[UNK]",
+        "bos_token": FIRST,
+        "eos_token": LAST,
+        "pad_token": LAST,
+        "unk_token": UNKNOWN,
     })
 }
 
