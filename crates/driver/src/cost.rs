@@ -28,3 +28,33 @@ pub fn fastest_of_three(work: impl Fn()) -> f64 {
     };
     (0..3).map(timed).fold(f64::INFINITY, f64::min)
 }
+
+/// Bytes of memory that this process has, from the kernel; `None` where it does not say.
+pub fn resident_bytes() -> Option<u64> {
+    status_bytes("VmRSS:")
+}
+
+/// The most that [`resident_bytes`] has been until now.
+pub fn peak_resident_bytes() -> Option<u64> {
+    status_bytes("VmHWM:")
+}
+
+fn status_bytes(field: &str) -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix(field))?;
+    let kibibytes: u64 = line.trim().trim_end_matches(" kB").parse().ok()?;
+    Some(1024 * kibibytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_process_has_memory_and_a_peak_of_it() {
+        for bytes in [resident_bytes(), peak_resident_bytes()] {
+            assert!(bytes.is_some_and(|bytes| (1 << 20..1 << 40).contains(&bytes)), "{bytes:?}");
+        }
+        assert_eq!(status_bytes("no such field:"), None);
+    }
+}

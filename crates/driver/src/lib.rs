@@ -12,7 +12,7 @@ mod permutation;
 
 pub use batches::{by_length, epoch_order, mask, padded, passes};
 pub use checkpoint::{Record, read_losses, resume, save};
-pub use cost::{fastest_of_three, trained_parameters};
+pub use cost::{fastest_of_three, peak_resident_bytes, resident_bytes, trained_parameters};
 pub use digests::Digests;
 pub use latest::Latest;
 pub use machine::{Precision, provenance, shared, workers};

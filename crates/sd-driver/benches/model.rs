@@ -64,10 +64,7 @@ fn most_memory(device: Device) -> Option<f64> {
         let mebibytes: f64 = String::from_utf8(output.stdout).ok()?.trim().parse().ok()?;
         return Some(mebibytes * 1.048_576e-3);
     }
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    let kibibytes: f64 = line.trim().trim_end_matches(" kB").parse().ok()?;
-    Some(kibibytes * 1.024e-6)
+    driver::peak_resident_bytes().map(|bytes| bytes as f64 * 1e-9)
 }
 
 fn main() {

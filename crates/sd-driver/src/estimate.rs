@@ -1,6 +1,6 @@
 //! What a trial will cost, from one measured pass of the network.
 
-use driver::{fastest_of_three, trained_parameters};
+use driver::{fastest_of_three, resident_bytes, trained_parameters};
 use models::Frozen;
 use models::diffusion::StableDiffusion;
 use runner::Estimate;
@@ -45,7 +45,7 @@ pub fn measure_rows(diffusion: &StableDiffusion, rows: usize, kind: Kind) -> Row
     // The first pass takes the memory.
     let before = resident_bytes();
     let output = pass();
-    let activations = resident_bytes().saturating_sub(before);
+    let activations = resident_bytes().unwrap_or(0).saturating_sub(before.unwrap_or(0));
     drop(output);
     let fastest = fastest_of_three(|| drop(pass()));
     RowCost { seconds: fastest / rows as f64, memory_bytes: activations / rows as u64 }
@@ -71,12 +71,4 @@ pub fn estimate(world: &World, cost: RowCost, settings: &Settings) -> Estimate {
         trained_bytes,
         frozen_bytes: (world.diffusion.unet.bytes() + world.diffusion.vae.bytes()) as u64,
     }
-}
-
-/// Memory of this process, from the kernel; 0 where it does not say.
-fn resident_bytes() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kibibytes = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok());
-    kibibytes.unwrap_or(0) * 1024
 }
