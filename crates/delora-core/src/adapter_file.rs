@@ -144,7 +144,7 @@ impl Bank {
                 format!("tensor `{name}` belongs to no layer that its method adapts in this network");
             return Err(misfit(problem));
         }
-        tch::no_grad(|| pairs.iter_mut().for_each(|(_, own, value)| own.copy_(value)));
+        gradient_mode::off(|| pairs.iter_mut().for_each(|(_, own, value)| own.copy_(value)));
         self.refresh();
         Ok(())
     }

@@ -21,10 +21,12 @@ mod kept;
 mod merged;
 mod parameters;
 mod plan;
+mod trained;
 
 use applied::{AppliedClass, AppliedHidden, AppliedLinear, AppliedTensor};
 pub use parameters::ParameterName;
 use plan::{Classes, PlannedGroup};
+pub use trained::Untrained;
 
 /// Adapters, optimizer and fate of trials that run through one frozen network with a leading `trials` axis.
 ///
@@ -43,6 +45,8 @@ pub struct Bank {
     pending: Option<(Vec<Tensor>, Tensor)>,
     /// Copies of each group's leaves, see [`Bank::keep`].
     pub(crate) kept: Option<Vec<Tensor>>,
+    /// What tells each leaf's start from other values, see [`trained`].
+    starts: Vec<Tensor>,
     /// What `forward` applies, by kind of activation and class; made once per step.
     applied: RefCell<HashMap<Kind, Rc<Vec<AppliedClass>>>>,
 }
@@ -81,6 +85,7 @@ impl Bank {
                 MethodGroup::new(method, slots.start, &sorted[slots.clone()], &classes, &acts, device);
             groups.push(group.map_err(|problem| plan::settings_error(method, order[slots.start], problem))?);
         }
+        let starts = groups.iter().flat_map(MethodGroup::leaves).map(trained::fingerprint).collect();
         Ok(Bank {
             sites: sites.iter().map(Site::shared).collect(),
             classes,
@@ -91,6 +96,7 @@ impl Bank {
             steps: 0,
             pending: None,
             kept: None,
+            starts,
             applied: RefCell::default(),
         })
     }
@@ -192,7 +198,7 @@ impl Bank {
     /// Distances, strengths and bounds by adapted linear site, in the order of the sites given to `new`. Waits for
     /// the device.
     pub fn telemetry(&self) -> Vec<SiteReading> {
-        tch::no_grad(|| {
+        gradient_mode::off(|| {
             let parameters: Vec<Vec<Parameters>> = self.groups.iter().map(MethodGroup::parameters).collect();
             let read = |(index, class): (usize, &Class)| match class {
                 Class::Linear(class) => Some(self.read_class(index, class, &parameters)),
@@ -226,7 +232,7 @@ impl Bank {
             return known.clone();
         }
         // Also when called without gradients: a later call of the same step may want them.
-        let made = tch::with_grad(|| {
+        let made = gradient_mode::on(|| {
             let parameters: Vec<Vec<Parameters>> = self.groups.iter().map(MethodGroup::parameters).collect();
             let of_class = |class| self.apply_class(class, &parameters, kind);
             Rc::new((0..self.classes.len()).map(of_class).collect::<Vec<_>>())

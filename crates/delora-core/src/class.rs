@@ -210,7 +210,7 @@ impl LinearClass {
     /// The products are in the weights' kind; the factors around them may be f64.
     fn times(&self, rows: &Tensor, columns: i64, side: impl Fn(&Tensor) -> Tensor) -> Tensor {
         let (trials, _, count, features) = rows.size4().expect("rows are [trials, sites, n, features]");
-        let products: Vec<Tensor> = tch::no_grad(|| {
+        let products: Vec<Tensor> = gradient_mode::off(|| {
             let rows = rows.to_kind(self.kind()).unbind(1); // sites × [trials, n, features]
             let product = |(rows, weight): (&Tensor, &Tensor)| {
                 rows.reshape([trials * count, features]).mm(&side(weight)).view([trials, count, columns])

@@ -92,7 +92,7 @@ impl MethodGroup {
         if !self.adapters.iter().any(constrained) {
             return; // nearly all methods: no views of every parameter after every step
         }
-        tch::no_grad(|| {
+        gradient_mode::off(|| {
             for (adapter, parameters) in self.adapters.iter().zip(&self.parameters()) {
                 if let Some(Adapter::Linear(adapter)) = adapter {
                     adapter.constrain(parameters);

@@ -29,7 +29,7 @@ pub use adapter::{
     ParameterSpec, Parameters, TENSOR_VALUE, WholeSettings,
 };
 pub use adapter_file::AdapterFile;
-pub use bank::{Bank, OwnTensor, ParameterName, SiteReading};
+pub use bank::{Bank, OwnTensor, ParameterName, SiteReading, Untrained};
 pub use class::{Class, HiddenClass, LinearClass, TensorClass};
 pub use config::{Group, MethodConfig, OptimizerConfig, Schedule, TrialConfig};
 pub use error::CoreError;

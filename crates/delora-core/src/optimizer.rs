@@ -76,7 +76,7 @@ impl BankAdamW {
 
     /// Update number `step`, counted from 0, of `parameters` by `gradients`, where `finite_losses` [trials] allows.
     pub fn step(&mut self, step: u64, parameters: &[&Tensor], gradients: &[Tensor], finite_losses: &Tensor) {
-        tch::no_grad(|| {
+        gradient_mode::off(|| {
             let norms = self.gradient_norms(gradients);
             let sound = finite_losses.logical_and(&norms.isfinite());
             let fallen = self.healthy().logical_and(&sound.logical_not());

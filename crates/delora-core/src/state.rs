@@ -47,7 +47,7 @@ impl Bank {
             }
             pairs.push((own.shallow_clone(), value));
         }
-        tch::no_grad(|| pairs.iter_mut().for_each(|(own, value)| own.copy_(value)));
+        gradient_mode::off(|| pairs.iter_mut().for_each(|(own, value)| own.copy_(value)));
         self.steps = steps;
         self.refresh();
         Ok(())

@@ -73,7 +73,7 @@ impl Stack {
     }
 
     fn output_of(&self, adapter: &AdapterFile) -> Tensor {
-        tch::no_grad(|| self.output(&adapter.bank(&self.sites()).unwrap()))
+        gradient_mode::off(|| self.output(&adapter.bank(&self.sites()).unwrap()))
     }
 }
 

@@ -21,3 +21,5 @@ mod heads;
 mod network;
 #[path = "properties/proof.rs"]
 mod proof;
+#[path = "properties/trained.rs"]
+mod trained;

@@ -9,6 +9,8 @@ mod latest;
 mod machine;
 mod method;
 mod permutation;
+mod status;
+pub mod testing;
 
 pub use batches::{by_length, epoch_order, mask, padded, passes};
 pub use checkpoint::{Record, read_losses, resume, save};
@@ -18,3 +20,4 @@ pub use latest::Latest;
 pub use machine::{Precision, provenance, shared, workers};
 pub use method::{MethodSettings, Rates, at_least_one, positive};
 pub use permutation::{numpy_permutation, torch_permutation};
+pub use status::statuses;

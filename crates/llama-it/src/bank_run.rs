@@ -45,14 +45,13 @@ impl BankRun<'_> {
         let tested = self.tested(training);
         let answers = self.answers(training);
         let distances = mean_distances(&training.bank);
-        let health = training.bank.health();
+        let statuses = driver::statuses(&training.bank);
         let mut outcomes = Vec::new();
         for (slot, mut known) in metrics.into_iter().enumerate() {
             if self.context.done[self.order[slot]] {
                 continue;
             }
-            let status = health[slot].map_or(Status::Done, |step| Status::Diverged { step });
-            let mut outcome = Outcome::new(&self.trials[self.order[slot]].id, status);
+            let mut outcome = Outcome::new(&self.trials[self.order[slot]].id, statuses[slot].clone());
             let mut add = |name: &str, value: f64| known.insert(name.to_owned(), value);
             add("num_parameters", training.bank.num_parameters(slot) as f64);
             if let Some(distance) = distances[slot] {

@@ -3,7 +3,7 @@
 use driver::{fastest_of_three, trained_parameters};
 use models::Frozen;
 use runner::Estimate;
-use tch::{Kind, Tensor, no_grad};
+use tch::{Kind, Tensor};
 
 use crate::settings::Settings;
 use crate::world::{Corpus, Exams, Network};
@@ -39,7 +39,8 @@ pub fn measure(network: &Network, settings: &Settings) -> TokenCost {
     let ids = Tensor::full([rows, length], config.vocab_size / 2, (Kind::Int64, network.device));
     let pass = || {
         let llama = &network.llama.network;
-        let hidden = no_grad(|| llama.logits(&llama.forward(&ids, network.kind, &Frozen), &Frozen));
+        let hidden =
+            gradient_mode::off(|| llama.logits(&llama.forward(&ids, network.kind, &Frozen), &Frozen));
         let _ = f64::try_from(hidden.sum(Kind::Double)); // waits for the device
     };
     pass();

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use models::llama::{LLAMA2_7B, Llama, LlamaConfig};
 use serde_json::{Value, json};
-use tch::{Device, Kind, nn, no_grad};
+use tch::{Device, Kind, nn};
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 
 pub const VOCABULARY: i64 = 259;
@@ -58,7 +58,7 @@ pub fn write_world(folder: &Path) {
         let values: Vec<f32> = (0..tensor.numel())
             .map(|place| (((place * 7919 + index * 31) % 997) as f32 / 997.0 - 0.5) * 0.6)
             .collect();
-        no_grad(|| tensor.copy_(&tch::Tensor::from_slice(&values).view_as(tensor)));
+        gradient_mode::off(|| tensor.copy_(&tch::Tensor::from_slice(&values).view_as(tensor)));
     }
     let model = folder.join("model");
     write(&model.join("config.json"), serde_json::to_vec(&config).unwrap());

@@ -5,7 +5,7 @@ use driver::{mask, padded};
 use harness::BankHook;
 use models::llama::Cache;
 use rand::RngExt;
-use tch::{Kind, Tensor, no_grad};
+use tch::{Kind, Tensor};
 
 use crate::world::Network;
 
@@ -52,10 +52,10 @@ impl Generator<'_> {
         let mut generated = vec![Vec::new(); trials * prompts.len()];
         let mut is_done = vec![false; generated.len()];
         for step in 0..max_tokens {
-            let hidden = no_grad(|| llama.extend(&ids, &seen, &mut cache, *kind, &hook));
+            let hidden = gradient_mode::off(|| llama.extend(&ids, &seen, &mut cache, *kind, &hook));
             let last = (seen.sum_dim_intlist([1i64].as_slice(), false, Kind::Int64) - 1).view([-1, 1, 1]);
             let last = hidden.gather(1, &last.expand([-1, 1, hidden.size()[2]], false), false);
-            let logits = no_grad(|| llama.logits(&last, &hook)).squeeze_dim(1);
+            let logits = gradient_mode::off(|| llama.logits(&last, &hook)).squeeze_dim(1);
             let logits = Vec::<Vec<f64>>::try_from(logits.to_kind(Kind::Double)).expect("logits of each row");
             let mut next = vec![tokenizer.end; generated.len()];
             // Every trial sees the same draws, as it would alone.

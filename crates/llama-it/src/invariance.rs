@@ -9,7 +9,7 @@ use delora_core::Bank;
 use harness::BankHook;
 use runner::{BankContext, Interrupted, Outcome, Progress, Status, Trial, Workload};
 use serde_json::{Value, json};
-use tch::{Kind, Tensor, no_grad};
+use tch::{Kind, Tensor};
 
 use crate::Instruct;
 use crate::fixture::{lora, trial, write_world};
@@ -191,7 +191,7 @@ fn shared_prompts_score_as_each_choice_by_itself_does() {
         for (place, continuation) in prompt.continuations.iter().enumerate() {
             let whole: Vec<i64> = prompt.context.iter().chain(continuation).copied().collect();
             let ids = Tensor::from_slice(&whole).unsqueeze(0).repeat([trials, 1]);
-            let logs = no_grad(|| llama.logits(&llama.forward(&ids, Kind::Float, &hook), &hook));
+            let logs = gradient_mode::off(|| llama.logits(&llama.forward(&ids, Kind::Float, &hook), &hook));
             let logs = logs.log_softmax(-1, Kind::Double);
             for slot in 0..bank.num_trials() {
                 let of_token = |at: usize| logs.double_value(&[slot as i64, at as i64 - 1, whole[at]]);
@@ -221,7 +221,7 @@ fn sampling_with_a_cache_is_sampling_without_and_a_row_does_not_see_others() {
         for step in 0..12 {
             let length = rows[0].len() as i64;
             let ids = Tensor::from_slice(&rows.concat()).view([2, length]);
-            let logits = no_grad(|| llama.logits(&llama.forward(&ids, Kind::Float, &hook), &hook));
+            let logits = gradient_mode::off(|| llama.logits(&llama.forward(&ids, Kind::Float, &hook), &hook));
             let next = Vec::<i64>::try_from(logits.select(1, length - 1).argmax(-1, false)).unwrap();
             for slot in 0..2 {
                 if let Some(&token) = greedy[slot][row].get(step) {

@@ -6,7 +6,7 @@ use delora_core::Bank;
 use driver::{mask, padded};
 use harness::BankHook;
 use models::llama::{Cache, Llama};
-use tch::{Device, Kind, Tensor, no_grad};
+use tch::{Device, Kind, Tensor};
 
 use crate::requests::Prompt;
 
@@ -37,7 +37,7 @@ impl Scorer<'_> {
             };
             let count = (1..=rest.len()).take_while(|&count| count == 1 || fits(count)).count();
             let (chosen, others) = rest.split_at(count);
-            no_grad(|| self.score_together(prompts, chosen, &mut scores));
+            gradient_mode::off(|| self.score_together(prompts, chosen, &mut scores));
             rest = others;
         }
         scores

@@ -13,7 +13,7 @@ use models::Hook;
 use models::llama::Llama;
 use runner::{BankContext, Interrupted};
 use serde::{Deserialize, Serialize};
-use tch::{Device, Kind, Tensor, no_grad};
+use tch::{Device, Kind, Tensor};
 
 use crate::examples::Example;
 use crate::settings::{LossMean, Settings};
@@ -85,7 +85,7 @@ pub fn accumulate_recomputed(bank: &mut Bank, llama: &Llama, batch: &Batch, kind
         let embedded = (index == 0).then(|| llama.embed(input, kind, &hook));
         vec![llama.layer(index, embedded.as_ref().unwrap_or(input), &rotation, &hook)]
     };
-    no_grad(|| {
+    gradient_mode::off(|| {
         inputs.push(vec![batch.ids.shallow_clone()]);
         for index in 0..llama.num_layers() {
             inputs.push(piece(bank, index, &inputs[index]));
@@ -206,7 +206,8 @@ impl Lesson<'_> {
                 rows.iter().flat_map(|rows| &rows[range.clone()]).map(|&row| (&examples[row], 1.0)).collect();
             let batch = Batch::new(&all, self.network.device);
             let (llama, kind) = (&self.network.llama.network, self.network.kind);
-            let losses = no_grad(|| losses(llama, &batch, trials as i64, kind, &BankHook::new(bank)));
+            let losses =
+                gradient_mode::off(|| losses(llama, &batch, trials as i64, kind, &BankHook::new(bank)));
             let losses = Vec::<f64>::try_from(losses.to_kind(Kind::Double)).expect("a loss for each trial");
             sums.iter_mut().zip(losses).for_each(|(sum, loss)| *sum += loss);
         }

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::path::Path;
 
-use tch::{Device, Kind, Tensor, nn, no_grad};
+use tch::{Device, Kind, Tensor, nn};
 
 use crate::clip::{Clip, ClipConfig, ClipText, ClipTextConfig, ClipVision};
 use crate::scheduler::{Ddim, DpmSolverPlusPlus, FinalStep, NoiseSchedule, Sampler, ScheduleConfig};
@@ -162,7 +162,7 @@ impl CaptionEncoder {
     /// As [`CaptionEncoder::encode`], of token ids `[N, S]`.
     pub fn encode_ids(&self, ids: &Tensor, kind: Kind) -> Tensor {
         let ids = ids.to_device(self.device);
-        no_grad(|| self.tower.network.forward(&ids, kind))
+        gradient_mode::off(|| self.tower.network.forward(&ids, kind))
     }
 
     /// Width D of the hidden states.
@@ -254,7 +254,7 @@ impl StableDiffusion {
         let both = both.view([2 * rows, length, features]);
         let control = control.map(|control| control.repeat_interleave_self_int(2, 0, 2 * rows));
         let mut sample = noise.shallow_clone();
-        no_grad(|| {
+        gradient_mode::off(|| {
             for (index, timestep) in sampler.timesteps().to_vec().into_iter().enumerate() {
                 let timesteps = Tensor::full([2 * rows], timestep as i64, (Kind::Int64, self.device));
                 let twins = sample.repeat_interleave_self_int(2, 0, 2 * rows);
@@ -276,7 +276,7 @@ impl StableDiffusion {
         let vae = &self.vae.network;
         let latents = latents / vae.config().scaling_factor;
         let scaling = 1 << (vae.config().block_out_channels.len() - 1);
-        no_grad(|| {
+        gradient_mode::off(|| {
             let parts: Vec<_> = slices(&latents, scaling).iter().map(|part| vae.decode(part)).collect();
             Tensor::cat(&parts, 0)
         })
@@ -286,7 +286,7 @@ impl StableDiffusion {
     pub fn encode(&self, pictures: &Tensor) -> (Tensor, Tensor) {
         let vae = &self.vae.network;
         let (means, log_variances): (Vec<_>, Vec<_>) =
-            no_grad(|| slices(pictures, 1).iter().map(|part| vae.encode(part)).unzip());
+            gradient_mode::off(|| slices(pictures, 1).iter().map(|part| vae.encode(part)).unzip());
         let (mean, log_variance) = (Tensor::cat(&means, 0), Tensor::cat(&log_variances, 0));
         let scale = vae.config().scaling_factor;
         (mean * scale, (log_variance * 0.5).exp() * scale)

@@ -109,7 +109,7 @@ pub(crate) fn load_named(store: &nn::VarStore, path: &Path, naming: &Naming) -> 
         let (part, of) = place.part;
         let value = weights.read(stored, kind);
         let value = if of == 1 { value } else { value.chunk(of, 0)[part as usize].shallow_clone() };
-        tch::no_grad(|| variable.copy_(&value.view_as(&variable)));
+        gradient_mode::off(|| variable.copy_(&value.view_as(&variable)));
     }
     Ok(())
 }

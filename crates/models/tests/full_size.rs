@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use models::Frozen;
 use models::diffusion::{CaptionEncoder, load_clip, load_unet, load_vae, load_vit};
-use tch::{Device, Kind, Tensor, no_grad};
+use tch::{Device, Kind, Tensor};
 
 /// Sums of thousands of products run in another order than in the reference, through some hundred layers.
 const TOLERANCE: f64 = 1e-3;
@@ -32,7 +32,7 @@ fn timed<N, T>(name: &str, load: impl FnOnce() -> N, compute: impl FnOnce(&N) ->
     let start = Instant::now();
     let network = load();
     let loaded = start.elapsed().as_secs_f64();
-    let output = no_grad(|| compute(&network));
+    let output = gradient_mode::off(|| compute(&network));
     println!("{name}: loaded in {loaded:.1} s, computed in {:.1} s", start.elapsed().as_secs_f64() - loaded);
     output
 }

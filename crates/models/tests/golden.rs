@@ -106,7 +106,8 @@ fn every_linear_has_its_state_dict_name_and_reaches_the_output_through_the_hook(
     for (layer, _) in unet.linears() {
         assert_eq!(layer.weight, variables[&format!("{}.weight", layer.name)], "{}", layer.name);
         let hook = Stretch(&layer.name);
-        let output = tch::no_grad(|| unet.forward(&io["sample"], &io["timesteps"], &io["context"], &hook));
+        let output =
+            gradient_mode::off(|| unet.forward(&io["sample"], &io["timesteps"], &io["context"], &hook));
         let moved = (output - &io["output"]).abs().max().double_value(&[]);
         assert!(moved > 1e-3, "{} moved the output by {moved}", layer.name);
     }
@@ -115,10 +116,10 @@ fn every_linear_has_its_state_dict_name_and_reaches_the_output_through_the_hook(
 fn vae_matches(case: &str) {
     let io = tensors(case);
     let (_store, vae) = load(case, DIFFUSERS, AutoencoderKl::new);
-    let (mean, logvar) = tch::no_grad(|| vae.encode(&io["image"]));
+    let (mean, logvar) = gradient_mode::off(|| vae.encode(&io["image"]));
     assert_close(&format!("{case} mean"), &mean, &io["mean"], NETWORK_TOLERANCE);
     assert_close(&format!("{case} logvar"), &logvar, &io["logvar"], NETWORK_TOLERANCE);
-    let decoded = tch::no_grad(|| vae.decode(&io["latent"]));
+    let decoded = gradient_mode::off(|| vae.decode(&io["latent"]));
     assert_close(&format!("{case} decoded"), &decoded, &io["decoded"], NETWORK_TOLERANCE);
 }
 
@@ -137,7 +138,7 @@ fn clip_text_matches_transformers() {
     let io = tensors("clip_text");
     let (_store, text) =
         load("clip_text", TRANSFORMERS, |path, config: &ClipTextConfig| ClipText::new(path, config));
-    let hidden = tch::no_grad(|| text.forward(&io["ids"], Kind::Float));
+    let hidden = gradient_mode::off(|| text.forward(&io["ids"], Kind::Float));
     assert_close("clip_text hidden", &hidden, &io["hidden"], NETWORK_TOLERANCE);
     let pooled = text.pool(&io["hidden"], &io["ids"]);
     assert_close("clip_text pooled", &pooled, &io["pooled"], 0.0); // a row of `hidden`, nothing computed
@@ -150,7 +151,7 @@ fn clip_vision_matches_transformers() {
     let (_store, vision) = load("clip_vision", TRANSFORMERS, |path, config: &ClipVisionConfig| {
         ClipVision::new(path, config, projection)
     });
-    let embeds = tch::no_grad(|| vision.forward(&io["image"]));
+    let embeds = gradient_mode::off(|| vision.forward(&io["image"]));
     assert_close("clip_vision", &embeds, &io["image_embeds"], NETWORK_TOLERANCE);
 }
 
@@ -170,7 +171,7 @@ fn clip_matches_transformers() {
 fn vit_matches_transformers() {
     let io = tensors("vit");
     let (_store, vit) = load("vit", TRANSFORMERS, |path, config: &VitConfig| Vit::new(path, config));
-    let class_token = tch::no_grad(|| vit.forward(&io["image"]));
+    let class_token = gradient_mode::off(|| vit.forward(&io["image"]));
     assert_close("vit", &class_token, &io["hidden"].select(1, 0), NETWORK_TOLERANCE);
 }
 

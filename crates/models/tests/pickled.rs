@@ -36,7 +36,7 @@ fn assert_equal(ours: &Tensor, reference: &Tensor) {
 
 fn assert_same_features(folder: &Path) {
     let vit = load_vit(folder, Device::Cpu).unwrap();
-    let features = tch::no_grad(|| vit.network.forward(&io("vit", "image")));
+    let features = gradient_mode::off(|| vit.network.forward(&io("vit", "image")));
     assert_equal(&features, &io("vit", "hidden").select(1, 0));
 }
 
@@ -120,7 +120,7 @@ fn the_vaes_older_names_and_kernels_are_read() {
     Tensor::write_safetensors(&tensors, folder.join(file)).unwrap();
     let vae = load_vae(root.path(), Device::Cpu).unwrap();
     let names = ["image", "mean", "logvar"].map(|name| io(case, name));
-    let (mean, log_variance) = tch::no_grad(|| vae.network.encode(&names[0]));
+    let (mean, log_variance) = gradient_mode::off(|| vae.network.encode(&names[0]));
     assert_equal(&mean, &names[1]);
     assert_equal(&log_variance, &names[2]);
     let wrong = tensors.iter_mut().find(|(name, _)| name == "decoder.conv_in.weight").unwrap();
@@ -135,8 +135,8 @@ fn a_vision_tower_is_read_out_of_a_whole_clip() {
     let vision = load_clip_vision(&golden("clip"), Device::Cpu).unwrap();
     let both = load_clip(&golden("clip"), Device::Cpu).unwrap();
     let image = io("clip", "image");
-    let features = tch::no_grad(|| vision.network.forward(&image));
-    assert_eq!(features, tch::no_grad(|| both.network.vision.forward(&image)));
+    let features = gradient_mode::off(|| vision.network.forward(&image));
+    assert_eq!(features, gradient_mode::off(|| both.network.vision.forward(&image)));
     assert_equal(&features, &io("clip", "image_embeds"));
 }
 

@@ -56,14 +56,13 @@ impl BankRun<'_> {
         let test: Vec<Vec<usize>> = halves.into_iter().map(|own| own.test).collect();
         let tested = self.scores(&training.bank, &test);
         let distances = mean_distances(&training.bank);
-        let health = training.bank.health();
+        let statuses = driver::statuses(&training.bank);
         let mut outcomes = Vec::new();
         for (slot, (tested, distance)) in tested.into_iter().zip(distances).enumerate() {
             if self.context.done[self.order[slot]] {
                 continue;
             }
-            let status = health[slot].map_or(Status::Done, |step| Status::Diverged { step });
-            let mut outcome = Outcome::new(&self.trials[self.order[slot]].id, status);
+            let mut outcome = Outcome::new(&self.trials[self.order[slot]].id, statuses[slot].clone());
             let per_epoch = self.lesson.steps_per_epoch();
             let mut known = vec![("num_parameters", training.bank.num_parameters(slot) as f64)];
             known.extend(distance.map(|distance| ("mean_distance", distance)));

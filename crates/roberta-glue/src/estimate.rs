@@ -4,7 +4,7 @@ use driver::{fastest_of_three, trained_parameters};
 use models::Frozen;
 use models::roberta::Tokens;
 use runner::Estimate;
-use tch::{Kind, Tensor, no_grad};
+use tch::{Kind, Tensor};
 
 use crate::settings::Settings;
 use crate::tokens::Encoded;
@@ -34,7 +34,7 @@ pub fn measure(network: &Network, settings: &Settings) -> TokenCost {
     let pass = || {
         let tokens = Tokens { ids: &ids, mask: &mask, types: None };
         let kind = settings.precision.kind();
-        let hidden = no_grad(|| network.encoder.network.forward(&tokens, kind, &Frozen));
+        let hidden = gradient_mode::off(|| network.encoder.network.forward(&tokens, kind, &Frozen));
         let _ = f64::try_from(hidden.sum(Kind::Double)); // waits for the device
     };
     pass();

@@ -11,7 +11,7 @@ use harness::{BankHook, DropoutRates, StepDropout};
 use models::roberta::{ClassificationHead, Tokens};
 use runner::{BankContext, Interrupted};
 use serde::{Deserialize, Serialize};
-use tch::{Kind, Tensor, no_grad};
+use tch::{Kind, Tensor};
 
 use crate::batches::Pass;
 use crate::settings::Settings;
@@ -133,7 +133,7 @@ impl Lesson<'_> {
         let mut of_example = vec![vec![0.0; examples.labels.len()]; of_slot.len()];
         for range in passes(&sorted, examples.length(), self.shared().tokens_per_pass) {
             let pass = self.pass(&sorted, &range, examples);
-            let outputs = no_grad(|| self.outputs(&pass, &BankHook::new(bank)));
+            let outputs = gradient_mode::off(|| self.outputs(&pass, &BankHook::new(bank)));
             let values = if self.shared().task().is_regression() {
                 outputs.squeeze_dim(1)
             } else {

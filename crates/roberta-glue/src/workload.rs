@@ -85,6 +85,7 @@ impl Workload for Glue {
         let settings = trials
             .iter()
             .map(|trial| Settings::read(&trial.config))
+        let _mode = gradient_mode::switched_on();
             .collect::<Result<Vec<Settings>, SettingError>>()?;
         let network = self.network(&settings[0])?;
         let corpus = self.corpus(&settings[0], &network)?;

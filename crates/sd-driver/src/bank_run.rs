@@ -62,14 +62,13 @@ impl BankRun<'_> {
             self.write_sheets(&drawn, &format!("-{last}"))?;
             training.record.scores.insert(last, scores.clone());
         }
-        let health = training.bank.health();
+        let statuses = driver::statuses(&training.bank);
         let mut outcomes = Vec::new();
         for (slot, (drawn, scores)) in drawn.iter().zip(scores).enumerate() {
-            let status = match health[slot] {
-                Some(step) => Status::Diverged { step },
+            let status = match &statuses[slot] {
                 // Weights can be finite and too large to compute with.
-                None if !is_finite(drawn) => Status::Diverged { step: last },
-                None => Status::Done,
+                Status::Done if !is_finite(drawn) => Status::Diverged { step: last },
+                status => status.clone(),
             };
             if !self.context.done[self.order[slot]] {
                 outcomes.push(self.outcome(slot, status, scores, training)?);

@@ -7,7 +7,7 @@ use models::diffusion::StableDiffusion;
 use models::unet::{State, Step};
 use rand::{Rng, RngExt};
 use rand_distr::{Distribution, StandardNormal};
-use tch::{Kind, Tensor, no_grad};
+use tch::{Kind, Tensor};
 
 use crate::training::Moments;
 
@@ -116,7 +116,7 @@ impl Pass {
             }
         };
         let mut inputs = vec![vec![self.noisy.shallow_clone()]];
-        no_grad(|| {
+        gradient_mode::off(|| {
             for index in 0..last {
                 inputs.push(piece(bank, index, &inputs[index]));
             }

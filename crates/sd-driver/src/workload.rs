@@ -240,6 +240,7 @@ impl Workload for SubjectDriven {
 
     fn run_bank(&self, trials: &[Trial], context: &BankContext) -> Result<Vec<Outcome>> {
         let settings = trials
+        let _mode = gradient_mode::switched_on();
             .iter()
             .map(|trial| Settings::read(&trial.config))
             .collect::<Result<Vec<Settings>, SettingError>>()?;

@@ -11,7 +11,8 @@ use models::images::Preprocessor;
 use models::read_config;
 use models::text::{CaptionTokenizer, tokenizer_files};
 use models::vit::Vit;
-use tch::{Device, Kind, Tensor, no_grad};
+use models::{network_files, read_config};
+use tch::{Device, Kind, Tensor};
 
 use crate::settings::{DinoPreprocessing, Settings};
 
@@ -63,7 +64,7 @@ fn features_of(
 ) -> Tensor {
     let parts = pictures.chunks(PICTURES_AT_ONCE).map(|part| {
         let values = preprocessor.apply(part).to_device(device);
-        no_grad(|| tower(&values)).to_kind(Kind::Float)
+        gradient_mode::off(|| tower(&values)).to_kind(Kind::Float)
     });
     Tensor::cat(&parts.collect::<Vec<_>>(), 0)
 }
@@ -131,7 +132,7 @@ impl ClipScorer {
     /// Unit features `[N, D]` of captions.
     pub fn text_features(&self, captions: &[String]) -> Tensor {
         let ids = self.tokenizer.encode_batch(captions).to_device(self.device);
-        normalised(no_grad(|| self.network.network.text_features(&ids, Kind::Float)))
+        normalised(gradient_mode::off(|| self.network.network.text_features(&ids, Kind::Float)))
     }
 }
 

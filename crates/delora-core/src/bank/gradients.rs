@@ -5,6 +5,8 @@ use tch::{Kind, Tensor};
 use super::Bank;
 use crate::group::MethodGroup;
 
+const NO_GRADIENT: &str = "the losses do not depend on what the bank trains; were gradients switched off?";
+
 impl Bank {
     /// One update from `losses` [trials], whatever made them from `forward`'s outputs. Waits for nothing.
     ///
@@ -15,13 +17,16 @@ impl Bank {
     }
 
     /// Adds the gradients of `losses` [trials], a part of this step's, for the update to come.
+    ///
+    /// Panics when trials of the bank are trained and the losses need no gradient: the bank would train nothing.
     pub fn accumulate(&mut self, losses: &Tensor) {
         let finite = losses.isfinite(); // [trials]
         let total = self.total_of(losses, &finite);
         let leaves = self.all_leaves();
-        let gradients = if leaves.is_empty() || !total.requires_grad() {
-            leaves.iter().map(|leaf| leaf.detach().zeros_like()).collect()
+        let gradients = if leaves.is_empty() {
+            Vec::new()
         } else {
+            assert!(total.requires_grad(), "{NO_GRADIENT}");
             gradients_of(&total, &leaves, false)
         };
         self.refresh();
@@ -31,7 +36,7 @@ impl Bank {
     /// As [`Bank::accumulate`], of a network that is computed in pieces, each of them a second time on the way back, so
     /// that only what goes into each need be kept. `piece` gives what comes out of the piece of an index for what goes into it: as many
     /// tensors as go into the next, and of the last one the losses [trials] alone. `inputs` are what goes into each.
-    /// Gives the losses.
+    /// Gives the losses. Panics as [`Bank::accumulate`] does.
     pub fn accumulate_recomputed(
         &mut self,
         inputs: &[Vec<Tensor>],
@@ -41,6 +46,7 @@ impl Bank {
         let mut sums: Vec<Tensor> = leaves.iter().map(|leaf| leaf.detach().zeros_like()).collect();
         let mut behind: Option<Vec<Tensor>> = None;
         let mut losses = None;
+        let mut needs_gradient = leaves.is_empty();
         for (index, input) in inputs.iter().enumerate().rev() {
             let input: Vec<Tensor> =
                 input.iter().map(|input| input.detach().set_requires_grad(index > 0)).collect();
@@ -64,11 +70,13 @@ impl Bank {
             if wanted.is_empty() || !total.requires_grad() {
                 continue;
             }
+            needs_gradient = true;
             // All pieces have what was made from the parameters in common.
             let mut gradients = gradients_of(&total, &wanted, true);
             behind = (index > 0).then(|| gradients.split_off(leaves.len()));
             sums.iter_mut().zip(gradients).for_each(|(sum, gradient)| drop(sum.g_add_(&gradient)));
         }
+        assert!(needs_gradient, "{NO_GRADIENT}");
         let losses = losses.expect("a network has pieces");
         self.refresh();
         self.add_pending(sums, losses.isfinite());

@@ -22,7 +22,7 @@ impl Bank {
     /// Puts back what [`Bank::keep`] kept; without that all stays.
     pub fn recall(&mut self) {
         let Some(kept) = &self.kept else { return };
-        tch::no_grad(|| {
+        gradient_mode::off(|| {
             self.leaves().zip(kept).for_each(|((_, leaf), kept)| leaf.shallow_clone().copy_(kept));
         });
         self.refresh();

@@ -107,7 +107,7 @@ impl Bank {
         };
         let trial = (slot - group.first) as i64;
         let own = |value: &Tensor| value.narrow(0, trial, 1).narrow(1, place as i64, 1);
-        tch::no_grad(|| definition(adapter.as_ref(), &group.parameters()[class].map(own)))
+        gradient_mode::off(|| definition(adapter.as_ref(), &group.parameters()[class].map(own)))
     }
 }
 

@@ -59,7 +59,7 @@ impl Bank {
                 expected: own.size(),
             });
         }
-        tch::no_grad(|| own.copy_(value));
+        gradient_mode::off(|| own.copy_(value));
         self.group_of(slot).constrain();
         self.applied.borrow_mut().clear();
         Ok(())

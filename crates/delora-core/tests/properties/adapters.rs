@@ -19,7 +19,7 @@ fn file(name: &str) -> PathBuf {
 
 fn outputs(network: &Network, bank: &Bank) -> Tensor {
     let input = crate::network::uniform(9, "adapter", &[8, network.in_features]);
-    tch::no_grad(|| network.output(bank, &input.repeat([bank.num_trials() as i64, 1, 1])))
+    gradient_mode::off(|| network.output(bank, &input.repeat([bank.num_trials() as i64, 1, 1])))
 }
 
 /// A trained adapter, saved and loaded into a fresh bank of another seed, gives the same outputs; so it does by way of

@@ -81,7 +81,7 @@ fn largest_gap(score: impl Fn(&[Tensor]) -> Tensor, values: &[Tensor], trained: 
             let moved = |step: f64| {
                 let values: Vec<Tensor> = values.iter().map(Tensor::copy).collect();
                 let _ = values[index].view([-1]).get(place as i64).g_add_scalar_(step);
-                tch::no_grad(|| score(&values).double_value(&[]))
+                gradient_mode::off(|| score(&values).double_value(&[]))
             };
             let quotient = (moved(STEP) - moved(-STEP)) / (2.0 * STEP);
             largest = largest.max((quotient - gradient).abs() / (1.0 + gradient.abs()));

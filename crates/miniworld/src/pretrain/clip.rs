@@ -163,7 +163,7 @@ fn ship_text_encoder(options: &Options, trained: &nn::VarStore, config: &ClipTex
     let store = nn::VarStore::new(device());
     let _tower = models::clip::ClipText::new(&store.root(), config);
     let source = trained.variables();
-    tch::no_grad(|| {
+    gradient_mode::off(|| {
         for (name, mut variable) in store.variables() {
             variable.copy_(&source[&name]);
         }

@@ -16,7 +16,7 @@ use models::unet::{UNet2DCondition, UNetConfig};
 use models::{Frozen, find_weights, read_config};
 use rand::RngExt;
 use rayon::prelude::*;
-use tch::{Kind, Tensor, nn, no_grad};
+use tch::{Kind, Tensor, nn};
 
 use super::data::batch_stream;
 use super::trainer::{Replicas, Schedule, Trainer, device, named, replicas};
@@ -109,7 +109,7 @@ fn copy_denoiser(store: &nn::VarStore, options: &Options) -> Result<()> {
     for (name, mut value) in named(store) {
         let Some(name) = name.strip_prefix(COPY).and_then(|name| name.strip_prefix('.')) else { continue };
         let stored = stored.get(name).with_context(|| format!("{}: `{name}` is missing", file.display()))?;
-        no_grad(|| value.copy_(stored));
+        gradient_mode::off(|| value.copy_(stored));
         let adapted = [".to_q.", ".to_k.", ".to_v.", ".to_out.", ".ff.net.0."];
         let _ = value.requires_grad_(adapted.iter().any(|part| name.contains(part)));
     }

@@ -11,7 +11,7 @@ use models::llama::{Llama, LlamaConfig, ModelType};
 use models::{Activation, Frozen};
 use rand::SeedableRng;
 use serde_json::json;
-use tch::{Kind, Tensor, nn, no_grad};
+use tch::{Kind, Tensor, nn};
 use tokenizers::decoders::byte_level::ByteLevel;
 use tokenizers::models::TrainerWrapper;
 use tokenizers::models::bpe::{BPE, BpeTrainer};
@@ -72,7 +72,7 @@ fn config(vocab_size: i64) -> LlamaConfig {
 fn initialize(store: &nn::VarStore) {
     for (_, mut variable) in named(store) {
         if variable.dim() > 1 {
-            no_grad(|| drop(variable.normal_(0.0, DEVIATION)));
+            gradient_mode::off(|| drop(variable.normal_(0.0, DEVIATION)));
         }
     }
 }
@@ -178,7 +178,7 @@ fn likeliest(llama: &Llama, texts: &[Vec<i64>]) -> Result<i64> {
         .collect();
     let ids = Tensor::from_slice(&padded).view([texts.len() as i64, length as i64]).to_device(device());
     let is_token = ids.ge(0).to_kind(Kind::Float).narrow(1, 1, length as i64 - 1);
-    let logs = no_grad(|| log_likelihoods(llama, &ids.clamp_min(0))) * is_token;
+    let logs = gradient_mode::off(|| log_likelihoods(llama, &ids.clamp_min(0))) * is_token;
     Ok(i64::try_from(logs.sum_dim_intlist(1, false, Kind::Float).argmax(0, false))?)
 }
 
@@ -244,7 +244,7 @@ pub fn evaluate(options: &Options) -> Result<Predicted> {
     let (mut log_likelihood, mut counts) = (0.0, vec![0.0f64; llama.config().vocab_size as usize]);
     for index in 0..32 {
         let ids = reader.batch(&mut batch_stream(options.seed, HELD_OUT + index));
-        let logs = no_grad(|| log_likelihoods(&llama, &ids.to_device(device())));
+        let logs = gradient_mode::off(|| log_likelihoods(&llama, &ids.to_device(device())));
         log_likelihood += f64::try_from(logs.sum(Kind::Double))?;
         for id in Vec::<i64>::try_from(ids.narrow(1, 1, WINDOW as i64).flatten(0, 1))? {
             counts[id as usize] += 1.0;

@@ -16,7 +16,7 @@ use models::{Activation, Frozen};
 use rand::RngExt;
 use serde_json::json;
 use tch::nn::Module;
-use tch::{Kind, Tensor, nn, no_grad};
+use tch::{Kind, Tensor, nn};
 use tokenizers::Tokenizer;
 
 use super::data::{batch_stream, prefetch};
@@ -94,7 +94,7 @@ fn tokenizer_json() -> serde_json::Value {
 fn initialize(store: &nn::VarStore) {
     for (name, mut variable) in super::trainer::named(store) {
         let is_norm = name.contains("LayerNorm") || name.contains("layer_norm");
-        no_grad(|| match (is_norm, variable.dim()) {
+        gradient_mode::off(|| match (is_norm, variable.dim()) {
             (true, _) => {}
             (false, 1) => drop(variable.zero_()),
             (false, _) => drop(variable.normal_(0.0, DEVIATION)),
@@ -327,7 +327,7 @@ pub fn evaluate(options: &Options) -> Result<Restored> {
     for index in 0..64 {
         let batch = words.batch(COMPARED, &mut batch_stream(options.seed, HELD_OUT + index));
         let targets = batch.targets.to_device(device());
-        let [restored, told] = no_grad(|| model.forward(&batch));
+        let [restored, told] = gradient_mode::off(|| model.forward(&batch));
         let logs = restored.log_softmax(-1, Kind::Double); // [places, vocabulary]
         let is_apart = batch.is_apart.to_device(device());
         told_right += f64::try_from(told.argmax(-1, false).eq_tensor(&is_apart).sum(Kind::Double))?;

@@ -14,7 +14,7 @@ use models::text::CaptionTokenizer;
 use models::upernet::load_upernet;
 use models::{load_weights, read_config};
 use rand::RngExt;
-use tch::{Kind, Tensor, nn, no_grad};
+use tch::{Kind, Tensor, nn};
 
 use super::data::batch_stream;
 use super::trainer::device;
@@ -110,7 +110,7 @@ fn reconstruction(options: &Options) -> Result<[f64; 2]> {
     let psnr = |pictures: &Tensor| {
         let parts = pictures.split(32, 0);
         let errors = parts.iter().map(|part| {
-            let decoded = no_grad(|| vae.decode(&vae.encode(part).0)).clamp(-1.0, 1.0);
+            let decoded = gradient_mode::off(|| vae.decode(&vae.encode(part).0)).clamp(-1.0, 1.0);
             f64::try_from((decoded - part).square().sum(Kind::Double)).expect("a sum is a number")
         });
         let error = errors.sum::<f64>() / pictures.numel() as f64;
@@ -130,7 +130,7 @@ fn segmentation(options: &Options) -> Result<SegmentationScores> {
     let mut confusion = Confusion::new(network.config().num_classes as usize);
     for scenes in held_out(256).chunks(32) {
         let (pictures, labels) = pictures_and_labels(scenes);
-        let found = no_grad(|| network.segment([side, side], |_| (&pictures + 1.0) * 0.5));
+        let found = gradient_mode::off(|| network.segment([side, side], |_| (&pictures + 1.0) * 0.5));
         confusion.add(&found, &labels)?;
     }
     Ok(confusion.scores()?)
@@ -145,7 +145,7 @@ struct Triplets {
 fn triplets(options: &Options) -> Result<Triplets> {
     let folder = options.out.join("dino");
     let vit = load_vit(&folder, device())?.network;
-    let features = |scenes: &[Scene]| unit(no_grad(|| vit.forward(&pictures_of(scenes))));
+    let features = |scenes: &[Scene]| unit(gradient_mode::off(|| vit.forward(&pictures_of(scenes))));
     let (mut anchors, mut same, mut other) = (Vec::new(), Vec::new(), Vec::new());
     for index in 0..500 {
         let (anchor, positive, negative) = Scene::triplet(HELD_OUT + index);
@@ -188,8 +188,8 @@ impl Evaluator {
     /// Share of pictures whose own caption is the closest among 20 drawn without repetition.
     fn retrieval(&self, pictures: &Tensor, captions: &[String]) -> f64 {
         let ids = self.tokenizer.encode_batch(captions).to_device(device());
-        let text = unit(no_grad(|| self.clip.text_features(&ids, Kind::Float)));
-        let vision = unit(no_grad(|| self.clip.vision.forward(pictures)));
+        let text = unit(gradient_mode::off(|| self.clip.text_features(&ids, Kind::Float)));
+        let vision = unit(gradient_mode::off(|| self.clip.vision.forward(pictures)));
         let cosines = Vec::<Vec<f32>>::try_from(vision.matmul(&text.tr())).expect("a matrix of numbers");
         let mut stream = batch_stream(20, 0);
         let is_right = |&index: &usize| {

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 use models::save_weights;
-use tch::{Device, Kind, Tensor, nn, no_grad};
+use tch::{Device, Kind, Tensor, nn};
 
 /// How a network is trained.
 #[derive(Debug, Clone, Copy)]
@@ -88,7 +88,7 @@ impl Trainer {
 
     /// One step for `gradients`, in the order of [`named`].
     pub fn descend(&mut self, loss: &Tensor, gradients: &[Tensor], examples: usize) -> Result<()> {
-        no_grad(|| self.adamw(gradients));
+        gradient_mode::off(|| self.adamw(gradients));
         self.step += 1;
         self.log.add(loss, examples);
         if self.step.is_multiple_of(20) || self.is_done() {
@@ -173,7 +173,7 @@ impl Trainer {
         self.step = f64::try_from(get("step".to_owned())?)? as u64;
         for (name, value) in &mut self.buffers {
             let stored = get(format!("buffer/{name}"))?;
-            no_grad(|| value.copy_(stored));
+            gradient_mode::off(|| value.copy_(stored));
         }
         for parameter in &mut self.parameters {
             let Parameter { name, value, first_moment, second_moment, average, .. } = parameter;
@@ -181,7 +181,7 @@ impl Trainer {
                 [("value", value), ("first", first_moment), ("second", second_moment), ("average", average)];
             for (state, tensor) in states {
                 let stored = get(format!("{state}/{name}"))?;
-                no_grad(|| tensor.copy_(stored));
+                gradient_mode::off(|| tensor.copy_(stored));
             }
         }
         eprintln!("{}: goes on from step {}", self.folder.display(), self.step);
@@ -190,7 +190,7 @@ impl Trainer {
 
     /// Puts the moving average into the network, for evaluation or shipping.
     pub fn use_average(&mut self) {
-        no_grad(|| {
+        gradient_mode::off(|| {
             for parameter in &mut self.parameters {
                 parameter.value.copy_(&parameter.average);
             }
@@ -299,7 +299,7 @@ impl<N: Send> Replicas<N> {
                 .collect();
             running.into_iter().map(|thread| thread.join().expect("a training step does not panic")).collect()
         });
-        no_grad(|| {
+        gradient_mode::off(|| {
             let losses: Vec<Tensor> = results.iter().map(|(loss, _)| loss.shallow_clone()).collect();
             let mut parts = results.into_iter().map(|(_, gradients)| gradients);
             let mut sum = parts.next().expect("at least one part");

@@ -11,7 +11,7 @@ use models::vae::AutoencoderKl;
 use rand::{Rng, RngExt};
 use rayon::prelude::*;
 use serde_json::json;
-use tch::{Kind, Tensor, nn, no_grad};
+use tch::{Kind, Tensor, nn};
 
 use super::data::{batch_stream, prefetch};
 use super::trainer::{Replicas, Schedule, Trainer, device, replicas};
@@ -83,7 +83,7 @@ impl Cache {
 pub fn latent_moments(vae: &AutoencoderKl, rgb: Vec<u8>, kind: Kind) -> Tensor {
     let count = rgb.len() / (SIZE * SIZE * 3);
     let pictures = models::images::from_bytes(&rgb, count, SIZE, SIZE);
-    let (mean, log_variance) = no_grad(|| vae.encode(&pictures.to_device(device()).to_kind(kind)));
+    let (mean, log_variance) = gradient_mode::off(|| vae.encode(&pictures.to_device(device()).to_kind(kind)));
     let deviation = (log_variance.to_kind(Kind::Float) * 0.5).exp();
     let both = Tensor::cat(&[mean.to_kind(Kind::Float), deviation], 1) * vae.config().scaling_factor;
     both.to_kind(Kind::BFloat16).contiguous()

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use models::vae::{AutoencoderKl, VaeConfig};
 use serde_json::Value;
-use tch::{Kind, Tensor, nn, no_grad};
+use tch::{Kind, Tensor, nn};
 
 use super::data::{Source, prefetch};
 use super::trainer::{Schedule, Trainer, device};
@@ -70,7 +70,7 @@ pub fn run(options: &Options) -> Result<()> {
 
 /// One over the standard deviation of the latents, which makes their variance one.
 fn scaling_factor(vae: &AutoencoderKl, pictures: &Tensor) -> f64 {
-    let mean = no_grad(|| vae.encode(pictures).0);
+    let mean = gradient_mode::off(|| vae.encode(pictures).0);
     1.0 / f64::try_from(mean.std(false)).expect("a standard deviation is a number")
 }
 

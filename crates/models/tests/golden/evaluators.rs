@@ -66,7 +66,7 @@ fn inception_has_21_785_568_parameters_and_matches_pytorch_fid() {
     fill(&store);
     let parameters: usize = store.trainable_variables().iter().map(Tensor::numel).sum();
     assert_eq!(parameters, 21_785_568);
-    let features = tch::no_grad(|| network.forward(&pictures([2, 3, 40, 56])));
+    let features = gradient_mode::off(|| network.forward(&pictures([2, 3, 40, 56])));
     assert_close_by_size("inception", &features, &tensors("inception")["features"]);
 }
 
@@ -99,7 +99,7 @@ fn upernet_101_has_83_214_422_parameters_in_592_tensors_with_statistics_and_matc
     let (store, network) = filled_upernet(&UPerNetConfig::default());
     let parameters: usize = store.trainable_variables().iter().map(Tensor::numel).sum();
     assert_eq!((parameters, store.variables().len()), (83_214_422, 592));
-    let logits = tch::no_grad(|| network.logits(&pictures([1, 3, 32, 64]), false));
+    let logits = gradient_mode::off(|| network.logits(&pictures([1, 3, 32, 64]), false));
     let every_15th = logits.slice(1, None, None, 15);
     assert_close_by_size("upernet_101 logits", &every_15th, &tensors("upernet_101")["logits"]);
 }

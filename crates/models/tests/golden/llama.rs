@@ -8,7 +8,7 @@ use models::llama::{Cache, Llama, LlamaError, load_llama};
 use models::shapes::Shapes;
 use models::{Adaptable, Frozen, WeightsError};
 use serde_json::{Value, json};
-use tch::{Device, Kind, Tensor, no_grad};
+use tch::{Device, Kind, Tensor};
 
 use crate::{NETWORK_TOLERANCE, assert_close, folder, tensors};
 
@@ -52,24 +52,28 @@ fn a_cache_gives_what_a_whole_pass_gives_whatever_the_parts() {
             let hidden: Vec<Tensor> = ids
                 .iter()
                 .zip(&masks)
-                .map(|(ids, mask)| no_grad(|| llama.extend(ids, mask, &mut cache, Kind::Float, &Frozen)))
+                .map(|(ids, mask)| {
+                    gradient_mode::off(|| llama.extend(ids, mask, &mut cache, Kind::Float, &Frozen))
+                })
                 .collect();
-            let logits = no_grad(|| llama.logits(&Tensor::cat(&hidden, 1), &Frozen)) * mask.unsqueeze(-1);
+            let logits =
+                gradient_mode::off(|| llama.logits(&Tensor::cat(&hidden, 1), &Frozen)) * mask.unsqueeze(-1);
             assert_close(&format!("{case} in {parts:?}"), &logits, &io["logits"], NETWORK_TOLERANCE);
         }
         // The prompt is read once, as the second of two rows.
         let (prompt, greedy) = (&io["prompt"], &io["greedy"]);
         let mut cache = Cache::new(2, llama.num_layers(), Device::Cpu);
         let both = Tensor::cat(&[&prompt.ones_like(), prompt], 0);
-        let hidden = no_grad(|| llama.extend(&both, &both.ones_like(), &mut cache, Kind::Float, &Frozen));
+        let hidden =
+            gradient_mode::off(|| llama.extend(&both, &both.ones_like(), &mut cache, Kind::Float, &Frozen));
         let last = hidden.narrow(0, 1, 1).narrow(1, prompt.size()[1] - 1, 1);
-        let mut next = no_grad(|| llama.logits(&last, &Frozen)).argmax(-1, false);
+        let mut next = gradient_mode::off(|| llama.logits(&last, &Frozen)).argmax(-1, false);
         assert_eq!(next, greedy.narrow(1, 0, 1), "{case}: first token");
         let mut cache = cache.select(&Tensor::from_slice(&[1i64]));
         for step in 1..greedy.size()[1] {
             let seen = next.ones_like();
-            let hidden = no_grad(|| llama.extend(&next, &seen, &mut cache, Kind::Float, &Frozen));
-            next = no_grad(|| llama.logits(&hidden, &Frozen)).argmax(-1, false);
+            let hidden = gradient_mode::off(|| llama.extend(&next, &seen, &mut cache, Kind::Float, &Frozen));
+            next = gradient_mode::off(|| llama.logits(&hidden, &Frozen)).argmax(-1, false);
             assert_eq!(next, greedy.narrow(1, step, 1), "{case}: token {step}");
         }
     }
@@ -145,9 +149,9 @@ fn half_precision_is_read_into_the_kind_that_is_wanted() {
     let llama = load_llama(&folder("llama"), Kind::BFloat16, Device::Cpu).unwrap();
     assert_eq!(llama.bytes() * 2, load(&folder("llama")).unwrap().bytes());
     let io = tensors("llama");
-    let hidden = no_grad(|| llama.network.forward(&io["ids"], Kind::BFloat16, &Frozen));
-    let logits =
-        no_grad(|| llama.network.logits(&hidden, &Frozen)).to_kind(Kind::Float) * io["mask"].unsqueeze(-1);
+    let hidden = gradient_mode::off(|| llama.network.forward(&io["ids"], Kind::BFloat16, &Frozen));
+    let logits = gradient_mode::off(|| llama.network.logits(&hidden, &Frozen)).to_kind(Kind::Float)
+        * io["mask"].unsqueeze(-1);
     // bf16 has 8 bits; logits reach 10.
     assert_close("bf16", &logits, &io["logits"], 0.3);
 }

@@ -52,14 +52,13 @@ impl BankRun<'_> {
         let drawn = self.draw(&BankHook::new(bank), |labels, kind| {
             Some(control(bank, self.world, &repeated(labels, self.order.len()), kind))
         })?;
-        let health = bank.health();
+        let statuses = driver::statuses(bank);
         let mut outcomes = Vec::new();
         for (slot, drawn) in drawn.into_iter().enumerate() {
-            let status = match health[slot] {
-                Some(step) => Status::Diverged { step },
+            let status = match &statuses[slot] {
                 // Weights can be finite and too large to compute with.
-                None if !drawn.is_finite => Status::Diverged { step: train_steps },
-                None => Status::Done,
+                Status::Done if !drawn.is_finite => Status::Diverged { step: train_steps },
+                status => status.clone(),
             };
             if !self.context.done[self.order[slot]] {
                 outcomes.push(self.trained(slot, status, drawn, training)?);

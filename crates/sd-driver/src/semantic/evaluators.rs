@@ -8,7 +8,7 @@ use models::inception::{Inception, load_inception};
 use models::upernet::{UPerNet, load_upernet};
 use models::{images, read_config};
 use serde::Deserialize;
-use tch::{Device, Tensor, no_grad};
+use tch::{Device, Tensor};
 
 use crate::settings::DinoPreprocessing;
 use crate::world::Dino;
@@ -31,7 +31,7 @@ impl Segmenter {
     /// Labels `[N, H, W]` from 1 on, of `pictures` `[N, 3, H, W]` in [-1, 1].
     pub fn labels(&self, pictures: &Tensor) -> Tensor {
         let (_, _, height, width) = pictures.size4().expect("pictures are [N, 3, H, W]");
-        no_grad(|| {
+        gradient_mode::off(|| {
             self.network.network.segment([height, width], |[height, width]| {
                 let scaled = images::scaled(pictures, [width as u32, height as u32]);
                 (scaled.to_device(self.device) + 1.0) * 0.5
@@ -71,7 +71,9 @@ impl FeatureNet {
     /// Features `[N, D]` of `pictures` `[N, 3, H, W]` in [-1, 1].
     pub fn of(&self, pictures: &Tensor) -> Tensor {
         match self {
-            FeatureNet::Inception(network) => no_grad(|| network.network.forward(&((pictures + 1.0) * 0.5))),
+            FeatureNet::Inception(network) => {
+                gradient_mode::off(|| network.network.forward(&((pictures + 1.0) * 0.5)))
+            }
             FeatureNet::Vit(vit) => vit.raw_features(&images::from_tensor(pictures)),
         }
     }

@@ -142,6 +142,7 @@ impl Workload for SemanticMap {
         };
         format!("{kind} {}", driver::shared(config, &OWN))
     }
+        let _mode = gradient_mode::switched_on();
 
     fn max_bank(&self, config: &Value) -> usize {
         Settings::read(config).map_or(1, |settings| settings.bank)
