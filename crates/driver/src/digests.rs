@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
+use models::inputs::recorded;
 
 /// Hashes of files, each read once.
 #[derive(Default)]
@@ -25,6 +26,22 @@ impl Digests {
             hasher.update(hash.as_bytes());
         }
         Ok(hasher.finalize().to_hex()[..16].to_owned())
+    }
+}
+
+/// What `load` gives, which may open nothing but `files`: those in the identity of the trials that load it.
+///
+/// Errors: those of `load`; a file that it opened beside them.
+pub fn covered<T>(files: &[PathBuf], load: impl FnOnce() -> Result<T>) -> Result<T> {
+    let (loaded, opened) = recorded(load);
+    let loaded = loaded?;
+    match opened.iter().find(|path| !files.contains(path)) {
+        None => Ok(loaded),
+        Some(stray) => bail!(
+            "{}: was read, but is no part of the identity of trials, which would keep their results when it changes; \
+             this is a fault of the program",
+            stray.display()
+        ),
     }
 }
 

@@ -15,7 +15,7 @@ pub mod testing;
 pub use batches::{by_length, epoch_order, mask, padded, passes};
 pub use checkpoint::{Record, read_losses, resume, save};
 pub use cost::{fastest_of_three, peak_resident_bytes, resident_bytes, trained_parameters};
-pub use digests::Digests;
+pub use digests::{Digests, covered};
 pub use latest::Latest;
 pub use machine::{Precision, provenance, shared, workers};
 pub use method::{MethodSettings, Rates, at_least_one, positive};

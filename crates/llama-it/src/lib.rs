@@ -26,6 +26,8 @@ mod examples;
 #[cfg(test)]
 mod fixture;
 #[cfg(test)]
+mod identity;
+#[cfg(test)]
 mod invariance;
 mod settings;
 pub mod training;

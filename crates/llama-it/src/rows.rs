@@ -1,7 +1,6 @@
 //! Rows of data sets: parquet as on the hub, JSON Lines, or a JSON array.
 
 use std::fmt;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use parquet::file::reader::{FileReader, SerializedFileReader};
@@ -163,7 +162,8 @@ fn parquet(path: &Path) -> Result<Vec<Row>, RowError> {
     let damaged = |message: String| RowError::Damaged { path: path.to_owned(), message };
     // The decoder panics at some contradictions in a damaged file, such as a negative length.
     let decoded = std::panic::catch_unwind(|| {
-        let file = File::open(path).map_err(|source| RowError::Read { path: path.to_owned(), source })?;
+        let file =
+            models::inputs::open(path).map_err(|source| RowError::Read { path: path.to_owned(), source })?;
         let reader = SerializedFileReader::new(file).map_err(|error| damaged(error.to_string()))?;
         let rows = reader.get_row_iter(None).map_err(|error| damaged(error.to_string()))?;
         rows.zip(1..)
@@ -178,7 +178,8 @@ fn parquet(path: &Path) -> Result<Vec<Row>, RowError> {
 }
 
 fn json(path: &Path) -> Result<Vec<Row>, RowError> {
-    let bytes = std::fs::read(path).map_err(|source| RowError::Read { path: path.to_owned(), source })?;
+    let bytes =
+        models::inputs::read(path).map_err(|source| RowError::Read { path: path.to_owned(), source })?;
     let place = |number| Place { path: path.to_owned(), unit: "line", number };
     let text = std::str::from_utf8(&bytes).map_err(|error| {
         let before = &bytes[..error.valid_up_to()];

@@ -107,8 +107,8 @@ const HARNESS_NAME: &str = "tasks/harness.toml of llama-it";
 /// The tasks of `path`, or those of the paper.
 pub fn load(path: Option<&Path>) -> Result<Vec<Task>, TaskError> {
     let Some(path) = path else { return parse(HARNESS, HARNESS_NAME) };
-    let text =
-        std::fs::read_to_string(path).map_err(|source| TaskError::Read { path: path.to_owned(), source })?;
+    let text = models::inputs::read_to_string(path)
+        .map_err(|source| TaskError::Read { path: path.to_owned(), source })?;
     parse(&text, &path.display().to_string())
 }
 

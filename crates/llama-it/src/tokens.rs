@@ -44,7 +44,7 @@ impl TextTokenizer {
             return Err(TokenError::Missing { folder: folder.to_owned() });
         }
         let read = |source| TokenError::Read { path: path.clone(), source };
-        let mut tokenizer = Tokenizer::from_file(&path).map_err(read)?;
+        let mut tokenizer = Tokenizer::from_file(&*models::inputs::lent(&path)).map_err(read)?;
         tokenizer.with_padding(None);
         tokenizer.with_truncation(None).map_err(read)?;
         let highest = tokenizer.get_vocab(true).into_values().max();

@@ -38,7 +38,9 @@ impl Instruct {
 
     fn network(&self, settings: &Settings) -> Result<Rc<Network>> {
         let key = json!([settings.model, settings.precision]).to_string();
-        self.network.get(key, || Network::load(&settings.model, settings.precision.kind()))
+        self.network.get(key, || {
+            driver::covered(&files(settings)?, || Network::load(&settings.model, settings.precision.kind()))
+        })
     }
 
     fn corpus(&self, settings: &Settings, network: &Network) -> Result<Rc<Corpus>> {
@@ -46,12 +48,13 @@ impl Instruct {
             model, instructions, test_share, max_length, loss_on, train_limit, test_limit, ..
         } = settings;
         let key = json!([model, instructions, test_share, max_length, loss_on, train_limit, test_limit]);
-        self.corpus.get(key.to_string(), || Corpus::read(settings, network))
+        self.corpus
+            .get(key.to_string(), || driver::covered(&files(settings)?, || Corpus::read(settings, network)))
     }
 
     fn exams(&self, settings: &Settings, network: &Network) -> Result<Rc<Exams>> {
         let key = json!([settings.model, settings.evaluation]).to_string();
-        self.exams.get(key, || Exams::read(settings, network))
+        self.exams.get(key, || driver::covered(&files(settings)?, || Exams::read(settings, network)))
     }
 }
 
@@ -89,10 +92,10 @@ impl Workload for Instruct {
     }
 
     fn run_bank(&self, trials: &[Trial], context: &BankContext) -> Result<Vec<Outcome>> {
+        let _mode = gradient_mode::switched_on();
         let settings = trials
             .iter()
             .map(|trial| Settings::read(&trial.config))
-        let _mode = gradient_mode::switched_on();
             .collect::<Result<Vec<Settings>, SettingError>>()?;
         let network = self.network(&settings[0])?;
         let corpus = self.corpus(&settings[0], &network)?;

@@ -1,19 +1,19 @@
 //! Stable Diffusion's parts put together: a checkpoint folder, captions to contexts, and guided sampling.
 
 use std::collections::HashSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use tch::{Device, Kind, Tensor, nn};
 
 use crate::clip::{Clip, ClipConfig, ClipText, ClipTextConfig, ClipVision};
 use crate::scheduler::{Ddim, DpmSolverPlusPlus, FinalStep, NoiseSchedule, Sampler, ScheduleConfig};
-use crate::text::CaptionTokenizer;
+use crate::text::{CaptionTokenizer, tokenizer_files};
 use crate::unet::UNet2DCondition;
 use crate::vae::AutoencoderKl;
 use crate::vit::{Vit, VitConfig};
 use crate::weights::naming::{self, Naming};
 use crate::weights::{find_weights, load_named};
-use crate::{Adaptable, Hook, WeightsError, read_config};
+use crate::{Adaptable, Hook, WeightsError, network_files, read_config};
 
 /// Pixels that the VAE takes at once, four pictures of 512 × 512: its widest activations are 256 floats a pixel. Each
 /// picture is computed by itself, so this changes no result.
@@ -212,11 +212,13 @@ pub struct StableDiffusion {
     pub device: Device,
 }
 
+const SCHEDULE_FILE: &str = "scheduler/scheduler_config.json";
+
 impl StableDiffusion {
     /// Loads a checkpoint folder in Stable Diffusion's layout: `unet/`, `vae/`, `text_encoder/`, `tokenizer/` and
     /// `scheduler/`.
     pub fn load(checkpoint: &Path, device: Device) -> Result<StableDiffusion, DiffusionError> {
-        let schedule: ScheduleConfig = read_config(&checkpoint.join("scheduler/scheduler_config.json"))?;
+        let schedule: ScheduleConfig = read_config(&checkpoint.join(SCHEDULE_FILE))?;
         Ok(StableDiffusion {
             unet: load_unet(checkpoint, device)?,
             vae: load_vae(checkpoint, device)?,
@@ -224,6 +226,16 @@ impl StableDiffusion {
             schedule: NoiseSchedule::new(&schedule),
             device,
         })
+    }
+
+    /// The files that [`StableDiffusion::load`] reads.
+    pub fn files(checkpoint: &Path) -> Result<Vec<PathBuf>, WeightsError> {
+        let mut files = vec![checkpoint.join(SCHEDULE_FILE)];
+        for part in ["unet", "vae", "text_encoder"] {
+            files.extend(network_files(&checkpoint.join(part))?);
+        }
+        files.extend(tokenizer_files(&checkpoint.join("tokenizer")));
+        Ok(files)
     }
 
     /// Shape `[channels, height, width]` of one latent.

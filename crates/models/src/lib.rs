@@ -13,6 +13,7 @@ pub mod diffusion;
 pub mod frechet;
 pub mod images;
 pub mod inception;
+pub mod inputs;
 mod layers;
 pub mod listing;
 pub mod llama;
@@ -34,4 +35,6 @@ pub use layers::{
     Activation, Adaptable, Conv2d, Dropout, Embedding, Frozen, GroupNorm, Hidden, HiddenSite, Hook,
     LayerNorm, Linear, Place, RmsNorm, Role,
 };
-pub use weights::{WeightsError, find_weights, load_weights, read_config, save_weights, weight_files};
+pub use weights::{
+    WeightsError, find_weights, load_weights, network_files, read_config, save_weights, weight_files,
+};

@@ -11,6 +11,8 @@ use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
 use tokenizers::processors::roberta::RobertaProcessing;
 use tokenizers::{AddedToken, SplitDelimiterBehavior, Tokenizer};
 
+use crate::inputs;
+
 /// What can be wrong with a tokenizer.
 #[derive(Debug, thiserror::Error)]
 #[error("{path}: {source}")]
@@ -43,7 +45,7 @@ impl CaptionTokenizer {
     /// Reads `tokenizer.json`. Captions are cut and padded to `length` tokens with `pad`, which for CLIP is the
     /// end token.
     pub fn from_file(path: &Path, length: usize, pad: i64) -> Result<CaptionTokenizer, TextError> {
-        let tokenizer = Tokenizer::from_file(path)
+        let tokenizer = Tokenizer::from_file(&*inputs::lent(path))
             .map_err(|source| TextError { path: path.display().to_string(), source })?;
         Ok(CaptionTokenizer { tokenizer, length, pad })
     }
@@ -90,7 +92,7 @@ fn clip(vocab: &Path, merges: &Path) -> Result<Tokenizer, tokenizers::Error> {
     const FIRST: &str = "<|startoftext|>";
     const LAST: &str = "<|endoftext|>";
     const WORDS: &str = r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+";
-    let files = BPE::from_file(&vocab.to_string_lossy(), &merges.to_string_lossy());
+    let files = BPE::from_file(&inputs::lent(vocab), &inputs::lent(merges));
     let model = files.unk_token(LAST.to_owned()).end_of_word_suffix("</w>".to_owned()).build()?;
     let mut tokenizer = Tokenizer::new(model);
     let id = |token: &str| {

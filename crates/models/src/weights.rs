@@ -17,7 +17,7 @@ use safetensors::Dtype;
 use serde::de::DeserializeOwned;
 use tch::{Device, Kind, Tensor, nn};
 
-pub use files::{find_weights, weight_files};
+pub use files::{find_weights, network_files, weight_files};
 pub use matching::{Layout, Matching};
 pub use naming::Naming;
 pub use stored::{Stored, Weights};
@@ -64,7 +64,7 @@ pub enum WeightsError {
 ///
 /// Errors: it cannot be read, or is of another network, which is then named.
 pub fn read_config<T: DeserializeOwned>(path: &Path) -> Result<T, WeightsError> {
-    let text = std::fs::read_to_string(path)
+    let text = crate::inputs::read_to_string(path)
         .map_err(|source| WeightsError::Read { path: path.to_owned(), source })?;
     serde_json::from_str(&text).map_err(|source| {
         let of = serde_json::from_str(&text).ok().and_then(|config| class_of(&config));

@@ -18,6 +18,8 @@ mod bank_run;
 mod batches;
 mod estimate;
 #[cfg(test)]
+mod identity;
+#[cfg(test)]
 mod invariance;
 mod settings;
 mod training;

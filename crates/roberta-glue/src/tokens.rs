@@ -12,6 +12,7 @@
 
 use std::path::{Path, PathBuf};
 
+use models::inputs;
 use rayon::prelude::*;
 use serde::Deserialize;
 use tokenizers::models::bpe::BPE;
@@ -78,7 +79,7 @@ impl TextTokenizer {
         let [json, vocab, merges, pieces] =
             ["tokenizer.json", "vocab.json", "merges.txt", "vocab.txt"].map(|name| folder.join(name));
         let (mut tokenizer, path) = if json.is_file() {
-            (Tokenizer::from_file(&json).map_err(read(&json))?, json)
+            (Tokenizer::from_file(&*inputs::lent(&json)).map_err(read(&json))?, json)
         } else if vocab.is_file() && merges.is_file() {
             (roberta(&vocab, &merges)?, vocab)
         } else if pieces.is_file() {
@@ -143,7 +144,7 @@ const ALWAYS: &str = "any text has tokens: `open` has checked that special token
 
 fn roberta(vocab: &Path, merges: &Path) -> Result<Tokenizer, TokenError> {
     const SPECIAL: [&str; 4] = ["<s>", "<pad>", "</s>", "<unk>"];
-    let files = BPE::from_file(&vocab.to_string_lossy(), &merges.to_string_lossy());
+    let files = BPE::from_file(&inputs::lent(vocab), &inputs::lent(merges));
     let mut tokenizer = Tokenizer::new(files.build().map_err(read(vocab))?);
     let id = |token| special(&tokenizer, vocab, token, "RoBERTa's");
     let (first, last) = (id(SPECIAL[0])?, id(SPECIAL[2])?);
@@ -175,12 +176,12 @@ impl Default for BertSettings {
 fn bert(pieces: &Path) -> Result<Tokenizer, TokenError> {
     const SPECIAL: [&str; 5] = ["[UNK]", "[SEP]", "[PAD]", "[CLS]", "[MASK]"];
     let config = pieces.with_file_name("tokenizer_config.json");
-    let settings: BertSettings = match std::fs::read(&config) {
+    let settings: BertSettings = match inputs::read(&config) {
         Ok(text) => serde_json::from_slice(&text).map_err(|error| read(&config)(error.into()))?,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => BertSettings::default(),
         Err(error) => return Err(read(&config)(error.into())),
     };
-    let files = WordPiece::from_file(&pieces.to_string_lossy());
+    let files = WordPiece::from_file(&inputs::lent(pieces));
     let mut tokenizer = Tokenizer::new(files.build().map_err(read(pieces))?);
     let id = |token| special(&tokenizer, pieces, token, "BERT's");
     id(SPECIAL[0])?;

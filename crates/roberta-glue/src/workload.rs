@@ -37,13 +37,16 @@ impl Glue {
     }
 
     fn network(&self, settings: &Settings) -> Result<Rc<Network>> {
-        self.network.get(format!("{:?}", settings.model), || Network::load(&settings.model))
+        self.network.get(format!("{:?}", settings.model), || {
+            driver::covered(&files(settings)?, || Network::load(&settings.model))
+        })
     }
 
     fn corpus(&self, settings: &Settings, network: &Network) -> Result<Rc<Corpus>> {
         let Settings { model, data, glue_task, max_length, train_limit, .. } = settings;
         let key = json!([model, data, glue_task, max_length, train_limit]).to_string();
-        self.corpus.get(key, || Corpus::read(settings, network.config()))
+        self.corpus
+            .get(key, || driver::covered(&files(settings)?, || Corpus::read(settings, network.config())))
     }
 }
 
@@ -82,10 +85,10 @@ impl Workload for Glue {
     }
 
     fn run_bank(&self, trials: &[Trial], context: &BankContext) -> Result<Vec<Outcome>> {
+        let _mode = gradient_mode::switched_on();
         let settings = trials
             .iter()
             .map(|trial| Settings::read(&trial.config))
-        let _mode = gradient_mode::switched_on();
             .collect::<Result<Vec<Settings>, SettingError>>()?;
         let network = self.network(&settings[0])?;
         let corpus = self.corpus(&settings[0], &network)?;

@@ -9,6 +9,8 @@ mod bank_run;
 mod estimate;
 mod evaluate;
 #[cfg(test)]
+mod identity;
+#[cfg(test)]
 mod invariance;
 mod pass;
 #[cfg(test)]

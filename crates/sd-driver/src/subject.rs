@@ -16,7 +16,7 @@ pub const CLASSES_FILE: &str = "prompts_and_classes.txt";
 /// Subjects of the data folder that have pictures there, in the file's order.
 pub fn list(data: &Path) -> Result<Vec<SubjectSettings>> {
     let path = data.join(CLASSES_FILE);
-    let text = std::fs::read_to_string(&path).with_context(|| {
+    let text = models::inputs::read_to_string(&path).with_context(|| {
         format!("{}: cannot be read; `data` is a folder in DreamBooth's layout", path.display())
     })?;
     let lines = text.lines().skip_while(|line| line.trim() != "subject_name,class").skip(1);

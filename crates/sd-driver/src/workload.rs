@@ -22,7 +22,7 @@ use crate::sampling::{Order, Plan, draw};
 use crate::settings::{REAL_IMAGES, Settings, SubjectSettings};
 use crate::subject;
 use crate::training::{Moments, Training};
-use crate::world::{World, weight_files};
+use crate::world::{self, World};
 
 const MULTIPLIER: &str = "learning_rate_multiplier";
 const MULTIPLIED: &str = "multiplied";
@@ -50,12 +50,13 @@ impl SubjectDriven {
 
     fn world(&self, settings: &Settings) -> Result<Rc<World>> {
         let key = format!("{:?} {:?}", settings.model, settings.evaluators);
-        self.world.get(key, || World::load(settings))
+        self.world.get(key, || driver::covered(&world::files(settings)?, || World::load(settings)))
     }
 
     /// Reads a subject's pictures and leaves their centre squares beside the results.
     fn subject(&self, world: &World, settings: &Settings, context: &BankContext) -> Result<SubjectData> {
-        let originals = subject::originals(&subject::folder(settings))?;
+        let folder = subject::folder(settings);
+        let originals = driver::covered(&subject::files(&folder)?, || subject::originals(&folder))?;
         let centres: Vec<_> =
             originals.iter().map(|picture| resize_and_crop(picture, settings.resolution)).collect();
         let name = &settings.subject.name;
@@ -220,7 +221,7 @@ impl Workload for SubjectDriven {
     fn validate(&self, config: &Value) -> Result<String> {
         let settings = Settings::read(config)?;
         settings.method.check_settings()?;
-        let mut files = weight_files(&settings)?;
+        let mut files = world::files(&settings)?;
         files.extend(subject::files(&subject::folder(&settings))?);
         self.digests.borrow_mut().of(&files)
     }
@@ -239,8 +240,8 @@ impl Workload for SubjectDriven {
     }
 
     fn run_bank(&self, trials: &[Trial], context: &BankContext) -> Result<Vec<Outcome>> {
-        let settings = trials
         let _mode = gradient_mode::switched_on();
+        let settings = trials
             .iter()
             .map(|trial| Settings::read(&trial.config))
             .collect::<Result<Vec<Settings>, SettingError>>()?;

@@ -8,7 +8,6 @@ use image::RgbImage;
 use models::clip::{Clip, ClipConfig};
 use models::diffusion::{Loaded, StableDiffusion, load_clip, load_unet, load_vit};
 use models::images::Preprocessor;
-use models::read_config;
 use models::text::{CaptionTokenizer, tokenizer_files};
 use models::vit::Vit;
 use models::{network_files, read_config};
@@ -88,6 +87,15 @@ impl Dino {
         Ok(Dino { network, preprocessor, device })
     }
 
+    /// Files that [`Dino::load`] reads.
+    pub fn files(folder: &Path, preprocessing: DinoPreprocessing) -> Result<Vec<PathBuf>> {
+        let mut files = network_files(folder)?;
+        if preprocessing == DinoPreprocessing::Config {
+            files.push(Preprocessor::file(folder));
+        }
+        Ok(files)
+    }
+
     /// Unit features `[N, D]` of pictures of any sizes.
     pub fn features(&self, pictures: &[RgbImage]) -> Tensor {
         normalised(self.raw_features(pictures))
@@ -123,6 +131,14 @@ impl ClipScorer {
         })
     }
 
+    /// Files that [`ClipScorer::load`] reads.
+    fn files(folder: &Path) -> Result<Vec<PathBuf>> {
+        let mut files = network_files(folder)?;
+        files.extend(tokenizer_files(folder));
+        files.push(Preprocessor::file(folder));
+        Ok(files)
+    }
+
     /// Unit features `[N, D]` of pictures of any sizes.
     pub fn picture_features(&self, pictures: &[RgbImage]) -> Tensor {
         let tower = |values: &Tensor| self.network.network.vision.forward(values);
@@ -141,22 +157,13 @@ pub fn sites(checkpoint: &Path) -> Result<Vec<Site>> {
     Ok(harness::sites(&load_unet(checkpoint, Device::Cpu)?))
 }
 
-/// Files of a checkpoint in Stable Diffusion's layout that a trial's result depends on.
-pub fn checkpoint_files(model: &Path) -> Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
-    for part in ["unet", "vae", "text_encoder"] {
-        files.extend(models::weight_files(&model.join(part))?);
-    }
-    files.extend(tokenizer_files(&model.join("tokenizer")));
-    Ok(files)
-}
-
-/// Files of the networks that a trial's result depends on.
-pub fn weight_files(settings: &Settings) -> Result<Vec<PathBuf>> {
+/// Files that [`World::load`] reads.
+pub fn files(settings: &Settings) -> Result<Vec<PathBuf>> {
     let Settings { model, evaluators, .. } = settings;
-    let mut files = checkpoint_files(model)?;
-    for folder in [&evaluators.dino, &evaluators.clip].into_iter().chain(&evaluators.clip_b32) {
-        files.extend(models::weight_files(folder)?);
+    let mut files = StableDiffusion::files(model)?;
+    files.extend(Dino::files(&evaluators.dino, evaluators.dino_preprocessing)?);
+    for folder in [&evaluators.clip].into_iter().chain(&evaluators.clip_b32) {
+        files.extend(ClipScorer::files(folder)?);
     }
     Ok(files)
 }

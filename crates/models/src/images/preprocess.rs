@@ -130,7 +130,7 @@ impl Preprocessor {
     ///
     /// Errors: an unreadable file, an unknown processor or filter, and sizes that do not give squares of `size` pixels.
     pub fn read(folder: &Path, size: u32) -> Result<Preprocessor, PreprocessorError> {
-        let path = folder.join("preprocessor_config.json");
+        let path = Preprocessor::file(folder);
         let config: Config = read_config(&path)?;
         config.resolve(size).map_err(|(key, found, right)| PreprocessorError::Value {
             path,
@@ -138,6 +138,11 @@ impl Preprocessor {
             found,
             right,
         })
+    }
+
+    /// The file that [`Preprocessor::read`] reads in `folder`.
+    pub fn file(folder: &Path) -> PathBuf {
+        folder.join("preprocessor_config.json")
     }
 
     /// Both sides to `size` with the bilinear filter, values to [-1, 1]: what the published port of DINO's ViT-S/16 asked

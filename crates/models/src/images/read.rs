@@ -35,7 +35,8 @@ pub const MAX_PIXELS: u64 = 178_956_970;
 ///
 /// Errors: a file that is unreadable, of another format, damaged or cut short, or of more than [`MAX_PIXELS`].
 pub fn read_rgb(path: &Path) -> Result<RgbImage, PictureError> {
-    let bytes = std::fs::read(path).map_err(|source| PictureError::Read { path: path.to_owned(), source })?;
+    let bytes =
+        crate::inputs::read(path).map_err(|source| PictureError::Read { path: path.to_owned(), source })?;
     let format = match image::guess_format(&bytes) {
         Ok(format @ (ImageFormat::Jpeg | ImageFormat::Png | ImageFormat::WebP)) => format,
         _ => return Err(PictureError::Format { path: path.to_owned() }),

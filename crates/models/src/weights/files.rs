@@ -46,6 +46,14 @@ pub fn weight_files(folder: &Path) -> Result<Vec<PathBuf>, WeightsError> {
     Ok(index.into_iter().chain(files).collect())
 }
 
+/// The files that a network in `folder` is loaded from: its configuration, where there is one, and its weights.
+///
+/// Errors: as [`weight_files`].
+pub fn network_files(folder: &Path) -> Result<Vec<PathBuf>, WeightsError> {
+    let config = folder.join("config.json");
+    Ok(config.is_file().then_some(config).into_iter().chain(weight_files(folder)?).collect())
+}
+
 pub(super) struct Parts {
     pub index: Option<PathBuf>,
     pub files: Vec<PathBuf>,

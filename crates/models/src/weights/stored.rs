@@ -1,7 +1,6 @@
 //! The tensors of a network's weight files, mapped into memory: one is read when it is copied.
 
 use std::collections::BTreeSet;
-use std::fs::File;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -154,7 +153,7 @@ fn header(path: &Path, bytes: &Mmap) -> Result<Vec<Stored>, WeightsError> {
 )]
 fn map(path: &Path) -> Result<Mmap, WeightsError> {
     let failed = |source| WeightsError::Read { path: path.to_owned(), source };
-    let file = File::open(path).map_err(failed)?;
+    let file = crate::inputs::open(path).map_err(failed)?;
     // SAFETY: weights are written whole, by renaming, so nobody changes the file under the map.
     unsafe { Mmap::map(&file) }.map_err(failed)
 }

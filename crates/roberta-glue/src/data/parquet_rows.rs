@@ -1,6 +1,5 @@
 //! Examples from a parquet file.
 
-use std::fs::File;
 use std::path::Path;
 
 use parquet::basic::{ConvertedType, Type};
@@ -24,7 +23,8 @@ pub(super) fn read(path: &Path, task: &GlueTask) -> Result<Vec<Example>, DataErr
 }
 
 fn decode(path: &Path, task: &GlueTask) -> Result<Vec<Example>, DataError> {
-    let file = File::open(path).map_err(|source| DataError::Read { path: path.to_path_buf(), source })?;
+    let file =
+        models::inputs::open(path).map_err(|source| DataError::Read { path: path.to_path_buf(), source })?;
     let damaged =
         |error: ParquetError| DataError::Damaged { path: path.to_path_buf(), message: error.to_string() };
     let reader = SerializedFileReader::new(file).map_err(damaged)?;

@@ -7,7 +7,8 @@ use crate::tasks::GlueTask;
 
 pub(super) fn read(path: &Path, task: &GlueTask) -> Result<Vec<Example>, DataError> {
     let place = |number| Place { path: path.to_path_buf(), unit: "line", number };
-    let bytes = std::fs::read(path).map_err(|source| DataError::Read { path: path.to_path_buf(), source })?;
+    let bytes =
+        models::inputs::read(path).map_err(|source| DataError::Read { path: path.to_path_buf(), source })?;
     let text = std::str::from_utf8(&bytes).map_err(|error| {
         let before = &bytes[..error.valid_up_to()];
         DataError::Encoding { place: place(1 + before.iter().filter(|&&byte| byte == b'\n').count()) }

@@ -3,6 +3,7 @@
 use anyhow::Result;
 use models::frechet;
 use models::images::to_tensor;
+use models::inputs::Recording;
 use rayon::prelude::*;
 use tch::Tensor;
 
@@ -44,7 +45,8 @@ impl Corpus {
     pub fn labels<'a>(&self, pairs: impl IntoIterator<Item = &'a Pair>) -> Result<Tensor> {
         let pairs: Vec<&Pair> = pairs.into_iter().collect();
         let (side, classes) = (self.side, self.classes);
-        let read = |pair: &&Pair| pair.labels(side, classes);
+        let recording = Recording::current();
+        let read = |pair: &&Pair| recording.within(|| pair.labels(side, classes));
         let labels: Vec<Vec<u8>> = pairs.par_iter().map(read).collect::<Result<_>>()?;
         let side = i64::from(side);
         Ok(Tensor::from_slice(&labels.concat()).view([pairs.len() as i64, side, side]))
@@ -53,7 +55,9 @@ impl Corpus {
 
 /// Pictures `[pairs, 3, side, side]` in [-1, 1], on the device.
 pub fn pictures(world: &World, pairs: &[Pair], side: u32) -> Result<Tensor> {
-    let pictures = pairs.par_iter().map(|pair| pair.picture(side)).collect::<Result<Vec<_>>>()?;
+    let recording = Recording::current();
+    let read = |pair: &Pair| recording.within(|| pair.picture(side));
+    let pictures = pairs.par_iter().map(read).collect::<Result<Vec<_>>>()?;
     Ok(to_tensor(&pictures).to_device(world.device))
 }
 

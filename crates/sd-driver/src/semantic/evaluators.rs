@@ -1,12 +1,12 @@
 //! The networks that score pictures for label maps.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use models::diffusion::Loaded;
 use models::inception::{Inception, load_inception};
 use models::upernet::{UPerNet, load_upernet};
-use models::{images, read_config};
+use models::{images, network_files, read_config};
 use serde::Deserialize;
 use tch::{Device, Tensor};
 
@@ -57,15 +57,26 @@ struct Kind {
 impl FeatureNet {
     /// A folder whose `config.json` says `ViTModel` holds a ViT, any other Inception-v3.
     pub fn load(folder: &Path, device: Device) -> Result<FeatureNet> {
-        let config = folder.join("config.json");
-        let is_vit = config.is_file() && read_config::<Kind>(&config)?.class_name == "ViTModel";
-        if is_vit {
+        if FeatureNet::is_vit(folder)? {
             let vit = Dino::load(folder, DinoPreprocessing::Config, device)?;
             return Ok(FeatureNet::Vit(Box::new(vit)));
         }
         let inception = load_inception(folder, device)
             .with_context(|| "`evaluators.features` has to hold Inception-v3 of pytorch-fid, or a ViT")?;
         Ok(FeatureNet::Inception(Box::new(inception)))
+    }
+
+    /// Files that [`FeatureNet::load`] reads.
+    pub fn files(folder: &Path) -> Result<Vec<PathBuf>> {
+        match FeatureNet::is_vit(folder)? {
+            true => Dino::files(folder, DinoPreprocessing::Config),
+            false => Ok(network_files(folder)?),
+        }
+    }
+
+    fn is_vit(folder: &Path) -> Result<bool> {
+        let config = folder.join("config.json");
+        Ok(config.is_file() && read_config::<Kind>(&config)?.class_name == "ViTModel")
     }
 
     /// Features `[N, D]` of `pictures` `[N, 3, H, W]` in [-1, 1].

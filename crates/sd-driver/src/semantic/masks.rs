@@ -1,6 +1,5 @@
 //! Label maps: a class number per pixel, 0 where there is none.
 
-use std::fs::File;
 use std::io::BufReader;
 use std::path::Path;
 
@@ -52,7 +51,7 @@ impl Mask {
 }
 
 fn decode(path: &Path) -> Result<Mask> {
-    let mut decoder = png::Decoder::new(BufReader::new(File::open(path)?));
+    let mut decoder = png::Decoder::new(BufReader::new(models::inputs::open(path)?));
     decoder.set_transformations(Transformations::IDENTITY);
     let mut reader = decoder.read_info()?;
     let (width, height) = reader.info().size();
@@ -101,7 +100,7 @@ mod tests {
         bytes: &[u8],
     ) -> std::path::PathBuf {
         let path = std::env::temp_dir().join(format!("delora-mask-{}-{name}.png", std::process::id()));
-        let mut encoder = png::Encoder::new(File::create(&path).unwrap(), size[0], size[1]);
+        let mut encoder = png::Encoder::new(std::fs::File::create(&path).unwrap(), size[0], size[1]);
         encoder.set_color(color);
         encoder.set_depth(depth);
         if color == ColorType::Indexed {

@@ -18,3 +18,5 @@ mod workload;
 mod world;
 
 pub use workload::SemanticMap;
+#[cfg(test)]
+pub(crate) use {corpus::Corpus, settings::Settings, world::World};

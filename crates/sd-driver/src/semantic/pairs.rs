@@ -9,6 +9,7 @@ use models::images::{Filter, read_rgb, resize};
 use serde::Deserialize;
 
 use super::masks::Mask;
+use super::settings::Settings;
 
 /// Files of one pair.
 #[derive(Debug, Clone, PartialEq)]
@@ -48,8 +49,8 @@ pub fn list(folder: &Path, split: &str, first: Option<usize>) -> Result<Vec<Pair
 }
 
 fn of_lines(path: &Path, folder: &Path) -> Result<Vec<Pair>> {
-    let text =
-        std::fs::read_to_string(path).with_context(|| format!("{}: cannot be read", path.display()))?;
+    let text = models::inputs::read_to_string(path)
+        .with_context(|| format!("{}: cannot be read", path.display()))?;
     let numbered = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
     let pair = |(number, line): (usize, &str)| {
         let line: Line = serde_json::from_str(line).with_context(|| {
@@ -96,6 +97,19 @@ impl Pair {
     pub fn labels(&self, side: u32, classes: usize) -> Result<Vec<u8>> {
         Ok(Mask::read(&self.mask, classes)?.resized(side))
     }
+}
+
+/// Files that the training and validation pairs are read from.
+pub fn files(settings: &Settings) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for (split, limit) in [("training", settings.train_limit), ("validation", settings.validation_limit)] {
+        let pairs = list(&settings.data, split, limit)?;
+        // Captions are part of the split's file, where they are given.
+        let captions = settings.data.join(format!("{split}.jsonl"));
+        files.extend(captions.is_file().then_some(captions));
+        files.extend(pairs.into_iter().flat_map(|pair| [pair.picture, pair.mask]));
+    }
+    Ok(files)
 }
 
 #[cfg(test)]

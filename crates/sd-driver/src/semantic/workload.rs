@@ -18,7 +18,7 @@ use super::lesson::{place_encoders, sites};
 use super::pairs::{self, Pair};
 use super::scores::Scorer;
 use super::settings::Settings;
-use super::world::{World, weight_files};
+use super::world::{self, World};
 use crate::estimate::{BYTES_PER_PARAMETER, PASSES_PER_STEP, RowCost, measure_rows};
 use crate::pictures::write_sheet;
 use crate::settings::REAL_IMAGES;
@@ -50,7 +50,7 @@ impl SemanticMap {
     fn world(&self, settings: &Settings) -> Result<Rc<World>> {
         let Settings { model, evaluators, condition_encoder, resolution, .. } = settings;
         let key = format!("{model:?} {evaluators:?} {condition_encoder:?} {resolution}");
-        self.world.get(key, || World::load(settings))
+        self.world.get(key, || driver::covered(&world::files(settings)?, || World::load(settings)))
     }
 
     fn corpus(&self, world: &World, settings: &Settings) -> Result<Rc<Corpus>> {
@@ -59,7 +59,8 @@ impl SemanticMap {
         let key = format!(
             "{model:?} {data:?} {evaluators:?} {resolution} {train_limit:?} {validation_limit:?} {learns}"
         );
-        self.corpus.get(key, || Corpus::load(world, settings, learns))
+        self.corpus
+            .get(key, || driver::covered(&pairs::files(settings)?, || Corpus::load(world, settings, learns)))
     }
 
     /// The first label maps and their captions, for picture grids.
@@ -122,15 +123,8 @@ impl Workload for SemanticMap {
     fn validate(&self, config: &Value) -> Result<String> {
         let settings = Settings::read(config)?;
         settings.method.check_settings()?;
-        let mut files = weight_files(&settings)?;
-        for (split, limit) in [("training", settings.train_limit), ("validation", settings.validation_limit)]
-        {
-            let pairs = pairs::list(&settings.data, split, limit)?;
-            // Captions are part of the split's file, where they are given.
-            let captions = settings.data.join(format!("{split}.jsonl"));
-            files.extend(captions.is_file().then_some(captions));
-            files.extend(pairs.into_iter().flat_map(|pair| [pair.picture, pair.mask]));
-        }
+        let mut files = world::files(&settings)?;
+        files.extend(pairs::files(&settings)?);
         self.digests.borrow_mut().of(&files)
     }
 
@@ -142,13 +136,13 @@ impl Workload for SemanticMap {
         };
         format!("{kind} {}", driver::shared(config, &OWN))
     }
-        let _mode = gradient_mode::switched_on();
 
     fn max_bank(&self, config: &Value) -> usize {
         Settings::read(config).map_or(1, |settings| settings.bank)
     }
 
     fn run_bank(&self, trials: &[Trial], context: &BankContext) -> Result<Vec<Outcome>> {
+        let _mode = gradient_mode::switched_on();
         let read = |trial: &Trial| Settings::read(&trial.config);
         let settings = trials.iter().map(read).collect::<Result<Vec<Settings>, SettingError>>()?;
         let world = self.world(&settings[0])?;

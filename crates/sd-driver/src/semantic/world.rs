@@ -9,7 +9,6 @@ use tch::{Device, Tensor};
 
 use super::evaluators::{FeatureNet, Segmenter};
 use super::settings::Settings;
-use crate::world::checkpoint_files;
 
 /// A generator, what shows it label maps, and what scores its pictures.
 pub struct World {
@@ -57,13 +56,12 @@ impl World {
     }
 }
 
-/// Files of the networks that a trial's result depends on.
-pub fn weight_files(settings: &Settings) -> Result<Vec<PathBuf>> {
+/// Files that [`World::load`] reads.
+pub fn files(settings: &Settings) -> Result<Vec<PathBuf>> {
     let Settings { model, evaluators, condition_encoder, .. } = settings;
-    let mut files = checkpoint_files(model)?;
-    for folder in [&evaluators.segmenter, &evaluators.features] {
-        files.extend(models::weight_files(folder)?);
-    }
+    let mut files = StableDiffusion::files(model)?;
+    files.extend(models::network_files(&evaluators.segmenter)?);
+    files.extend(FeatureNet::files(&evaluators.features)?);
     if let Some(path) = &condition_encoder.pretrained {
         files.extend(if path.is_dir() { models::weight_files(path)? } else { vec![path.clone()] });
     }
