@@ -23,8 +23,8 @@ pub enum RunnerError {
     #[error("trial {config}: {source:#}")]
     Trial { config: String, source: anyhow::Error },
 
-    #[error("{path} is held by process {pid}, which is running; wait for it or stop it")]
-    Locked { path: PathBuf, pid: u32 },
+    #[error("{path} is held by {holder}, {remedy}")]
+    Locked { path: PathBuf, holder: String, remedy: String },
 
     #[error("{path} has no trial of this experiment; run it first")]
     Empty { path: PathBuf },

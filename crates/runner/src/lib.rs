@@ -19,6 +19,7 @@ mod ledger;
 mod lock;
 mod merge;
 mod names;
+mod owner;
 mod plan;
 mod progress;
 mod readme;

@@ -64,11 +64,13 @@ fn recorded(plan: &Plan) -> usize {
     plan.states.iter().filter(|state| !matches!(state, State::Open | State::Damaged { .. })).count()
 }
 
-/// Counts and who is at work, as in "walk at scale mini: 3 done, 5 open; process 71 is running".
+/// Counts and who is at work, as in "walk at scale mini: 3 done, 5 open; running is process 71 of box, since …".
 fn line(plan: &Plan) -> String {
     let counts: Vec<String> = plan.counts().iter().map(|(name, count)| format!("{count} {name}")).collect();
-    let running =
-        plan.running.map_or("no process is running".to_string(), |pid| format!("process {pid} is running"));
+    let running = match &plan.running {
+        Some(holder) => format!("running is {holder}"),
+        None => "no process is running".to_string(),
+    };
     format!("{} at scale {}: {}; {running}\n", plan.experiment, plan.scale, counts.join(", "))
 }
 
