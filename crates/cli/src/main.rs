@@ -2,6 +2,8 @@
 //!
 //! Start reading at [`Command`]; each subcommand is one file in `commands/`.
 
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 mod commands;
 mod cuda;
 mod doctor;
@@ -99,9 +101,12 @@ fn main() -> ExitCode {
         Command::WeightNorms(args) => weight_norms::run(args).map(|()| ExitCode::SUCCESS),
         Command::Doctor(args) => Ok(doctor_command::run(args, &cuda)),
     };
-    result.unwrap_or_else(|error| {
+    // What a run computes is in its files; of all other commands what they print is what they are for.
+    let lost = terminal::failure().filter(|_| !matches!(cli.command, Command::Run(_)));
+    let lost = lost.map(|error| anyhow::anyhow!("cannot write to standard output: {error}"));
+    result.and_then(|code| lost.map_or(Ok(code), Err)).unwrap_or_else(|error| {
         for line in exit::message(&error).lines() {
-            eprintln!("error: {line}");
+            terminal::notice(format_args!("error: {line}"));
         }
         exit::error()
     })

@@ -2,6 +2,8 @@
 //!
 //! The runner knows no model and no method: a task plugs in through [`Workload`].
 
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 mod attempt;
 mod checkpoints;
 mod clean;

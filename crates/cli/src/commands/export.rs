@@ -36,8 +36,8 @@ pub fn run(args: &Args) -> Result<()> {
     let sites = sd_driver::sites(&args.model)?;
     let adapter = AdapterFile::load(&args.adapter)?;
     let notes = write(&adapter, &sites, args)?;
-    notes.iter().for_each(|note| println!("note: {note}"));
-    println!("{}", args.out.display());
+    notes.iter().for_each(|note| terminal::line(format_args!("note: {note}")));
+    terminal::line(args.out.display());
     Ok(())
 }
 

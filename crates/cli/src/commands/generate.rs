@@ -48,7 +48,7 @@ pub struct Args {
 
 pub fn run(args: &Args) -> Result<()> {
     for text in texts(args)? {
-        println!("{text}");
+        terminal::line(&text);
     }
     Ok(())
 }

@@ -21,7 +21,7 @@ pub fn run(args: &Args) -> Result<()> {
     let sites = sd_driver::sites(&args.model)?;
     let imported = from_peft(&args.folder, &sites)?;
     imported.adapter.save(&args.out)?;
-    imported.notes.iter().for_each(|note| println!("note: {note}"));
-    println!("method `{}`, {}", imported.adapter.method.name, args.out.display());
+    imported.notes.iter().for_each(|note| terminal::line(format_args!("note: {note}")));
+    terminal::line(format_args!("method `{}`, {}", imported.adapter.method.name, args.out.display()));
     Ok(())
 }

@@ -26,7 +26,7 @@ pub fn draw(experiment: &Experiment, results: &Path, plots: &Path) -> anyhow::Re
     let written = figures::render(&experiment.figures, &experiment.scale, &place(results), &place(plots))
         .with_context(|| format!("figures of {}", experiment.name))?;
     for file in written {
-        println!("{}", file.display());
+        terminal::line(file.display());
     }
     Ok(())
 }

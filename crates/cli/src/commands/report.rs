@@ -38,7 +38,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     })?;
     let out = args.out.clone().unwrap_or_else(|| args.results.join("report.html"));
     std::fs::write(&out, &page).with_context(|| format!("cannot write `{}`", out.display()))?;
-    println!("{} ({:.1} MB)", out.display(), page.len() as f64 / 1e6);
+    terminal::line(format_args!("{} ({:.1} MB)", out.display(), page.len() as f64 / 1e6));
     Ok(())
 }
 

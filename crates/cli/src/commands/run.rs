@@ -52,9 +52,9 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         quiet: args.quiet,
     };
     let report = runner::run(&experiment, workload(&experiment.task)?.as_ref(), &options)?;
-    println!("{}", summary(&report));
+    terminal::line(summary(&report));
     if let (0, Some(only)) = (report.taken, args.selection.only) {
-        println!("nothing to run: no trial is {}", only.name());
+        terminal::line(format_args!("nothing to run: no trial is {}", only.name()));
     }
     if report.interrupted {
         return Ok(exit::interrupted());

@@ -46,9 +46,9 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     std::fs::create_dir_all(place(&args.results))
         .with_context(|| format!("{}: cannot be made", place(&args.results).display()))?;
     runner::write_atomically(&table, &csv(&norms)?)?;
-    println!("{}", table.display());
-    for file in figures::render_weight_norms(&table, &place(&args.plots))? {
-        println!("{}", file.display());
+    terminal::line(table.display());
+    for file in figures::render_weight_norms(&table, &place(&args.plots.folder(&args.results)))? {
+        terminal::line(file.display());
     }
     Ok(())
 }
