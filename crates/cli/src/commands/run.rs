@@ -1,13 +1,12 @@
 //! `delora run`: trains what is open, writes the tables, draws the figures.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use runner::{RunOptions, RunReport};
 
 use super::experiment::ExperimentArgs;
-use super::plots::draw;
+use super::plots::{PlotsArgs, draw};
 use super::selection::SelectionArgs;
 use crate::exit;
 use crate::tasks::workload;
@@ -16,9 +15,8 @@ use crate::tasks::workload;
 pub struct Args {
     #[command(flatten)]
     experiment: ExperimentArgs,
-    /// Folder of all figures
-    #[arg(long, value_name = "DIR", default_value = "plots")]
-    plots: PathBuf,
+    #[command(flatten)]
+    plots: PlotsArgs,
     #[command(flatten)]
     selection: SelectionArgs,
     /// Begin no bank after a trial has failed; otherwise a run goes on whatever fails
@@ -61,7 +59,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     }
     let has_results = report.done + report.diverged + report.skipped + report.reused > 0;
     if has_results && !args.no_figures {
-        draw(&experiment, &args.experiment.results, &args.plots)?;
+        draw(&experiment, &args.experiment.results, &args.plots.folder(&args.experiment.results))?;
     }
     Ok(if report.failed.is_empty() { ExitCode::SUCCESS } else { exit::some_trials_failed() })
 }

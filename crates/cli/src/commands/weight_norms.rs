@@ -7,6 +7,8 @@ use anyhow::{Context, bail};
 use delora_core::Part;
 use tch::Kind;
 
+use super::plots::PlotsArgs;
+
 const MINI: &str = "assets/mini/sd";
 
 #[derive(clap::Args)]
@@ -20,9 +22,8 @@ pub struct Args {
     /// Folder of all results
     #[arg(long, value_name = "DIR", default_value = "results")]
     results: PathBuf,
-    /// Folder of all figures
-    #[arg(long, value_name = "DIR", default_value = "plots")]
-    plots: PathBuf,
+    #[command(flatten)]
+    plots: PlotsArgs,
 }
 
 pub fn run(args: &Args) -> anyhow::Result<()> {
@@ -41,7 +42,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     if norms.is_empty() {
         bail!("{}: its UNet has no attention projection", args.model.display());
     }
-    let place = |root: &PathBuf| root.join("weight-norms").join(&name);
+    let place = |root: &Path| root.join("weight-norms").join(&name);
     let table = place(&args.results).join("weight_norms.csv");
     std::fs::create_dir_all(place(&args.results))
         .with_context(|| format!("{}: cannot be made", place(&args.results).display()))?;
