@@ -20,8 +20,8 @@ pub enum RunnerError {
     #[error("{experiment} is of task `{found}`, and this is the driver of `{expected}`")]
     Task { experiment: PathBuf, found: String, expected: String },
 
-    #[error("trial {config}: {source:#}")]
-    Trial { config: String, source: anyhow::Error },
+    #[error("{trial}: {source:#}")]
+    Trial { trial: String, source: anyhow::Error },
 
     #[error("{path} is held by {holder}, {remedy}")]
     Locked { path: PathBuf, holder: String, remedy: String },

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use anyhow::bail;
 use hub::{Environment, Hub, Patience, Plan, Progress};
 
+pub use wanted::remedy;
 use wanted::{Wanted, experiment_file, unknown};
 
 /// Scale of an experiment that is named without one: at the smaller ones most of it is in the repository.
