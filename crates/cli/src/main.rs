@@ -56,9 +56,9 @@ enum Command {
     Plots(plots::Args),
     /// Write one HTML file of results, figures and a verdict on each claim of the paper
     Report(report_command::Args),
-    /// Write a trial's adapter for PEFT or diffusers, or merged into its model
+    /// Write an adapter of Stable Diffusion for PEFT or diffusers, or merged into its model
     Export(export::Args),
-    /// Read an adapter that PEFT saved
+    /// Read an adapter of Stable Diffusion that PEFT saved
     Import(import::Args),
     /// Go on from a text, or answer an instruction, with a LLaMA decoder
     Generate(generate::Args),

@@ -28,7 +28,8 @@ pub struct Args {
     /// Time between two checkpoints of a bank: a number with ms, s, m or h
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration)]
     checkpoint_every: Duration,
-    /// Keep each trained trial's adapter beside its pictures, for `delora export`; finished trials are not run again
+    /// Keep each trained trial's adapter in `pictures` of its results: `delora export` takes those of Stable Diffusion,
+    /// `delora generate` those of decoders; finished trials are not run again
     #[arg(long)]
     save_adapters: bool,
     /// Draw no tables and figures at the end; `delora plots` draws them later
