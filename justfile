@@ -111,7 +111,7 @@ report *ARGS: _libtorch
 [group("experiments")]
 real-photos FOLDER *ARGS: _libtorch
     @shift; {{ arguments }} {{ delora }} run experiments/real-photos.toml \
-        --set data={{ quote(if invocation_directory() == justfile_directory() { FOLDER } else { join(invocation_directory(), FOLDER) }) }} "$@"
+        --set data={{ quote(if FOLDER =~ '^~' { FOLDER } else if invocation_directory() == justfile_directory() { FOLDER } else { join(invocation_directory(), FOLDER) }) }} "$@"
 
 # What needs pictures is drawn where the experiment was run: git holds only those of the README's grid.
 # Draw tables and figures again from results/, for one experiment file or for all that have results

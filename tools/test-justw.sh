@@ -100,7 +100,7 @@ fails_with "a Python before 3.10" "*Python 3.10*"
 fresh
 fake rustc 'echo "rustc 1.70.0 (0123abc 2023-01-01)"'
 justw justw test
-fails_with "a too old rustc" "*1.70.0*1.88*rustup update*"
+fails_with "a too old rustc" "*1.70.0*1.89*rustup update*"
 
 fresh
 rm "$work/bin/cargo"

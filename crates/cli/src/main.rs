@@ -2,6 +2,8 @@
 //!
 //! Start reading at [`Command`]; each subcommand is one file in `commands/`.
 
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 mod commands;
 mod cuda;
 mod doctor;
@@ -13,9 +15,12 @@ mod method_text;
 mod params;
 mod tasks;
 
+use std::any::TypeId;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::builder::{PathBufValueParser, TypedValueParser};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use commands::{
     check_weights, clean, doctor as doctor_command, export, fetch, generate, import, methods,
@@ -51,9 +56,9 @@ enum Command {
     Plots(plots::Args),
     /// Write one HTML file of results, figures and a verdict on each claim of the paper
     Report(report_command::Args),
-    /// Write a trial's adapter for PEFT or diffusers, or merged into its model
+    /// Write an adapter of Stable Diffusion for PEFT or diffusers, or merged into its model
     Export(export::Args),
-    /// Read an adapter that PEFT saved
+    /// Read an adapter of Stable Diffusion that PEFT saved
     Import(import::Args),
     /// Go on from a text, or answer an instruction, with a LLaMA decoder
     Generate(generate::Args),
@@ -75,9 +80,22 @@ enum Command {
     Doctor(doctor_command::Args),
 }
 
+/// The same command, in which `~` stands for the home folder in every argument that is a path: a shell replaces it only at
+/// the beginning of a word, not in `--results=~/results`.
+fn with_homes(command: clap::Command) -> clap::Command {
+    let with_home = |argument: clap::Arg| {
+        if argument.get_value_parser().type_id() != TypeId::of::<PathBuf>() {
+            return argument;
+        }
+        argument.value_parser(PathBufValueParser::new().map(|path| runner::expand_home(&path)))
+    };
+    command.mut_args(with_home).mut_subcommands(with_homes)
+}
+
 fn main() -> ExitCode {
     memory::keep_freed_memory();
-    let cli = Cli::parse();
+    let matches = with_homes(Cli::command()).get_matches();
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let cuda = cuda::load();
     let result = match &cli.command {
         Command::Run(args) => run::run(args),
@@ -99,9 +117,12 @@ fn main() -> ExitCode {
         Command::WeightNorms(args) => weight_norms::run(args).map(|()| ExitCode::SUCCESS),
         Command::Doctor(args) => Ok(doctor_command::run(args, &cuda)),
     };
-    result.unwrap_or_else(|error| {
+    // What a run computes is in its files; of all other commands what they print is what they are for.
+    let lost = terminal::failure().filter(|_| !matches!(cli.command, Command::Run(_)));
+    let lost = lost.map(|error| anyhow::anyhow!("cannot write to standard output: {error}"));
+    result.and_then(|code| lost.map_or(Ok(code), Err)).unwrap_or_else(|error| {
         for line in exit::message(&error).lines() {
-            eprintln!("error: {line}");
+            terminal::notice(format_args!("error: {line}"));
         }
         exit::error()
     })
@@ -109,13 +130,32 @@ fn main() -> ExitCode {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]
     fn the_command_line_is_well_formed() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_tilde_is_the_home_folder_in_every_path_argument() {
+        let home = std::env::home_dir().unwrap();
+        let mut count = 0;
+        for command in Cli::command().get_subcommands() {
+            for argument in command.get_arguments() {
+                let is_path = argument.get_value_parser().type_id() == TypeId::of::<PathBuf>();
+                let Some(long) = argument.get_long().filter(|_| is_path) else { continue };
+                // What else a subcommand asks for is no matter here.
+                let parser = with_homes(Cli::command()).ignore_errors(true);
+                let words = ["delora", command.get_name(), &format!("--{long}=~/my folder")];
+                let matches = parser.get_matches_from(words);
+                let own = matches.subcommand_matches(command.get_name()).unwrap();
+                let path = own.get_one::<PathBuf>(argument.get_id().as_str());
+                assert_eq!(path, Some(&home.join("my folder")), "{} --{long}", command.get_name());
+                count += 1;
+            }
+        }
+        assert!(count >= 25, "{count}");
     }
 
     #[test]

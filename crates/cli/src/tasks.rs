@@ -8,15 +8,26 @@ use sd_driver::{SemanticMap, SubjectDriven};
 
 use crate::libtorch;
 
+fn known(libtorch: &str) -> [Box<dyn Workload>; 4] {
+    [
+        Box::new(SubjectDriven::new(libtorch.to_string())),
+        Box::new(SemanticMap::new(libtorch.to_string())),
+        Box::new(Glue::new(libtorch.to_string())),
+        Box::new(Instruct::new(libtorch.to_string())),
+    ]
+}
+
+/// Whether a key of an experiment file is a setting that names files or folders, in whatever table it stands.
+pub fn is_path(key: &str) -> bool {
+    let is =
+        |path: &&str| key.strip_suffix(*path).is_some_and(|above| above.is_empty() || above.ends_with('.'));
+    known("").iter().any(|workload| workload.paths().iter().any(|path| is(path)))
+}
+
 /// The workload whose task an experiment file names.
 pub fn workload(task: &str) -> anyhow::Result<Box<dyn Workload>> {
     let libtorch = libtorch::folder().and_then(|folder| libtorch::version(&folder)).unwrap_or_default();
-    let known: [Box<dyn Workload>; 4] = [
-        Box::new(SubjectDriven::new(libtorch.clone())),
-        Box::new(SemanticMap::new(libtorch.clone())),
-        Box::new(Glue::new(libtorch.clone())),
-        Box::new(Instruct::new(libtorch)),
-    ];
+    let known = known(&libtorch);
     let names: Vec<String> = known.iter().map(|workload| format!("`{}`", workload.task())).collect();
     match known.into_iter().find(|workload| workload.task() == task) {
         Some(workload) => Ok(workload),
@@ -33,6 +44,29 @@ mod tests {
         assert_eq!(workload("subject-driven").unwrap().task(), "subject-driven");
         let error = workload("subject_driven").err().unwrap().to_string();
         assert!(error.contains("`subject_driven`") && error.contains("`subject-driven`"), "{error}");
+    }
+
+    #[test]
+    fn every_setting_of_an_experiment_that_names_what_is_there_or_is_fetched_is_a_path() {
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let mut count = 0;
+        for file in std::fs::read_dir(root.join("experiments")).unwrap().map(|entry| entry.unwrap().path()) {
+            for scale in ["smoke", "mini", "small", "paper"] {
+                let Ok(experiment) = runner::Experiment::load(&file, scale, &[]) else { continue };
+                for (key, texts) in experiment.texts() {
+                    let is_fetched =
+                        |text: &&str| ["models/", "data/"].iter().any(|root| text.starts_with(root));
+                    let is_there = |text: &&str| text.contains('/') && root.join(text).exists();
+                    if texts.iter().any(|text| is_fetched(&text) || is_there(&text)) {
+                        assert!(is_path(&key), "{}: {key} = {texts:?}", file.display());
+                        count += 1;
+                    }
+                }
+            }
+        }
+        assert!(count > 50, "{count}");
+        assert!(is_path("fixed.data") && is_path("glue_task.cola.model") && is_path("subject.folder"));
+        assert!(!is_path("metadata") && !is_path("subject.class") && !is_path("method.lora.rank"));
     }
 
     #[test]

@@ -4,6 +4,8 @@
 //! This crate knows no model: a network gives its layers, tensors and hidden states as named [`Site`]s and asks the
 //! bank ([`Bank::forward`], [`Bank::tensor`], [`Bank::hidden`]) where it would have used its own.
 
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 mod adapter;
 mod adapter_file;
 mod bank;

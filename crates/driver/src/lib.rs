@@ -1,6 +1,8 @@
 //! What all drivers have in common: a method in an experiment file, precision, digests of inputs, what is kept between banks,
 //! checkpoints, where trials run; and of those that train on sequences, the passes and the order of examples.
 
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 mod batches;
 mod checkpoint;
 mod cost;

@@ -7,7 +7,7 @@ pub enum FiguresError {
     #[error("figure `{name}` is not known; `figures` may list {known}")]
     UnknownFigure { name: String, known: String },
 
-    #[error("cannot read `{}`: {source}; run the experiment first, it writes this file", path.display())]
+    #[error("cannot read `{}`: {source}; {}", path.display(), remedy(source))]
     Read { path: PathBuf, source: std::io::Error },
 
     #[error("cannot write `{}`: {source}", path.display())]
@@ -37,6 +37,14 @@ pub enum FiguresError {
 
 pub type Result<T> = std::result::Result<T, FiguresError>;
 
+/// A run helps where the file is not there, and nowhere else.
+fn remedy(error: &std::io::Error) -> &'static str {
+    match error.kind() {
+        std::io::ErrorKind::NotFound => "run the experiment first, it writes this file",
+        _ => "see that it is a file of text that you may read",
+    }
+}
+
 impl FiguresError {
     pub(crate) fn read(path: &Path, source: std::io::Error) -> Self {
         Self::Read { path: path.to_path_buf(), source }
@@ -52,5 +60,22 @@ impl FiguresError {
 
     pub(crate) fn drawing(path: &Path, message: impl ToString) -> Self {
         Self::Drawing { path: path.to_path_buf(), message: message.to_string() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_file_that_is_not_there_says_to_run_the_experiment() {
+        let text =
+            |kind: std::io::ErrorKind| FiguresError::read(Path::new("trials.csv"), kind.into()).to_string();
+        assert!(
+            text(std::io::ErrorKind::NotFound).ends_with("run the experiment first, it writes this file")
+        );
+        for kind in [std::io::ErrorKind::PermissionDenied, std::io::ErrorKind::IsADirectory] {
+            assert!(text(kind).ends_with("see that it is a file of text that you may read"));
+        }
     }
 }

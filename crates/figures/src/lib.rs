@@ -4,6 +4,8 @@
 //! `experiments/paper.toml`; writes SVG and PNG from the same shapes, Markdown and CSV. It knows no model and
 //! trains nothing. Same files in, same files out, on any machine: the font is embedded.
 
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 mod axis;
 mod canvas;
 mod cell;

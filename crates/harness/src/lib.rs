@@ -2,6 +2,8 @@
 //!
 //! [`sites`] says what of a network can be adapted, [`BankHook`] sends its layers and hidden states through a bank.
 
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 mod dropout;
 
 use delora_core::{Bank, OwnTensor, Site, SiteShape};

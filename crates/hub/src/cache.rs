@@ -8,11 +8,9 @@
 //! <cache>/.locks/<kind>s--<owner>--<name>/<etag>.lock
 //! ```
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-
-use rustix::fs::{FlockOperation, flock};
 
 use crate::bundles::{Bundle, REVISION};
 use crate::error::{HubError, Result};
@@ -77,12 +75,15 @@ impl RepositoryCache {
         let path = self.locks.join(format!("{etag}.lock"));
         let open = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
         let file = open.map_err(HubError::write(&path))?;
-        let mut taken = flock(&file, FlockOperation::NonBlockingLockExclusive);
-        if taken == Err(rustix::io::Errno::WOULDBLOCK) {
-            waiting();
-            taken = flock(&file, FlockOperation::LockExclusive);
-        }
-        taken.map_err(|error| HubError::write(&path)(error.into()))?;
+        let taken = match file.try_lock() {
+            Err(TryLockError::WouldBlock) => {
+                waiting();
+                file.lock()
+            }
+            Err(TryLockError::Error(error)) => Err(error),
+            Ok(()) => Ok(()),
+        };
+        taken.map_err(HubError::write(&path))?;
         Ok(Lock { _file: file })
     }
 

@@ -4,6 +4,8 @@
 //! bundle is; [`Hub::download`] gets those that are missing, several at once. A file is received beside the snapshots, continued after
 //! a dropped connection, checked against the hub's size and hash, and only then linked into its snapshot.
 
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 mod bundles;
 mod by_hand;
 mod cache;

@@ -47,7 +47,7 @@ impl Progress {
         if std::io::stderr().is_terminal() {
             Progress { style: Style::Bars(MultiProgress::new()) }
         } else {
-            Progress::lines(|line| eprintln!("{line}"))
+            Progress::lines(|line| terminal::notice(line))
         }
     }
 
@@ -60,7 +60,7 @@ impl Progress {
     pub(crate) fn notice(&self, text: &str) {
         match &self.style {
             // Bars that are not drawn yet swallow lines.
-            Style::Bars(bars) => bars.suspend(|| eprintln!("{text}")),
+            Style::Bars(bars) => bars.suspend(|| terminal::notice(text)),
             Style::Lines(print) => print(text),
         }
     }

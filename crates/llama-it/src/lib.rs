@@ -11,6 +11,8 @@
 //!
 //! [`scoring`] and [`generate`] run a decoder under a bank: log-likelihoods of continuations, and sampling.
 
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 pub mod alpaca;
 pub mod generate;
 pub mod metrics;

@@ -67,6 +67,10 @@ impl Workload for Instruct {
         "instruct"
     }
 
+    fn paths(&self) -> &'static [&'static str] {
+        &["model", "instructions", "evaluation.data", "evaluation.tasks"]
+    }
+
     fn expand(&self, _: &str, _: &Value, _: &Value) -> Result<Option<Vec<Value>>> {
         Ok(None)
     }

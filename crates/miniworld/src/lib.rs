@@ -6,6 +6,8 @@
 //! the same objects, for an encoder and for tasks that mirror GLUE's, and facts about invented creatures, for a decoder, for
 //! instructions, and for exams.
 
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 pub mod contexts;
 pub mod glue;
 pub mod instruct;

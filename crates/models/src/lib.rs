@@ -5,6 +5,8 @@
 //! checkpoint's `config.json`. The layers and hidden states of an [`Adaptable`] network go through a [`Hook`];
 //! the networks know neither methods nor the trial axis.
 
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 mod attention;
 pub mod clip;
 pub mod control;

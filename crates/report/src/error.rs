@@ -31,11 +31,14 @@ pub enum ReportError {
 
 pub type Result<T> = std::result::Result<T, ReportError>;
 
-/// The text of a file.
+/// The text of a file; the remedy is for one that is not there.
 pub(crate) fn read(path: &Path, remedy: &'static str) -> Result<String> {
     std::fs::read_to_string(path).map_err(|source| ReportError::Read {
         path: path.to_path_buf(),
+        remedy: match source.kind() {
+            std::io::ErrorKind::NotFound => remedy,
+            _ => "see that it is a file of text that you may read",
+        },
         source,
-        remedy,
     })
 }

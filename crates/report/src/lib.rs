@@ -3,6 +3,8 @@
 //! Reads `results/`, `plots/`, experiment files and the claim ledger; loads nothing from a network and trains
 //! nothing. Start reading at [`render`]; a section of the page is `section.rs`, a verdict `judge.rs`.
 
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 mod answers;
 mod claims;
 mod compare;

@@ -8,6 +8,8 @@
 //! - [`tokens`]: token ids of a text or a pair of texts, from a checkpoint's tokenizer;
 //! - [`metrics`]: scores of predictions.
 
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 pub mod data;
 pub mod metrics;
 pub mod split;

@@ -58,6 +58,10 @@ impl Workload for Glue {
         "glue"
     }
 
+    fn paths(&self) -> &'static [&'static str] {
+        &["model", "data"]
+    }
+
     fn expand(&self, _: &str, _: &Value, _: &Value) -> Result<Option<Vec<Value>>> {
         Ok(None)
     }

@@ -12,6 +12,7 @@ use crate::experiment::Experiment;
 use crate::grid::TunedAxis;
 use crate::identity::canonical;
 use crate::merge::{Table, leaves, set_path};
+use crate::paths::{blamed, expand_homes, expand_homes_of};
 use crate::sections::Sections;
 use crate::settings::SettingError;
 use crate::source::{Line, Of};
@@ -68,7 +69,11 @@ impl Expansion<'_> {
             let inner = self.inner_axes(part, &mut columns)?;
             for (rank, point) in ranked_product(part, &compared) {
                 let configs = product(vec![point], &[&inner[..], std::slice::from_ref(&seeds)].concat());
-                ranked.extend(configs.into_iter().map(|config| (rank.clone(), Value::Object(config))));
+                ranked.extend(configs.into_iter().map(|config| {
+                    let mut config = Value::Object(config);
+                    expand_homes(&mut config, self.workload.paths());
+                    (rank.clone(), config)
+                }));
             }
         }
         // Within a point of the compared settings the order stays.
@@ -227,10 +232,19 @@ impl Expansion<'_> {
     }
 
     fn expand(&self, path: &str, value: &Value, fixed: &Table, of: Of) -> Result<Option<Vec<Value>>> {
-        let fixed = Value::Object(fixed.clone());
-        self.workload.expand(path, value, &fixed).map_err(|error| match error.downcast::<SettingError>() {
-            Ok(error) => self.located(&error, of),
-            Err(source) => RunnerError::Trial { config: format!("{path} = {value}"), source },
+        let paths = self.workload.paths();
+        let mut fixed = Value::Object(fixed.clone());
+        expand_homes(&mut fixed, paths);
+        let value = expand_homes_of(path, value, paths);
+        self.workload.expand(path, &value, &fixed).map_err(|error| {
+            let found = match error.downcast::<SettingError>() {
+                Ok(error) => vec![error],
+                Err(error) => match self.blamed(&error, &fixed) {
+                    found if found.is_empty() => vec![SettingError::new(path, format!("{error:#}"))],
+                    found => found,
+                },
+            };
+            RunnerError::Settings(found.iter().map(|error| self.experiment.located(error, of)).collect())
         })
     }
 
@@ -253,15 +267,28 @@ impl Expansion<'_> {
         RunnerError::Settings(vec![self.experiment.located(error, of)])
     }
 
-    /// Text of a setting error; any other error of the workload ends the check.
-    pub fn mistake(&self, error: anyhow::Error, config: &Value) -> Result<String> {
+    /// The settings that an error of the workload is about, where it is about files that they name.
+    fn blamed(&self, error: &anyhow::Error, config: &Value) -> Vec<SettingError> {
+        blamed(error, config, self.workload.paths(), |path| self.experiment.remedy(path))
+    }
+
+    /// Texts of an error that is about settings; any other error of the workload ends the check.
+    pub fn mistakes(&self, error: anyhow::Error, config: &Value) -> Result<Vec<String>> {
         let method = config.pointer("/method/name").and_then(Value::as_str);
         let value = |axis: &String| Some((axis.clone(), config.get(axis)?.as_str()?.to_string()));
         let values: Vec<_> = self.experiment.defaults_by.iter().filter_map(value).collect();
-        match error.downcast_ref::<SettingError>() {
-            Some(setting) => Ok(self.experiment.located(setting, Of { method, values: &values })),
-            None => Err(RunnerError::Trial { config: config.to_string(), source: error }),
+        let found = match error.downcast_ref::<SettingError>() {
+            Some(setting) => vec![setting.clone()],
+            None => self.blamed(&error, config),
+        };
+        if found.is_empty() {
+            let of: String = method.map_or(String::new(), |method| format!(" of `{method}`"));
+            let trial =
+                format!("{}: trial{of} with seed {}", self.experiment.path().display(), config["seed"]);
+            return Err(RunnerError::Trial { trial, source: error });
         }
+        let of = Of { method, values: &values };
+        Ok(found.iter().map(|error| self.experiment.located(error, of)).collect())
     }
 }
 

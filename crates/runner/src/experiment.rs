@@ -124,7 +124,11 @@ pub struct Experiment {
     /// Names in included tables that the experiment does not compare, and the methods that it does.
     unsure: (Vec<Unsure>, BTreeSet<String>),
     pub(crate) source: Source,
+    remedy: Option<Remedy>,
 }
+
+/// How to get what a path setting names, where that is known, as in "`just fetch table3 --scale paper` gets it".
+pub type Remedy = fn(&Experiment, &str) -> Option<String>;
 
 impl Experiment {
     /// Reads an experiment at a scale, with `--set` overrides of the form `key=value`.
@@ -219,7 +223,17 @@ impl Experiment {
             sections,
             unsure,
             source,
+            remedy: None,
         })
+    }
+
+    /// The same experiment, whose errors of missing files and folders say how to get them.
+    pub fn with_remedy(self, remedy: Remedy) -> Experiment {
+        Experiment { remedy: Some(remedy), ..self }
+    }
+
+    pub(crate) fn remedy(&self, path: &str) -> Option<String> {
+        self.remedy.and_then(|remedy| remedy(self, path))
     }
 
     /// File that the experiment was read from.

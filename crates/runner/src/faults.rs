@@ -8,12 +8,13 @@
 //! | `RUNNER_FAULT_LOG`   | a file that gets a line for each boundary passed |
 //! | `RUNNER_FAULT`       | `kill:N` ends the process at its Nth boundary as SIGKILL would; `error:N` makes it an I/O error |
 //! | `RUNNER_FAULT_CLOCK` | `backwards`: each look at the clock finds it an hour earlier |
+//! | `RUNNER_FAULT_LOCKS` | `none`: no file can be locked, as on a file system without locks |
 
-pub(crate) use points::{boundary, unix_seconds, write_all};
+pub(crate) use points::{boundary, try_lock, unix_seconds, write_all};
 
 #[cfg(not(feature = "faults"))]
 mod points {
-    use std::fs::File;
+    use std::fs::{File, TryLockError};
     use std::io::{self, Write};
     use std::path::Path;
     use std::time::{SystemTime, UNIX_EPOCH};
@@ -27,6 +28,10 @@ mod points {
         file.write_all(bytes)
     }
 
+    pub fn try_lock(file: &File, lock: fn(&File) -> Result<(), TryLockError>) -> Result<(), TryLockError> {
+        lock(file)
+    }
+
     pub fn unix_seconds() -> u64 {
         SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs())
     }
@@ -35,7 +40,7 @@ mod points {
 #[cfg(feature = "faults")]
 mod points {
     use std::env;
-    use std::fs::{File, OpenOptions};
+    use std::fs::{File, OpenOptions, TryLockError};
     use std::io::{self, Write};
     use std::path::Path;
     use std::sync::atomic::{AtomicU64, Ordering};
@@ -68,6 +73,14 @@ mod points {
         file.write_all(first)?;
         boundary("half written", path)?;
         file.write_all(second)
+    }
+
+    /// Takes a lock of the operating system, unless there are to be none.
+    pub fn try_lock(file: &File, lock: fn(&File) -> Result<(), TryLockError>) -> Result<(), TryLockError> {
+        match env::var("RUNNER_FAULT_LOCKS").as_deref() {
+            Ok("none") => Err(TryLockError::Error(io::ErrorKind::Unsupported.into())),
+            _ => lock(file),
+        }
     }
 
     pub fn unix_seconds() -> u64 {

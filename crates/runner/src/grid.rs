@@ -110,9 +110,10 @@ impl Experiment {
                     }
                 }
                 Err(error) => {
-                    let mistake = expansion.mistake(error, &config)?;
-                    if !mistakes.contains(&mistake) {
-                        mistakes.push(mistake);
+                    for mistake in expansion.mistakes(error, &config)? {
+                        if !mistakes.contains(&mistake) {
+                            mistakes.push(mistake);
+                        }
                     }
                 }
             }

@@ -2,6 +2,8 @@
 //!
 //! The runner knows no model and no method: a task plugs in through [`Workload`].
 
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 mod attempt;
 mod checkpoints;
 mod clean;
@@ -19,6 +21,8 @@ mod ledger;
 mod lock;
 mod merge;
 mod names;
+mod owner;
+mod paths;
 mod plan;
 mod progress;
 mod readme;
@@ -41,10 +45,11 @@ mod workload;
 pub use clean::{Leftover, LeftoverKind, Leftovers, leftovers};
 pub use compare::Difference;
 pub use error::RunnerError;
-pub use experiment::{Direction, Experiment};
+pub use experiment::{Direction, Experiment, Remedy};
 pub use folder::write_atomically;
 pub use grid::{Grid, TunedAxis};
 pub use identity::{PROTOCOL_VERSION, canonical};
+pub use paths::expand_home;
 pub use plan::{Plan, PlannedBank, State, plan, status};
 pub use progress::duration_text;
 pub use run::{RunOptions, RunReport, rebuild, run};

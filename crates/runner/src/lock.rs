@@ -1,156 +1,146 @@
 //! One run at a time per results folder.
 //!
-//! The lock names its process: id, start time and the boot of the machine. A lock whose process is gone is taken
-//! over, so nothing has to be unlocked by hand after a crash. Folders shared by machines are not covered: there a
-//! second run only repeats work, since the ledger's files are whole and equal.
+//! A run holds a lock of the operating system on the file `lock` for as long as it lives. The lock is gone with its
+//! process, in whatever container or machine that shares the folder, so nothing has to be unlocked by hand. What is
+//! written in the file says whose it is, and decides nothing.
+//!
+//! Some network file systems have no locks. There the file alone is the lock: it is taken over when its process is seen
+//! to be over, and otherwise has to be removed by whoever knows that it is.
 
-use std::fs;
+use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
+use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-
-use serde::{Deserialize, Serialize};
+use std::time::{Duration, Instant};
 
 use crate::error::{Result, RunnerError};
-use crate::faults::boundary;
+use crate::faults::{boundary, try_lock, write_all};
 use crate::folder::make_folder;
+use crate::owner::Owner;
 
-/// Process that holds a lock.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Owner {
-    pub pid: u32,
-    boot_id: String,
-    /// Clock ticks from boot to the start of the process: tells it from a later one of the same number.
-    started_ticks: u64,
+/// How long a lock is tried for: `delora status` holds it for a moment whenever it looks.
+const PATIENCE: Duration = Duration::from_millis(250);
+/// Time after which a file without a lock has one writer, of two that began at once.
+const SETTLED: Duration = Duration::from_millis(200);
+
+const ANOTHER: &str = "another process";
+
+/// Held until dropped.
+#[derive(Debug)]
+pub(crate) struct Lock {
+    path: PathBuf,
+    file: File,
+    /// What the user should know: whose abandoned lock this one replaced, and what the file system cannot do.
+    pub notices: Vec<String>,
 }
 
-impl Owner {
-    fn this_process() -> Owner {
-        let pid = std::process::id();
-        Owner { pid, boot_id: boot_id(), started_ticks: started_ticks(pid).unwrap_or(0) }
+impl Lock {
+    /// Takes the lock; fails when a run that may be alive has it.
+    pub fn acquire(path: &Path) -> Result<Lock> {
+        make_folder(path.parent().expect("a lock stands in a results folder"))?;
+        let (mut file, locked) = open(path)?;
+        let found = read(path);
+        if let Some(owner) = found.as_ref().filter(|owner| !(locked && owner.locked)) {
+            owner.must_be_over(path)?;
+        }
+        let own = Owner::this_process(locked);
+        let text = serde_json::to_string(&own).expect("plain fields");
+        let mut name = || {
+            boundary("locked", path)?;
+            file.set_len(0)?;
+            write_all(&mut file, text.as_bytes(), path)?;
+            boundary("lock named", path)
+        };
+        let named = name().map_err(RunnerError::write(path));
+        let mut lock = Lock { path: path.to_path_buf(), file, notices: Vec::new() };
+        // A lock that could not be named is dropped here, and its file with it.
+        named?;
+        lock.notices
+            .extend(found.map(|owner| format!("going on after {owner}, which ended without unlocking")));
+        if !locked {
+            std::thread::sleep(SETTLED);
+            match read(path) {
+                Some(owner) if owner == own => lock.notices.push(without_locks(path)),
+                other => return Err(held(path, other)),
+            }
+        }
+        Ok(lock)
     }
+}
 
-    fn is_alive(&self) -> bool {
-        self.boot_id == boot_id() && started_ticks(self.pid) == Some(self.started_ticks)
+impl Drop for Lock {
+    fn drop(&mut self) {
+        if is_at(&self.file, &self.path) {
+            // A file that stays behind is taken over by the next run.
+            let _ = fs::remove_file(&self.path);
+        }
     }
 }
 
-fn boot_id() -> String {
-    fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_string()
+/// Who holds the lock at `path`, as far as it can be seen.
+pub(crate) fn holder(path: &Path) -> Option<String> {
+    let file = File::open(path).ok()?;
+    let unlocked = match try_lock(&file, File::try_lock_shared) {
+        Err(TryLockError::WouldBlock) => return Some(name(read(path))),
+        Ok(()) => true,
+        Err(TryLockError::Error(_)) => false,
+    };
+    let owner = read(path).filter(|owner| !(unlocked && owner.locked))?;
+    owner.must_be_over(path).is_err().then(|| owner.to_string())
 }
 
-/// Start time of a process; nothing for one that is over, reaped or not.
-fn started_ticks(pid: u32) -> Option<u64> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name, in parentheses, may hold anything: count fields from its end.
-    let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
-    let state = fields.first()?;
-    if matches!(*state, "Z" | "X") { None } else { fields.get(19)?.parse().ok() }
+/// The file, and whether its lock was taken: it is not where there are no locks.
+fn open(path: &Path) -> Result<(File, bool)> {
+    let started = Instant::now();
+    loop {
+        let file = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(path);
+        let file = file.map_err(RunnerError::write(path))?;
+        boundary("lock opened", path).map_err(RunnerError::write(path))?;
+        match try_lock(&file, File::try_lock) {
+            Ok(()) if is_at(&file, path) => return Ok((file, true)),
+            Err(TryLockError::Error(error)) if has_no_locks(&error) => return Ok((file, false)),
+            Err(TryLockError::Error(error)) => return Err(RunnerError::write(path)(error)),
+            // Someone has it, or has removed the file after it was opened here.
+            Ok(()) | Err(TryLockError::WouldBlock) if started.elapsed() < PATIENCE => {}
+            Ok(()) | Err(TryLockError::WouldBlock) => return Err(held(path, read(path))),
+        }
+        std::thread::sleep(PATIENCE / 25);
+    }
 }
 
-/// The live process that holds the lock at `path`.
-pub(crate) fn holder(path: &Path) -> Option<u32> {
-    read(path).filter(Owner::is_alive).map(|owner| owner.pid)
+/// Whether an error says that the file system knows no locks.
+fn has_no_locks(error: &io::Error) -> bool {
+    const INVALID: i32 = 22; // EINVAL
+    const NO_LOCKS: i32 = 37; // ENOLCK
+    error.kind() == io::ErrorKind::Unsupported || matches!(error.raw_os_error(), Some(INVALID | NO_LOCKS))
+}
+
+/// Whether `path` still names this file.
+fn is_at(file: &File, path: &Path) -> bool {
+    let identity = |found: Metadata| (found.dev(), found.ino());
+    let named = fs::metadata(path).ok().map(identity);
+    named.is_some() && named == file.metadata().ok().map(identity)
 }
 
 fn read(path: &Path) -> Option<Owner> {
     serde_json::from_slice(&fs::read(path).ok()?).ok()
 }
 
-/// Held until dropped.
-#[derive(Debug)]
-pub(crate) struct Lock {
-    path: PathBuf,
-    owner: Owner,
-    /// Process whose abandoned lock this one replaced.
-    pub taken_from: Option<u32>,
+fn name(owner: Option<Owner>) -> String {
+    owner.map_or(ANOTHER.to_string(), |owner| owner.to_string())
 }
 
-impl Lock {
-    /// Takes the lock; fails when a live process has it.
-    pub fn acquire(path: &Path) -> Result<Lock> {
-        let owner = Owner::this_process();
-        let folder = path.parent().expect("a lock stands in a results folder");
-        make_folder(folder)?;
-        let own = path.with_extension(format!("{}.claim", owner.pid));
-        let text = serde_json::to_string(&owner).expect("plain fields");
-        if let Err(source) = fs::write(&own, text) {
-            // The first error is the one to report.
-            let _ = fs::remove_file(&own);
-            return Err(RunnerError::Write { path: own, source });
-        }
-        let taken =
-            boundary("claimed", &own).map_err(RunnerError::write(&own)).and_then(|()| take(path, &own));
-        let removed = fs::remove_file(&own).map_err(RunnerError::write(&own));
-        let lock = Lock { path: path.to_path_buf(), owner, taken_from: taken? };
-        removed?;
-        boundary("claim removed", path).map_err(RunnerError::write(path))?;
-        sweep(folder);
-        Ok(lock)
-    }
+fn held(path: &Path, owner: Option<Owner>) -> RunnerError {
+    let remedy = "which is running; wait for it or stop it".to_string();
+    RunnerError::Locked { path: path.to_path_buf(), holder: name(owner), remedy }
 }
 
-/// Removes what processes that died while they took the lock have left.
-fn sweep(folder: &Path) {
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        let path = entry.path();
-        let left = path.extension().is_some_and(|extension| extension == "claim" || extension == "aside");
-        // A claim that cannot be read may be one that a live process is just writing.
-        let in_use = || match read(&path) {
-            Some(owner) => owner.is_alive(),
-            None => named(&path).and_then(started_ticks).is_some(),
-        };
-        if left && !in_use() {
-            // Whoever removes it first is right.
-            let _ = fs::remove_file(&path);
-        }
-    }
-}
-
-/// The process that a claim, `lock.<pid>.claim`, is named by.
-fn named(path: &Path) -> Option<u32> {
-    path.file_stem()?.to_str()?.rsplit_once('.')?.1.parse().ok()
-}
-
-/// Links `own` to `path`, which fails when the name exists: whoever links first has the lock, with its content.
-fn take(path: &Path, own: &Path) -> Result<Option<u32>> {
-    let mut taken_from = None;
-    loop {
-        match fs::hard_link(own, path) {
-            Ok(()) => {
-                boundary("locked", path).map_err(RunnerError::write(path))?;
-                return Ok(taken_from);
-            }
-            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
-            Err(source) => return Err(RunnerError::Write { path: path.to_path_buf(), source }),
-        }
-        let found = read(path);
-        if let Some(owner) = found.as_ref().filter(|owner| owner.is_alive()) {
-            return Err(RunnerError::Locked { path: path.to_path_buf(), pid: owner.pid });
-        }
-        // Move the abandoned lock aside before removing it: if another run was faster, what moved is its live lock
-        // and goes back.
-        let aside = own.with_extension("aside");
-        match fs::rename(path, &aside) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
-            Err(source) => return Err(RunnerError::Write { path: path.to_path_buf(), source }),
-            Ok(()) => boundary("moved aside", path).map_err(RunnerError::write(path))?,
-        }
-        if let Some(owner) = read(&aside).filter(Owner::is_alive) {
-            fs::rename(&aside, path).map_err(RunnerError::write(path))?;
-            return Err(RunnerError::Locked { path: path.to_path_buf(), pid: owner.pid });
-        }
-        fs::remove_file(&aside).map_err(RunnerError::write(&aside))?;
-        boundary("old lock removed", path).map_err(RunnerError::write(path))?;
-        taken_from = found.map(|owner| owner.pid).or(taken_from);
-    }
-}
-
-impl Drop for Lock {
-    fn drop(&mut self) {
-        if read(&self.path).as_ref() == Some(&self.owner) {
-            // A lock that stays behind is abandoned and taken over by the next run.
-            let _ = fs::remove_file(&self.path);
-        }
-    }
+fn without_locks(path: &Path) -> String {
+    let path = path.display();
+    format!(
+        "{path}: this file system has no locks, so the file alone keeps a second run out; where a run on another machine \
+         or in another container is killed, remove it before the next"
+    )
 }
 
 #[cfg(test)]
@@ -158,38 +148,60 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_live_lock_is_an_error_that_names_the_process() {
+    fn a_held_lock_is_an_error_that_names_the_process_and_leaves_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("lock");
         let lock = Lock::acquire(&path).unwrap();
-        assert_eq!((holder(&path), lock.taken_from), (Some(std::process::id()), None));
+        let this = format!("process {} of ", std::process::id());
+        assert!(holder(&path).unwrap().starts_with(&this) && lock.notices.is_empty());
         let error = Lock::acquire(&path).unwrap_err().to_string();
-        assert!(error.contains(&format!("process {}", std::process::id())), "{error}");
+        assert!(error.contains(&format!("is held by {this}")) && error.contains(", since 20"), "{error}");
         drop(lock);
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+        assert_eq!((holder(&path), fs::read_dir(folder.path()).unwrap().count()), (None, 0));
         drop(Lock::acquire(&path).unwrap());
     }
 
     #[test]
-    fn locks_of_dead_processes_other_boots_and_garbage_are_taken_over() {
+    fn what_is_written_in_a_file_that_nobody_holds_keeps_no_run_out() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("lock");
-        let this = Owner::this_process();
-        let reused = Owner { started_ticks: this.started_ticks + 1, ..this.clone() };
-        let rebooted = Owner { boot_id: "another".to_string(), ..this.clone() };
-        for stale in [&reused, &rebooted] {
-            fs::write(&path, serde_json::to_string(stale).unwrap()).unwrap();
-            assert_eq!(holder(&path), None);
-            assert_eq!(Lock::acquire(&path).unwrap().taken_from, Some(this.pid));
+        // The very process that is alive here, of this machine: what counts is that it holds no lock.
+        let alive = serde_json::to_string(&Owner::this_process(true)).unwrap();
+        for (left, is_named) in [(alive.as_str(), true), ("{\"pid\"", false), ("", false)] {
+            fs::write(&path, left).unwrap();
+            assert_eq!(holder(&path), None, "{left}");
+            let lock = Lock::acquire(&path).unwrap();
+            assert_eq!(lock.notices.len(), usize::from(is_named), "{left}");
+            assert!(lock.notices.iter().all(|notice| notice.starts_with("going on after process ")));
         }
-        fs::write(folder.path().join("lock.1.claim"), serde_json::to_string(&rebooted).unwrap()).unwrap();
-        fs::write(&path, "{\"pid\"").unwrap();
-        // Process 1 lives as long as the machine.
-        let being_written = folder.path().join("lock.1.aside");
-        fs::write(&being_written, "").unwrap();
-        fs::write(folder.path().join("lock.4294967295.claim"), "").unwrap();
-        assert_eq!(Lock::acquire(&path).unwrap().taken_from, None);
-        fs::remove_file(being_written).expect("what a live process is writing stays");
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_status_that_looks_at_the_lock_again_and_again_keeps_no_run_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lock");
+        fs::write(&path, "").unwrap();
+        std::thread::scope(|scope| {
+            let runs = scope.spawn(|| (0..50).for_each(|_| drop(Lock::acquire(&path).unwrap())));
+            while !runs.is_finished() {
+                let _ = holder(&path);
+            }
+        });
+    }
+
+    #[test]
+    fn of_many_that_take_turns_only_one_holds_it_at_a_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lock");
+        let holders = std::sync::atomic::AtomicUsize::new(0);
+        let turn = || {
+            for _ in 0..50 {
+                let Ok(_lock) = Lock::acquire(&path) else { continue };
+                assert_eq!(holders.fetch_add(1, std::sync::atomic::Ordering::SeqCst), 0);
+                holders.fetch_sub(1, std::sync::atomic::Ordering::SeqCst);
+            }
+        };
+        std::thread::scope(|scope| (0..4).for_each(|_| drop(scope.spawn(turn))));
+        assert!(!path.exists());
     }
 }

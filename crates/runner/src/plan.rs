@@ -89,8 +89,8 @@ pub struct Plan {
     pub trained_bytes: Option<u64>,
     /// The part of that memory for frozen weights.
     pub frozen_bytes: Option<u64>,
-    /// Process that is running the experiment now.
-    pub running: Option<u32>,
+    /// Who is running the experiment now, as in "process 71 of box, since 2026-01-31T12:00:00Z".
+    pub running: Option<String>,
     folder: Folder,
     /// What a refresh chooses anew from.
     tuned: Option<Box<(Experiment, Grid)>>,
@@ -324,8 +324,8 @@ impl fmt::Display for Plan {
         if !self.points.is_empty() {
             writeln!(f, "{}", self.tuning_text())?;
         }
-        if let Some(pid) = self.running {
-            writeln!(f, "running now: process {pid}")?;
+        if let Some(holder) = &self.running {
+            writeln!(f, "running now: {holder}")?;
         }
         if self.banks.is_empty() {
             return writeln!(f, "nothing to run");

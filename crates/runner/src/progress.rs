@@ -74,7 +74,7 @@ impl Reporter {
     pub fn notice(&self, text: &str) {
         match &self.style {
             Style::Bars { all, .. } if all.println(text).is_ok() => {}
-            _ => eprintln!("{text}"),
+            _ => terminal::notice(text),
         }
     }
 
@@ -163,7 +163,9 @@ impl Progress for BankProgress<'_> {
                     state.last_line = Some(now);
                     let State { finished, total: trials, .. } = &*state;
                     let (bank, tail) = (&self.name, state.tail());
-                    eprintln!("{bank}: step {done}/{total} {note}; trials {finished}/{trials}{tail}");
+                    terminal::notice(format_args!(
+                        "{bank}: step {done}/{total} {note}; trials {finished}/{trials}{tail}"
+                    ));
                 }
             }
         }

@@ -93,9 +93,7 @@ pub fn run(experiment: &Experiment, workload: &dyn Workload, options: &RunOption
     let stop = stop_flag();
     let lock = Lock::acquire(&folder.lock())?;
     folder.prepare()?;
-    if let Some(pid) = lock.taken_from {
-        notice(&format!("going on after process {pid}, which ended without unlocking"));
-    }
+    lock.notices.iter().for_each(|text| notice(text));
     let stamp = Stamp::now(experiment.path(), workload.provenance());
     let ledger = Ledger::new(folder.trials());
     Run { experiment, options, candidates, folder, ledger, stamp, stop }.rounds(workload)

@@ -17,10 +17,12 @@ pub fn stop_flag() -> &'static AtomicBool {
                 // Every result is on disk already, and what is being written is written under another name.
                 std::process::exit(EXIT_INTERRUPTED);
             }
-            eprintln!("stopping at the next checkpoint; once more to stop at once");
+            terminal::notice("stopping at the next checkpoint; once more to stop at once");
         };
         if let Err(error) = ctrlc::set_handler(handler) {
-            eprintln!("signals are not handled, a stop may lose work since the last checkpoint: {error}");
+            terminal::notice(format_args!(
+                "signals are not handled, a stop may lose work since the last checkpoint: {error}"
+            ));
         }
     });
     &STOP

@@ -32,6 +32,13 @@ pub trait Workload {
         None
     }
 
+    /// Settings that name files or folders, by their path in a resolved config, as in "evaluators.dino".
+    ///
+    /// A `~` at their beginning is the user's home folder, and an error about what is not there names the setting.
+    fn paths(&self) -> &'static [&'static str] {
+        &[]
+    }
+
     /// The config without settings that cannot change its result, such as the learning rate of a row that trains
     /// nothing. Trials that become equal by it are one.
     fn relevant(&self, config: Value) -> Value {

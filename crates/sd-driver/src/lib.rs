@@ -5,6 +5,8 @@
 //! draws every prompt and is scored by DINO and CLIP. Trials run in banks (see delora-core); training, sampling
 //! and scoring all carry the trial axis.
 
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 mod bank_run;
 mod estimate;
 mod evaluate;

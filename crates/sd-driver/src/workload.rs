@@ -197,6 +197,10 @@ impl Workload for SubjectDriven {
         "subject-driven"
     }
 
+    fn paths(&self) -> &'static [&'static str] {
+        &["model", "data", "subject.folder", "evaluators.dino", "evaluators.clip", "evaluators.clip_b32"]
+    }
+
     fn expand(&self, key: &str, value: &Value, config: &Value) -> Result<Option<Vec<Value>>> {
         if key != "subject" {
             return Ok(None);

@@ -34,7 +34,7 @@ pub struct Args {
 /// Exit code 1 where anything differs.
 pub fn run(args: &Args) -> Result<ExitCode> {
     let report = check(&args.path, !args.headers)?;
-    print!("{}", report.text);
+    terminal::print(report.text);
     Ok(if report.problems == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

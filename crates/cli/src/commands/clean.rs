@@ -1,6 +1,6 @@
 //! `delora clean`: removes what an experiment's results do not need, after asking.
 
-use std::io::{BufRead, Write};
+use std::io::BufRead;
 
 use runner::{Leftover, leftovers};
 
@@ -21,17 +21,17 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let workload = workload(&experiment.task)?;
     let found = leftovers(&experiment, workload.as_ref(), &args.experiment.results)?;
     if found.items.is_empty() {
-        println!("there is nothing to remove");
+        terminal::line("there is nothing to remove");
         return Ok(());
     }
-    print!("{}", listing(&found.items));
+    terminal::print(listing(&found.items));
     if !args.yes && !asked(&mut std::io::stdin().lock())? {
-        println!("nothing was removed");
+        terminal::line("nothing was removed");
         return Ok(());
     }
     let count = found.items.len();
     found.remove()?;
-    println!("{count} removed");
+    terminal::line(format_args!("{count} removed"));
     Ok(())
 }
 
@@ -48,13 +48,15 @@ fn listing(items: &[Leftover]) -> String {
     text
 }
 
-/// Whether the answer to the question is yes; no answer is no.
+/// Whether the answer to the question is yes; no answer is no, and so is one to a question that nobody could read.
 fn asked(input: &mut dyn BufRead) -> anyhow::Result<bool> {
-    print!("remove all of this? [y/N] ");
-    std::io::stdout().flush()?;
+    terminal::print("remove all of this? [y/N] ");
+    if !terminal::is_read() {
+        return Ok(false);
+    }
     let mut answer = String::new();
     if input.read_line(&mut answer)? == 0 {
-        println!();
+        terminal::line("");
     }
     Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
 }

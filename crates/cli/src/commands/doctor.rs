@@ -22,15 +22,15 @@ pub fn run(args: &Args, cuda: &Cuda) -> ExitCode {
             Level::Warn => "warn",
             Level::Fail => "fail",
         };
-        println!("{mark}  {:<8}  {}", finding.subject, finding.found);
+        terminal::line(format_args!("{mark}  {:<8}  {}", finding.subject, finding.found));
         if !finding.remedy.is_empty() {
-            println!("{:16}→ {}", "", finding.remedy);
+            terminal::line(format_args!("{:16}→ {}", "", finding.remedy));
         }
     }
     let failed = findings.iter().filter(|finding| finding.level == Level::Fail).count();
     if failed == 0 {
         return ExitCode::SUCCESS;
     }
-    println!("{failed} of {} checks failed", findings.len());
+    terminal::line(format_args!("{failed} of {} checks failed", findings.len()));
     exit::error()
 }

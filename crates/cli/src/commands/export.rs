@@ -1,4 +1,4 @@
-//! `delora export`: a trial's adapter in the forms that other programs read.
+//! `delora export`: an adapter of Stable Diffusion in the forms that other programs read.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use crate::folder;
 
 #[derive(clap::Args)]
 pub struct Args {
-    /// Adapter file, as `run --save-adapters` and `import` write it
+    /// Adapter file, as `run --save-adapters` writes it for a denoiser, and `import`; encoders and decoders are not supported
     adapter: PathBuf,
     /// The checkpoint that the adapter was trained on, in Stable Diffusion's layout
     #[arg(long, value_name = "DIR")]
@@ -33,12 +33,23 @@ enum Format {
 }
 
 pub fn run(args: &Args) -> Result<()> {
-    let sites = sd_driver::sites(&args.model)?;
+    let sites = sites(&args.model)?;
     let adapter = AdapterFile::load(&args.adapter)?;
     let notes = write(&adapter, &sites, args)?;
-    notes.iter().for_each(|note| println!("note: {note}"));
-    println!("{}", args.out.display());
+    notes.iter().for_each(|note| terminal::line(format_args!("note: {note}")));
+    terminal::line(args.out.display());
     Ok(())
+}
+
+/// What can be adapted of the denoiser: adapters of other networks are neither exported nor imported.
+pub fn sites(model: &Path) -> Result<Vec<Site>> {
+    ensure!(
+        model.join("unet/config.json").is_file(),
+        "--model {}: has no unet/config.json; adapters of Stable Diffusion alone can be exported and imported so far, not \
+         those of encoders and decoders",
+        model.display()
+    );
+    sd_driver::sites(model)
 }
 
 /// Returns what a reader should know.
@@ -186,5 +197,20 @@ mod tests {
         let message = format!("{:#}", run(&wrong).unwrap_err());
         assert!(message.contains("unet/config.json"), "{message}");
         assert_eq!(fs::read_dir(root.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn adapters_of_encoders_and_decoders_are_refused_by_saying_what_is_supported() {
+        let root = tempfile::tempdir().unwrap();
+        for network in ["encoder", "decoder"] {
+            let model = mini().with_file_name(network);
+            let (adapter, out) = (root.path().join("adapter"), root.path().join("out"));
+            let import = import::Args { folder: root.path().into(), model: model.clone(), out: out.clone() };
+            let export = run(&Args { adapter, model, format: Format::Peft, out });
+            for result in [export, import::run(&import)] {
+                let message = result.unwrap_err().to_string();
+                assert!(message.contains("Stable Diffusion alone") && message.contains(network), "{message}");
+            }
+        }
     }
 }

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use anyhow::bail;
 use hub::{Environment, Hub, Patience, Plan, Progress};
 
+pub use wanted::remedy;
 use wanted::{Wanted, experiment_file, unknown};
 
 /// Scale of an experiment that is named without one: at the smaller ones most of it is in the repository.
@@ -62,11 +63,11 @@ pub struct Args {
 pub fn run(args: &Args) -> anyhow::Result<()> {
     let wanted = wanted(args)?;
     if args.names.is_empty() {
-        print!("{}", printed::all());
+        terminal::print(printed::all());
         return Ok(());
     }
     if args.list {
-        print!("{}", printed::list(&wanted));
+        terminal::print(printed::list(&wanted));
         return Ok(());
     }
     let mut environment = Environment::of_process()?;
@@ -78,18 +79,21 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let mut plans: Vec<Plan> = Vec::new();
     for wanted in &wanted.bundles {
         let plan = hub.plan(wanted.bundle, &wanted.parts, &progress)?;
-        println!("{plan}");
+        terminal::line(&plan);
         plans.push(plan);
     }
-    print!("{}", printed::by_hand(&wanted));
+    terminal::print(printed::by_hand(&wanted));
     if args.dry_run {
-        println!("nothing was downloaded; without --dry-run the files go to {}", environment.cache.display());
+        terminal::line(format_args!(
+            "nothing was downloaded; without --dry-run the files go to {}",
+            environment.cache.display()
+        ));
         return Ok(());
     }
     hub.download(&plans, args.jobs, &progress)?;
     match &args.link {
-        Some(root) => print!("{}", printed::links(&wanted, root, &links::make(root, &plans)?)),
-        None => print!("{}", printed::settings(&wanted, &plans)),
+        Some(root) => terminal::print(printed::links(&wanted, root, &links::make(root, &plans)?)),
+        None => terminal::print(printed::settings(&wanted, &plans)),
     }
     Ok(())
 }

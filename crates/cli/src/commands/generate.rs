@@ -15,7 +15,7 @@ pub struct Args {
     /// Folder of a LLaMA decoder in Hugging Face's layout
     #[arg(long, value_name = "DIR")]
     model: PathBuf,
-    /// Adapter file, as `run --save-adapters` and `import` write it
+    /// Adapter file of a decoder, as `run --save-adapters` writes it
     #[arg(long, value_name = "FILE")]
     adapter: Option<PathBuf>,
     /// Text to go on from; may be repeated
@@ -48,7 +48,7 @@ pub struct Args {
 
 pub fn run(args: &Args) -> Result<()> {
     for text in texts(args)? {
-        println!("{text}");
+        terminal::line(&text);
     }
     Ok(())
 }

@@ -1,13 +1,15 @@
-//! `delora import`: an adapter that PEFT saved, as one of ours.
+//! `delora import`: an adapter of Stable Diffusion that PEFT saved, as one of ours.
 
 use std::path::PathBuf;
 
 use anyhow::Result;
 use delora_core::from_peft;
 
+use super::export::sites;
+
 #[derive(clap::Args)]
 pub struct Args {
-    /// Folder with adapter_config.json and adapter_model.safetensors
+    /// Folder with adapter_config.json and adapter_model.safetensors of a denoiser; encoders and decoders are not supported
     pub folder: PathBuf,
     /// The checkpoint that the adapter was trained on, in Stable Diffusion's layout
     #[arg(long, value_name = "DIR")]
@@ -18,10 +20,10 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> Result<()> {
-    let sites = sd_driver::sites(&args.model)?;
+    let sites = sites(&args.model)?;
     let imported = from_peft(&args.folder, &sites)?;
     imported.adapter.save(&args.out)?;
-    imported.notes.iter().for_each(|note| println!("note: {note}"));
-    println!("method `{}`, {}", imported.adapter.method.name, args.out.display());
+    imported.notes.iter().for_each(|note| terminal::line(format_args!("note: {note}")));
+    terminal::line(format_args!("method `{}`, {}", imported.adapter.method.name, args.out.display()));
     Ok(())
 }

@@ -12,10 +12,10 @@ pub struct Args {
 
 pub fn run(args: &Args) -> anyhow::Result<()> {
     match &args.name {
-        Some(name) => print!("{}", method_text::full(find_method(name)?)?),
+        Some(name) => terminal::print(method_text::full(find_method(name)?)?),
         None => {
             let methods: Vec<String> = METHODS.iter().map(method_text::short).collect();
-            print!("{}", methods.join("\n"));
+            terminal::print(methods.join("\n"));
         }
     }
     Ok(())

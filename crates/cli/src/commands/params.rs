@@ -23,7 +23,7 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> anyhow::Result<()> {
-    print!("{}", text(args)?);
+    terminal::print(text(args)?);
     Ok(())
 }
 

@@ -16,6 +16,6 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let experiment = args.experiment.load()?;
     let workload = workload(&experiment.task)?;
     let selection = args.selection.selection();
-    print!("{}", runner::plan(&experiment, workload.as_ref(), &args.experiment.results, &selection)?);
+    terminal::print(runner::plan(&experiment, workload.as_ref(), &args.experiment.results, &selection)?);
     Ok(())
 }

@@ -11,13 +11,36 @@ use super::experiment::ExperimentArgs;
 pub struct Args {
     #[command(flatten)]
     experiment: ExperimentArgs,
-    /// Folder of all figures
-    #[arg(long, value_name = "DIR", default_value = "plots")]
-    plots: PathBuf,
+    #[command(flatten)]
+    plots: PlotsArgs,
+}
+
+/// The argument that names the folder of figures, for all subcommands that have it beside `--results`.
+#[derive(clap::Args)]
+pub struct PlotsArgs {
+    /// Folder of all figures [default: plots, and DIR/plots with --results DIR]
+    #[arg(long, value_name = "DIR")]
+    plots: Option<PathBuf>,
+}
+
+/// Folder of all results, unless another is named.
+pub const RESULTS: &str = "results";
+
+impl PlotsArgs {
+    /// Figures go with their results: those of another folder never replace the ones in `plots`.
+    pub fn folder(&self, results: &Path) -> PathBuf {
+        let whole = |path: &Path| std::path::absolute(path).ok();
+        match &self.plots {
+            Some(plots) => plots.clone(),
+            None if whole(results) == whole(Path::new(RESULTS)) => PathBuf::from("plots"),
+            None => results.join("plots"),
+        }
+    }
 }
 
 pub fn run(args: &Args) -> anyhow::Result<()> {
-    draw(&args.experiment.load()?, &args.experiment.results, &args.plots)
+    let results = &args.experiment.results;
+    draw(&args.experiment.load()?, results, &args.plots.folder(results))
 }
 
 /// Draws what the experiment lists as its figures, and names the files.
@@ -26,7 +49,27 @@ pub fn draw(experiment: &Experiment, results: &Path, plots: &Path) -> anyhow::Re
     let written = figures::render(&experiment.figures, &experiment.scale, &place(results), &place(plots))
         .with_context(|| format!("figures of {}", experiment.name))?;
     for file in written {
-        println!("{}", file.display());
+        terminal::line(file.display());
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_follow_their_results_unless_they_are_told_where_to_go() {
+        let folder = |results: &str, plots: Option<&str>| {
+            PlotsArgs { plots: plots.map(PathBuf::from) }.folder(Path::new(results))
+        };
+        let here = std::env::current_dir().unwrap().join("results");
+        for usual in ["results", "./results", "results/", here.to_str().unwrap()] {
+            assert_eq!(folder(usual, None), Path::new("plots"), "{usual}");
+        }
+        assert_eq!(folder("/elsewhere/results", None), Path::new("/elsewhere/results/plots"));
+        assert_eq!(folder("mine", None), Path::new("mine/plots"));
+        assert_eq!(folder("mine", Some("drawn")), Path::new("drawn"));
+        assert_eq!(folder("mine", Some("plots")), Path::new("plots"));
+    }
 }

@@ -7,6 +7,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::Context;
 use report::Request;
 
+use super::plots::PlotsArgs;
+
 #[derive(clap::Args)]
 pub struct Args {
     /// Experiment files; of none, all of `experiments/` that have results
@@ -15,9 +17,8 @@ pub struct Args {
     /// Folder of all results
     #[arg(long, value_name = "DIR", default_value = "results")]
     results: PathBuf,
-    /// Folder of all figures
-    #[arg(long, value_name = "DIR", default_value = "plots")]
-    plots: PathBuf,
+    #[command(flatten)]
+    plots: PlotsArgs,
     /// The claim ledger
     #[arg(long, value_name = "FILE", default_value = "experiments/claims.toml")]
     claims: PathBuf,
@@ -32,13 +33,13 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         experiment_folder: Path::new("experiments"),
         claims: &args.claims,
         results: &args.results,
-        plots: &args.plots,
+        plots: &args.plots.folder(&args.results),
         commit: &commit(),
         written: &utc(SystemTime::now()),
     })?;
     let out = args.out.clone().unwrap_or_else(|| args.results.join("report.html"));
     std::fs::write(&out, &page).with_context(|| format!("cannot write `{}`", out.display()))?;
-    println!("{} ({:.1} MB)", out.display(), page.len() as f64 / 1e6);
+    terminal::line(format_args!("{} ({:.1} MB)", out.display(), page.len() as f64 / 1e6));
     Ok(())
 }
 

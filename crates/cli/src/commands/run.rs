@@ -1,13 +1,12 @@
 //! `delora run`: trains what is open, writes the tables, draws the figures.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use runner::{RunOptions, RunReport};
 
 use super::experiment::ExperimentArgs;
-use super::plots::draw;
+use super::plots::{PlotsArgs, draw};
 use super::selection::SelectionArgs;
 use crate::exit;
 use crate::tasks::workload;
@@ -16,9 +15,8 @@ use crate::tasks::workload;
 pub struct Args {
     #[command(flatten)]
     experiment: ExperimentArgs,
-    /// Folder of all figures
-    #[arg(long, value_name = "DIR", default_value = "plots")]
-    plots: PathBuf,
+    #[command(flatten)]
+    plots: PlotsArgs,
     #[command(flatten)]
     selection: SelectionArgs,
     /// Begin no bank after a trial has failed; otherwise a run goes on whatever fails
@@ -30,7 +28,8 @@ pub struct Args {
     /// Time between two checkpoints of a bank: a number with ms, s, m or h
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration)]
     checkpoint_every: Duration,
-    /// Keep each trained trial's adapter beside its pictures, for `delora export`; finished trials are not run again
+    /// Keep each trained trial's adapter in `pictures` of its results: `delora export` takes those of Stable Diffusion,
+    /// `delora generate` those of decoders; finished trials are not run again
     #[arg(long)]
     save_adapters: bool,
     /// Draw no tables and figures at the end; `delora plots` draws them later
@@ -52,16 +51,16 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         quiet: args.quiet,
     };
     let report = runner::run(&experiment, workload(&experiment.task)?.as_ref(), &options)?;
-    println!("{}", summary(&report));
+    terminal::line(summary(&report));
     if let (0, Some(only)) = (report.taken, args.selection.only) {
-        println!("nothing to run: no trial is {}", only.name());
+        terminal::line(format_args!("nothing to run: no trial is {}", only.name()));
     }
     if report.interrupted {
         return Ok(exit::interrupted());
     }
     let has_results = report.done + report.diverged + report.skipped + report.reused > 0;
     if has_results && !args.no_figures {
-        draw(&experiment, &args.experiment.results, &args.plots)?;
+        draw(&experiment, &args.experiment.results, &args.plots.folder(&args.experiment.results))?;
     }
     Ok(if report.failed.is_empty() { ExitCode::SUCCESS } else { exit::some_trials_failed() })
 }

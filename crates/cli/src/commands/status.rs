@@ -1,6 +1,6 @@
 //! `delora status`: what the ledger says, trial by trial, once or for as long as a run takes.
 
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
 use runner::{Plan, State};
@@ -23,32 +23,29 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let mut plan = runner::status(&experiment, workload.as_ref(), &args.experiment.results)?;
     match args.watch {
         Some(pause) => watch(&mut plan, pause),
-        None => {
-            print!("{}{plan}", plan.listing());
-            Ok(())
-        }
+        None => terminal::print(format_args!("{}{plan}", plan.listing())),
     }
+    Ok(())
 }
 
-/// Shows the state until nothing is open and no process runs: in place on a terminal, else a line per change.
-fn watch(plan: &mut Plan, pause: Duration) -> anyhow::Result<()> {
-    let mut out = std::io::stdout();
-    let in_place = out.is_terminal();
+/// Shows the state until nothing is open and no process runs, or nobody reads it: in place on a terminal, else a line
+/// per change.
+fn watch(plan: &mut Plan, pause: Duration) {
+    let in_place = std::io::stdout().is_terminal();
     let begun = (Instant::now(), recorded(plan));
     let (mut drawn, mut last) = (0, String::new());
     loop {
         let text = if in_place { block(plan, begun) } else { line(plan) };
         if in_place {
             let up = if drawn > 0 { format!("\x1b[{drawn}A\x1b[J") } else { String::new() };
-            write!(out, "{up}{text}")?;
+            terminal::print(format_args!("{up}{text}"));
             drawn = text.lines().count();
         } else if text != last {
-            write!(out, "{text}")?;
+            terminal::print(&text);
         }
-        out.flush()?;
         last = text;
-        if is_over(plan) {
-            return Ok(());
+        if is_over(plan) || !terminal::is_read() {
+            return;
         }
         std::thread::sleep(pause);
         plan.refresh();
@@ -64,11 +61,13 @@ fn recorded(plan: &Plan) -> usize {
     plan.states.iter().filter(|state| !matches!(state, State::Open | State::Damaged { .. })).count()
 }
 
-/// Counts and who is at work, as in "walk at scale mini: 3 done, 5 open; process 71 is running".
+/// Counts and who is at work, as in "walk at scale mini: 3 done, 5 open; running is process 71 of box, since …".
 fn line(plan: &Plan) -> String {
     let counts: Vec<String> = plan.counts().iter().map(|(name, count)| format!("{count} {name}")).collect();
-    let running =
-        plan.running.map_or("no process is running".to_string(), |pid| format!("process {pid} is running"));
+    let running = match &plan.running {
+        Some(holder) => format!("running is {holder}"),
+        None => "no process is running".to_string(),
+    };
     format!("{} at scale {}: {}; {running}\n", plan.experiment, plan.scale, counts.join(", "))
 }
 

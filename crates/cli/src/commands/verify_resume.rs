@@ -46,10 +46,10 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
             seed: args.seed,
             trials: args.trials.map(|count| count as usize),
             command: &command,
-            tell: &|line| eprintln!("{line}"),
+            tell: &|line| terminal::notice(line),
         },
     )?;
-    print!("{}", text(&verdict));
+    terminal::print(text(&verdict));
     Ok(if verdict.is_proof() { ExitCode::SUCCESS } else { exit::error() })
 }
 

@@ -7,6 +7,8 @@ use anyhow::{Context, bail};
 use delora_core::Part;
 use tch::Kind;
 
+use super::plots::PlotsArgs;
+
 const MINI: &str = "assets/mini/sd";
 
 #[derive(clap::Args)]
@@ -20,9 +22,8 @@ pub struct Args {
     /// Folder of all results
     #[arg(long, value_name = "DIR", default_value = "results")]
     results: PathBuf,
-    /// Folder of all figures
-    #[arg(long, value_name = "DIR", default_value = "plots")]
-    plots: PathBuf,
+    #[command(flatten)]
+    plots: PlotsArgs,
 }
 
 pub fn run(args: &Args) -> anyhow::Result<()> {
@@ -41,14 +42,14 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     if norms.is_empty() {
         bail!("{}: its UNet has no attention projection", args.model.display());
     }
-    let place = |root: &PathBuf| root.join("weight-norms").join(&name);
+    let place = |root: &Path| root.join("weight-norms").join(&name);
     let table = place(&args.results).join("weight_norms.csv");
     std::fs::create_dir_all(place(&args.results))
         .with_context(|| format!("{}: cannot be made", place(&args.results).display()))?;
     runner::write_atomically(&table, &csv(&norms)?)?;
-    println!("{}", table.display());
-    for file in figures::render_weight_norms(&table, &place(&args.plots))? {
-        println!("{}", file.display());
+    terminal::line(table.display());
+    for file in figures::render_weight_norms(&table, &place(&args.plots.folder(&args.results)))? {
+        terminal::line(file.display());
     }
     Ok(())
 }

@@ -209,7 +209,7 @@ pub fn run(options: &Options) -> Result<()> {
     let mut config = serde_json::to_value(&config)?;
     config["architectures"] = json!(["LlamaForCausalLM"]);
     ship(&store, &config, "LlamaForCausalLM", &folder, "model.safetensors")?;
-    print!("{}", evaluate(options)?.rows());
+    terminal::print(evaluate(options)?.rows());
     Ok(())
 }
 

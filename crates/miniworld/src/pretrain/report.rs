@@ -81,7 +81,7 @@ pub fn run(options: &Options) -> Result<()> {
     )?;
     text += &decoder::evaluate(options)?.rows();
     let path = options.out.join("REPORT.md");
-    print!("{text}");
+    terminal::print(&text);
     std::fs::write(&path, text).with_context(|| format!("{}: cannot be written", path.display()))
 }
 

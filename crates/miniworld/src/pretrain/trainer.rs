@@ -184,7 +184,7 @@ impl Trainer {
                 gradient_mode::off(|| tensor.copy_(stored));
             }
         }
-        eprintln!("{}: goes on from step {}", self.folder.display(), self.step);
+        terminal::notice(format_args!("{}: goes on from step {}", self.folder.display(), self.step));
         Ok(())
     }
 
@@ -221,7 +221,7 @@ impl Log {
         use std::io::Write;
         let loss = f64::try_from(Tensor::stack(&self.losses, 0).mean(Kind::Double))?;
         let speed = self.examples as f64 / self.started.elapsed().as_secs_f64();
-        eprintln!("step {step}  loss {loss:.5}  rate {rate:.2e}  {speed:.0} examples/s");
+        terminal::notice(format_args!("step {step}  loss {loss:.5}  rate {rate:.2e}  {speed:.0} examples/s"));
         let path = folder.join("log.csv");
         let is_new = !path.exists();
         let mut file = std::fs::File::options().create(true).append(true).open(&path)?;

@@ -65,7 +65,7 @@ impl Cache {
         for (part, seeds) in seeds.chunks(256).enumerate() {
             encode(seeds.par_iter().flat_map_iter(|&seed| Scene::sample(seed).render().rgb).collect());
             if part % 50 == 0 {
-                eprintln!("latents: {} of {scenes} scenes", part * 256);
+                terminal::notice(format_args!("latents: {} of {scenes} scenes", part * 256));
             }
         }
         for photos in photos[..PHOTOS.min(photos.len())].chunks(256) {

@@ -27,9 +27,9 @@ fn boundaries(study: &Study, fault: &str) -> Vec<String> {
 /// Every kind of boundary that a sweep passes.
 const KINDS: [&str; 12] = [
     "folder made",
-    "claimed",
+    "lock opened",
     "locked",
-    "claim removed",
+    "lock named",
     "created",
     "half written",
     "written",
@@ -101,7 +101,7 @@ fn a_crash_at_any_boundary_of_the_run_after_a_crash_loses_nothing_either() {
     let probe = study();
     copy(crashed.path(), probe.path());
     let names = boundaries(&probe, "");
-    assert_kinds(&names, &["moved aside", "old lock removed", "partial file removed", "renamed"]);
+    assert_kinds(&names, &["locked", "partial file removed", "renamed"]);
     for (index, name) in names.iter().enumerate() {
         let study = study();
         copy(crashed.path(), study.path());

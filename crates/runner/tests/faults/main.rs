@@ -7,6 +7,7 @@ mod boundaries;
 mod damage;
 mod disk;
 mod kills;
+mod locks;
 mod signals;
 mod study;
 mod verify;

@@ -108,6 +108,10 @@ impl Workload for SemanticMap {
         "semantic-map"
     }
 
+    fn paths(&self) -> &'static [&'static str] {
+        &["model", "data", "condition_encoder.pretrained", "evaluators.segmenter", "evaluators.features"]
+    }
+
     fn expand(&self, _key: &str, _value: &Value, _config: &Value) -> Result<Option<Vec<Value>>> {
         Ok(None)
     }

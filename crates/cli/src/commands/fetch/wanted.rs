@@ -12,6 +12,10 @@ const EXPERIMENTS: &str = "experiments";
 /// Folders in which experiment files have what is not in the repository.
 pub const ROOTS: [&str; 2] = ["models", "data"];
 
+/// What experiments name below them that no hub has, and the command that makes it.
+const MADE_HERE: [(&str, &str); 2] =
+    [("data/mini-pairs", "delora world --pairs"), ("models/all-MiniLM-L6-v2", "just minilm")];
+
 /// All that is wanted, each thing once.
 #[derive(Default)]
 pub struct Wanted {
@@ -114,6 +118,25 @@ fn what(place: &str) -> What {
         _ if !bundles.is_empty() => What::Bundles(bundles),
         Some(entry) => What::ByHand(entry),
         None => What::Unknown,
+    }
+}
+
+/// How to get what a setting of an experiment names, where that is known.
+pub fn remedy(experiment: &Experiment, path: &str) -> Option<String> {
+    let file = experiment.path();
+    let name = file.file_stem().and_then(|stem| stem.to_str()).filter(|stem| {
+        // Under its name `fetch` finds it only where experiments are.
+        experiment_file(stem).is_some_and(|found| found == file)
+    });
+    let name = name.map_or_else(|| file.display().to_string(), str::to_string);
+    let fetch = format!("just fetch {name} --scale {}", experiment.scale);
+    match what(path) {
+        What::Bundles(_) => Some(format!("`{fetch} --link .` puts it there")),
+        What::ByHand(_) => Some(format!("`{fetch} --list` says how to get it")),
+        What::Unknown => {
+            let made = MADE_HERE.iter().find(|(place, _)| *place == path);
+            made.map(|(_, command)| format!("`{command}` puts it there"))
+        }
     }
 }
 
