@@ -7,7 +7,6 @@ mod archive;
 mod files;
 mod matching;
 pub mod naming;
-mod non_finite;
 mod pickle;
 mod stored;
 
@@ -142,7 +141,7 @@ impl Matching {
     }
 }
 
-/// Writes named tensors in `kind` to `path`, whole or not at all.
+/// Writes named tensors in `kind` to `path`, whole or not at all. Errors name a tensor with values that are none in it.
 pub fn save_weights(tensors: &[(String, Tensor)], kind: Kind, path: &Path) -> Result<(), WeightsError> {
     let failed = |source| WeightsError::Write { path: path.to_owned(), source };
     let partial = path.with_extension("partial");
@@ -152,6 +151,13 @@ pub fn save_weights(tensors: &[(String, Tensor)], kind: Kind, path: &Path) -> Re
             (name.as_str(), tensor.detach().to_device(Device::Cpu).to_kind(kind).contiguous())
         })
         .collect();
+    for (name, tensor) in &tensors {
+        let count = tensor.numel() - tensor.isfinite().sum(Kind::Int64).int64_value(&[]) as usize;
+        if count > 0 {
+            let (path, name) = (path.to_owned(), (*name).to_owned());
+            return Err(WeightsError::NonFinite { path, name, count });
+        }
+    }
     Tensor::write_safetensors(&tensors, &partial).map_err(|source| failed(std::io::Error::other(source)))?;
     std::fs::rename(&partial, path).map_err(failed)
 }

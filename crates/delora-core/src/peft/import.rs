@@ -14,7 +14,7 @@ use crate::bank::Bank;
 use crate::error::CoreError;
 use crate::norms::column_norms;
 use crate::site::{Part, Role, Site};
-use crate::tensor_file::decode;
+use crate::tensor_file::{Values, decode};
 
 /// A PEFT adapter as one of ours.
 #[derive(Debug)]
@@ -35,7 +35,7 @@ pub fn from_peft(folder: &Path, sites: &[Site]) -> Result<Imported, CoreError> {
     let form = Form::read(folder)?;
     let path = folder.join(TENSORS_FILE);
     let file = fs::read(&path).map_err(|source| CoreError::Io { path: path.clone(), source })?;
-    let tensors = decode(&file).map_err(|problem| misfit(&path, problem))?.tensors;
+    let tensors = decode(&file, Values::Finite).map_err(|problem| misfit(&path, problem))?.tensors;
     let mut import = Import { path, form, sites, layers: BTreeMap::new(), tensors: BTreeMap::new() };
     import.read(tensors)?;
     import.adapter(folder)

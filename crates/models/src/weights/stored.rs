@@ -9,7 +9,7 @@ use memmap2::Mmap;
 use safetensors::{Dtype, SafeTensors};
 use tch::{Kind, Tensor};
 
-use super::{WeightsError, archive, files, non_finite};
+use super::{WeightsError, archive, files};
 
 /// A tensor of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -109,7 +109,7 @@ impl Weights {
     pub fn num_non_finite(&self, tensor: &Stored) -> usize {
         match (tensor.kind(), &tensor.strides) {
             (None, _) => 0,
-            (Some(_), None) => non_finite::count(self.bytes(tensor), tensor.dtype),
+            (Some(_), None) => ::stored::num_non_finite(self.bytes(tensor), tensor.dtype),
             (Some(kind), Some(_)) => {
                 let finite = self.read(tensor, kind).isfinite().sum(Kind::Int64).int64_value(&[]);
                 (tensor.num_values() - finite) as usize
