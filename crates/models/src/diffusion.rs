@@ -1,12 +1,14 @@
 //! Stable Diffusion's parts put together: a checkpoint folder, captions to contexts, and guided sampling.
 
 use std::collections::HashSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use tch::{Device, Kind, Tensor, nn, no_grad};
 
+use crate::checkpoint::CheckpointConfigs;
 use crate::clip::{Clip, ClipConfig, ClipText, ClipTextConfig, ClipVision};
-use crate::scheduler::{Ddim, DpmSolverPlusPlus, FinalStep, NoiseSchedule, Sampler, ScheduleConfig};
+use crate::config::Config;
+use crate::scheduler::{Ddim, DpmSolverPlusPlus, FinalStep, NoiseSchedule, Sampler};
 use crate::text::CaptionTokenizer;
 use crate::unet::UNet2DCondition;
 use crate::vae::AutoencoderKl;
@@ -26,6 +28,8 @@ pub enum DiffusionError {
     Weights(#[from] WeightsError),
     #[error(transparent)]
     Text(#[from] crate::text::TextError),
+    #[error("{checkpoint}: {problem}; its parts are of different checkpoints", checkpoint = checkpoint.display())]
+    Parts { checkpoint: PathBuf, problem: String },
 }
 
 /// A frozen network and the store that owns its weights.
@@ -92,7 +96,7 @@ pub(crate) fn load_folder<T, E: From<WeightsError>>(
 }
 
 /// As [`load_folder`], in f32, by the `config.json` of `folder`.
-fn load_with_config<C: serde::de::DeserializeOwned, T>(
+fn load_with_config<C: Config, T>(
     folder: &Path,
     naming: &Naming,
     device: Device,
@@ -216,7 +220,7 @@ impl StableDiffusion {
     /// Loads a checkpoint folder in Stable Diffusion's layout: `unet/`, `vae/`, `text_encoder/`, `tokenizer/` and
     /// `scheduler/`.
     pub fn load(checkpoint: &Path, device: Device) -> Result<StableDiffusion, DiffusionError> {
-        let schedule: ScheduleConfig = read_config(&checkpoint.join("scheduler/scheduler_config.json"))?;
+        let CheckpointConfigs { schedule, .. } = CheckpointConfigs::read(checkpoint)?;
         Ok(StableDiffusion {
             unet: load_unet(checkpoint, device)?,
             vae: load_vae(checkpoint, device)?,

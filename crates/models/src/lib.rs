@@ -6,7 +6,9 @@
 //! the networks know neither methods nor the trial axis.
 
 mod attention;
+pub mod checkpoint;
 pub mod clip;
+pub mod config;
 pub mod control;
 mod conv_norm;
 pub mod diffusion;
@@ -34,4 +36,6 @@ pub use layers::{
     Activation, Adaptable, Conv2d, Dropout, Embedding, Frozen, GroupNorm, Hidden, HiddenSite, Hook,
     LayerNorm, Linear, Place, RmsNorm, Role,
 };
-pub use weights::{WeightsError, find_weights, load_weights, read_config, save_weights, weight_files};
+pub use weights::{
+    WeightsError, find_weights, load_weights, read_config, read_json, save_weights, weight_files,
+};

@@ -137,7 +137,13 @@ impl Weights {
 
 /// The tensors of a safetensors file.
 fn header(path: &Path, bytes: &Mmap) -> Result<Vec<Stored>, WeightsError> {
-    let damaged = |source| WeightsError::Damaged { path: path.to_owned(), source };
+    let damaged = |source| {
+        let what = ::stored::foreign(bytes).map(|what| format!("is {what}"));
+        match what.or_else(|| ::stored::metadata_problem(bytes)) {
+            Some(problem) => WeightsError::Foreign { path: path.to_owned(), problem },
+            None => WeightsError::Damaged { path: path.to_owned(), source },
+        }
+    };
     let (length, header) = SafeTensors::read_metadata(bytes).map_err(damaged)?;
     let start = 8 + length;
     let tensor = |(name, info): (String, &safetensors::tensor::TensorInfo)| {

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use models::diffusion::Loaded;
 use models::inception::{Inception, load_inception};
 use models::upernet::{UPerNet, load_upernet};
-use models::{images, read_config};
+use models::{images, read_json};
 use serde::Deserialize;
 use tch::{Device, Tensor, no_grad};
 
@@ -58,7 +58,7 @@ impl FeatureNet {
     /// A folder whose `config.json` says `ViTModel` holds a ViT, any other Inception-v3.
     pub fn load(folder: &Path, device: Device) -> Result<FeatureNet> {
         let config = folder.join("config.json");
-        let is_vit = config.is_file() && read_config::<Kind>(&config)?.class_name == "ViTModel";
+        let is_vit = config.is_file() && read_json::<Kind>(&config)?.class_name == "ViTModel";
         if is_vit {
             let vit = Dino::load(folder, DinoPreprocessing::Config, device)?;
             return Ok(FeatureNet::Vit(Box::new(vit)));
