@@ -14,6 +14,7 @@ mod pass;
 #[cfg(test)]
 mod photographs;
 mod pictures;
+mod plan_check;
 mod sampling;
 mod semantic;
 mod settings;
