@@ -221,8 +221,8 @@ impl Workload for SubjectDriven {
     fn validate(&self, config: &Value) -> Result<String> {
         let settings = Settings::read(config)?;
         settings.method.check_settings()?;
-        check_drawing(&settings.model, settings.sampling, settings.prior_preservation)?;
         let mut files = weight_files(&settings)?;
+        check_drawing(&settings.model, settings.sampling, settings.prior_preservation)?;
         files.extend(subject::files(&subject::folder(&settings))?);
         self.digests.borrow_mut().of(&files)
     }

@@ -123,8 +123,8 @@ impl Workload for SemanticMap {
     fn validate(&self, config: &Value) -> Result<String> {
         let settings = Settings::read(config)?;
         settings.method.check_settings()?;
-        check_drawing(&settings.model, settings.sampling, None)?;
         let mut files = weight_files(&settings)?;
+        check_drawing(&settings.model, settings.sampling, None)?;
         for (split, limit) in [("training", settings.train_limit), ("validation", settings.validation_limit)]
         {
             let pairs = pairs::list(&settings.data, split, limit)?;
