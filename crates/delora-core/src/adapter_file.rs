@@ -12,7 +12,7 @@ use crate::config::{MethodConfig, TrialConfig};
 use crate::error::CoreError;
 use crate::methods::find_method;
 use crate::site::{Role, Site};
-use crate::tensor_file::{decode, encode, write_whole};
+use crate::tensor_file::{Values, decode, encode, write_whole};
 
 /// What a trial has learnt, and all that its method needs beside the network to use it.
 #[derive(Debug)]
@@ -48,14 +48,14 @@ impl AdapterFile {
         let header = Header { format: FORMAT, method: method.clone(), targets: targets.clone(), seed: *seed };
         let header = serde_json::to_string(&header).expect("a header is plain data");
         let metadata = HashMap::from([(KEY.to_owned(), header), ("format".to_owned(), "pt".to_owned())]);
-        let file = encode(&self.tensors, metadata).map_err(|error| problem(path, error))?;
+        let file = encode(&self.tensors, metadata, Values::Finite).map_err(|error| problem(path, error))?;
         write_whole(path, &file).map_err(|source| CoreError::Io { path: path.to_owned(), source })
     }
 
     /// Reads what `save` wrote.
     pub fn load(path: &Path) -> Result<AdapterFile, CoreError> {
         let file = fs::read(path).map_err(|source| CoreError::Io { path: path.to_owned(), source })?;
-        let file = decode(&file).map_err(|error| problem(path, error))?;
+        let file = decode(&file, Values::Finite).map_err(|error| problem(path, error))?;
         let header = file.metadata.get(KEY).ok_or_else(|| {
             let writers = "`delora run --save-adapters` and `delora import` write adapter files";
             problem(path, format!("its metadata has no `{KEY}`, so it is no adapter file; {writers}"))

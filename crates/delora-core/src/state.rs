@@ -9,7 +9,7 @@ use tch::Tensor;
 
 use crate::bank::Bank;
 use crate::error::CoreError;
-use crate::tensor_file::{decode, encode, write_whole};
+use crate::tensor_file::{Values, decode, encode, write_whole};
 
 /// What the names of kept copies start with.
 const KEPT: &str = "kept.";
@@ -21,14 +21,14 @@ impl Bank {
             ("bank".to_owned(), self.identity()),
             ("steps".to_owned(), self.steps.to_string()),
         ]);
-        let file = encode(self.tensors(), metadata).map_err(|error| problem(path, error))?;
+        let file = encode(self.tensors(), metadata, Values::Any).map_err(|error| problem(path, error))?;
         write_whole(path, &file).map_err(|source| CoreError::Io { path: path.to_owned(), source })
     }
 
     /// Continues from what `save` wrote for a bank of the same sites and trials; a wrong file changes nothing.
     pub fn load_state(&mut self, path: &Path) -> Result<(), CoreError> {
         let file = fs::read(path).map_err(|source| CoreError::Io { path: path.to_owned(), source })?;
-        let mut stored = decode(&file).map_err(|error| problem(path, error))?;
+        let mut stored = decode(&file, Values::Any).map_err(|error| problem(path, error))?;
         if stored.metadata.get("bank") != Some(&self.identity()) {
             return Err(problem(path, "it was written for other sites or trials"));
         }

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use delora_core::{
-    AdapterFile, Adapts, Bank, METHODS, Method, MethodConfig, Role, Site, TrialConfig, find_method,
-    from_peft, to_diffusers, to_peft,
+    AdapterFile, Adapts, Bank, CoreError, Imported, METHODS, Method, MethodConfig, Role, Site, TrialConfig,
+    find_method, from_peft, to_diffusers, to_peft,
 };
 use serde_json::{Value, json};
 use tch::{Device, Kind, Tensor};
@@ -115,6 +115,14 @@ fn adapters_that_peft_saved_give_its_outputs() {
 
 /// What importing a case says after a change of its config and its tensors.
 fn refusal(case: &str, set: &[(&str, Value)], change: impl Fn(&mut HashMap<String, Tensor>)) -> String {
+    changed(case, set, change).unwrap_err().to_string()
+}
+
+fn changed(
+    case: &str,
+    set: &[(&str, Value)],
+    change: impl Fn(&mut HashMap<String, Tensor>),
+) -> Result<Imported, CoreError> {
     let folder = tests().join("golden_peft").join(case);
     let changed = empty(Path::new(env!("CARGO_TARGET_TMPDIR")).join("peft-refusal"));
     let text = std::fs::read_to_string(folder.join("adapter_config.json")).unwrap();
@@ -127,7 +135,35 @@ fn refusal(case: &str, set: &[(&str, Value)], change: impl Fn(&mut HashMap<Strin
     change(&mut stored);
     let stored: Vec<(&String, &Tensor)> = stored.iter().collect();
     Tensor::write_safetensors(&stored, changed.join("adapter_model.safetensors")).unwrap();
-    from_peft(&changed, &Stack::new().sites()).unwrap_err().to_string()
+    from_peft(&changed, &Stack::new().sites())
+}
+
+/// PEFT computes the norms in the kind of the weight, and may keep them in f32 afterwards.
+#[test]
+fn norms_that_peft_computed_in_half_precision_are_those_of_the_same_network_and_of_no_other() {
+    let stack = Stack::new();
+    let import = |kind: Kind, kept: Kind, factor: f64| {
+        changed("delora", &[], |stored| {
+            for layer in ["first", "second"] {
+                let weight = (stack.layer(layer)[0] * factor).to_kind(kind);
+                let norms = weight.norm_scalaropt_dim(2.0, [0].as_slice(), false).to_kind(kept);
+                stored.insert(format!("base_model.model.{layer}.delora_w_norm"), norms);
+            }
+        })
+    };
+    for kind in [Kind::BFloat16, Kind::Half, Kind::Float] {
+        for kept in [kind, Kind::Float] {
+            import(kind, kept, 1.0).unwrap();
+            // As much as 2 % is another network in any kind.
+            for factor in [0.98, 1.02] {
+                let message = import(kind, kept, factor).unwrap_err().to_string();
+                assert!(message.contains("it is of another network"), "{kind:?} in {kept:?}: {message}");
+            }
+        }
+    }
+    // What bf16 may differ by, f32 may not.
+    import(Kind::BFloat16, Kind::Float, 1.002).unwrap();
+    import(Kind::Float, Kind::Float, 1.002).unwrap_err();
 }
 
 #[test]

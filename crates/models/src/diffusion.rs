@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 
 use tch::{Device, Kind, Tensor, nn};
 
+use crate::checkpoint::{CheckpointConfigs, SCHEDULE_FILE};
 use crate::clip::{Clip, ClipConfig, ClipText, ClipTextConfig, ClipVision};
-use crate::scheduler::{Ddim, DpmSolverPlusPlus, FinalStep, NoiseSchedule, Sampler, ScheduleConfig};
+use crate::config::Config;
+use crate::scheduler::{Ddim, DpmSolverPlusPlus, FinalStep, NoiseSchedule, Sampler};
 use crate::text::{CaptionTokenizer, tokenizer_files};
 use crate::unet::UNet2DCondition;
 use crate::vae::AutoencoderKl;
@@ -26,6 +28,8 @@ pub enum DiffusionError {
     Weights(#[from] WeightsError),
     #[error(transparent)]
     Text(#[from] crate::text::TextError),
+    #[error("{checkpoint}: {problem}; its parts are of different checkpoints", checkpoint = checkpoint.display())]
+    Parts { checkpoint: PathBuf, problem: String },
 }
 
 /// A frozen network and the store that owns its weights.
@@ -92,7 +96,7 @@ pub(crate) fn load_folder<T, E: From<WeightsError>>(
 }
 
 /// As [`load_folder`], in f32, by the `config.json` of `folder`.
-fn load_with_config<C: serde::de::DeserializeOwned, T>(
+fn load_with_config<C: Config, T>(
     folder: &Path,
     naming: &Naming,
     device: Device,
@@ -181,6 +185,43 @@ pub struct Sampling {
     pub sampler: SamplerName,
 }
 
+impl Sampling {
+    /// Says which setting a process of `num_train_timesteps` cannot be sampled with, and why.
+    ///
+    /// A sampler's timesteps have to be the network's, and each smaller than the one before. At a scale of 1 guidance is off;
+    /// below, diffusers does not guide, and the formula would lead away from the caption.
+    pub fn check(&self, num_train_timesteps: usize) -> Result<(), (&'static str, String)> {
+        let Sampling { steps, guidance_scale: scale, sampler } = *self;
+        if !scale.is_finite() || scale < 1.0 {
+            let message = format!(
+                "found {scale}; it has to be a finite number of at least 1, at which guidance is off"
+            );
+            return Err(("guidance_scale", message));
+        }
+        if !(1..=num_train_timesteps).contains(&steps) {
+            let right =
+                format!("the model's schedule has {num_train_timesteps} timesteps, which is the most");
+            return Err(("steps", format!("found {steps}; it has to be at least 1, and {right}")));
+        }
+        let (name, timesteps, end) = match sampler {
+            SamplerName::Ddim => ("DDIM", Ddim::timesteps(num_train_timesteps, steps), None),
+            // It ends at timestep 0, which therefore is no step's.
+            SamplerName::DpmSolver => {
+                ("DPM-Solver++", DpmSolverPlusPlus::timesteps(num_train_timesteps, steps), Some(0))
+            }
+        };
+        let last = num_train_timesteps - 1;
+        if let Some(beyond) = timesteps.iter().find(|timestep| **timestep > last) {
+            let right = format!("{name} would ask the model at timestep {beyond}, and its last is {last}");
+            return Err(("steps", format!("found {steps}; {right}: take fewer")));
+        }
+        match timesteps.iter().copied().chain(end).is_sorted_by(|one, next| one > next) {
+            true => Ok(()),
+            false => Err(("steps", format!("found {steps}; {name}'s timesteps would not fall: take fewer"))),
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SamplerName {
@@ -212,13 +253,11 @@ pub struct StableDiffusion {
     pub device: Device,
 }
 
-const SCHEDULE_FILE: &str = "scheduler/scheduler_config.json";
-
 impl StableDiffusion {
     /// Loads a checkpoint folder in Stable Diffusion's layout: `unet/`, `vae/`, `text_encoder/`, `tokenizer/` and
     /// `scheduler/`.
     pub fn load(checkpoint: &Path, device: Device) -> Result<StableDiffusion, DiffusionError> {
-        let schedule: ScheduleConfig = read_config(&checkpoint.join(SCHEDULE_FILE))?;
+        let CheckpointConfigs { schedule, .. } = CheckpointConfigs::read(checkpoint)?;
         Ok(StableDiffusion {
             unet: load_unet(checkpoint, device)?,
             vae: load_vae(checkpoint, device)?,

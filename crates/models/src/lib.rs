@@ -8,7 +8,9 @@
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
 mod attention;
+pub mod checkpoint;
 pub mod clip;
+pub mod config;
 pub mod control;
 mod conv_norm;
 pub mod diffusion;
@@ -38,5 +40,5 @@ pub use layers::{
     LayerNorm, Linear, Place, RmsNorm, Role,
 };
 pub use weights::{
-    WeightsError, find_weights, load_weights, network_files, read_config, save_weights, weight_files,
+    WeightsError, find_weights, load_weights, network_files, read_config, read_json, save_weights, weight_files,
 };

@@ -9,7 +9,7 @@ use std::path::Path;
 use safetensors::Dtype;
 use serde::Deserialize;
 
-use crate::weights::{Stored, WeightsError, read_config};
+use crate::weights::{Stored, WeightsError, read_json};
 
 /// The file.
 #[derive(Debug, Deserialize)]
@@ -21,7 +21,7 @@ pub struct Listing {
 
 impl Listing {
     pub fn read(path: &Path) -> Result<Listing, WeightsError> {
-        read_config(path)
+        read_json(path)
     }
 
     /// Every tensor, as if it were stored in f32.

@@ -171,7 +171,7 @@ impl Llama {
     ///
     /// Errors: sizes of `config` that do not go together, or what is not supported.
     pub fn new(path: &nn::Path, config: &LlamaConfig) -> Result<Llama, LlamaError> {
-        config.check()?;
+        config.checked()?;
         let model = path / "model";
         let layers = &model / "layers";
         let (features, vocabulary) = (config.hidden_size, config.vocab_size);

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::clip::{Clip, ClipConfig, ClipText, ClipTextConfig, ClipVision, ClipVisionConfig};
+use crate::config::{self, Config, Others};
 use crate::diffusion::Loaded;
 use crate::llama::{Llama, LlamaConfig};
 use crate::roberta::{Encoder, EncoderConfig};
@@ -98,8 +98,8 @@ impl Network {
     }
 }
 
-fn read<C: Scalable + Serialize + DeserializeOwned>(config: &Value) -> Result<Asked, String> {
-    let config: C = serde_json::from_value(config.clone()).map_err(|error| error.to_string())?;
+fn read<C: Scalable + Serialize + Config>(config: &Value) -> Result<Asked, String> {
+    let config: C = config::parse(config)?;
     let shapes = Shapes::of_config(&config)?;
     Ok(Asked { shapes, config: serde_json::to_value(config).map_err(|error| error.to_string())? })
 }
@@ -138,6 +138,19 @@ struct ClipTower {
     projection_dim: i64,
 }
 
+impl Config for ClipTower {
+    const OTHERS: Others = ClipVisionConfig::OTHERS;
+
+    fn fields() -> Vec<&'static str> {
+        [ClipVisionConfig::fields(), vec!["projection_dim"]].concat()
+    }
+
+    fn check(&self) -> Result<(), String> {
+        self.vision.check()?;
+        config::matrix(("projection_dim", self.projection_dim), ("hidden_size", self.vision.hidden_size))
+    }
+}
+
 fn width<'a>(key: &'static str, side: &'a mut i64) -> Width<'a> {
     Width { key, side, step: 1 }
 }
@@ -146,37 +159,12 @@ fn channels(sides: &mut [i64]) -> Vec<Width<'_>> {
     sides.iter_mut().map(|side| width("block_out_channels", side)).collect()
 }
 
-/// As many levels as there are widths, and one at least.
-fn demand_levels(channels: &[i64], others: [(&str, usize); 2]) -> Result<(), String> {
-    if channels.is_empty() {
-        return Err("`block_out_channels` is empty".to_owned());
-    }
-    match others.into_iter().find(|(_, count)| *count != channels.len()) {
-        Some((key, count)) => {
-            Err(format!("`{key}` has {count} entries and `block_out_channels` {}", channels.len()))
-        }
-        None => Ok(()),
-    }
-}
-
-fn demand_patches(image_size: i64, patch_size: i64) -> Result<(), String> {
-    if (1..=image_size).contains(&patch_size) {
-        return Ok(());
-    }
-    Err(format!("`patch_size` {patch_size} does not fit into `image_size` {image_size}"))
-}
-
 impl Scalable for UNetConfig {
     fn widths(&mut self) -> Vec<Width<'_>> {
         channels(&mut self.block_out_channels)
     }
 
     fn build(&self) -> Result<Shapes, String> {
-        let blocks = [
-            ("down_block_types", self.down_block_types.len()),
-            ("up_block_types", self.up_block_types.len()),
-        ];
-        demand_levels(&self.block_out_channels, blocks)?;
         Ok(Shapes::of(&Loaded::fresh(|path| UNet2DCondition::new(path, self))))
     }
 }
@@ -187,7 +175,6 @@ impl Scalable for VaeConfig {
     }
 
     fn build(&self) -> Result<Shapes, String> {
-        demand_levels(&self.block_out_channels, [("", self.block_out_channels.len()); 2])?;
         Ok(Shapes::of_tensors(|path| drop(AutoencoderKl::new(path, self))))
     }
 }
@@ -220,7 +207,6 @@ impl Scalable for ClipConfig {
     }
 
     fn build(&self) -> Result<Shapes, String> {
-        demand_patches(self.vision_config.image_size, self.vision_config.patch_size)?;
         Ok(Shapes::of_tensors(|path| drop(Clip::new(path, self))))
     }
 }
@@ -231,7 +217,6 @@ impl Scalable for ClipTower {
     }
 
     fn build(&self) -> Result<Shapes, String> {
-        demand_patches(self.vision.image_size, self.vision.patch_size)?;
         Ok(Shapes::of_tensors(|path| drop(ClipVision::new(path, &self.vision, self.projection_dim))))
     }
 }
@@ -245,7 +230,6 @@ impl Scalable for VitConfig {
     }
 
     fn build(&self) -> Result<Shapes, String> {
-        demand_patches(self.image_size, self.patch_size)?;
         Ok(Shapes::of_tensors(|path| drop(Vit::new(path, self))))
     }
 }

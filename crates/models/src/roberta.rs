@@ -34,16 +34,14 @@ pub enum EncoderError {
     #[error(transparent)]
     Weights(#[from] WeightsError),
     #[error(
-        "config.json: `hidden_size` {hidden_size} is no multiple of `num_attention_heads` {heads}; the file is of another model or was edited"
+        "`hidden_size` {hidden_size} is no multiple of `num_attention_heads` {heads}; the file is of another model or was edited"
     )]
     Heads { hidden_size: i64, heads: i64 },
     #[error(
-        "config.json: `pad_token_id` {pad} is no token of a vocabulary of {vocab_size}; give the id of the padding token"
+        "`pad_token_id` {pad} is no token of a vocabulary of {vocab_size}; give the id of the padding token"
     )]
     PadToken { pad: i64, vocab_size: i64 },
-    #[error(
-        "config.json: `max_position_embeddings` {positions} leaves room for {tokens} tokens; at least 1 is needed"
-    )]
+    #[error("`max_position_embeddings` {positions} leaves room for {tokens} tokens; at least 1 is needed")]
     Positions { positions: i64, tokens: i64 },
 }
 
@@ -106,7 +104,7 @@ impl EncoderConfig {
         }
     }
 
-    fn check(&self) -> Result<(), EncoderError> {
+    pub(crate) fn checked(&self) -> Result<(), EncoderError> {
         let (hidden_size, heads) = (self.hidden_size, self.num_attention_heads);
         if heads < 1 || hidden_size % heads != 0 {
             return Err(EncoderError::Heads { hidden_size, heads });
@@ -247,7 +245,7 @@ impl Encoder {
     ///
     /// Errors: sizes of `config` that do not go together.
     pub fn new(path: &nn::Path, config: &EncoderConfig) -> Result<Encoder, EncoderError> {
-        config.check()?;
+        config.checked()?;
         let path = path / config.model_type.prefix();
         let embeddings = &path / "embeddings";
         let table = |name: &str, rows| Embedding::new(&embeddings / name, rows, config.hidden_size, 0.02);

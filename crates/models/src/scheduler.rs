@@ -97,9 +97,15 @@ pub struct Ddim {
 
 impl Ddim {
     pub fn new(schedule: &NoiseSchedule, steps: usize) -> Ddim {
-        let stride = schedule.alphas_cumprod.len() / steps;
-        let timesteps = (0..steps).rev().map(|step| step * stride + 1).collect();
-        Ddim { schedule: schedule.clone(), timesteps, stride }
+        let num_train_timesteps = schedule.alphas_cumprod.len();
+        let timesteps = Ddim::timesteps(num_train_timesteps, steps);
+        Ddim { schedule: schedule.clone(), timesteps, stride: num_train_timesteps / steps }
+    }
+
+    /// Timesteps from noise to picture; with as many steps as timesteps the first is none of the process.
+    pub(crate) fn timesteps(num_train_timesteps: usize, steps: usize) -> Vec<usize> {
+        let stride = num_train_timesteps / steps;
+        (0..steps).rev().map(|step| step * stride + 1).collect()
     }
 }
 
@@ -137,12 +143,17 @@ pub struct DpmSolverPlusPlus {
 
 impl DpmSolverPlusPlus {
     pub fn new(schedule: &NoiseSchedule, steps: usize, final_step: FinalStep) -> DpmSolverPlusPlus {
-        let last = (schedule.alphas_cumprod.len() - 1) as f64;
-        let timesteps = (1..=steps)
-            .rev()
-            .map(|step| (last * step as f64 / steps as f64).round_ties_even() as usize)
-            .collect();
+        let timesteps = DpmSolverPlusPlus::timesteps(schedule.alphas_cumprod.len(), steps);
         DpmSolverPlusPlus { schedule: schedule.clone(), timesteps, final_step, previous: None }
+    }
+
+    /// Timesteps from noise to picture. Where two round to one, as with almost as many steps as timesteps, it is asked once.
+    pub(crate) fn timesteps(num_train_timesteps: usize, steps: usize) -> Vec<usize> {
+        let last = (num_train_timesteps - 1) as f64;
+        let timestep = |step: usize| (last * step as f64 / steps as f64).round_ties_even() as usize;
+        let mut timesteps: Vec<usize> = (1..=steps).rev().map(timestep).collect();
+        timesteps.dedup();
+        timesteps
     }
 
     /// α, σ and λ = ln(α/σ) of the `index`-th point of the trajectory; the end may be σ = 0, with λ infinite.
@@ -178,5 +189,44 @@ impl Sampler for DpmSolverPlusPlus {
         };
         self.previous = Some(clean);
         sample * (sigma_next / sigma) - target * (alpha_next * ((-width).exp() - 1.0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tch::Device;
+
+    use super::*;
+
+    /// A predictor that knows the picture makes any number of steps end at it, with what noise timestep 0 has.
+    #[test]
+    fn as_many_steps_as_the_schedule_allows_end_at_the_picture() {
+        let schedule = NoiseSchedule::new(&ScheduleConfig::default());
+        let clean = Tensor::from_slice(&[0.3f64, -1.2, 2.0]);
+        let noise = Tensor::from_slice(&[1.0f64, 0.4, -0.7]);
+        let at = |timestep: usize| {
+            let (alpha, sigma) = schedule.alpha_sigma(timestep);
+            &clean * alpha + &noise * sigma
+        };
+        let solver = |steps| DpmSolverPlusPlus::new(&schedule, steps, FinalStep::SigmaMin);
+        let samplers: [(Box<dyn Sampler>, usize); 4] = [
+            (Box::new(Ddim::new(&schedule, 999)), 999),
+            (Box::new(Ddim::new(&schedule, 500)), 500),
+            (Box::new(solver(999)), 999),
+            // Two of its timesteps round to one, as in diffusers.
+            (Box::new(solver(1000)), 999),
+        ];
+        for (mut sampler, steps) in samplers {
+            let timesteps = sampler.timesteps().to_vec();
+            assert_eq!(timesteps.len(), steps);
+            let mut sample = at(timesteps[0]);
+            for (index, timestep) in timesteps.into_iter().enumerate() {
+                let (alpha, sigma) = schedule.alpha_sigma(timestep);
+                let predicted = (&sample - &clean * alpha) / sigma;
+                sample = sampler.step(index, &sample, &predicted);
+            }
+            let difference = (sample - at(0)).abs().max().to_device(Device::Cpu).double_value(&[]);
+            assert!(difference < 1e-6, "{steps}: {difference:e}");
+        }
     }
 }

@@ -21,6 +21,15 @@ pub struct TextError {
     source: tokenizers::Error,
 }
 
+impl TextError {
+    /// `source`, or what the file at `path` is where it is something else.
+    fn of(path: &Path, source: tokenizers::Error) -> TextError {
+        let what = inputs::read(path).ok().and_then(|bytes| stored::foreign(&bytes));
+        let source = what.map_or(source, |what| format!("is {what}").into());
+        TextError { path: path.display().to_string(), source }
+    }
+}
+
 /// A tokenizer with its padding to a fixed length, as Stable Diffusion feeds its text encoder.
 #[derive(Debug)]
 pub struct CaptionTokenizer {
@@ -37,16 +46,14 @@ impl CaptionTokenizer {
         if json.is_file() || !(vocab.is_file() && merges.is_file()) {
             return CaptionTokenizer::from_file(&json, length, pad);
         }
-        let tokenizer = clip(&vocab, &merges)
-            .map_err(|source| TextError { path: vocab.display().to_string(), source })?;
+        let tokenizer = clip(&vocab, &merges).map_err(|source| TextError::of(&vocab, source))?;
         Ok(CaptionTokenizer { tokenizer, length, pad })
     }
 
     /// Reads `tokenizer.json`. Captions are cut and padded to `length` tokens with `pad`, which for CLIP is the
     /// end token.
     pub fn from_file(path: &Path, length: usize, pad: i64) -> Result<CaptionTokenizer, TextError> {
-        let tokenizer = Tokenizer::from_file(&*inputs::lent(path))
-            .map_err(|source| TextError { path: path.display().to_string(), source })?;
+        let tokenizer = Tokenizer::from_file(&*inputs::lent(path)).map_err(|source| TextError::of(path, source))?;
         Ok(CaptionTokenizer { tokenizer, length, pad })
     }
 

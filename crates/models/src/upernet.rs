@@ -7,13 +7,12 @@
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 use tch::{Device, Kind, Tensor, nn};
 
 use crate::conv_norm::{ConvNorm, Window};
 use crate::diffusion::{Loaded, load_folder};
 use crate::layers::Conv2d;
-use crate::weights::{WeightsError, class_of, naming, read_config};
+use crate::weights::{WeightsError, naming, read_config};
 
 const EPS: f64 = 1e-5;
 /// Outputs of a bottleneck by its planes.
@@ -24,7 +23,7 @@ const DEVIATION: [f32; 3] = [0.229, 0.224, 0.225];
 
 /// `config.json`; what it leaves out is as in the reference's `ade20k-resnet101-upernet`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(default)]
 pub struct UPerNetConfig {
     /// Widths of the three convolutions of the stem.
     pub stem_widths: [i64; 3],
@@ -79,7 +78,7 @@ impl UPerNetConfig {
         self.short_sides.iter().map(size).collect()
     }
 
-    fn checked(&self) -> Result<(), UPerNetError> {
+    pub(crate) fn checked(&self) -> Result<(), UPerNetError> {
         let lists: [(&'static str, &[i64]); 7] = [
             ("stem_widths", &self.stem_widths),
             ("stage_blocks", &self.stage_blocks),
@@ -328,12 +327,6 @@ impl UPerNet {
 ///
 /// Errors: as [`crate::load_weights`]; a key of `config.json` that is not the network's; sizes below 1.
 pub fn load_upernet(folder: &Path, device: Device) -> Result<Loaded<UPerNet>, UPerNetError> {
-    let file = folder.join("config.json");
-    let mut keys: Map<String, Value> = read_config(&file)?;
-    let of = class_of(&Value::Object(keys.clone()));
-    let of = of.map(|class| format!("; it is of a network of the class `{class}`")).unwrap_or_default();
-    keys.remove("_class_name"); // decides nothing
-    let config: UPerNetConfig = serde_json::from_value(Value::Object(keys))
-        .map_err(|source| WeightsError::Config { path: file, source, of })?;
+    let config: UPerNetConfig = read_config(&folder.join("config.json"))?;
     load_folder(folder, &naming::PLAIN, Kind::Float, device, |path| UPerNet::new(path, &config))
 }

@@ -7,7 +7,6 @@ mod archive;
 mod files;
 mod matching;
 pub mod naming;
-mod non_finite;
 mod pickle;
 mod stored;
 
@@ -15,8 +14,10 @@ use std::path::{Path, PathBuf};
 
 use safetensors::Dtype;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use tch::{Device, Kind, Tensor, nn};
 
+use crate::config::{self, Config};
 pub use files::{find_weights, network_files, weight_files};
 pub use matching::{Layout, Matching};
 pub use naming::Naming;
@@ -54,27 +55,44 @@ pub enum WeightsError {
     Shard { index: PathBuf, name: String },
     #[error("{path}: tensor `{name}` has shape {found:?}, the configuration asks for {expected:?}", path = path.display())]
     Shape { path: PathBuf, name: String, found: Vec<i64>, expected: Vec<i64> },
-    #[error("{path}: tensor `{name}` is stored as {found:?}; supported are F64, F32, F16 and BF16", path = path.display())]
+    #[error("{path}: {problem}", path = path.display())]
+    Foreign {
+        path: PathBuf,
+        /// What the file is in place of weights or settings.
+        problem: String,
+    },
+    #[error("{path}: tensor `{name}` is of quantized weights, which are not read; take the checkpoint in F32, F16 or BF16", path = path.display())]
+    Quantized { path: PathBuf, name: String },
+    #[error("{path}: tensor `{name}` is stored as {found:?}; supported are F64, F32, F16 and BF16, and no quantized values", path = path.display())]
     Kind { path: PathBuf, name: String, found: Dtype },
     #[error("{path}: tensor `{name}` has {count} values that are NaN or infinite; the training that wrote it diverged or the file is damaged: take another one", path = path.display())]
     NonFinite { path: PathBuf, name: String, count: usize },
 }
 
-/// Parses a `config.json`; keys that decide no shape are ignored.
+/// Parses a network's config file, of which no key is skipped that may change results; see [`Config`].
 ///
-/// Errors: it cannot be read, or is of another network, which is then named.
-pub fn read_config<T: DeserializeOwned>(path: &Path) -> Result<T, WeightsError> {
-    let text = crate::inputs::read_to_string(path)
-        .map_err(|source| WeightsError::Read { path: path.to_owned(), source })?;
-    serde_json::from_str(&text).map_err(|source| {
-        let of = serde_json::from_str(&text).ok().and_then(|config| class_of(&config));
-        let of = of.map(|class| format!("; it is of a network of the class `{class}`")).unwrap_or_default();
-        WeightsError::Config { path: path.to_owned(), source, of }
+/// Errors: it cannot be read, a key or a value is not supported, or it is of another network, which is then named.
+pub fn read_config<C: Config>(path: &Path) -> Result<C, WeightsError> {
+    let file: Value = read_json(path)?;
+    config::parse_json(&file).map_err(|source| {
+        let of = class_of(&file).map(|class| format!("; it is of a network of the class `{class}`"));
+        WeightsError::Config { path: path.to_owned(), source, of: of.unwrap_or_default() }
+    })
+}
+
+/// Parses a JSON file that is no network's config, or is looked at before it is read as one.
+///
+/// Errors: it cannot be read, or is something else, which is then named.
+pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, WeightsError> {
+    let bytes = crate::inputs::read(path).map_err(|source| WeightsError::Read { path: path.to_owned(), source })?;
+    serde_json::from_slice(&bytes).map_err(|source| match ::stored::foreign(&bytes) {
+        Some(what) => WeightsError::Foreign { path: path.to_owned(), problem: format!("is {what}") },
+        None => WeightsError::Config { path: path.to_owned(), source, of: String::new() },
     })
 }
 
 /// The class of the network that a `config.json` is of, as diffusers or transformers write it.
-pub fn class_of(config: &serde_json::Value) -> Option<String> {
+pub fn class_of(config: &Value) -> Option<String> {
     let class =
         [&config["_class_name"], &config["architectures"][0]].into_iter().find_map(|key| key.as_str());
     class.map(str::to_owned)
@@ -118,6 +136,11 @@ impl Matching {
     /// Nothing may be missing, unexpected, misshapen or of a kind that is not supported.
     fn demand_fit(&self, weights: &Weights) -> Result<(), WeightsError> {
         let (whole, tensors) = (|| weights.whole.clone(), weights.tensors());
+        let is_quantized = |stored: &&Stored| QUANTIZED.iter().any(|end| stored.name.ends_with(end));
+        if let Some(stored) = tensors.iter().find(is_quantized) {
+            let (path, name) = (weights.path_of(stored).to_owned(), stored.name.clone());
+            return Err(WeightsError::Quantized { path, name });
+        }
         if let [(name, _), others @ ..] = self.missing.as_slice() {
             return Err(WeightsError::Missing { path: whole(), name: name.clone(), more: others.len() });
         }
@@ -142,7 +165,20 @@ impl Matching {
     }
 }
 
-/// Writes named tensors in `kind` to `path`, whole or not at all.
+/// Ends of the names that GPTQ, AWQ, bitsandbytes, compressed-tensors and FP8 checkpoints give to their parts.
+const QUANTIZED: [&str; 9] = [
+    ".qweight",
+    ".qzeros",
+    ".g_idx",
+    ".SCB",
+    ".weight.absmax",
+    ".weight.quant_map",
+    ".weight_packed",
+    ".weight_scale",
+    ".weight_scale_inv",
+];
+
+/// Writes named tensors in `kind` to `path`, whole or not at all. Errors name a tensor with values that are none in it.
 pub fn save_weights(tensors: &[(String, Tensor)], kind: Kind, path: &Path) -> Result<(), WeightsError> {
     let failed = |source| WeightsError::Write { path: path.to_owned(), source };
     let partial = path.with_extension("partial");
@@ -152,6 +188,13 @@ pub fn save_weights(tensors: &[(String, Tensor)], kind: Kind, path: &Path) -> Re
             (name.as_str(), tensor.detach().to_device(Device::Cpu).to_kind(kind).contiguous())
         })
         .collect();
+    for (name, tensor) in &tensors {
+        let count = tensor.numel() - tensor.isfinite().sum(Kind::Int64).int64_value(&[]) as usize;
+        if count > 0 {
+            let (path, name) = (path.to_owned(), (*name).to_owned());
+            return Err(WeightsError::NonFinite { path, name, count });
+        }
+    }
     Tensor::write_safetensors(&tensors, &partial).map_err(|source| failed(std::io::Error::other(source)))?;
     std::fs::rename(&partial, path).map_err(failed)
 }

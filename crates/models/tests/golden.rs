@@ -18,12 +18,12 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use models::clip::{Clip, ClipConfig, ClipText, ClipTextConfig, ClipVision, ClipVisionConfig};
+use models::config::Config;
 use models::scheduler::{Ddim, DpmSolverPlusPlus, FinalStep, NoiseSchedule, Sampler, ScheduleConfig};
 use models::unet::UNet2DCondition;
 use models::vae::AutoencoderKl;
 use models::vit::{Vit, VitConfig};
 use models::{Adaptable, Frozen, Hook, Linear, Role, load_weights, read_config};
-use serde::de::DeserializeOwned;
 use tch::{Device, Kind, Tensor, nn};
 
 const DIFFUSERS: &str = "diffusion_pytorch_model.safetensors";
@@ -41,11 +41,7 @@ fn tensors(case: &str) -> HashMap<String, Tensor> {
 }
 
 /// The network of a case, with its weights; the store keeps them alive.
-fn load<C: DeserializeOwned, N>(
-    case: &str,
-    file: &str,
-    build: impl Fn(&nn::Path, &C) -> N,
-) -> (nn::VarStore, N) {
+fn load<C: Config, N>(case: &str, file: &str, build: impl Fn(&nn::Path, &C) -> N) -> (nn::VarStore, N) {
     let store = nn::VarStore::new(Device::Cpu);
     let network = build(&store.root(), &read_config(&folder(case).join("config.json")).unwrap());
     load_weights(&store, &folder(case).join(file)).unwrap();

@@ -59,7 +59,7 @@ fn what_a_listing_counts_is_what_it_holds_and_is_published() {
         let stored = Listing::read(&path(listing)).unwrap().tensors();
         let values: i64 = stored.iter().map(|tensor| tensor.num_values()).sum();
         assert_eq!((values, stored.len()), (parameters, tensors), "{listing}");
-        let counted: serde_json::Value = models::read_config(&path(listing)).unwrap();
+        let counted: serde_json::Value = models::read_json(&path(listing)).unwrap();
         assert_eq!(counted["num_tensors"], tensors, "{listing}");
         assert_eq!(counted["num_parameters"], parameters, "{listing}");
     }

@@ -18,6 +18,7 @@ mod pass;
 #[cfg(test)]
 mod photographs;
 mod pictures;
+mod plan_check;
 mod sampling;
 mod semantic;
 mod settings;

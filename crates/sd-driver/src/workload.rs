@@ -18,6 +18,7 @@ use crate::bank_run::{BankRun, SubjectData};
 use crate::estimate::{RowCost, estimate, measure};
 use crate::evaluate::Reference;
 use crate::pictures::write_strip;
+use crate::plan_check::check_drawing;
 use crate::sampling::{Order, Plan, draw};
 use crate::settings::{REAL_IMAGES, Settings, SubjectSettings};
 use crate::subject;
@@ -225,6 +226,7 @@ impl Workload for SubjectDriven {
     fn validate(&self, config: &Value) -> Result<String> {
         let settings = Settings::read(config)?;
         settings.method.check_settings()?;
+        check_drawing(&settings.model, settings.sampling, settings.prior_preservation)?;
         let mut files = world::files(&settings)?;
         files.extend(subject::files(&subject::folder(&settings))?);
         self.digests.borrow_mut().of(&files)

@@ -4,13 +4,15 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
+use models::checkpoint::CheckpointConfigs;
+use models::diffusion::DiffusionError;
 use models::listing::{Listing, grouped};
 use models::networks::{Asked, Network};
 use models::scheduler::ScheduleConfig;
 use models::shapes::ARCHITECTURES;
 use models::text::CaptionTokenizer;
 use models::weights::{Matching, Stored, Weights};
-use models::{find_weights, read_config};
+use models::{find_weights, read_config, read_json};
 use serde_json::Value;
 
 use crate::params::grouped as thousands;
@@ -146,7 +148,7 @@ fn folder(report: &mut Report, name: &str, folder: &Path, right: Option<&str>, v
         report.problem(&format!("{} is not there", path.display()));
         return Ok(());
     }
-    let config: Value = read_config(&path)?;
+    let config: Value = read_json(&path)?;
     let (network, asked) = match asked(&config, right) {
         Ok(found) => found,
         Err(problem) => {
@@ -241,6 +243,10 @@ fn others(report: &mut Report, checkpoint: &Path) {
     let before = report.problems;
     report.line("scheduler and tokenizer:");
     if let Err(error) = read_config::<ScheduleConfig>(&checkpoint.join("scheduler/scheduler_config.json")) {
+        report.problem(&error.to_string());
+    }
+    // Its parts have been reported by themselves.
+    if let Err(error @ DiffusionError::Parts { .. }) = CheckpointConfigs::read(checkpoint).map(drop) {
         report.problem(&error.to_string());
     }
     // Length and padding do not matter here.

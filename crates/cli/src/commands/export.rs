@@ -183,6 +183,32 @@ mod tests {
     }
 
     #[test]
+    fn a_broken_adapter_is_neither_exported_nor_imported() {
+        let root = tempfile::tempdir().unwrap();
+        let at = |name: &str| root.path().join(name);
+        let lora = adapter(json!({"name": "lora", "rank": 2, "alpha": 3.0}));
+        let args = |format| Args { adapter: at("lora"), model: mini(), format, out: at("out") };
+        lora.save(&at("lora")).unwrap();
+        run(&Args { out: at("peft"), ..args(Format::Peft) }).unwrap();
+        // B is as `adapter` moves it, throughout.
+        let moved = 0.01f32.to_le_bytes();
+        for file in [at("lora"), at("peft/adapter_model.safetensors")] {
+            let mut bytes = fs::read(&file).unwrap();
+            let place = bytes.windows(4).rposition(|part| part == moved).unwrap();
+            bytes[place..place + 4].copy_from_slice(&f32::NAN.to_le_bytes());
+            fs::write(&file, bytes).unwrap();
+        }
+        for format in [Format::Merged, Format::Peft, Format::Diffusers] {
+            let message = format!("{:#}", run(&args(format)).unwrap_err());
+            assert!(message.contains("lora") && message.contains("has 1 values that are NaN"), "{message}");
+        }
+        let import = import::Args { folder: at("peft"), model: mini(), out: at("out") };
+        let message = format!("{:#}", import::run(&import).unwrap_err());
+        assert!(message.contains("adapter_model.safetensors") && message.contains("NaN"), "{message}");
+        assert!(!at("out").exists());
+    }
+
+    #[test]
     fn what_cannot_be_written_is_named_and_leaves_no_folder() {
         let root = tempfile::tempdir().unwrap();
         let at = |name: &str| root.path().join(name);

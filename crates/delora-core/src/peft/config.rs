@@ -75,7 +75,11 @@ impl Config {
     fn read(folder: &Path) -> Result<Config, CoreError> {
         let path = folder.join(CONFIG_FILE);
         let text = fs::read(&path).map_err(|source| CoreError::Io { path: path.clone(), source })?;
-        let values = serde_json::from_slice(&text).map_err(|error| misfit(&path, error))?;
+        let problem = |error: serde_json::Error| {
+            let what = stored::foreign(&text).map(|what| format!("it is {what}"));
+            misfit(&path, what.unwrap_or_else(|| error.to_string()))
+        };
+        let values = serde_json::from_slice(&text).map_err(problem)?;
         Ok(Config { path, values })
     }
 

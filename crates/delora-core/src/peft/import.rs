@@ -14,7 +14,7 @@ use crate::bank::Bank;
 use crate::error::CoreError;
 use crate::norms::column_norms;
 use crate::site::{Part, Role, Site};
-use crate::tensor_file::decode;
+use crate::tensor_file::{Values, decode};
 
 /// A PEFT adapter as one of ours.
 #[derive(Debug)]
@@ -24,8 +24,10 @@ pub struct Imported {
     pub notes: Vec<String>,
 }
 
-/// How far PEFT's copy of W's norms may be from ours, relative to the largest of them.
+/// How far PEFT's copy of W's norms may be from ours, relative to the largest of them, where both are computed in f32.
 const SAME_NORMS: f64 = 1e-3;
+/// Kinds in which PEFT may have computed norms, and their unit roundoff, the coarsest first.
+const KINDS: [(Kind, f64); 2] = [(Kind::BFloat16, 1.0 / 256.0), (Kind::Half, 1.0 / 2048.0)];
 
 /// Reads a folder of PEFT's for the network of `sites`.
 ///
@@ -35,7 +37,7 @@ pub fn from_peft(folder: &Path, sites: &[Site]) -> Result<Imported, CoreError> {
     let form = Form::read(folder)?;
     let path = folder.join(TENSORS_FILE);
     let file = fs::read(&path).map_err(|source| CoreError::Io { path: path.clone(), source })?;
-    let tensors = decode(&file).map_err(|problem| misfit(&path, problem))?.tensors;
+    let tensors = decode(&file, Values::Finite).map_err(|problem| misfit(&path, problem))?.tensors;
     let mut import = Import { path, form, sites, layers: BTreeMap::new(), tensors: BTreeMap::new() };
     import.read(tensors)?;
     import.adapter(folder)
@@ -107,13 +109,16 @@ impl<'a> Import<'a> {
         })
     }
 
-    /// PEFT keeps the norms of the weight that the adapter was trained on.
+    /// PEFT keeps the norms of the weight that the adapter was trained on, in that weight's kind: the weight and its norm
+    /// are each rounded to it.
     fn compare_norms(&self, key: &str, theirs: &Tensor, weight: &Tensor) -> Result<(), CoreError> {
         let ours = column_norms(&weight.to_kind(Kind::Float));
         let (sizes, found) = (ours.size(), theirs.size());
-        let largest = |tensor: &Tensor| tensor.abs().max().double_value(&[]);
-        if sizes == found && largest(&(&ours - theirs)) <= SAME_NORMS * largest(&ours) {
-            return Ok(());
+        if sizes == found {
+            let allowed = (&ours * (2.0 * roundoff(theirs))).clamp_min_tensor(&(ours.max() * SAME_NORMS));
+            if (&ours - theirs).abs().le_tensor(&allowed).all().double_value(&[]) == 1.0 {
+                return Ok(());
+            }
         }
         Err(self.problem(format!(
             "tensor `{key}` holds other norms than the network's weight; it is of another network"
@@ -221,6 +226,13 @@ impl<'a> Import<'a> {
         let roles: BTreeSet<Role> = self.layers.values().filter_map(role).collect();
         (self.form.names != IA3).then(|| roles.into_iter().collect())
     }
+}
+
+/// The unit roundoff of the kind that `values` were computed in: PEFT may have widened them when it loaded or saved them,
+/// which leaves them the numbers of that kind. 0 for f32.
+fn roundoff(values: &Tensor) -> f64 {
+    let is_of = |kind: Kind| values.to_kind(kind).to_kind(values.kind()) == *values;
+    KINDS.iter().find(|(kind, _)| is_of(*kind)).map_or(0.0, |(_, roundoff)| *roundoff)
 }
 
 fn listed(roles: &[Role]) -> String {

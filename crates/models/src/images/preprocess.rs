@@ -7,6 +7,7 @@ use serde::Deserialize;
 use tch::Tensor;
 
 use super::resize::{Filter, Window, resize_window, with_shorter_side};
+use crate::config::{self, Others};
 use crate::{WeightsError, read_config};
 
 /// What can be wrong with a `preprocessor_config.json`.
@@ -57,7 +58,7 @@ impl Middle {
     }
 }
 
-/// The keys of the file that say what is done; others are ignored, as are those for the order of channels.
+/// The keys of the file that say what is done.
 #[derive(Deserialize)]
 struct Config {
     image_processor_type: Option<String>,
@@ -72,6 +73,33 @@ struct Config {
     do_normalize: Option<bool>,
     image_mean: Option<[f64; 3]>,
     image_std: Option<[f64; 3]>,
+    /// Whether a bare number is both sides.
+    default_to_square: Option<bool>,
+}
+
+impl config::Config for Config {
+    const OTHERS: Others = Others {
+        ignored: &[
+            // Which class reads the file, and where its tensors lie.
+            &["processor_class", "device", "disable_grouping", "return_tensors"],
+            // Pictures are read as RGB, and their channels are in front, whatever their file is like.
+            &["do_convert_rgb", "data_format", "input_data_format"],
+        ],
+        only: &[
+            ("do_pad", &["false", "null"]),
+            ("do_rescale_offset", &["false", "null"]),
+            ("rescale_offset", &["false", "null"]),
+        ],
+    };
+
+    fn check(&self) -> Result<(), String> {
+        for (key, values) in [("image_mean", self.image_mean), ("image_std", self.image_std)] {
+            if let Some(values) = values.filter(|values| !values.iter().all(|value| value.is_finite())) {
+                return Err(format!("`{key}` is {values:?}; every value has to be finite"));
+            }
+        }
+        self.rescale_factor.map_or(Ok(()), |factor| config::positive_number("rescale_factor", factor))
+    }
 }
 
 #[derive(Debug, Clone, Copy, Deserialize)]
@@ -224,6 +252,13 @@ type Refusal = (&'static str, String, String);
 impl Config {
     fn resolve(self, network: u32) -> Result<Preprocessor, Refusal> {
         let family = self.family()?;
+        if let Some(squares) = self.default_to_square.filter(|squares| *squares == (family == Family::Clip)) {
+            return Err((
+                "default_to_square",
+                squares.to_string(),
+                format!("this processor takes {}", !squares),
+            ));
+        }
         let filter = match (self.resample, family) {
             (Some(0), _) => Filter::Nearest,
             (Some(2), _) | (None, Family::Vit | Family::Plain) => Filter::Bilinear,

@@ -1,7 +1,9 @@
 //! LLaMA's `config.json`.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
+use crate::config::{bounded, depth, matrix, positive_number, shown};
 use crate::layers::Activation;
 use crate::weights::WeightsError;
 
@@ -11,15 +13,17 @@ pub enum LlamaError {
     #[error(transparent)]
     Weights(#[from] WeightsError),
     #[error(
-        "config.json: `num_attention_heads` {heads} is no multiple of `num_key_value_heads` {shared}; the file is of another model or was edited"
+        "`num_attention_heads` {heads} is no multiple of `num_key_value_heads` {shared}; the file is of another model or was edited"
     )]
     Heads { heads: i64, shared: i64 },
     #[error(
-        "config.json: heads of {head_dim} features; positions turn pairs, so it has to be even and `hidden_size` a multiple of `num_attention_heads`"
+        "heads of {head_dim} features; positions turn pairs, so it has to be even and `hidden_size` a multiple of `num_attention_heads`"
     )]
     HeadDim { head_dim: i64 },
-    #[error("config.json: `{key}` is {found}; supported is {supported}")]
-    Unsupported { key: &'static str, found: String, supported: &'static str },
+    #[error("`{key}` is {found}; supported is {supported}")]
+    Unsupported { key: &'static str, found: String, supported: String },
+    #[error("{0}")]
+    Value(String),
 }
 
 /// The only one.
@@ -30,6 +34,7 @@ pub enum ModelType {
 }
 
 const THETA: f64 = 10000.0;
+const ROPE_THETA: &str = "rope_theta";
 
 /// The keys of `config.json` that decide shapes and results.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -52,10 +57,10 @@ pub struct LlamaConfig {
     pub rope_theta: Option<f64>,
     /// As newer files have it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rope_parameters: Option<RopeParameters>,
-    /// Not supported, but for null.
+    pub rope_parameters: Option<Value>,
+    /// As files of between have it. In both only plain positions are supported, and the base `rope_theta`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rope_scaling: Option<serde_json::Value>,
+    pub rope_scaling: Option<Value>,
     /// The longest sequence.
     pub max_position_embeddings: i64,
     /// The table of tokens is the head too.
@@ -72,14 +77,6 @@ pub struct LlamaConfig {
     pub bos_token_id: Option<i64>,
     #[serde(default)]
     pub eos_token_id: Option<i64>,
-}
-
-/// How positions turn features, in newer files.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct RopeParameters {
-    pub rope_theta: f64,
-    #[serde(default = "plain")]
-    pub rope_type: String,
 }
 
 /// LLaMA-2-7B's.
@@ -105,12 +102,6 @@ pub const LLAMA2_7B: LlamaConfig = LlamaConfig {
     eos_token_id: Some(2),
 };
 
-const PLAIN: &str = "default";
-
-fn plain() -> String {
-    PLAIN.to_owned()
-}
-
 impl LlamaConfig {
     pub fn num_key_value_heads(&self) -> i64 {
         self.num_key_value_heads.unwrap_or(self.num_attention_heads)
@@ -122,11 +113,26 @@ impl LlamaConfig {
     }
 
     pub fn rope_theta(&self) -> f64 {
-        let newer = self.rope_parameters.as_ref().map(|newer| newer.rope_theta);
-        self.rope_theta.or(newer).unwrap_or(THETA)
+        self.thetas().next().map_or(THETA, |(_, theta)| theta)
     }
 
-    pub(super) fn check(&self) -> Result<(), LlamaError> {
+    /// What each key says that has a base of positions.
+    fn thetas(&self) -> impl Iterator<Item = (String, f64)> {
+        let older = self.rope_theta.map(|theta| (ROPE_THETA.to_owned(), theta));
+        let newer = self.rope_tables().filter_map(|(key, table)| {
+            Some((format!("{key}.{ROPE_THETA}"), table.get(ROPE_THETA)?.as_f64()?))
+        });
+        older.into_iter().chain(newer)
+    }
+
+    fn rope_tables(&self) -> impl Iterator<Item = (&'static str, &Value)> {
+        let tables = [("rope_parameters", &self.rope_parameters), ("rope_scaling", &self.rope_scaling)];
+        tables.into_iter().filter_map(|(key, table)| Some((key, table.as_ref()?)))
+    }
+
+    pub(crate) fn checked(&self) -> Result<(), LlamaError> {
+        self.check_sizes().map_err(LlamaError::Value)?;
+        positive_number("rms_norm_eps", self.rms_norm_eps).map_err(LlamaError::Value)?;
         let (heads, shared) = (self.num_attention_heads, self.num_key_value_heads());
         if shared < 1 || heads < 1 || heads % shared != 0 {
             return Err(LlamaError::Heads { heads, shared });
@@ -136,25 +142,65 @@ impl LlamaConfig {
         if head_dim < 2 || head_dim % 2 != 0 || !is_split {
             return Err(LlamaError::HeadDim { head_dim });
         }
-        let unsupported =
-            |key, found: String, supported| Err(LlamaError::Unsupported { key, found, supported });
+        let unsupported = |key, found: String, supported: &str| {
+            Err(LlamaError::Unsupported { key, found, supported: supported.to_owned() })
+        };
         if self.hidden_act != Activation::Silu {
             return unsupported("hidden_act", format!("{:?}", self.hidden_act), "silu");
-        }
-        if let Some(scaling) = &self.rope_scaling {
-            return unsupported("rope_scaling", scaling.to_string(), "null, as of LLaMA and LLaMA-2");
-        }
-        match &self.rope_parameters {
-            Some(newer) if newer.rope_type != PLAIN => {
-                return unsupported("rope_parameters.rope_type", newer.rope_type.clone(), PLAIN);
-            }
-            _ => {}
         }
         for (key, is_set) in [("attention_bias", self.attention_bias), ("mlp_bias", self.mlp_bias)] {
             if is_set {
                 return unsupported(key, "true".to_owned(), "false");
             }
         }
-        Ok(())
+        self.check_positions()
+    }
+
+    fn check_sizes(&self) -> Result<(), String> {
+        let hidden = ("hidden_size", self.hidden_size);
+        depth("num_hidden_layers", self.num_hidden_layers)?;
+        matrix(hidden, ("intermediate_size", self.intermediate_size))?;
+        matrix(hidden, ("vocab_size", self.vocab_size))?;
+        matrix(hidden, hidden)?;
+        bounded([("max_position_embeddings", self.max_position_embeddings)])?;
+        // An own size of heads need not go with the others.
+        let Some(head_dim) = self.head_dim else { return Ok(()) };
+        let heads = self.num_attention_heads;
+        bounded([("head_dim", head_dim), ("num_attention_heads", heads)])?;
+        matrix(hidden, ("head_dim times num_attention_heads", heads * head_dim))
+    }
+
+    /// LLaMA and LLaMA-2 turn positions by one base, without scaling.
+    fn check_positions(&self) -> Result<(), LlamaError> {
+        for (key, table) in self.rope_tables() {
+            let unsupported = |problem: String| {
+                let supported = format!("plain positions, as of LLaMA and LLaMA-2, and {problem}");
+                Err(LlamaError::Unsupported { key, found: shown(table), supported })
+            };
+            let Some(keys) = table.as_object() else {
+                return unsupported("it is no table".to_owned());
+            };
+            // `type` is the older name.
+            let is_plain = |name: &str, value: &Value| match name {
+                ROPE_THETA => value.is_number() || value.is_null(),
+                "rope_type" | "type" => value == "default" || value.is_null(),
+                _ => value.is_null(),
+            };
+            if let Some((name, value)) = keys.iter().find(|(name, value)| !is_plain(name, value)) {
+                return unsupported(format!("its `{name}` is {}", shown(value)));
+            }
+        }
+        let thetas: Vec<(String, f64)> = self.thetas().collect();
+        for (key, theta) in &thetas {
+            positive_number(key, *theta).map_err(LlamaError::Value)?;
+        }
+        match thetas.iter().find(|(_, theta)| *theta != thetas[0].1) {
+            Some((key, theta)) => {
+                let (first, other) = &thetas[0];
+                let right = "one base turns all positions: remove the wrong one";
+                Err(LlamaError::Value(format!("`{first}` is {other} and `{key}` {theta}; {right}")))
+            }
+            None => Ok(()),
+        }
     }
 }

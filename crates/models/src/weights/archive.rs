@@ -28,6 +28,9 @@ pub(super) fn read(path: &Path, file: &[u8]) -> Result<Vec<Stored>, WeightsError
         let convert = conversion(path);
         return Err(WeightsError::Legacy { path: path.to_owned(), convert });
     }
+    if let Some(what) = stored::foreign(file) {
+        return Err(WeightsError::Foreign { path: path.to_owned(), problem: format!("is {what}") });
+    }
     if !file.starts_with(ZIP) {
         let problem = "no archive of PyTorch's".to_owned();
         return Err(WeightsError::DamagedArchive { path: path.to_owned(), problem });

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::{WeightsError, read_config};
+use super::{WeightsError, read_json};
 
 /// Files that a network's weights may be in, the preferred ones first: those of diffusers and of transformers.
 const NAMES: [&str; 6] = [
@@ -65,7 +65,7 @@ pub(super) fn parts(path: &Path) -> Result<Parts, WeightsError> {
     if path.is_file() || !index.is_file() {
         return Ok(Parts { index: None, files: vec![path.to_owned()] });
     }
-    let ShardIndex { weight_map } = read_config(&index)?;
+    let ShardIndex { weight_map } = read_json(&index)?;
     let names: BTreeSet<String> = weight_map.into_values().collect();
     let shard = |name: String| match index.with_file_name(&name) {
         path if path.is_file() => Ok(path),

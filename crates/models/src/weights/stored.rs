@@ -8,7 +8,7 @@ use memmap2::Mmap;
 use safetensors::{Dtype, SafeTensors};
 use tch::{Kind, Tensor};
 
-use super::{WeightsError, archive, files, non_finite};
+use super::{WeightsError, archive, files};
 
 /// A tensor of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -108,7 +108,7 @@ impl Weights {
     pub fn num_non_finite(&self, tensor: &Stored) -> usize {
         match (tensor.kind(), &tensor.strides) {
             (None, _) => 0,
-            (Some(_), None) => non_finite::count(self.bytes(tensor), tensor.dtype),
+            (Some(_), None) => ::stored::num_non_finite(self.bytes(tensor), tensor.dtype),
             (Some(kind), Some(_)) => {
                 let finite = self.read(tensor, kind).isfinite().sum(Kind::Int64).int64_value(&[]);
                 (tensor.num_values() - finite) as usize
@@ -136,7 +136,13 @@ impl Weights {
 
 /// The tensors of a safetensors file.
 fn header(path: &Path, bytes: &Mmap) -> Result<Vec<Stored>, WeightsError> {
-    let damaged = |source| WeightsError::Damaged { path: path.to_owned(), source };
+    let damaged = |source| {
+        let what = ::stored::foreign(bytes).map(|what| format!("is {what}"));
+        match what.or_else(|| ::stored::metadata_problem(bytes)) {
+            Some(problem) => WeightsError::Foreign { path: path.to_owned(), problem },
+            None => WeightsError::Damaged { path: path.to_owned(), source },
+        }
+    };
     let (length, header) = SafeTensors::read_metadata(bytes).map_err(damaged)?;
     let start = 8 + length;
     let tensor = |(name, info): (String, &safetensors::tensor::TensorInfo)| {

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use models::diffusion::Loaded;
 use models::inception::{Inception, load_inception};
 use models::upernet::{UPerNet, load_upernet};
-use models::{images, network_files, read_config};
+use models::{images, network_files, read_json};
 use serde::Deserialize;
 use tch::{Device, Tensor};
 
@@ -76,7 +76,7 @@ impl FeatureNet {
 
     fn is_vit(folder: &Path) -> Result<bool> {
         let config = folder.join("config.json");
-        Ok(config.is_file() && read_config::<Kind>(&config)?.class_name == "ViTModel")
+        Ok(config.is_file() && read_json::<Kind>(&config)?.class_name == "ViTModel")
     }
 
     /// Features `[N, D]` of `pictures` `[N, 3, H, W]` in [-1, 1].

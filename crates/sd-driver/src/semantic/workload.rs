@@ -21,6 +21,7 @@ use super::settings::Settings;
 use super::world::{self, World};
 use crate::estimate::{BYTES_PER_PARAMETER, PASSES_PER_STEP, RowCost, measure_rows};
 use crate::pictures::write_sheet;
+use crate::plan_check::check_drawing;
 use crate::settings::REAL_IMAGES;
 use crate::training::Training;
 
@@ -127,6 +128,7 @@ impl Workload for SemanticMap {
     fn validate(&self, config: &Value) -> Result<String> {
         let settings = Settings::read(config)?;
         settings.method.check_settings()?;
+        check_drawing(&settings.model, settings.sampling, None)?;
         let mut files = world::files(&settings)?;
         files.extend(pairs::files(&settings)?);
         self.digests.borrow_mut().of(&files)

@@ -109,7 +109,7 @@ fn folders_in_the_wrong_place_are_called_what_they_are() {
 #[test]
 fn another_networks_weights_are_recognised_and_other_paths_refused() {
     let root = tempfile::tempdir().unwrap();
-    let read = |name: &str| -> Value { read_config(&layouts().join(name)).unwrap() };
+    let read = |name: &str| -> Value { read_json(&layouts().join(name)).unwrap() };
     let mut listing = read("sd15-vae.json");
     listing["config"] = read("sd15-unet.json")["config"].clone();
     let path = root.path().join("listing.json");
@@ -125,4 +125,32 @@ fn another_networks_weights_are_recognised_and_other_paths_refused() {
     let refusal = |path: &Path| crate::exit::message(&check(path, true).err().unwrap());
     assert!(refusal(root.path()).contains("neither a Stable Diffusion checkpoint"));
     assert!(refusal(&root.path().join("none")).contains("no such file or folder"));
+}
+
+#[test]
+fn keys_that_change_results_are_differences() {
+    let root = copy();
+    let sd = root.path().join("sd");
+    let set = |file: &str, key: &str, value: Value| {
+        let path = sd.join(file);
+        let mut config: Value = read_json(&path).unwrap();
+        config[key] = value;
+        fs::write(&path, config.to_string()).unwrap();
+    };
+    set("unet/config.json", "flip_sin_to_cos", false.into());
+    set("scheduler/scheduler_config.json", "prediction_type", "v_prediction".into());
+    let report = check(&sd, true).unwrap();
+    for part in [
+        "`flip_sin_to_cos` is false; supported is true",
+        r#"`prediction_type` is "v_prediction"; supported is "epsilon""#,
+    ] {
+        assert!(report.text.contains(part), "{part} is missing in\n{}", report.text);
+    }
+    assert_eq!(report.problems, 2, "{}", report.text);
+    set("unet/config.json", "flip_sin_to_cos", true.into());
+    set("scheduler/scheduler_config.json", "prediction_type", "epsilon".into());
+    assert_eq!(check(&sd, true).unwrap().problems, 0);
+    set("unet/config.json", "cross_attention_dim", 64.into());
+    let report = check(&sd, true).unwrap();
+    assert!(report.text.contains("unet: `cross_attention_dim` is 64, text_encoder: `hidden_size` 128"));
 }

@@ -1,0 +1,276 @@
+//! Configs of diffusers' networks and schedulers, and of what stands beside them.
+
+use serde_json::{Map, Value};
+
+use super::{Config, Others, bounded, depth, each_bounded, matrix, multiple, positive_number, shown};
+use crate::control::ConditionEncoderConfig;
+use crate::scheduler::ScheduleConfig;
+use crate::unet::UNetConfig;
+use crate::upernet::UPerNetConfig;
+use crate::vae::VaeConfig;
+
+const NULL: &[&str] = &["null"];
+const OFF: &[&str] = &["false", "null"];
+/// diffusers has two names for one function.
+const SILU: &[&str] = &["\"silu\"", "\"swish\""];
+
+impl Config for UNetConfig {
+    const OTHERS: Others = Others {
+        // Sizes of parts that `addition_embed_type` would switch on.
+        ignored: &[&["addition_embed_type_num_heads"]],
+        only: &[
+            ("act_fn", SILU),
+            ("addition_embed_type", NULL),
+            ("addition_time_embed_dim", NULL),
+            ("attention_type", &["\"default\""]),
+            ("center_input_sample", OFF),
+            ("class_embed_type", NULL),
+            ("class_embeddings_concat", OFF),
+            ("conv_in_kernel", &["3"]),
+            ("conv_out_kernel", &["3"]),
+            ("cross_attention_norm", NULL),
+            ("downsample_padding", &["1"]),
+            ("dropout", &["0"]),
+            ("dual_cross_attention", OFF),
+            ("encoder_hid_dim", NULL),
+            ("encoder_hid_dim_type", NULL),
+            ("flip_sin_to_cos", &["true"]),
+            ("freq_shift", &["0"]),
+            ("mid_block_only_cross_attention", OFF),
+            ("mid_block_scale_factor", &["1"]),
+            ("mid_block_type", &["\"UNetMidBlock2DCrossAttn\""]),
+            ("num_attention_heads", NULL),
+            ("num_class_embeds", NULL),
+            ("only_cross_attention", OFF),
+            ("projection_class_embeddings_input_dim", NULL),
+            ("resnet_out_scale_factor", &["1"]),
+            ("resnet_skip_time_act", OFF),
+            ("resnet_time_scale_shift", &["\"default\""]),
+            ("reverse_transformer_layers_per_block", NULL),
+            ("time_cond_proj_dim", NULL),
+            ("time_embedding_act_fn", NULL),
+            ("time_embedding_dim", NULL),
+            ("time_embedding_type", &["\"positional\""]),
+            ("timestep_post_act", NULL),
+            ("transformer_layers_per_block", &["1"]),
+            ("upcast_attention", OFF),
+            ("use_linear_projection", OFF),
+        ],
+    };
+
+    fn check(&self) -> Result<(), String> {
+        let UNetConfig { block_out_channels: channels, down_block_types, up_block_types, .. } = self;
+        levels(channels, [("down_block_types", down_block_types), ("up_block_types", up_block_types)])?;
+        block_types("down_block_types", down_block_types, &["CrossAttnDownBlock2D", "DownBlock2D"])?;
+        block_types("up_block_types", up_block_types, &["CrossAttnUpBlock2D", "UpBlock2D"])?;
+        depth("layers_per_block", self.layers_per_block)?;
+        bounded([
+            ("sample_size", self.sample_size),
+            ("in_channels", self.in_channels),
+            ("cross_attention_dim", self.cross_attention_dim),
+        ])?;
+        if self.out_channels != self.in_channels {
+            let (outputs, inputs) = (self.out_channels, self.in_channels);
+            return Err(format!(
+                "`out_channels` is {outputs}; supported is `in_channels`, {inputs}, as the noise has the picture's channels"
+            ));
+        }
+        groups(channels, self.norm_num_groups)?;
+        for &width in channels {
+            matrix(("cross_attention_dim", self.cross_attention_dim), ("block_out_channels", width))?;
+            matrix(("in_channels", self.in_channels), ("block_out_channels", 9 * width))?;
+        }
+        // Half of the time's features are cosines.
+        multiple(("block_out_channels[0]", channels[0]), ("2, of cosines and sines,", 2))?;
+        let heads = ("attention_head_dim", self.attention_head_dim);
+        let down = channels.iter().zip(down_block_types);
+        let up = channels.iter().rev().zip(up_block_types);
+        let attends = down.chain(up).filter(|(_, kind)| kind.starts_with("CrossAttn"));
+        let last = &channels[channels.len() - 1];
+        for features in attends.map(|(features, _)| features).chain([last]) {
+            multiple(("block_out_channels", *features), heads)?;
+        }
+        positive_number("norm_eps", self.norm_eps)
+    }
+}
+
+impl Config for VaeConfig {
+    const OTHERS: Others = Others {
+        ignored: &[
+            // What pictures the network was trained on; it takes others too.
+            &["sample_size"],
+            // Of half precision alone; the network is computed in f32.
+            &["force_upcast"],
+            // Read with the levels.
+            &["down_block_types", "up_block_types"],
+        ],
+        only: &[
+            ("act_fn", SILU),
+            ("latents_mean", NULL),
+            ("latents_std", NULL),
+            ("mid_block_add_attention", &["true"]),
+            ("shift_factor", &["null", "0"]),
+            ("use_post_quant_conv", &["true"]),
+            ("use_quant_conv", &["true"]),
+        ],
+    };
+
+    fn check_file(file: &Map<String, Value>) -> Result<(), String> {
+        let count = |key| file.get(key).and_then(Value::as_array).map(Vec::len);
+        for (key, kind) in
+            [("down_block_types", "DownEncoderBlock2D"), ("up_block_types", "UpDecoderBlock2D")]
+        {
+            let Some(found) = file.get(key) else { continue };
+            let is_right = found.as_array().is_some_and(|kinds| kinds.iter().all(|one| one == kind));
+            if !is_right || count(key) != count("block_out_channels") {
+                return Err(format!(
+                    "`{key}` is {}; supported is `{kind}` as many times as `block_out_channels` has entries",
+                    shown(found)
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn check(&self) -> Result<(), String> {
+        levels(&self.block_out_channels, [])?;
+        groups(&self.block_out_channels, self.norm_num_groups)?;
+        depth("layers_per_block", self.layers_per_block)?;
+        bounded([
+            ("in_channels", self.in_channels),
+            ("out_channels", self.out_channels),
+            ("latent_channels", self.latent_channels),
+        ])?;
+        positive_number("scaling_factor", self.scaling_factor)
+    }
+}
+
+impl Config for ScheduleConfig {
+    const OTHERS: Others = Others {
+        ignored: &[
+            // Of samplers that are not used here: an experiment's `sampling` says which one draws.
+            &[
+                "skip_prk_steps",
+                "interpolation_type",
+                "timestep_type",
+                "use_lu_lambdas",
+                "lambda_min_clipped",
+            ],
+            // Of noise that is added while drawing; both samplers here add none.
+            &["variance_type"],
+            // Used with `clip_sample`, `thresholding` and flow matching alone, which are refused.
+            &["clip_sample_range", "dynamic_thresholding_ratio", "sample_max_value", "flow_shift"],
+        ],
+        only: &[
+            ("algorithm_type", &["\"dpmsolver++\""]),
+            ("clip_sample", OFF),
+            ("euler_at_final", OFF),
+            ("final_sigmas_type", &["\"sigma_min\"", "\"zero\""]),
+            ("lower_order_final", &["true"]),
+            ("prediction_type", &["\"epsilon\""]),
+            ("rescale_betas_zero_snr", OFF),
+            ("set_alpha_to_one", &["false"]),
+            ("solver_order", &["2"]),
+            ("solver_type", &["\"midpoint\""]),
+            ("steps_offset", &["1"]),
+            ("thresholding", OFF),
+            // DDIM here is spaced in the first way, DPM-Solver in the second, as in the paper's scripts.
+            ("timestep_spacing", &["\"leading\"", "\"linspace\""]),
+            ("trained_betas", NULL),
+            ("use_beta_sigmas", OFF),
+            ("use_exponential_sigmas", OFF),
+            ("use_flow_sigmas", OFF),
+            ("use_karras_sigmas", OFF),
+        ],
+    };
+
+    fn check(&self) -> Result<(), String> {
+        let timesteps = i64::try_from(self.num_train_timesteps).unwrap_or(i64::MAX);
+        bounded([("num_train_timesteps", timesteps)])?;
+        let (start, end) = (self.beta_start, self.beta_end);
+        if 0.0 < start && start <= end && end < 1.0 {
+            return Ok(());
+        }
+        Err(format!("`beta_start` is {start} and `beta_end` {end}; betas are above 0, below 1, and rise"))
+    }
+}
+
+impl Config for ConditionEncoderConfig {
+    const OTHERS: Others = Others {
+        // Of the ControlNet behind its condition encoder, which alone is used.
+        ignored: &[&[
+            "act_fn",
+            "addition_embed_type",
+            "addition_embed_type_num_heads",
+            "addition_time_embed_dim",
+            "attention_head_dim",
+            "class_embed_type",
+            "cross_attention_dim",
+            "down_block_types",
+            "downsample_padding",
+            "encoder_hid_dim",
+            "encoder_hid_dim_type",
+            "flip_sin_to_cos",
+            "freq_shift",
+            "global_pool_conditions",
+            "in_channels",
+            "layers_per_block",
+            "mid_block_scale_factor",
+            "mid_block_type",
+            "norm_eps",
+            "norm_num_groups",
+            "num_attention_heads",
+            "num_class_embeds",
+            "only_cross_attention",
+            "projection_class_embeddings_input_dim",
+            "resnet_time_scale_shift",
+            "transformer_layers_per_block",
+            "upcast_attention",
+            "use_linear_projection",
+        ]],
+        only: &[("controlnet_conditioning_channel_order", &["\"rgb\""])],
+    };
+
+    fn check(&self) -> Result<(), String> {
+        crate::control::ConditionEncoder::new(self).map(drop).map_err(|error| error.to_string())
+    }
+}
+
+impl Config for UPerNetConfig {
+    const OTHERS: Others = Others { ignored: &[], only: &[] };
+
+    fn check(&self) -> Result<(), String> {
+        self.checked().map_err(|error| error.to_string())
+    }
+}
+
+/// As many levels as there are widths, and one at least.
+fn levels<const N: usize>(channels: &[i64], kinds: [(&str, &[String]); N]) -> Result<(), String> {
+    if channels.is_empty() {
+        return Err("`block_out_channels` is empty; it has a width for each level".to_owned());
+    }
+    let widths: Vec<_> = channels.iter().map(|&width| ("block_out_channels", width)).collect();
+    each_bounded(&widths)?;
+    for (key, width) in widths {
+        // A convolution of 3 × 3 over a level's features and as many that it is handed.
+        matrix((key, width), ("18 times itself", 18 * width))?;
+    }
+    match kinds.into_iter().find(|(_, kinds)| kinds.len() != channels.len()) {
+        Some((key, kinds)) => {
+            Err(format!("`{key}` has {} entries and `block_out_channels` {}", kinds.len(), channels.len()))
+        }
+        None => Ok(()),
+    }
+}
+
+fn block_types(key: &str, found: &[String], known: &[&str]) -> Result<(), String> {
+    match found.iter().find(|kind| !known.contains(&kind.as_str())) {
+        Some(kind) => Err(format!("`{key}` has `{kind}`; supported are {}", known.join(" and "))),
+        None => Ok(()),
+    }
+}
+
+fn groups(channels: &[i64], groups: i64) -> Result<(), String> {
+    let groups = ("norm_num_groups", groups);
+    channels.iter().try_for_each(|&width| multiple(("block_out_channels", width), groups))
+}
