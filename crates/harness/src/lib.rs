@@ -3,6 +3,7 @@
 //! [`sites`] says what of a network can be adapted, [`BankHook`] sends its layers and hidden states through a bank.
 
 mod dropout;
+mod watch;
 
 use delora_core::{Bank, OwnTensor, Site, SiteShape};
 use models::diffusion::Loaded;
@@ -15,6 +16,7 @@ use models::{
 use tch::{Kind, Tensor};
 
 pub use dropout::{DropoutRates, StepDropout};
+use watch::Watch;
 
 /// Everything of a network that can be adapted: its linear layers and hidden states in its own order, then its other
 /// tensors by name.
@@ -81,17 +83,36 @@ fn place(place: Place) -> delora_core::Place {
 pub struct BankHook<'a> {
     bank: &'a Bank,
     dropout: Option<&'a StepDropout<'a>>,
+    watch: Option<Watch>,
 }
 
 impl<'a> BankHook<'a> {
     /// Without dropout.
     pub fn new(bank: &'a Bank) -> BankHook<'a> {
-        BankHook { bank, dropout: None }
+        BankHook { bank, dropout: None, watch: None }
     }
 
     /// With the dropout of a training step.
     pub fn training(bank: &'a Bank, dropout: &'a StepDropout<'a>) -> BankHook<'a> {
-        BankHook { bank, dropout: Some(dropout) }
+        BankHook { bank, dropout: Some(dropout), watch: None }
+    }
+
+    /// Without dropout, and looking at what goes into norms: see [`BankHook::overflowed`].
+    pub fn evaluating(bank: &'a Bank) -> BankHook<'a> {
+        BankHook { bank, dropout: None, watch: Some(Watch::default()) }
+    }
+
+    /// Whether a norm of the network has got values of a slot, since the hook was made, that are not finite or too large
+    /// for the norm's sums: it makes zeros of them, and what the network gives then is finite and the same for any input.
+    pub fn overflowed(&self) -> Vec<bool> {
+        let watch = self.watch.as_ref().expect("the hook was made to evaluate");
+        watch.overflowed(self.bank.num_trials())
+    }
+
+    fn look(&self, input: &Tensor) {
+        if let Some(watch) = &self.watch {
+            watch.look(input, self.trials());
+        }
     }
 
     fn trials(&self) -> i64 {
@@ -215,6 +236,7 @@ impl Hook for BankHook<'_> {
     }
 
     fn group_norm(&self, layer: &GroupNorm, input: &Tensor) -> Tensor {
+        self.look(input);
         if !self.bank.adapts(&format!("{}.bias", layer.name)) {
             return layer.forward(input);
         }
@@ -225,6 +247,7 @@ impl Hook for BankHook<'_> {
     }
 
     fn layer_norm(&self, layer: &LayerNorm, input: &Tensor) -> Tensor {
+        self.look(input);
         if !self.bank.adapts(&format!("{}.bias", layer.name)) {
             return layer.forward(input);
         }
@@ -236,6 +259,7 @@ impl Hook for BankHook<'_> {
     }
 
     fn rms_norm(&self, layer: &RmsNorm, input: &Tensor) -> Tensor {
+        self.look(input);
         let own = self.stacked(&format!("{}.weight", layer.name), &layer.weight, input.kind());
         let Some(own) = own else { return layer.forward(input) };
         let rows = input.size()[0] / self.trials();

@@ -21,6 +21,8 @@ pub mod tasks;
 pub mod tokens;
 
 mod bank_run;
+#[cfg(test)]
+mod broken;
 mod estimate;
 mod examples;
 #[cfg(test)]

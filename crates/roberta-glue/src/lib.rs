@@ -16,6 +16,8 @@ pub mod tokens;
 
 mod bank_run;
 mod batches;
+#[cfg(test)]
+mod broken;
 mod estimate;
 #[cfg(test)]
 mod invariance;

@@ -6,6 +6,8 @@
 //! and scoring all carry the trial axis.
 
 mod bank_run;
+#[cfg(test)]
+mod broken;
 mod estimate;
 mod evaluate;
 #[cfg(test)]
