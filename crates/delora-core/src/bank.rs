@@ -24,6 +24,7 @@ mod plan;
 
 use applied::{AppliedClass, AppliedHidden, AppliedLinear, AppliedTensor};
 pub use parameters::ParameterName;
+pub use plan::check_trial;
 use plan::{Classes, PlannedGroup};
 
 /// Adapters, optimizer and fate of trials that run through one frozen network with a leading `trials` axis.

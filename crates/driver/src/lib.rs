@@ -5,6 +5,7 @@ mod batches;
 mod checkpoint;
 mod cost;
 mod digests;
+mod feasible;
 mod finite;
 mod latest;
 mod machine;
@@ -13,8 +14,9 @@ mod permutation;
 
 pub use batches::{by_length, epoch_order, mask, padded, passes};
 pub use checkpoint::{Record, read_losses, resume, save};
-pub use cost::{fastest_of_three, peak_resident_bytes, resident_bytes, trained_parameters};
+pub use cost::{fastest_of_three, peak_resident_bytes, resident_bytes, trained_bytes};
 pub use digests::Digests;
+pub use feasible::{KnownSites, Proposed};
 pub use finite::{Broken, End, Finite, NotFinite};
 pub use latest::Latest;
 pub use machine::{Precision, provenance, shared, workers};

@@ -5,14 +5,17 @@
 mod dropout;
 mod watch;
 
+use std::path::Path;
+
 use delora_core::{Bank, OwnTensor, Site, SiteShape};
 use models::diffusion::Loaded;
 use models::roberta::ClassificationHead;
-use models::shapes::{LinearShape, Shapes};
+use models::shapes::{LinearShape, Scalable, Shapes};
 use models::{
     Adaptable, Conv2d, Dropout, Embedding, GroupNorm, Hidden, HiddenSite, Hook, LayerNorm, Linear, Place,
     RmsNorm, Role,
 };
+use serde::de::DeserializeOwned;
 use tch::{Kind, Tensor};
 
 pub use dropout::{DropoutRates, StepDropout};
@@ -57,6 +60,12 @@ pub fn site_shapes(shapes: &Shapes) -> Vec<SiteShape> {
     let hidden = shapes.hidden.iter().map(hidden);
     let others = shapes.tensors.iter().map(|(name, shape)| SiteShape::tensor(name, shape));
     linears.chain(hidden).chain(others).collect()
+}
+
+/// As [`site_shapes`], of the network whose `config.json` is at `path`; `None` where that cannot be read.
+pub fn sites_of<C: Scalable + DeserializeOwned>(path: &Path) -> Option<Vec<SiteShape>> {
+    let config: C = models::read_config(path).ok()?;
+    Some(site_shapes(&Shapes::of_config(&config).ok()?))
 }
 
 fn role(role: Role) -> delora_core::Role {

@@ -11,6 +11,8 @@ mod broken;
 mod estimate;
 mod evaluate;
 #[cfg(test)]
+mod impossible;
+#[cfg(test)]
 mod invariance;
 mod pass;
 #[cfg(test)]
