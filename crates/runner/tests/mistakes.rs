@@ -173,7 +173,6 @@ fn a_mistake_that_an_option_makes_blames_the_option_and_no_line_of_the_file() {
         ["seeds=0,0"],
         ["replicates=[\"sbject\"]"],
         ["direction=up"],
-        ["subject.frist=2"],
         ["steps=[3]"],
         ["fixed.steps=-3"],
         ["method.bounded.rate=[0.1, 0.1]"],
@@ -189,5 +188,5 @@ fn a_mistake_that_an_option_makes_blames_the_option_and_no_line_of_the_file() {
     // A mistake of the file stays the file's, whatever the options.
     let text = FILE.replace("rank = 4", "rnak = 4");
     let told = message(&text, "mini", &["steps=4", "method.plain.rate=0.2"]);
-    assert!(told.starts_with("walk.toml:22: method.bounded.rnak"), "{told}");
+    assert!(told.starts_with("walk.toml:21: method.bounded.rnak"), "{told}");
 }
