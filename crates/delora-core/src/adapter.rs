@@ -11,6 +11,7 @@ use tch::{Kind, Tensor};
 use crate::class::{HiddenClass, LinearClass};
 use crate::config::Group;
 use crate::factors::Factors;
+use crate::limits::Problem;
 use crate::site::{HiddenShape, LinearShape, SiteShape};
 
 /// How a parameter starts.
@@ -167,7 +168,7 @@ pub trait LinearSettings: Default + Serialize + DeserializeOwned {
     }
 
     /// Says what is impossible at a weight [out_features, in_features], and what would do.
-    fn check(&self, in_features: i64, out_features: i64) -> Result<(), String>;
+    fn check(&self, in_features: i64, out_features: i64) -> Result<(), Problem>;
 
     /// Trained parameters at one site.
     fn num_parameters(&self, shape: &LinearShape) -> i64;
@@ -187,7 +188,7 @@ pub trait HiddenSettings: Default + Serialize + DeserializeOwned {
     fn acts_on(&self, shape: &HiddenShape) -> bool;
 
     /// Says what is impossible at this width, and what would do.
-    fn check(&self, features: i64) -> Result<(), String>;
+    fn check(&self, features: i64) -> Result<(), Problem>;
 
     /// Trained parameters at one site.
     fn num_parameters(&self, features: i64) -> i64;
@@ -208,26 +209,4 @@ pub trait WholeSettings: Default + Serialize + DeserializeOwned {
     fn num_parameters(&self, site: &SiteShape) -> i64;
 
     fn build(&self, class: &LinearClass) -> Box<dyn LinearAdapter>;
-}
-
-/// Refuses a rank that a weight cannot have.
-pub(crate) fn check_rank(rank: i64, in_features: i64, out_features: i64) -> Result<(), String> {
-    let limit = in_features.min(out_features);
-    if rank < 1 {
-        return Err(format!("rank {rank} is not positive; set `rank` to 1 or more"));
-    }
-    if rank > limit {
-        return Err(format!(
-            "rank {rank} exceeds {limit}, the smaller side of its weight; lower `rank` or drop the layer"
-        ));
-    }
-    Ok(())
-}
-
-/// Refuses a scale that is not a positive number.
-pub(crate) fn check_scale(name: &str, value: f64) -> Result<(), String> {
-    if value.is_finite() && value > 0.0 {
-        return Ok(());
-    }
-    Err(format!("`{name}` is {value}; it must be a positive number"))
 }

@@ -25,6 +25,7 @@ mod trained;
 
 use applied::{AppliedClass, AppliedHidden, AppliedLinear, AppliedTensor};
 pub use parameters::ParameterName;
+pub use plan::check_trial;
 use plan::{Classes, PlannedGroup};
 pub use trained::Untrained;
 

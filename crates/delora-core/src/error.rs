@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::config::Group;
+use crate::limits::Problem;
 
 #[derive(Debug, thiserror::Error)]
 pub enum CoreError {
@@ -39,7 +40,7 @@ pub enum CoreError {
     Settings { trial: usize, method: &'static str, problem: String, defaults: String },
 
     #[error("trial {trial}, method `{method}`, site `{site}`: {problem}")]
-    Impossible { trial: usize, method: &'static str, site: String, problem: String },
+    Impossible { trial: usize, method: &'static str, site: String, problem: Problem },
 
     #[error(
         "trial {trial}: method `{method}` has no parameter group `{group}`; \

@@ -15,6 +15,7 @@ mod error;
 mod factors;
 mod field_names;
 mod group;
+mod limits;
 mod method;
 mod methods;
 mod norms;
@@ -31,11 +32,12 @@ pub use adapter::{
     ParameterSpec, Parameters, TENSOR_VALUE, WholeSettings,
 };
 pub use adapter_file::AdapterFile;
-pub use bank::{Bank, OwnTensor, ParameterName, SiteReading, Untrained};
+pub use bank::{Bank, OwnTensor, ParameterName, SiteReading, Untrained, check_trial};
 pub use class::{Class, HiddenClass, LinearClass, TensorClass};
 pub use config::{Group, MethodConfig, OptimizerConfig, Schedule, TrialConfig};
 pub use error::CoreError;
 pub use factors::{Factors, LowRank};
+pub use limits::Problem;
 pub use method::{About, Adapts, Method};
 pub use methods::{METHODS, find_method};
 pub use optimizer::BankAdamW;

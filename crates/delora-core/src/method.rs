@@ -8,6 +8,7 @@ use crate::adapter::{Adapter, HiddenSettings, LinearSettings, WholeSettings};
 use crate::class::Class;
 use crate::config::Group;
 use crate::field_names::field_names;
+use crate::limits::Problem;
 use crate::site::{PartShape, Role, SiteShape};
 
 /// What tables, legends and the command line say about a method.
@@ -46,7 +47,7 @@ struct Builder {
     examples: fn(i64) -> Vec<Settings>,
     structure: fn(&Settings) -> Result<Value, String>,
     variant: fn(&Settings, &SiteShape, bool) -> Result<Option<u8>, String>,
-    check: fn(&Settings, &SiteShape) -> Result<(), String>,
+    check: fn(&Settings, &SiteShape) -> Result<(), Problem>,
     num_parameters: fn(&Settings, &SiteShape) -> Result<i64, String>,
     build: fn(&[&Settings], &Class) -> Result<Adapter, String>,
 }
@@ -71,7 +72,7 @@ impl Method {
             },
             check: |settings, site| match &site.part {
                 PartShape::Linear(shape) => {
-                    parse::<S>(settings)?.check(shape.in_features, shape.out_features)
+                    parsed::<S>(settings)?.check(shape.in_features, shape.out_features)
                 }
                 _ => Ok(()),
             },
@@ -99,7 +100,7 @@ impl Method {
                 _ => Ok(None),
             },
             check: |settings, site| match &site.part {
-                PartShape::Hidden(shape) => parse::<S>(settings)?.check(shape.features),
+                PartShape::Hidden(shape) => parsed::<S>(settings)?.check(shape.features),
                 _ => Ok(()),
             },
             num_parameters: |settings, site| match &site.part {
@@ -183,7 +184,7 @@ impl Method {
     }
 
     /// Says what is impossible at a site.
-    pub fn check(&self, settings: &Settings, site: &SiteShape) -> Result<(), String> {
+    pub fn check(&self, settings: &Settings, site: &SiteShape) -> Result<(), Problem> {
         (self.builder.check)(settings, site)
     }
 
@@ -200,6 +201,11 @@ impl Method {
 
 fn parse<S: DeserializeOwned>(settings: &Settings) -> Result<S, String> {
     serde_json::from_value(Value::Object(settings.clone())).map_err(|error| error.to_string())
+}
+
+/// As [`parse`], where settings have been parsed before.
+fn parsed<S: DeserializeOwned>(settings: &Settings) -> Result<S, Problem> {
+    parse(settings).map_err(|message| Problem::new("", message))
 }
 
 fn parse_all<S: DeserializeOwned>(trials: &[&Settings]) -> Result<Vec<S>, String> {

@@ -4,8 +4,13 @@ use std::time::Instant;
 
 use delora_core::{PartShape, Site, TrialConfig, find_method};
 
-/// Parameters that the trial trains at `sites`, its head's too; 0 where its settings are wrong, which the run will say.
-pub fn trained_parameters(sites: &[Site], trial: &TrialConfig) -> i64 {
+/// Bytes of what the trial trains at `sites`, its head too; 0 where its settings are wrong, which the check of the trial
+/// says. A count never wraps: what is beyond it is the largest.
+pub fn trained_bytes(sites: &[Site], trial: &TrialConfig, bytes_per_parameter: u64) -> u64 {
+    u64::try_from(trained_parameters(sites, trial)).unwrap_or(0).saturating_mul(bytes_per_parameter)
+}
+
+fn trained_parameters(sites: &[Site], trial: &TrialConfig) -> i64 {
     let Ok(method) = find_method(&trial.method.name) else { return 0 };
     let settings = &trial.method.settings;
     let count = |site: &Site| -> Option<i64> {
@@ -14,9 +19,10 @@ pub fn trained_parameters(sites: &[Site], trial: &TrialConfig) -> i64 {
             return Some(sizes.iter().product());
         }
         method.variant(settings, &shape, trial.targets.as_deref()).ok()??;
+        method.check(settings, &shape).ok()?;
         method.num_parameters(settings, &shape).ok()
     };
-    sites.iter().filter_map(count).sum()
+    sites.iter().filter_map(count).fold(0, i64::saturating_add)
 }
 
 /// Seconds of the fastest of three: the speed of a machine without other work.

@@ -54,22 +54,26 @@ impl MethodSettings {
 
     /// Refuses settings that the method has not, or that have another type.
     pub fn check_settings(&self) -> Result<(), SettingError> {
-        match find_method(&self.name) {
-            Ok(method) => method
-                .structure(&self.settings)
-                .map(drop)
-                .map_err(|message| SettingError::new("method", message)),
-            Err(_) => Ok(()),
+        let Ok(method) = find_method(&self.name) else { return Ok(()) };
+        for (name, value) in &self.settings {
+            let key = format!("method.{name}");
+            if !method.setting_names().contains(&name.as_str()) {
+                return Err(SettingError::unknown_key(key, method.setting_names()));
+            }
+            let alone = Map::from_iter([(name.clone(), value.clone())]);
+            method.structure(&alone).map_err(|message| SettingError::new(key, message))?;
         }
+        method.structure(&self.settings).map(drop).map_err(|message| SettingError::new("method", message))
     }
 }
 
-/// Refuses what is no positive number.
+/// Refuses what is no positive number of an f32.
 pub fn positive(key: &str, value: f64) -> Result<(), SettingError> {
-    if value.is_nan() || value <= 0.0 {
-        return Err(SettingError::new(key, format!("found {value}; it has to be positive")));
+    let held = value as f32;
+    if held > 0.0 && held.is_finite() {
+        return Ok(());
     }
-    Ok(())
+    Err(SettingError::new(key, format!("found {value:?}; it has to be positive, and in the range of an f32")))
 }
 
 /// Refuses 0 for a count.

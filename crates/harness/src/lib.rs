@@ -5,11 +5,15 @@
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
 mod dropout;
+mod watch;
+
+use std::path::Path;
 
 use delora_core::{Bank, OwnTensor, Site, SiteShape};
 use models::diffusion::Loaded;
 use models::roberta::ClassificationHead;
-use models::shapes::{LinearShape, Shapes};
+use models::config::Config;
+use models::shapes::{LinearShape, Scalable, Shapes};
 use models::{
     Adaptable, Conv2d, Dropout, Embedding, GroupNorm, Hidden, HiddenSite, Hook, LayerNorm, Linear, Place,
     RmsNorm, Role,
@@ -17,6 +21,7 @@ use models::{
 use tch::{Kind, Tensor};
 
 pub use dropout::{DropoutRates, StepDropout};
+use watch::Watch;
 
 /// Everything of a network that can be adapted: its linear layers and hidden states in its own order, then its other
 /// tensors by name.
@@ -59,6 +64,12 @@ pub fn site_shapes(shapes: &Shapes) -> Vec<SiteShape> {
     linears.chain(hidden).chain(others).collect()
 }
 
+/// As [`site_shapes`], of the network whose `config.json` is at `path`; `None` where that cannot be read.
+pub fn sites_of<C: Scalable + Config>(path: &Path) -> Option<Vec<SiteShape>> {
+    let config: C = models::read_config(path).ok()?;
+    Some(site_shapes(&Shapes::of_config(&config).ok()?))
+}
+
 fn role(role: Role) -> delora_core::Role {
     match role {
         Role::Query => delora_core::Role::Query,
@@ -83,17 +94,36 @@ fn place(place: Place) -> delora_core::Place {
 pub struct BankHook<'a> {
     bank: &'a Bank,
     dropout: Option<&'a StepDropout<'a>>,
+    watch: Option<Watch>,
 }
 
 impl<'a> BankHook<'a> {
     /// Without dropout.
     pub fn new(bank: &'a Bank) -> BankHook<'a> {
-        BankHook { bank, dropout: None }
+        BankHook { bank, dropout: None, watch: None }
     }
 
     /// With the dropout of a training step.
     pub fn training(bank: &'a Bank, dropout: &'a StepDropout<'a>) -> BankHook<'a> {
-        BankHook { bank, dropout: Some(dropout) }
+        BankHook { bank, dropout: Some(dropout), watch: None }
+    }
+
+    /// Without dropout, and looking at what goes into norms: see [`BankHook::overflowed`].
+    pub fn evaluating(bank: &'a Bank) -> BankHook<'a> {
+        BankHook { bank, dropout: None, watch: Some(Watch::default()) }
+    }
+
+    /// Whether a norm of the network has got values of a slot, since the hook was made, that are not finite or too large
+    /// for the norm's sums: it makes zeros of them, and what the network gives then is finite and the same for any input.
+    pub fn overflowed(&self) -> Vec<bool> {
+        let watch = self.watch.as_ref().expect("the hook was made to evaluate");
+        watch.overflowed(self.bank.num_trials())
+    }
+
+    fn look(&self, input: &Tensor) {
+        if let Some(watch) = &self.watch {
+            watch.look(input, self.trials());
+        }
     }
 
     fn trials(&self) -> i64 {
@@ -217,6 +247,7 @@ impl Hook for BankHook<'_> {
     }
 
     fn group_norm(&self, layer: &GroupNorm, input: &Tensor) -> Tensor {
+        self.look(input);
         if !self.bank.adapts(&format!("{}.bias", layer.name)) {
             return layer.forward(input);
         }
@@ -227,6 +258,7 @@ impl Hook for BankHook<'_> {
     }
 
     fn layer_norm(&self, layer: &LayerNorm, input: &Tensor) -> Tensor {
+        self.look(input);
         if !self.bank.adapts(&format!("{}.bias", layer.name)) {
             return layer.forward(input);
         }
@@ -238,6 +270,7 @@ impl Hook for BankHook<'_> {
     }
 
     fn rms_norm(&self, layer: &RmsNorm, input: &Tensor) -> Tensor {
+        self.look(input);
         let own = self.stacked(&format!("{}.weight", layer.name), &layer.weight, input.kind());
         let Some(own) = own else { return layer.forward(input) };
         let rows = input.size()[0] / self.trials();

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
+use driver::{Broken, End, Finite, NotFinite};
 use runner::{BankContext, CurvePoint, Outcome, Status, Trial};
 use serde::Serialize;
 
 use crate::alpaca::Instruction;
 use crate::generate::{Generator, Sampling};
 use crate::metrics;
-use crate::scoring::Scorer;
+use crate::scoring::{LogLikelihoods, Scorer};
 use crate::training::{Lesson, Record, Training, mean_distances};
 use crate::world::Exams;
 
@@ -41,17 +42,19 @@ impl BankRun<'_> {
     /// Trains, examines and reports every trial that was not finished before.
     pub fn run(&self, training: &mut Training) -> Result<Vec<Outcome>> {
         training.run(&self.lesson, self.context)?;
-        let metrics = self.examine(training);
+        let mut broken = Broken::default();
+        let metrics = self.examine(training, &mut broken);
         let tested = self.tested(training);
         let answers = self.answers(training);
         let distances = mean_distances(&training.bank);
         let statuses = driver::statuses(&training.bank);
         let mut outcomes = Vec::new();
+        let untrained = self.lesson.settings[0].is_untrained();
         for (slot, mut known) in metrics.into_iter().enumerate() {
             if self.context.done[self.order[slot]] {
                 continue;
             }
-            let mut outcome = Outcome::new(&self.trials[self.order[slot]].id, statuses[slot].clone());
+            let mut outcome = Outcome::new(&self.trials[self.order[slot]].id, Status::Done);
             let mut add = |name: &str, value: f64| known.insert(name.to_owned(), value);
             add("num_parameters", training.bank.num_parameters(slot) as f64);
             if let Some(distance) = distances[slot] {
@@ -65,9 +68,10 @@ impl BankRun<'_> {
             if !last.is_empty() {
                 add("train_loss", last.iter().sum::<f64>() / last.len() as f64);
             }
-            // A trial that diverged has no scores but those that are numbers.
-            known.retain(|_, value| value.is_finite());
             outcome.metrics = known;
+            let steps = training.bank.steps();
+            End { slot, trains: !untrained, steps, trained: &statuses[slot], broken: &broken }
+                .conclude(&mut outcome);
             curves(&training.record, slot, &mut outcome);
             outcome.train_seconds = training.record.seconds / self.order.len() as f64;
             self.save(training, slot, answers.get(slot), &mut outcome)?;
@@ -76,8 +80,8 @@ impl BankRun<'_> {
         Ok(outcomes)
     }
 
-    /// Scores of each slot, by name.
-    fn examine(&self, training: &Training) -> Vec<BTreeMap<String, f64>> {
+    /// Scores of each slot, by name; none where log-likelihoods are not finite, which `broken` is told.
+    fn examine(&self, training: &Training, broken: &mut Broken) -> Vec<BTreeMap<String, f64>> {
         let network = self.lesson.network;
         let scorer = Scorer {
             llama: &network.llama.network,
@@ -86,21 +90,32 @@ impl BankRun<'_> {
             device: network.device,
             tokens_per_pass: self.lesson.settings[0].tokens_per_pass,
         };
-        let scored = scorer.score(&self.exams.prompts);
-        let of_slot = |own: Vec<Vec<f64>>| {
-            let mut metrics = BTreeMap::new();
-            for exam in &self.exams.exams {
-                let of_question = |choices: &Vec<(usize, usize)>| -> Vec<f64> {
-                    choices.iter().map(|&(prompt, continuation)| own[prompt][continuation]).collect()
-                };
-                let log_likelihoods: Vec<Vec<f64>> = exam.places.iter().map(of_question).collect();
-                metrics.extend(metrics::of_task(&exam.task, &exam.questions, &log_likelihoods));
-            }
-            let tasks: Vec<_> = self.exams.exams.iter().map(|exam| exam.task.clone()).collect();
-            metrics.insert("average".to_owned(), metrics::average(&tasks, &metrics));
-            metrics
+        let scored = scorer.score(&self.exams.prompts).into_iter().enumerate();
+        let of_slot = |(slot, own): (usize, Option<LogLikelihoods>)| {
+            let metrics =
+                own.ok_or_else(|| NotFinite::overflow("average")).and_then(|own| self.metrics(&own));
+            metrics.unwrap_or_else(|error| {
+                broken.note(slot, training.bank.steps(), error);
+                BTreeMap::new()
+            })
         };
-        scored.into_iter().map(of_slot).collect()
+        scored.map(of_slot).collect()
+    }
+
+    /// Scores of one slot from its log-likelihoods. An error names the first task whose are not finite.
+    fn metrics(&self, own: &LogLikelihoods) -> Result<BTreeMap<String, f64>, NotFinite> {
+        let mut metrics = BTreeMap::new();
+        for exam in &self.exams.exams {
+            let of_question = |choices: &Vec<(usize, usize)>| {
+                let values = choices.iter().map(|&(prompt, continuation)| own[prompt][continuation]);
+                Finite::new(values.collect(), &exam.task.name, "a log-likelihood")
+            };
+            let log_likelihoods = exam.places.iter().map(of_question).collect::<Result<Vec<_>, _>>()?;
+            metrics.extend(metrics::of_task(&exam.task, &exam.questions, &log_likelihoods));
+        }
+        let tasks: Vec<_> = self.exams.exams.iter().map(|exam| exam.task.clone()).collect();
+        metrics.insert("average".to_owned(), metrics::average(&tasks, &metrics));
+        Ok(metrics)
     }
 
     /// Mean loss of each slot on the test set; `None` without one.

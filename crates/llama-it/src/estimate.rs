@@ -1,6 +1,6 @@
 //! What a trial will cost, from one measured pass of the decoder.
 
-use driver::{fastest_of_three, trained_parameters};
+use driver::{fastest_of_three, trained_bytes};
 use models::Frozen;
 use runner::Estimate;
 use tch::{Kind, Tensor};
@@ -68,7 +68,7 @@ pub fn estimate(
     let asked = asked.sum::<usize>() as f64 + tokens(&corpus.test);
     let passes = PASSES_PER_STEP + f64::from(u8::from(settings.checkpointing));
     let epochs = if settings.is_untrained() { 0.0 } else { settings.epochs as f64 };
-    let trained_bytes = trained_parameters(&network.sites(), &settings.trial(1)) as u64 * BYTES_PER_PARAMETER;
+    let trained_bytes = trained_bytes(&network.sites(), &settings.trial(1), BYTES_PER_PARAMETER);
     let rows = settings.batch.min(corpus.train.len()) as f64;
     let at_once = (rows * train / corpus.train.len() as f64).min(settings.tokens_per_pass as f64);
     Estimate {

@@ -53,7 +53,7 @@ fn run_until(configs: &[Value], folder: &Path, step: u64) -> anyhow::Result<Vec<
     Ok(outcomes)
 }
 
-fn run(configs: &[Value]) -> (Vec<Outcome>, Vec<String>) {
+pub(crate) fn run(configs: &[Value]) -> (Vec<Outcome>, Vec<String>) {
     let folder = tempfile::tempdir().unwrap();
     let outcomes = run_until(configs, folder.path(), u64::MAX).unwrap();
     let answers = outcomes
@@ -184,7 +184,8 @@ fn shared_prompts_score_as_each_choice_by_itself_does() {
         device: network.device,
         tokens_per_pass,
     };
-    let (shared, narrow) = (scorer(10_000).score(&prompts), scorer(1).score(&prompts));
+    let score = |tokens_per_pass| scorer(tokens_per_pass).score(&prompts).into_iter().map(Option::unwrap);
+    let [shared, narrow] = [10_000, 1].map(|tokens_per_pass| score(tokens_per_pass).collect::<Vec<_>>());
     let hook = BankHook::new(&bank);
     let trials = bank.num_trials() as i64;
     for (index, prompt) in prompts.iter().enumerate() {

@@ -23,6 +23,8 @@ pub mod tasks;
 pub mod tokens;
 
 mod bank_run;
+#[cfg(test)]
+mod broken;
 mod estimate;
 mod examples;
 #[cfg(test)]

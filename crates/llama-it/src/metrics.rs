@@ -1,29 +1,36 @@
 //! Scores of questions from log-likelihoods, as lm-evaluation-harness has them.
+//!
+//! Departure: where several choices are the likeliest, the harness takes the first of them, and a model that finds all
+//! choices alike is as good as the place of the answers makes it: perfect on TruthfulQA, whose first choice is true. Here
+//! they share the credit: a question counts as much as the share of them that is true. How many questions of a task were
+//! decided so is `<task>_ties`, absent where none was.
 
 use std::collections::BTreeMap;
 
+use driver::Finite;
+
 use crate::tasks::{Question, Score, Task};
 
-/// Index of the first of the highest values, as NumPy's argmax.
-fn argmax(values: impl Iterator<Item = f64>) -> usize {
-    let highest = |best: (usize, f64), (index, value)| if value > best.1 { (index, value) } else { best };
-    values.enumerate().fold((0, f64::NEG_INFINITY), highest).0
+/// The share of the likeliest choices that is true: 1 or 0 unless several are the likeliest.
+pub fn accuracy(question: &Question, log_likelihoods: &Finite) -> f64 {
+    let likeliest = log_likelihoods.highest();
+    mean(likeliest.into_iter().map(|choice| f64::from(u8::from(question.is_true[choice]))))
 }
 
-/// 1 where the likeliest choice is true, else 0.
-pub fn accuracy(question: &Question, log_likelihoods: &[f64]) -> f64 {
-    f64::from(u8::from(question.is_true[argmax(log_likelihoods.iter().copied())]))
+/// `log_likelihoods` per character of each choice, of which none is empty.
+fn by_length(question: &Question, log_likelihoods: &Finite) -> Finite {
+    let lengths = question.choices.iter().map(|choice| choice.chars().count() as f64);
+    let per_character = log_likelihoods.iter().zip(lengths).map(|(value, length)| value / length);
+    Finite::new(per_character.collect(), "", "").expect("tasks refuse an empty choice where lengths count")
 }
 
 /// As [`accuracy`], by log-likelihood per character of the choice.
-pub fn accuracy_by_length(question: &Question, log_likelihoods: &[f64]) -> f64 {
-    let lengths = question.choices.iter().map(|choice| choice.chars().count() as f64);
-    let per_character = log_likelihoods.iter().zip(lengths).map(|(value, length)| value / length);
-    f64::from(u8::from(question.is_true[argmax(per_character)]))
+pub fn accuracy_by_length(question: &Question, log_likelihoods: &Finite) -> f64 {
+    accuracy(question, &by_length(question, log_likelihoods))
 }
 
 /// Share of the choices' probability that true ones have.
-pub fn mass(question: &Question, log_likelihoods: &[f64]) -> f64 {
+pub fn mass(question: &Question, log_likelihoods: &Finite) -> f64 {
     // Relative to the highest, so that long choices do not vanish.
     let highest = log_likelihoods.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let probabilities = log_likelihoods.iter().map(|value| (value - highest).exp());
@@ -42,8 +49,8 @@ fn mean(values: impl IntoIterator<Item = f64>) -> f64 {
 
 /// The metrics of one task of one trial by name: the task's own, and those of its groups; `log_likelihoods` by question
 /// and choice.
-pub fn of_task(task: &Task, questions: &[Question], log_likelihoods: &[Vec<f64>]) -> BTreeMap<String, f64> {
-    let scores = |score: fn(&Question, &[f64]) -> f64| -> Vec<f64> {
+pub fn of_task(task: &Task, questions: &[Question], log_likelihoods: &[Finite]) -> BTreeMap<String, f64> {
+    let scores = |score: fn(&Question, &Finite) -> f64| -> Vec<f64> {
         questions.iter().zip(log_likelihoods).map(|(question, own)| score(question, own)).collect()
     };
     let own = scores(match task.score {
@@ -71,6 +78,10 @@ pub fn of_task(task: &Task, questions: &[Question], log_likelihoods: &[Vec<f64>]
     if task.lengths {
         metrics.insert(format!("{name}_norm"), mean(scores(accuracy_by_length)));
     }
+    let ties = log_likelihoods.iter().filter(|own| own.highest().len() > 1).count();
+    if task.score == Score::Accuracy && ties > 0 {
+        metrics.insert(format!("{name}_ties"), ties as f64);
+    }
     metrics
 }
 
@@ -92,12 +103,31 @@ mod tests {
         }
     }
 
+    fn finite(values: &[f64]) -> Finite {
+        Finite::new(values.to_vec(), "arc", "a log-likelihood").unwrap()
+    }
+
     #[test]
-    fn the_likeliest_choice_counts_and_of_equal_ones_the_first() {
+    fn the_likeliest_choice_counts_and_equal_ones_share_the_credit() {
         let own = question(&["a", "bbbb"], &[false, true]);
-        assert_eq!(accuracy(&own, &[-1.0, -2.0]), 0.0);
-        assert_eq!(accuracy(&own, &[-2.0, -2.0]), 0.0);
-        assert_eq!(accuracy_by_length(&own, &[-1.0, -2.0]), 1.0);
+        assert_eq!(accuracy(&own, &finite(&[-1.0, -2.0])), 0.0);
+        assert_eq!(accuracy(&own, &finite(&[-2.0, -2.0])), 0.5);
+        assert_eq!(accuracy_by_length(&own, &finite(&[-1.0, -2.0])), 1.0);
+        let first = question(&["a", "b", "c", "d"], &[true, false, false, false]);
+        assert_eq!(accuracy(&first, &finite(&[-3.0; 4])), 0.25, "all choices alike are chance");
+        assert_eq!(accuracy(&first, &finite(&[-3.0, -4.0, -3.0, -4.0])), 0.5);
+        assert_eq!(accuracy(&first, &finite(&[-4.0, -3.0, -3.0, -4.0])), 0.0);
+    }
+
+    #[test]
+    fn ties_are_counted_where_there_are_any() {
+        let task = &crate::tasks::load(None).unwrap().into_iter().find(|task| task.name == "mc1").unwrap();
+        let questions = vec![question(&["a", "b"], &[true, false]); 4];
+        let of = |rows: [[f64; 2]; 4]| of_task(task, &questions, &rows.map(|row| finite(&row)));
+        let tied = of([[-1.0, -1.0], [-1.0, -2.0], [-2.0, -1.0], [-3.0, -3.0]]);
+        assert_eq!((tied["mc1"], tied["mc1_ties"]), (0.5, 2.0));
+        let untied = of([[-1.0, -1.5], [-1.0, -2.0], [-2.0, -1.0], [-3.0, -4.0]]);
+        assert_eq!(untied.into_iter().collect::<Vec<_>>(), [("mc1".to_owned(), 0.75)]);
     }
 
     #[test]
@@ -106,7 +136,7 @@ mod tests {
         let expected = (1.0 + 0.25) / (1.0 + 0.5 + 0.25);
         for shift in [0.0, -2000.0] {
             let logs = [1f64, 0.5, 0.25].map(|value| value.ln() + shift);
-            assert!((mass(&own, &logs) - expected).abs() < 1e-12);
+            assert!((mass(&own, &finite(&logs)) - expected).abs() < 1e-12);
         }
     }
 }

@@ -20,14 +20,16 @@ pub struct Scorer<'a> {
     pub tokens_per_pass: usize,
 }
 
-/// Sums of log-probabilities, `[slot][prompt][continuation]`.
-pub type LogLikelihoods = Vec<Vec<Vec<f64>>>;
+/// Sums of log-probabilities of one slot, `[prompt][continuation]`.
+pub type LogLikelihoods = Vec<Vec<f64>>;
 
 impl Scorer<'_> {
-    pub fn score(&self, prompts: &[Prompt]) -> LogLikelihoods {
+    /// By slot; `None` where activations left what the network can compute with, see [`BankHook::overflowed`].
+    pub fn score(&self, prompts: &[Prompt]) -> Vec<Option<LogLikelihoods>> {
+        let hook = BankHook::evaluating(self.bank);
         let trials = self.bank.num_trials();
         let empty = |prompt: &Prompt| vec![0.0; prompt.continuations.len()];
-        let mut scores: LogLikelihoods = vec![prompts.iter().map(empty).collect(); trials];
+        let mut scores: Vec<LogLikelihoods> = vec![prompts.iter().map(empty).collect(); trials];
         let mut order: Vec<usize> = (0..prompts.len()).collect();
         order.sort_by_key(|&prompt| prompts[prompt].context.len());
         let mut rest = order.as_slice();
@@ -37,22 +39,31 @@ impl Scorer<'_> {
             };
             let count = (1..=rest.len()).take_while(|&count| count == 1 || fits(count)).count();
             let (chosen, others) = rest.split_at(count);
-            gradient_mode::off(|| self.score_together(prompts, chosen, &mut scores));
+            gradient_mode::off(|| self.score_together(prompts, chosen, &hook, &mut scores));
             rest = others;
         }
         scores
+            .into_iter()
+            .zip(hook.overflowed())
+            .map(|(own, overflowed)| (!overflowed).then_some(own))
+            .collect()
     }
 
     /// Reads the chosen prompts, then their continuations.
-    fn score_together(&self, prompts: &[Prompt], chosen: &[usize], scores: &mut LogLikelihoods) {
-        let hook = BankHook::new(self.bank);
+    fn score_together(
+        &self,
+        prompts: &[Prompt],
+        chosen: &[usize],
+        hook: &BankHook,
+        scores: &mut [LogLikelihoods],
+    ) {
         let contexts: Vec<&[i64]> = chosen.iter().map(|&prompt| prompts[prompt].context.as_slice()).collect();
         let (ids, mask) = self.rows(&contexts);
         let mut cache = Cache::new(ids.size()[0], self.llama.num_layers(), self.device);
-        let hidden = self.llama.extend(&ids, &mask, &mut cache, self.kind, &hook);
+        let hidden = self.llama.extend(&ids, &mask, &mut cache, self.kind, hook);
         let last = (mask.sum_dim_intlist([1i64].as_slice(), false, Kind::Int64) - 1).view([-1, 1, 1]);
         let last = hidden.gather(1, &last.expand([-1, 1, hidden.size()[2]], false), false);
-        let first = self.llama.logits(&last, &hook).squeeze_dim(1).log_softmax(-1, Kind::Float); // [rows, vocabulary]
+        let first = self.llama.logits(&last, hook).squeeze_dim(1).log_softmax(-1, Kind::Float); // [rows, vocabulary]
 
         // Each continuation: place of its prompt among the chosen, of the prompt, and its own.
         let all: Vec<(usize, usize, usize)> = chosen
@@ -83,7 +94,7 @@ impl Scorer<'_> {
             let (together, others) = rest.split_at(count);
             let rows: Vec<usize> = together.iter().map(|&(row, _, _)| row).collect();
             let continuations: Vec<&[i64]> = together.iter().map(tokens).collect();
-            let values = self.rest_of(&cache, chosen.len(), &rows, &continuations, &hook);
+            let values = self.rest_of(&cache, chosen.len(), &rows, &continuations, hook);
             for (slot, values) in values.into_iter().enumerate() {
                 for (&(_, prompt, own), value) in together.iter().zip(values) {
                     scores[slot][prompt][own] += value;

@@ -226,6 +226,11 @@ impl Task {
             Choices::Field(field) => row.texts(field)?,
         };
         let is_true = self.answers(row, choices.len())?;
+        if let Some(empty) = choices.iter().position(String::is_empty).filter(|_| self.lengths) {
+            let problem =
+                format!("choice {} is empty, so that it has no log-likelihood per character", empty + 1);
+            return Err(TaskError::Answer { place: row.place.clone(), problem });
+        }
         let group = self.group.as_ref().map(|field| row.text(field).map(str::to_owned)).transpose()?;
         Ok(Question { prompt, choices, is_true, group })
     }

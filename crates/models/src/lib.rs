@@ -40,5 +40,6 @@ pub use layers::{
     LayerNorm, Linear, Place, RmsNorm, Role,
 };
 pub use weights::{
-    WeightsError, find_weights, load_weights, network_files, read_config, read_json, save_weights, weight_files,
+    WeightsError, find_weights, load_weights, network_files, read_config, read_json, save_weights,
+    weight_files,
 };

@@ -53,7 +53,8 @@ impl CaptionTokenizer {
     /// Reads `tokenizer.json`. Captions are cut and padded to `length` tokens with `pad`, which for CLIP is the
     /// end token.
     pub fn from_file(path: &Path, length: usize, pad: i64) -> Result<CaptionTokenizer, TextError> {
-        let tokenizer = Tokenizer::from_file(&*inputs::lent(path)).map_err(|source| TextError::of(path, source))?;
+        let tokenizer =
+            Tokenizer::from_file(&*inputs::lent(path)).map_err(|source| TextError::of(path, source))?;
         Ok(CaptionTokenizer { tokenizer, length, pad })
     }
 

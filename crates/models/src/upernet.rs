@@ -317,9 +317,11 @@ impl UPerNet {
         sizes.into_iter().map(look).reduce(|sum, scores| sum + scores).expect("a size at least")
     }
 
-    /// Labels `[N, height, width]` from 1 to `num_classes`: the most probable by [`UPerNet::mean_probabilities`].
+    /// Labels `[N, height, width]` from 1 to `num_classes`: the most probable by [`UPerNet::mean_probabilities`]; 0 where
+    /// those are not finite, as the first of NaN is no class.
     pub fn segment(&self, size: [i64; 2], pictures_at: impl FnMut([i64; 2]) -> Tensor) -> Tensor {
-        self.mean_probabilities(size, pictures_at).argmax(1, false) + 1
+        let probabilities = self.mean_probabilities(size, pictures_at);
+        (probabilities.argmax(1, false) + 1) * probabilities.isfinite().all_dim(1, false)
     }
 }
 

@@ -84,7 +84,8 @@ pub fn read_config<C: Config>(path: &Path) -> Result<C, WeightsError> {
 ///
 /// Errors: it cannot be read, or is something else, which is then named.
 pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, WeightsError> {
-    let bytes = crate::inputs::read(path).map_err(|source| WeightsError::Read { path: path.to_owned(), source })?;
+    let bytes =
+        crate::inputs::read(path).map_err(|source| WeightsError::Read { path: path.to_owned(), source })?;
     serde_json::from_slice(&bytes).map_err(|source| match ::stored::foreign(&bytes) {
         Some(what) => WeightsError::Foreign { path: path.to_owned(), problem: format!("is {what}") },
         None => WeightsError::Config { path: path.to_owned(), source, of: String::new() },

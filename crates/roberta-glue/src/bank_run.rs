@@ -1,9 +1,12 @@
 //! One bank from its first step to its outcomes: finetuning, choosing the best epoch, testing.
 
+use std::collections::BTreeMap;
+
 use anyhow::Result;
+use driver::{Broken, End, NotFinite};
 use runner::{BankContext, CurvePoint, Outcome, Status, Trial};
 
-use crate::metrics::scores;
+use crate::metrics::{Predictions, scores};
 use crate::tasks::GlueTask;
 use crate::training::{Lesson, Record, Scores, Training, mean_distances};
 
@@ -44,7 +47,7 @@ impl BankRun<'_> {
         let metric = selection(self.lesson.settings[0].task());
         let tuning: Vec<Vec<usize>> = halves.iter().map(|own| own.tuning.clone()).collect();
         training.run(&self.lesson, self.context, |bank, record| {
-            let scores = self.scores(bank, &tuning);
+            let scores = self.scores(bank, &tuning, &mut record.broken);
             let is_better = |slot: usize| match scores[slot].get(metric) {
                 Some(&score) => score > best(record, slot, metric).map_or(0.0, |(_, best)| best),
                 None => false,
@@ -54,7 +57,7 @@ impl BankRun<'_> {
         })?;
         training.bank.recall();
         let test: Vec<Vec<usize>> = halves.into_iter().map(|own| own.test).collect();
-        let tested = self.scores(&training.bank, &test);
+        let tested = self.scores(&training.bank, &test, &mut training.record.broken);
         let distances = mean_distances(&training.bank);
         let statuses = driver::statuses(&training.bank);
         let mut outcomes = Vec::new();
@@ -62,7 +65,7 @@ impl BankRun<'_> {
             if self.context.done[self.order[slot]] {
                 continue;
             }
-            let mut outcome = Outcome::new(&self.trials[self.order[slot]].id, statuses[slot].clone());
+            let mut outcome = Outcome::new(&self.trials[self.order[slot]].id, Status::Done);
             let per_epoch = self.lesson.steps_per_epoch();
             let mut known = vec![("num_parameters", training.bank.num_parameters(slot) as f64)];
             known.extend(distance.map(|distance| ("mean_distance", distance)));
@@ -72,6 +75,8 @@ impl BankRun<'_> {
                 outcome.metrics = tested;
             }
             outcome.metrics.extend(known.into_iter().map(|(name, value)| (name.to_owned(), value)));
+            let (steps, broken) = (training.bank.steps(), &training.record.broken);
+            End { slot, trains: true, steps, trained: &statuses[slot], broken }.conclude(&mut outcome);
             curves(&training.record, slot, metric, &mut outcome);
             outcome.train_seconds = training.record.seconds / self.order.len() as f64;
             self.save_adapter(training, slot, &mut outcome)?;
@@ -80,16 +85,24 @@ impl BankRun<'_> {
         Ok(outcomes)
     }
 
-    /// Scores of each slot on its own rows of the validation set.
-    fn scores(&self, bank: &delora_core::Bank, rows: &[Vec<usize>]) -> Scores {
+    /// Scores of each slot on its own rows of the validation set; none where outputs are not finite, which `broken` is
+    /// told.
+    fn scores(&self, bank: &delora_core::Bank, rows: &[Vec<usize>], broken: &mut Broken) -> Scores {
         let validation = &self.lesson.corpus.validation;
         let predictions = self.lesson.predict(bank, validation, rows);
         let task = self.lesson.settings[0].task();
-        let of_slot = |(rows, predictions): (&Vec<usize>, Vec<f32>)| {
-            let labels: Vec<f32> = rows.iter().map(|&row| validation.labels[row]).collect();
-            scores(task, &predictions, &labels)
-        };
-        rows.iter().zip(predictions).map(of_slot).collect()
+        let of_slot =
+            |(slot, (rows, predictions)): (usize, (&Vec<usize>, Result<Predictions, NotFinite>))| {
+                let labels: Vec<f32> = rows.iter().map(|&row| validation.labels[row]).collect();
+                match predictions {
+                    Ok(predictions) => scores(task, &predictions, &labels),
+                    Err(error) => {
+                        broken.note(slot, bank.steps(), error);
+                        BTreeMap::new()
+                    }
+                }
+            };
+        rows.iter().zip(predictions).enumerate().map(of_slot).collect()
     }
 
     fn save_adapter(&self, training: &Training, slot: usize, outcome: &mut Outcome) -> Result<()> {
@@ -123,8 +136,6 @@ fn curves(record: &Record, slot: usize, metric: &str, outcome: &mut Outcome) {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
 
     #[test]

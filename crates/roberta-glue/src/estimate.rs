@@ -1,6 +1,6 @@
 //! What a trial will cost, from one measured pass of the encoder.
 
-use driver::{fastest_of_three, trained_parameters};
+use driver::{fastest_of_three, trained_bytes};
 use models::Frozen;
 use models::roberta::Tokens;
 use runner::Estimate;
@@ -55,7 +55,7 @@ pub fn estimate(network: &Network, corpus: &Corpus, cost: TokenCost, settings: &
         .map_or([0.0; 2], |halves| [halves.tuning, halves.test].map(|rows| rows.len() as f64 * validation));
     let seen = settings.epochs as f64 * (PASSES_PER_STEP * train + tuning) + test;
     let sites = network.sites(&network.head(settings.task()));
-    let trained_bytes = trained_parameters(&sites, &settings.trial(1)) as u64 * BYTES_PER_PARAMETER;
+    let trained_bytes = trained_bytes(&sites, &settings.trial(1), BYTES_PER_PARAMETER);
     let rows = settings.batch.min(corpus.train.encoded.len()) as f64;
     let at_once = (rows * train / corpus.train.encoded.len() as f64).min(settings.tokens_per_pass as f64);
     Estimate {

@@ -47,7 +47,7 @@ fn run_until(configs: &[Value], folder: &Path, step: u64) -> anyhow::Result<Vec<
     Ok(outcomes)
 }
 
-fn run(configs: &[Value]) -> Vec<Outcome> {
+pub(crate) fn run(configs: &[Value]) -> Vec<Outcome> {
     run_until(configs, tempfile::tempdir().unwrap().path(), u64::MAX).unwrap()
 }
 

@@ -18,6 +18,8 @@ pub mod tokens;
 
 mod bank_run;
 mod batches;
+#[cfg(test)]
+mod broken;
 mod estimate;
 #[cfg(test)]
 mod identity;

@@ -4,32 +4,74 @@
 //! all labels or all predictions are of one class, both as in scikit-learn. Pearson's and Spearman's correlation of
 //! values that are all the same, or not all finite, do not exist (SciPy: NaN). They are then left out, and so is a
 //! score made of them; an epoch without a score is never the best, as in the paper's code, where NaN is not greater.
+//!
+//! Departure: where several classes have the highest output, PyTorch's argmax takes the first. Here they share the
+//! example, as parts in the confusion, from which the scores follow; how many examples were shared is `ties`, absent
+//! where none was. Outputs that are not finite have no scores at all.
 
 use std::collections::BTreeMap;
 
+use driver::{Finite, NotFinite};
+
 use crate::tasks::{GlueTask, Metric};
+
+/// What is predicted for examples.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Predictions {
+    /// Values of a regression.
+    Values(Vec<f32>),
+    /// Classes of each example: one, or those that tie.
+    Classes(Vec<Vec<usize>>),
+}
+
+impl Predictions {
+    /// From a head's outputs, a row for each example. An error names the first output that is not finite.
+    pub fn of(task: &GlueTask, outputs: &[Vec<f32>]) -> Result<Predictions, NotFinite> {
+        let finite = |row: &Vec<f32>| {
+            Finite::new(row.iter().map(|&value| f64::from(value)).collect(), "score", "an output of the head")
+        };
+        let rows = outputs.iter().map(finite).collect::<Result<Vec<_>, _>>()?;
+        Ok(if task.is_regression() {
+            Predictions::Values(outputs.iter().map(|row| row[0]).collect())
+        } else {
+            Predictions::Classes(rows.iter().map(Finite::highest).collect())
+        })
+    }
+
+    /// Class numbers, or values of a regression.
+    pub fn certain(task: &GlueTask, predictions: &[f32]) -> Predictions {
+        match task.is_regression() {
+            true => Predictions::Values(predictions.to_vec()),
+            false => Predictions::Classes(predictions.iter().map(|&class| vec![class as usize]).collect()),
+        }
+    }
+}
 
 /// The class that F1 is about.
 const POSITIVE: usize = 1;
 
 /// All scores of a task by name. `score` is the number in the paper's table.
 ///
-/// `predictions` are class numbers or, for regression, the predicted values; `labels` as in
-/// [`Example`](crate::data::Example). Classification adds `confusion_<true>_<predicted>`: how many examples.
+/// `labels` are as in [`Example`](crate::data::Example). Classification adds `confusion_<true>_<predicted>`: how many examples.
 /// Panics when there are no labels, another number of predictions, or a class the task does not have.
-pub fn scores(task: &GlueTask, predictions: &[f32], labels: &[f32]) -> BTreeMap<String, f64> {
+pub fn scores(task: &GlueTask, predictions: &Predictions, labels: &[f32]) -> BTreeMap<String, f64> {
     let mut scores = BTreeMap::new();
     let mut add = |name: &str, value: Option<f64>| {
         scores.extend(value.map(|value| (name.to_owned(), value)));
     };
-    if task.metric == Metric::Correlation {
-        let (pearson, spearman) = (pearson(predictions, labels), spearman(predictions, labels));
-        add("pearson", pearson);
-        add("spearman", spearman);
-        add("score", pearson.zip(spearman).map(|(pearson, spearman)| (pearson + spearman) / 2.0));
-        return scores;
-    }
-    let confusion = Confusion::new(task.num_labels(), predictions, labels);
+    let classes = match predictions {
+        Predictions::Values(values) => {
+            let (pearson, spearman) = (pearson(values, labels), spearman(values, labels));
+            add("pearson", pearson);
+            add("spearman", spearman);
+            add("score", pearson.zip(spearman).map(|(pearson, spearman)| (pearson + spearman) / 2.0));
+            return scores;
+        }
+        Predictions::Classes(classes) => classes,
+    };
+    let ties = classes.iter().filter(|classes| classes.len() > 1).count();
+    add("ties", (ties > 0).then_some(ties as f64));
+    let confusion = Confusion::new(task.num_labels(), classes, labels);
     let (accuracy, matthews) = (confusion.accuracy(), confusion.matthews());
     add("accuracy", Some(accuracy));
     match task.metric {
@@ -40,27 +82,27 @@ pub fn scores(task: &GlueTask, predictions: &[f32], labels: &[f32]) -> BTreeMap<
     add("score", Some(if task.metric == Metric::Matthews { matthews } else { accuracy }));
     for (label, row) in confusion.counts.iter().enumerate() {
         for (predicted, &count) in row.iter().enumerate() {
-            add(&format!("confusion_{label}_{predicted}"), Some(count as f64));
+            add(&format!("confusion_{label}_{predicted}"), Some(count));
         }
     }
     scores
 }
 
-/// How often each class was taken for each.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// How often each class was taken for each; an example for which classes tie counts in equal parts for them.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Confusion {
     /// By true class, then by predicted class.
-    pub counts: Vec<Vec<u64>>,
+    pub counts: Vec<Vec<f64>>,
 }
 
 impl Confusion {
     /// Panics when there are no labels, another number of predictions, or a class of `num_classes` or above.
-    pub fn new(num_classes: usize, predictions: &[f32], labels: &[f32]) -> Confusion {
+    pub fn new(num_classes: usize, predictions: &[Vec<usize>], labels: &[f32]) -> Confusion {
         assert!(!labels.is_empty(), "no examples to score");
         assert_eq!(predictions.len(), labels.len(), "predictions and labels");
-        let mut counts = vec![vec![0; num_classes]; num_classes];
-        for (&predicted, &label) in predictions.iter().zip(labels) {
-            counts[label as usize][predicted as usize] += 1;
+        let mut counts = vec![vec![0.0; num_classes]; num_classes];
+        for (predicted, &label) in predictions.iter().zip(labels) {
+            predicted.iter().for_each(|&class| counts[label as usize][class] += 1.0 / predicted.len() as f64);
         }
         Confusion { counts }
     }
@@ -73,7 +115,7 @@ impl Confusion {
     /// Harmonic mean of precision and recall of one class; 0 when it is neither a label nor predicted.
     pub fn f1(&self, class: usize) -> f64 {
         let both = self.labels(class) + self.predictions(class);
-        if both == 0.0 { 0.0 } else { 2.0 * self.counts[class][class] as f64 / both }
+        if both == 0.0 { 0.0 } else { 2.0 * self.counts[class][class] / both }
     }
 
     /// The Matthews correlation, for any number of classes (Gorodkin 2004); 0 when all labels or all predictions are
@@ -92,19 +134,19 @@ impl Confusion {
     }
 
     fn total(&self) -> f64 {
-        self.counts.iter().flatten().sum::<u64>() as f64
+        self.counts.iter().flatten().sum()
     }
 
     fn right(&self) -> f64 {
-        self.counts.iter().enumerate().map(|(class, row)| row[class]).sum::<u64>() as f64
+        self.counts.iter().enumerate().map(|(class, row)| row[class]).sum()
     }
 
     fn labels(&self, class: usize) -> f64 {
-        self.counts[class].iter().sum::<u64>() as f64
+        self.counts[class].iter().sum()
     }
 
     fn predictions(&self, class: usize) -> f64 {
-        self.counts.iter().map(|row| row[class]).sum::<u64>() as f64
+        self.counts.iter().map(|row| row[class]).sum()
     }
 }
 
@@ -160,6 +202,11 @@ mod tests {
     use super::*;
     use crate::tasks::find;
 
+    /// Scores of classes or values that are certain.
+    fn scores(task: &GlueTask, predictions: &[f32], labels: &[f32]) -> BTreeMap<String, f64> {
+        super::scores(task, &Predictions::certain(task, predictions), labels)
+    }
+
     fn names(scores: &BTreeMap<String, f64>) -> Vec<&str> {
         scores.keys().map(String::as_str).collect()
     }
@@ -187,7 +234,8 @@ mod tests {
         }
         let scores = of("mrpc");
         assert_eq!((scores["score"], scores["f1"], scores["confusion_0_1"]), (0.75, 0.8, 1.0));
-        let scores = super::scores(find("stsb").unwrap(), &[1.0, 2.0, 9.0], &[0.0, 1.0, 2.0]);
+        let values = Predictions::Values(vec![1.0, 2.0, 9.0]);
+        let scores = super::scores(find("stsb").unwrap(), &values, &[0.0, 1.0, 2.0]);
         assert!((scores["spearman"] - 1.0).abs() < 1e-12 && scores["pearson"] < 0.95, "{scores:?}");
         assert_eq!(scores["score"], (scores["pearson"] + scores["spearman"]) / 2.0);
     }
@@ -200,6 +248,33 @@ mod tests {
             assert_eq!(spearman(&predictions, &labels), None, "{predictions:?}");
             assert_eq!(pearson(&labels, &predictions), None, "{predictions:?}");
             assert!(scores(find("stsb").unwrap(), &predictions, &labels).is_empty());
+        }
+    }
+
+    #[test]
+    fn classes_that_tie_share_an_example_and_are_counted() {
+        let task = find("mrpc").unwrap();
+        let outputs = [[0.3, 0.3], [0.1, 0.2], [0.5, 0.2], [-1.0, -1.0]].map(Vec::from);
+        let scores = super::scores(task, &Predictions::of(task, &outputs).unwrap(), &[1.0, 1.0, 0.0, 0.0]);
+        assert_eq!((scores["accuracy"], scores["ties"]), (0.75, 2.0), "two are right, two half");
+        assert_eq!((scores["confusion_1_0"], scores["confusion_0_1"]), (0.5, 0.5));
+        assert_eq!(scores["f1"], 0.75);
+        let same = Predictions::of(task, &vec![vec![0.7, 0.7]; 4]).unwrap();
+        let all_alike = super::scores(task, &same, &[1.0, 1.0, 1.0, 0.0]);
+        assert_eq!(all_alike["accuracy"], 0.5, "outputs that say nothing are chance, whatever the labels");
+    }
+
+    #[test]
+    fn outputs_that_are_not_finite_are_refused_in_every_task() {
+        for task in &crate::tasks::TASKS {
+            let width = if task.is_regression() { 1 } else { task.num_labels() };
+            for broken in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+                let mut outputs = vec![vec![0.5; width]; 3];
+                outputs[1][width - 1] = broken;
+                let error = Predictions::of(task, &outputs).unwrap_err().to_string();
+                let expected = format!("`score` cannot be scored: an output of the head is {broken}");
+                assert_eq!(error, expected, "{}", task.name);
+            }
         }
     }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use delora_core::Bank;
-use driver::{by_length, epoch_order, passes};
+use driver::{Broken, NotFinite, by_length, epoch_order, passes};
 use harness::{BankHook, DropoutRates, StepDropout};
 use models::roberta::{ClassificationHead, Tokens};
 use runner::{BankContext, Interrupted};
@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
 use crate::batches::Pass;
+use crate::metrics::Predictions;
 use crate::settings::Settings;
 use crate::world::{Corpus, Examples, Network};
 
@@ -37,6 +38,9 @@ pub struct Record {
     pub validation: BTreeMap<u64, Scores>,
     /// Step behind an epoch to mean distances of the adapted layers, by slot.
     pub distances: BTreeMap<u64, Vec<Option<f64>>>,
+    /// Slots that an epoch could not score.
+    #[serde(default)]
+    pub broken: Broken,
     /// Seconds of training so far, without evaluation.
     pub seconds: f64,
 }
@@ -46,6 +50,7 @@ impl driver::Record for Record {
         self.losses.truncate(steps as usize);
         self.validation.retain(|&step, _| step <= steps);
         self.distances.retain(|&step, _| step <= steps);
+        self.broken.truncate(steps);
     }
 }
 
@@ -126,29 +131,35 @@ impl Lesson<'_> {
         -outputs.log_softmax(1, Kind::Float).gather(1, &labels, false).squeeze_dim(1)
     }
 
-    /// What each slot predicts for its own examples: class numbers, or values of a regression. All slots have as many.
-    pub fn predict(&self, bank: &Bank, examples: &Examples, of_slot: &[Vec<usize>]) -> Vec<Vec<f32>> {
+    /// What each slot predicts for its own examples. All slots have as many. An error is of a slot whose outputs, or
+    /// activations in front of them, are not finite.
+    pub fn predict(
+        &self,
+        bank: &Bank,
+        examples: &Examples,
+        of_slot: &[Vec<usize>],
+    ) -> Vec<Result<Predictions, NotFinite>> {
         let sorted = of_slot.iter().map(|rows| by_length(rows.clone(), examples.length()));
         let sorted: Vec<Vec<usize>> = sorted.collect();
-        let mut of_example = vec![vec![0.0; examples.labels.len()]; of_slot.len()];
+        let mut of_example = vec![vec![Vec::new(); examples.labels.len()]; of_slot.len()];
+        let hook = BankHook::evaluating(bank);
         for range in passes(&sorted, examples.length(), self.shared().tokens_per_pass) {
             let pass = self.pass(&sorted, &range, examples);
-            let outputs = gradient_mode::off(|| self.outputs(&pass, &BankHook::new(bank)));
-            let values = if self.shared().task().is_regression() {
-                outputs.squeeze_dim(1)
-            } else {
-                outputs.argmax(1, false).to_kind(Kind::Float)
-            };
-            let values = Vec::<f32>::try_from(values).expect("a value for each row");
-            for (slot, values) in values.chunks(range.len()).enumerate() {
-                for (&row, value) in sorted[slot][range.clone()].iter().zip(values) {
-                    of_example[slot][row] = *value;
+            let outputs = gradient_mode::off(|| self.outputs(&pass, &hook));
+            let outputs = Vec::<Vec<f32>>::try_from(outputs).expect("outputs of each row");
+            for (slot, outputs) in outputs.chunks(range.len()).enumerate() {
+                for (&row, outputs) in sorted[slot][range.clone()].iter().zip(outputs) {
+                    of_example[slot][row] = outputs.clone();
                 }
             }
         }
-        let of_rows =
-            |(rows, values): (&Vec<usize>, &Vec<f32>)| rows.iter().map(|&row| values[row]).collect();
-        of_slot.iter().zip(&of_example).map(of_rows).collect()
+        let slots = of_slot.iter().zip(&of_example).zip(hook.overflowed());
+        let of_rows = |((rows, outputs), overflowed): ((&Vec<usize>, &Vec<Vec<f32>>), bool)| {
+            let outputs: Vec<Vec<f32>> = rows.iter().map(|&row| outputs[row].clone()).collect();
+            let predictions = Predictions::of(self.shared().task(), &outputs)?;
+            if overflowed { Err(NotFinite::overflow("score")) } else { Ok(predictions) }
+        };
+        slots.map(of_rows).collect()
     }
 }
 
@@ -165,7 +176,7 @@ impl Training {
         &mut self,
         lesson: &Lesson,
         context: &BankContext,
-        mut validate: impl FnMut(&Bank, &Record) -> (Scores, Vec<bool>),
+        mut validate: impl FnMut(&Bank, &mut Record) -> (Scores, Vec<bool>),
     ) -> Result<()> {
         let (total, per_epoch) = (lesson.total_steps(), lesson.steps_per_epoch());
         let dropout: Vec<DropoutRates> =
@@ -196,7 +207,7 @@ impl Training {
                 self.record.losses.extend(driver::read_losses(&mut unread)?);
                 self.record.seconds += started.elapsed().as_secs_f64();
                 if done.is_multiple_of(per_epoch) {
-                    let (scores, better) = validate(&self.bank, &self.record);
+                    let (scores, better) = validate(&self.bank, &mut self.record);
                     self.bank.keep(&better);
                     self.record.validation.insert(done, scores);
                     self.record.distances.insert(done, mean_distances(&self.bank));

@@ -6,7 +6,8 @@ use std::rc::Rc;
 
 use anyhow::Result;
 use delora_core::{Bank, METHODS};
-use driver::{Digests, Latest};
+use driver::{Digests, KnownSites, Latest, Proposed};
+use models::roberta::EncoderConfig;
 use runner::{BankContext, Estimate, Outcome, Provenance, SettingError, Trial, Workers, Workload};
 use serde_json::{Value, json};
 
@@ -25,6 +26,8 @@ pub struct Glue {
     /// Examples of the last task, by all that they depend on.
     corpus: Latest<Corpus>,
     digests: RefCell<Digests>,
+    /// Where the networks of checked trials can be adapted.
+    sites: KnownSites,
     /// Measured seconds and bytes of a token, by what they depend on.
     costs: RefCell<HashMap<String, crate::estimate::TokenCost>>,
     libtorch: String,
@@ -76,7 +79,12 @@ impl Workload for Glue {
 
     fn validate(&self, config: &Value) -> Result<String> {
         let settings = Settings::read(config)?;
-        settings.method.check_settings()?;
+        let proposed = Proposed { method: &settings.method, trial: settings.trial(1), tracked_layer: None };
+        self.sites.check(
+            &settings.model.join("config.json"),
+            harness::sites_of::<EncoderConfig>,
+            &proposed,
+        )?;
         self.digests.borrow_mut().of(&files(&settings)?)
     }
 

@@ -235,8 +235,8 @@ mod tests {
         let kept = finite(outcome.clone());
         assert_eq!(kept.status, Status::Failed { message: "metric `dino` is NaN".to_string() });
         assert_eq!(kept.metrics.keys().collect::<Vec<_>>(), ["clip"]);
-        outcome.status = Status::Diverged { step: 3 };
-        assert_eq!(finite(outcome).status, Status::Diverged { step: 3 });
+        outcome.status = Status::Diverged { step: 3, reason: None };
+        assert_eq!(finite(outcome).status, Status::Diverged { step: 3, reason: None });
     }
 
     #[test]

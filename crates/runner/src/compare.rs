@@ -144,7 +144,7 @@ mod tests {
         let mut changed = outcome.clone();
         changed.outcome.metrics.insert("dino".to_string(), next(0.1 + 0.2));
         changed.outcome.curves[0].value = next(1e-300);
-        changed.outcome.status = Status::Diverged { step: 3 };
+        changed.outcome.status = Status::Diverged { step: 3, reason: None };
         put(&right, &changed, "other");
         let what: Vec<String> =
             differences(&ids, &left, &right).into_iter().map(|found| found.what).collect();

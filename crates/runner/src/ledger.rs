@@ -123,9 +123,12 @@ pub(crate) mod tests {
         let folder = tempfile::tempdir().unwrap();
         let ledger = Ledger::new(folder.path().to_path_buf());
         assert_eq!(ledger.read("a"), Entry::Missing);
-        for status in
-            [Status::Done, Status::Diverged { step: 7 }, Status::Failed { message: "no \"disk\"".into() }]
-        {
+        for status in [
+            Status::Done,
+            Status::Diverged { step: 7, reason: None },
+            Status::diverged(7, "`score` is NaN"),
+            Status::Failed { message: "no \"disk\"".into() },
+        ] {
             let written = record("a", status);
             ledger.write(&written).unwrap();
             assert_eq!(ledger.read("a"), Entry::Found(Box::new(written)));

@@ -173,7 +173,7 @@ fn state(ledger: &Ledger, id: &str) -> State {
         Entry::Damaged { reason } => State::Damaged { reason },
         Entry::Found(record) => match record.outcome.status {
             Status::Done => State::Done,
-            Status::Diverged { step } => State::Diverged { step },
+            Status::Diverged { step, .. } => State::Diverged { step },
             Status::Failed { message } => State::Failed { message },
         },
     }

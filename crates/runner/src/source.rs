@@ -93,10 +93,23 @@ impl Source {
         format!("{}:{line}", self.files[file].display())
     }
 
-    /// File and line of `key`, or of its nearest parent that is in a file.
+    /// The option that gave `key`, spelled as in the file or without its section or scale.
+    fn option(&self, key: &str) -> Option<&String> {
+        let parts: Vec<&str> = key.split('.').collect();
+        let short = match parts.as_slice() {
+            ["scale", _, rest @ ..] | ["fixed" | "scientific" | "nuisance", rest @ ..] => rest.join("."),
+            _ => return self.sets.get(key),
+        };
+        self.sets.get(key).or_else(|| self.sets.get(&short))
+    }
+
+    /// The `--set` that gave `key`, else its file and line, or those of its nearest parent.
     pub fn place(&self, key: &str) -> String {
         let mut prefix = key;
         loop {
+            if let Some(option) = self.option(prefix) {
+                return option.clone();
+            }
             if let Some(line) = self.lines.get(prefix) {
                 return self.text(*line);
             }

@@ -8,7 +8,7 @@
 //! | one column for each metric                | `num_parameters` last |
 //! | `train_seconds`                           | without evaluation |
 //! | `commit`, `dirty`, `device`, `libtorch`   | provenance |
-//! | `protocol`, `started`, `finished`, `message` | `message` says why a trial failed |
+//! | `protocol`, `started`, `finished`, `message` | `message` says why a trial failed or diverged |
 //! | `phase`                                   | `tuning` or `test`, where the experiment tunes first |
 //!
 //! An empty cell is a missing value. In `curves.csv` a value that was computed in f32 has the digits that an f32 has.
@@ -133,7 +133,7 @@ fn trials(experiment: &Experiment, phased: &Phased, rows: &[Row], metrics: &[Str
         let Record { outcome, stamp, .. } = &**record;
         let (step, message) = match &outcome.status {
             Status::Done => (String::new(), String::new()),
-            Status::Diverged { step } => (step.to_string(), String::new()),
+            Status::Diverged { step, reason } => (step.to_string(), reason.clone().unwrap_or_default()),
             Status::Failed { message } => (String::new(), message.clone()),
         };
         let text = |path: &str| setting(trial, path).map(cell).unwrap_or_default();

@@ -145,6 +145,9 @@ pub enum Status {
     /// The trial went non-finite at `step`: a result, not a fault, so it is not run again.
     Diverged {
         step: u64,
+        /// The metric and what it is, or what else went non-finite, where the workload says it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
     },
     /// The trial could not be finished; a later run tries again.
     Failed {
@@ -153,6 +156,11 @@ pub enum Status {
 }
 
 impl Status {
+    /// A trial that went non-finite at `step`, and what did.
+    pub fn diverged(step: u64, reason: impl Into<String>) -> Status {
+        Status::Diverged { step, reason: Some(reason.into()) }
+    }
+
     /// The word in `trials.csv`.
     pub fn name(&self) -> &'static str {
         match self {

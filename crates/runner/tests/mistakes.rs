@@ -157,3 +157,36 @@ fn each_mistake_has_a_message_that_says_where_what_and_what_would_be_right() {
     }
     insta::assert_snapshot!(told.trim_end());
 }
+
+#[test]
+fn a_mistake_that_an_option_makes_blames_the_option_and_no_line_of_the_file() {
+    for sets in [
+        ["method=[]"],
+        ["method=[1, 2]"],
+        ["scientific.method=3"],
+        ["scientific.steps=[3, 4]"],
+        ["nuisance.steps=[3, 4]"],
+        ["nuisance.method=plain"],
+        ["fixed.method=plain"],
+        ["seeds=[]"],
+        ["seeds=-1"],
+        ["seeds=0,0"],
+        ["replicates=[\"sbject\"]"],
+        ["direction=up"],
+        ["steps=[3]"],
+        ["fixed.steps=-3"],
+        ["method.bounded.rate=[0.1, 0.1]"],
+        ["method.bounded.rate=[0.1, -0.1]"],
+        ["method.bounded.fixed.steps=-1"],
+        ["rate_multiplier=[]"],
+        ["nuisance.rate_multiplier=[1, 1]"],
+    ] {
+        let message = message(FILE, "mini", &sets);
+        assert!(message.starts_with(&format!("--set {}", sets[0])), "{sets:?}: {message}");
+        assert!(!message.contains("walk.toml:"), "{sets:?}: {message}");
+    }
+    // A mistake of the file stays the file's, whatever the options.
+    let text = FILE.replace("rank = 4", "rnak = 4");
+    let told = message(&text, "mini", &["steps=4", "method.plain.rate=0.2"]);
+    assert!(told.starts_with("walk.toml:21: method.bounded.rnak"), "{told}");
+}

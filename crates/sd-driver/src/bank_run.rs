@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use anyhow::Result;
 use delora_core::Bank;
+use driver::{Broken, End, NotFinite};
 use harness::BankHook;
 use runner::{BankContext, Outcome, Status, Trial};
 use tch::Tensor;
@@ -23,6 +24,9 @@ pub struct SubjectData {
     pub moments: Moments,
     pub reference: Reference,
 }
+
+/// The first metric of what is drawn.
+const METRIC: &str = "dino";
 
 type Scores = BTreeMap<String, f64>;
 
@@ -45,8 +49,8 @@ impl BankRun<'_> {
         let diffusion = &self.world.diffusion;
         let contexts = step_contexts(&lessons).to_device(diffusion.device);
         let update = |bank: &mut Bank, step| Ok(dreambooth_step(diffusion, &lessons, &contexts, bank, step));
-        training.run(self.settings[0].steps(), self.context, update, |bank, step| {
-            let drawn = self.draw(bank);
+        training.run(self.settings[0].steps(), self.context, update, |bank, step, broken| {
+            let drawn = self.draw(bank, step, broken);
             self.write_sheets(&drawn, &format!("-{step}"))?;
             Ok(self.scores(&drawn))
         })
@@ -54,36 +58,33 @@ impl BankRun<'_> {
 
     /// Draws, scores and reports every trial that was not finished before.
     pub fn finish(&self, training: &mut Training) -> Result<Vec<Outcome>> {
-        let drawn = self.draw(&training.bank);
+        let last = self.settings[0].train_steps;
+        let drawn = self.draw(&training.bank, last, &mut training.record.broken);
         let scores = self.scores(&drawn);
         self.write_sheets(&drawn, "")?;
-        let last = self.settings[0].train_steps;
         if self.settings[0].evaluate_at.contains(&last) {
             self.write_sheets(&drawn, &format!("-{last}"))?;
             training.record.scores.insert(last, scores.clone());
         }
         let statuses = driver::statuses(&training.bank);
         let mut outcomes = Vec::new();
-        for (slot, (drawn, scores)) in drawn.iter().zip(scores).enumerate() {
-            let status = match &statuses[slot] {
-                // Weights can be finite and too large to compute with.
-                Status::Done if !is_finite(drawn) => Status::Diverged { step: last },
-                status => status.clone(),
-            };
+        for (slot, scores) in scores.into_iter().enumerate() {
             if !self.context.done[self.order[slot]] {
-                outcomes.push(self.outcome(slot, status, scores, training)?);
+                outcomes.push(self.outcome(slot, &statuses[slot], scores, training)?);
             }
         }
         Ok(outcomes)
     }
 
-    fn outcome(&self, slot: usize, status: Status, scores: Scores, training: &Training) -> Result<Outcome> {
+    fn outcome(&self, slot: usize, trained: &Status, scores: Scores, training: &Training) -> Result<Outcome> {
         let Training { bank, record } = training;
         let (own, id) = (&self.settings[self.order[slot]], &self.trials[self.order[slot]].id);
-        let mut outcome = Outcome::new(id, status);
+        let mut outcome = Outcome::new(id, Status::Done);
         outcome.metrics = scores;
         outcome.metrics.insert("num_parameters".to_owned(), bank.num_parameters(slot) as f64);
         telemetry::report(record, slot, &own.tracked_layer, &mut outcome);
+        End { slot, trains: own.trains(), steps: own.train_steps, trained, broken: &record.broken }
+            .conclude(&mut outcome);
         outcome.train_seconds = record.seconds / self.order.len() as f64;
         let mut artifact = |name: String, file: String| outcome.artifacts.insert(name, file);
         artifact("pictures".to_owned(), format!("{id}.png"));
@@ -116,8 +117,8 @@ impl BankRun<'_> {
         }
     }
 
-    /// Every prompt's pictures, by slot.
-    fn draw(&self, bank: &Bank) -> Vec<Tensor> {
+    /// Every prompt's pictures, by slot; `broken` is told of slots whose weights are too large to compute with.
+    fn draw(&self, bank: &Bank, step: u64, broken: &mut Broken) -> Vec<Tensor> {
         let shared = &self.settings[0];
         let kind = shared.precision.kind();
         let diffusion = &self.world.diffusion;
@@ -129,7 +130,16 @@ impl BankRun<'_> {
         let orders: Vec<Order> = self.order.iter().map(order).collect();
         let plan = Plan { pictures_per_prompt: shared.pictures_per_prompt, sampling: shared.sampling, kind };
         let report = |done, all| self.context.progress.step(done, all, "drawing");
-        draw(diffusion, &BankHook::new(bank), &orders, plan, report)
+        let hook = BankHook::evaluating(bank);
+        let drawn = draw(diffusion, &hook, &orders, plan, report);
+        for (slot, (overflowed, drawn)) in hook.overflowed().into_iter().zip(&drawn).enumerate() {
+            if !is_finite(drawn) {
+                broken.note(slot, step, NotFinite::new(METRIC, "a drawn picture is not finite"));
+            } else if overflowed {
+                broken.note(slot, step, NotFinite::overflow(METRIC));
+            }
+        }
+        drawn
     }
 
     /// Scores of what each slot drew.
@@ -155,6 +165,6 @@ impl BankRun<'_> {
     }
 }
 
-fn is_finite(pictures: &Tensor) -> bool {
+pub fn is_finite(pictures: &Tensor) -> bool {
     bool::try_from(pictures.isfinite().all()).expect("one truth value")
 }

@@ -1,6 +1,6 @@
 //! What a trial will cost, from one measured pass of the network.
 
-use driver::{fastest_of_three, resident_bytes, trained_parameters};
+use driver::{fastest_of_three, resident_bytes, trained_bytes};
 use models::Frozen;
 use models::diffusion::StableDiffusion;
 use runner::Estimate;
@@ -56,7 +56,7 @@ pub const BYTES_PER_PARAMETER: u64 = 16;
 
 /// Cost of one trial.
 pub fn estimate(world: &World, cost: RowCost, settings: &Settings) -> Estimate {
-    let trained_bytes = trained_parameters(&world.sites(), &settings.trial()) as u64 * BYTES_PER_PARAMETER;
+    let trained_bytes = trained_bytes(&world.sites(), &settings.trial(), BYTES_PER_PARAMETER);
     let rows = rows_per_trial(settings);
     let passes =
         if settings.trains() { settings.train_steps as f64 * PASSES_PER_STEP * rows as f64 } else { 0.0 };

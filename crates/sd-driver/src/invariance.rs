@@ -87,7 +87,7 @@ fn train(world: &World, settings: &[Settings]) -> Vec<(tch::Tensor, Option<u64>)
     let contexts = step_contexts(&lessons);
     let update =
         |bank: &mut Bank, step| Ok(dreambooth_step(&world.diffusion, &lessons, &contexts, bank, step));
-    let unasked = |_: &Bank, _| unreachable!("nothing asks for scores");
+    let unasked = |_: &Bank, _, _: &mut driver::Broken| unreachable!("nothing asks for scores");
     training.run(settings[0].steps(), &context, update, unasked).unwrap();
     let health = training.bank.health();
     let of_trial = |trial: usize| {

@@ -8,10 +8,14 @@
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
 mod bank_run;
+#[cfg(test)]
+mod broken;
 mod estimate;
 mod evaluate;
 #[cfg(test)]
 mod identity;
+#[cfg(test)]
+mod impossible;
 #[cfg(test)]
 mod invariance;
 mod pass;

@@ -15,6 +15,10 @@ const MOST_ROWS: i64 = 256;
 /// On a CPU activations should stay in its cache: 32 rows of the mini model, two of Stable Diffusion.
 const PIXELS_ON_CPU: i64 = 1 << 13;
 
+/// The largest magnitude of a latent that the decoder's norms compute with; they make zeros of larger ones, and grey
+/// pictures of those.
+const LARGEST_LATENT: f64 = 1e12;
+
 /// What one trial draws: a context `[1, S, D]` per prompt, and the seed of its noise.
 pub struct Order {
     pub contexts: Vec<Tensor>,
@@ -29,7 +33,8 @@ pub struct Plan {
     pub kind: Kind,
 }
 
-/// Pictures `[prompts * pictures_per_prompt, 3, H, W]` for each order, prompt by prompt, in [-1, 1].
+/// Pictures `[prompts * pictures_per_prompt, 3, H, W]` for each order, prompt by prompt, in [-1, 1]; NaN where latents are
+/// no numbers, or too large to be decoded.
 ///
 /// Every order has as many prompts. A trial's noise depends on its seed, the prompt and the picture alone, so trials
 /// of one seed draw from the same noise, whatever their method. `report` is told of finished and all rounds.
@@ -94,6 +99,7 @@ pub fn draw_rounds(
             Conditions { context: &context, unconditional: &unconditional, control: control.as_ref() };
         let latents = diffusion.sample(&noise, conditions, plan.sampling, hook);
         let pictures = diffusion.decode(&latents).to_kind(Kind::Float).clamp(-1.0, 1.0);
+        let pictures = pictures.where_scalarother(&are_decodable(&latents), f64::NAN);
         let pictures = pictures.split(places.len() as i64, 0);
         visit(Round { places, pictures, done: round as u64 + 1, all })?;
     }
@@ -106,10 +112,32 @@ fn rows_at_once(diffusion: &StableDiffusion) -> usize {
     (pixels / (height * width).max(1)).clamp(1, MOST_ROWS) as usize
 }
 
+/// Whether each of `latents` `[N, C, h, w]` is of numbers that the decoder computes with, `[N, 1, 1, 1]`.
+fn are_decodable(latents: &Tensor) -> Tensor {
+    latents.abs().amax([1, 2, 3], true).le(LARGEST_LATENT)
+}
+
 fn start(diffusion: &StableDiffusion, seed: u64, prompt: usize, picture: usize) -> Tensor {
     let shape = diffusion.latent_shape();
     let size: i64 = shape.iter().product();
     let stream = stream(seed, &format!("sampling prompt {prompt} picture {picture}"));
     let draws: Vec<f32> = StandardNormal.sample_iter(stream).take(size as usize).collect();
     Tensor::from_slice(&draws).view(shape)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn latents_that_the_decoder_would_make_grey_are_not_decodable() {
+        for (value, expected) in
+            [(1.0, true), (-50.0, true), (f32::NAN, false), (-f32::INFINITY, false), (1e20, false)]
+        {
+            let latents = Tensor::ones([2, 4, 3, 3], (Kind::Float, tch::Device::Cpu));
+            let _ = latents.get(1).get(2).get(0).get(1).fill_(f64::from(value));
+            let decodable = Vec::<bool>::try_from(are_decodable(&latents).flatten(0, -1)).unwrap();
+            assert_eq!(decodable, [true, expected], "{value}");
+        }
+    }
 }

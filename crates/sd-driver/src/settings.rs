@@ -159,6 +159,7 @@ impl Settings {
         at_least_one("first_prompts", self.first_prompts.unwrap_or(1))?;
         if let Some(prior) = self.prior_preservation {
             at_least_one("prior_preservation.class_pictures", prior.class_pictures)?;
+            positive("prior_preservation.weight", prior.weight)?;
         }
         if self.resolution == 0 || !self.resolution.is_multiple_of(8) {
             let message = format!("found {}; it has to be a multiple of 8", self.resolution);
@@ -170,7 +171,11 @@ impl Settings {
             return Err(SettingError::new("evaluate_at", message));
         }
         self.method.check(&[REAL_IMAGES], &[])?;
-        if self.trains() { check_multiplied(&self.method, &self.multiplied) } else { Ok(()) }
+        if !self.trains() {
+            return Ok(());
+        }
+        at_least_one("train_steps", self.train_steps as usize)?;
+        check_multiplied(&self.method, &self.multiplied)
     }
 
     /// Whether the trial trains anything.

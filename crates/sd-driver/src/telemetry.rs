@@ -80,6 +80,7 @@ mod tests {
             telemetry: BTreeMap::from([(1, layers)]),
             scores: BTreeMap::from([(0, scores)]),
             seconds: 1.0,
+            ..Record::default()
         };
         let outcomes = [0, 1].map(|slot| {
             let mut outcome = Outcome::new("x", Status::Done);

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use delora_core::{Bank, stream};
+use driver::Broken;
 use models::diffusion::StableDiffusion;
 use rand::{Rng, RngExt};
 use rand_distr::{Distribution, StandardNormal};
@@ -61,6 +62,9 @@ pub struct Record {
     pub telemetry: BTreeMap<u64, Vec<LayerReading>>,
     /// Step to metrics by slot: what `evaluate_at` asks for.
     pub scores: BTreeMap<u64, Vec<BTreeMap<String, f64>>>,
+    /// Slots that drew what cannot be scored.
+    #[serde(default)]
+    pub broken: Broken,
     /// Seconds of training so far.
     pub seconds: f64,
 }
@@ -77,6 +81,7 @@ impl driver::Record for Record {
         self.losses.truncate(steps as usize);
         self.telemetry.retain(|&step, _| step <= steps);
         self.scores.retain(|&step, _| step <= steps);
+        self.broken.truncate(steps);
     }
 }
 
@@ -104,14 +109,15 @@ impl Training {
 
     /// Trains to the end of `plan`; `update` makes the step of a number and gives its losses, `[trials]`.
     ///
-    /// `evaluate` is called with the step before each step of `evaluate_at` but the last. Returns [`Interrupted`] after
+    /// `evaluate` is called with the step before each step of `evaluate_at` but the last; it notes slots that it cannot
+    /// score. Returns [`Interrupted`] after
     /// a checkpoint when asked to stop.
     pub fn run(
         &mut self,
         plan: Steps,
         context: &BankContext,
         update: impl Fn(&mut Bank, u64) -> Result<Tensor>,
-        mut evaluate: impl FnMut(&Bank, u64) -> Result<Vec<BTreeMap<String, f64>>>,
+        mut evaluate: impl FnMut(&Bank, u64, &mut Broken) -> Result<Vec<BTreeMap<String, f64>>>,
     ) -> Result<()> {
         let mut unread = Vec::new();
         let (mut started, mut saved) = (Instant::now(), Instant::now());
@@ -122,7 +128,7 @@ impl Training {
             }
             if plan.evaluate_at.contains(&step) && !self.record.scores.contains_key(&step) {
                 self.record.seconds += started.elapsed().as_secs_f64();
-                let scores = evaluate(&self.bank, step)?;
+                let scores = evaluate(&self.bank, step, &mut self.record.broken)?;
                 self.record.scores.insert(step, scores);
                 started = Instant::now();
             }

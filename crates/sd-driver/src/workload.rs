@@ -6,9 +6,10 @@ use std::rc::Rc;
 
 use anyhow::{Result, bail};
 use delora_core::{Bank, stream};
-use driver::{Digests, Latest};
+use driver::{Digests, KnownSites, Latest, Proposed};
 use models::Frozen;
 use models::images::{resize_and_crop, to_tensor};
+use models::unet::UNetConfig;
 use rand::RngExt;
 use runner::{BankContext, Estimate, Outcome, Provenance, SettingError, Status, Trial, Workers, Workload};
 use serde::Deserialize;
@@ -36,6 +37,8 @@ pub struct SubjectDriven {
     /// The networks of the last run, by where they came from.
     world: Latest<World>,
     digests: RefCell<Digests>,
+    /// Where the networks of checked trials can be adapted.
+    sites: KnownSites,
     /// Class pictures by all that they depend on.
     classes: RefCell<HashMap<String, Rc<Moments>>>,
     /// Measured costs of the network's rows, by what they depend on.
@@ -225,7 +228,16 @@ impl Workload for SubjectDriven {
 
     fn validate(&self, config: &Value) -> Result<String> {
         let settings = Settings::read(config)?;
-        settings.method.check_settings()?;
+        let proposed = Proposed {
+            method: &settings.method,
+            trial: settings.trial(),
+            tracked_layer: Some(&settings.tracked_layer),
+        };
+        self.sites.check(
+            &settings.model.join("unet/config.json"),
+            harness::sites_of::<UNetConfig>,
+            &proposed,
+        )?;
         check_drawing(&settings.model, settings.sampling, settings.prior_preservation)?;
         let mut files = world::files(&settings)?;
         files.extend(subject::files(&subject::folder(&settings))?);

@@ -85,6 +85,18 @@ pub fn groups(
     Ok((order, groups))
 }
 
+/// Checks all that a trial's settings and the shapes of its network can tell, before any bank is made; without `shapes`
+/// what its settings tell alone. A trial that has a rate for a head has a head.
+pub fn check_trial(trial: &TrialConfig, shapes: &[SiteShape]) -> Result<(), CoreError> {
+    let method = &METHODS[key(0, trial)?.0];
+    check_rates(0, trial, method, trial.learning_rate.contains_key(&Group::Head))?;
+    if shapes.is_empty() {
+        return Ok(());
+    }
+    let group = PlannedGroup { method, slots: 0..1, variants: variants(0, trial, method, shapes)? };
+    check_sites(0, trial, &group, shapes)
+}
+
 /// Sites of one shape that the same groups adapt in the same forms, together.
 pub fn classes(sites: &[Site], shapes: &[SiteShape], groups: &[PlannedGroup], device: Device) -> Classes {
     let mut members: Vec<(ClassKey, Vec<&Site>)> = Vec::new();
@@ -234,7 +246,8 @@ fn require(
     holds: bool,
     requirement: &'static str,
 ) -> Result<(), CoreError> {
-    if holds && value.is_finite() {
+    // Parameters and their optimizer are in f32.
+    if holds && (value as f32).is_finite() {
         return Ok(());
     }
     Err(CoreError::OutOfRange { trial, setting: setting.to_owned(), value, requirement })

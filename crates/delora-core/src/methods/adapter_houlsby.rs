@@ -24,6 +24,7 @@ use super::bottleneck::{self, Activation, Bottleneck};
 use crate::adapter::{HiddenAdapter, HiddenSettings};
 use crate::class::HiddenClass;
 use crate::config::Group;
+use crate::limits::Checked;
 use crate::method::{About, Method};
 use crate::site::{HiddenShape, Place};
 
@@ -60,8 +61,8 @@ impl HiddenSettings for Settings {
         matches!(shape.place, Place::AttentionOutput | Place::FeedForwardOutput)
     }
 
-    fn check(&self, _: i64) -> Result<(), String> {
-        bottleneck::check(self.bottleneck)
+    fn check(&self, features: i64) -> Checked {
+        bottleneck::check(self.bottleneck, features)
     }
 
     fn num_parameters(&self, features: i64) -> i64 {

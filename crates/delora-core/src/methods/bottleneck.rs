@@ -5,6 +5,7 @@ use tch::{Kind, Tensor};
 
 use crate::adapter::{HiddenAdapter, HiddenChange, Init, ParameterSpec, Parameters};
 use crate::config::Group;
+use crate::limits::{Checked, check_count};
 
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -34,11 +35,9 @@ pub struct Bottleneck {
     pub reads_normed: bool,
 }
 
-pub fn check(bottleneck: i64) -> Result<(), String> {
-    if bottleneck < 1 {
-        return Err(format!("bottleneck {bottleneck} is not positive; set `bottleneck` to 1 or more"));
-    }
-    Ok(())
+/// At a width: a block may be wider than its input, not larger than a whole weight.
+pub fn check(bottleneck: i64, features: i64) -> Checked {
+    check_count("bottleneck", bottleneck, features * features)
 }
 
 pub fn num_parameters(bottleneck: i64, features: i64) -> i64 {

@@ -20,9 +20,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::multiplicative_high_rank::Symmetric;
-use crate::adapter::{LinearAdapter, LinearSettings, check_rank, check_scale};
+use crate::adapter::{LinearAdapter, LinearSettings};
 use crate::class::LinearClass;
 use crate::config::Group;
+use crate::limits::{Checked, check_rank, check_scale};
 use crate::method::{About, Method};
 use crate::site::LinearShape;
 
@@ -56,7 +57,7 @@ impl LinearSettings for Settings {
         json!({})
     }
 
-    fn check(&self, in_features: i64, _: i64) -> Result<(), String> {
+    fn check(&self, in_features: i64, _: i64) -> Checked {
         check_rank(RANK, in_features, in_features)?;
         check_scale("lambda", self.lambda)
     }

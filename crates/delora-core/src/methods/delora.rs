@@ -28,12 +28,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tch::Tensor;
 
-use crate::adapter::{
-    Init, LinearAdapter, LinearSettings, ParameterSpec, Parameters, check_rank, check_scale,
-};
+use crate::adapter::{Init, LinearAdapter, LinearSettings, ParameterSpec, Parameters};
 use crate::class::LinearClass;
 use crate::config::Group;
 use crate::factors::{Factors, LowRank};
+use crate::limits::{Checked, check_rank, check_scale};
 use crate::method::{About, Method};
 use crate::norms::{column_norms, row_norms};
 use crate::site::LinearShape;
@@ -94,7 +93,7 @@ impl LinearSettings for Settings {
         json!({ "rank": self.rank, "initial_update": self.initial_update, "weight_norm": self.weight_norm })
     }
 
-    fn check(&self, in_features: i64, out_features: i64) -> Result<(), String> {
+    fn check(&self, in_features: i64, out_features: i64) -> Checked {
         check_rank(self.rank, in_features, out_features)?;
         check_scale("lambda", self.lambda)
     }

@@ -24,11 +24,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tch::Tensor;
 
-use super::reflections::{Reflections, Side, bound, check_blocks};
+use super::reflections::{Reflections, Side, bound};
 use crate::adapter::{LinearAdapter, LinearSettings, ParameterSpec, Parameters};
 use crate::class::LinearClass;
 use crate::config::Group;
 use crate::factors::Factors;
+use crate::limits::{Checked, check_blocks};
 use crate::method::{About, Method};
 use crate::site::LinearShape;
 
@@ -66,7 +67,7 @@ impl LinearSettings for Settings {
         json!({ "blocks": self.blocks })
     }
 
-    fn check(&self, in_features: i64, out_features: i64) -> Result<(), String> {
+    fn check(&self, in_features: i64, out_features: i64) -> Checked {
         check_blocks(self.blocks, in_features)?;
         check_blocks(self.blocks, out_features)
     }

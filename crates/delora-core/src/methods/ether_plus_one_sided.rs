@@ -20,10 +20,11 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::reflections::{OneSided, Side, check_blocks};
+use super::reflections::{OneSided, Side};
 use crate::adapter::{LinearAdapter, LinearSettings};
 use crate::class::LinearClass;
 use crate::config::Group;
+use crate::limits::{Checked, check_blocks};
 use crate::method::{About, Method};
 use crate::site::LinearShape;
 
@@ -58,7 +59,7 @@ impl LinearSettings for Settings {
         json!({ "side": self.side, "blocks": self.blocks })
     }
 
-    fn check(&self, in_features: i64, out_features: i64) -> Result<(), String> {
+    fn check(&self, in_features: i64, out_features: i64) -> Checked {
         check_blocks(self.blocks, self.side.features(in_features, out_features))
     }
 

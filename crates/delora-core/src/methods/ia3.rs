@@ -23,6 +23,7 @@ use crate::adapter::{Init, LinearAdapter, LinearSettings, ParameterSpec, Paramet
 use crate::class::LinearClass;
 use crate::config::Group;
 use crate::factors::Factors;
+use crate::limits::Checked;
 use crate::method::{About, Method};
 use crate::site::{LinearShape, Role};
 
@@ -63,7 +64,7 @@ impl LinearSettings for Settings {
         form(shape.role, shape.has_bias)
     }
 
-    fn check(&self, _: i64, _: i64) -> Result<(), String> {
+    fn check(&self, _: i64, _: i64) -> Checked {
         Ok(())
     }
 

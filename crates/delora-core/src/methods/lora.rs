@@ -19,12 +19,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tch::Tensor;
 
-use crate::adapter::{
-    Init, LinearAdapter, LinearSettings, ParameterSpec, Parameters, check_rank, check_scale,
-};
+use crate::adapter::{Init, LinearAdapter, LinearSettings, ParameterSpec, Parameters};
 use crate::class::LinearClass;
 use crate::config::Group;
 use crate::factors::{Factors, LowRank};
+use crate::limits::{Checked, check_rank, check_scale};
 use crate::method::{About, Method};
 use crate::site::LinearShape;
 
@@ -80,7 +79,7 @@ impl LinearSettings for Settings {
         json!({ "rank": self.rank })
     }
 
-    fn check(&self, in_features: i64, out_features: i64) -> Result<(), String> {
+    fn check(&self, in_features: i64, out_features: i64) -> Checked {
         check_rank(self.rank, in_features, out_features)?;
         self.alpha.map_or(Ok(()), |alpha| check_scale("alpha", alpha))
     }

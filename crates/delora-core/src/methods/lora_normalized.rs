@@ -21,9 +21,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::delora::{Delora, InitialUpdate, WeightNorm};
-use crate::adapter::{LinearAdapter, LinearSettings, check_rank, check_scale};
+use crate::adapter::{LinearAdapter, LinearSettings};
 use crate::class::LinearClass;
 use crate::config::Group;
+use crate::limits::{Checked, check_rank, check_scale};
 use crate::method::{About, Method};
 use crate::site::LinearShape;
 
@@ -56,7 +57,7 @@ impl LinearSettings for Settings {
         json!({ "rank": self.rank, "initial_update": self.initial_update })
     }
 
-    fn check(&self, in_features: i64, out_features: i64) -> Result<(), String> {
+    fn check(&self, in_features: i64, out_features: i64) -> Checked {
         check_rank(self.rank, in_features, out_features)?;
         check_scale("lambda", self.lambda)
     }

@@ -16,6 +16,7 @@ use super::lora;
 use crate::adapter::{LinearAdapter, LinearSettings};
 use crate::class::LinearClass;
 use crate::config::Group;
+use crate::limits::Checked;
 use crate::method::{About, Method};
 use crate::site::LinearShape;
 
@@ -38,7 +39,7 @@ impl LinearSettings for Settings {
         self.0.structure()
     }
 
-    fn check(&self, in_features: i64, out_features: i64) -> Result<(), String> {
+    fn check(&self, in_features: i64, out_features: i64) -> Checked {
         self.0.check(in_features, out_features)
     }
 

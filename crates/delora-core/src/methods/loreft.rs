@@ -28,6 +28,7 @@ use tch::{Kind, Tensor};
 use crate::adapter::{Hidden, HiddenAdapter, HiddenChange, HiddenSettings, Init, ParameterSpec, Parameters};
 use crate::class::HiddenClass;
 use crate::config::Group;
+use crate::limits::{Checked, Problem};
 use crate::method::{About, Method};
 use crate::site::{HiddenShape, Place};
 
@@ -78,13 +79,15 @@ impl HiddenSettings for Settings {
         shape.place == Place::BlockOutput && chosen
     }
 
-    fn check(&self, features: i64) -> Result<(), String> {
+    fn check(&self, features: i64) -> Checked {
         if self.rank < 1 || self.rank >= features {
-            return Err(format!("rank {} is not between 1 and {}; change `rank`", self.rank, features - 1));
+            let message = format!("rank {} is not between 1 and {}; change `rank`", self.rank, features - 1);
+            return Err(Problem::new("rank", message));
         }
         for (name, positions) in [("first_tokens", self.first_tokens), ("last_tokens", self.last_tokens)] {
             if positions.is_some_and(|positions| positions < 1) {
-                return Err(format!("`{name}` is below 1; leave it out to act on no position there"));
+                let message = format!("`{name}` is below 1; leave it out to act on no position there");
+                return Err(Problem::new(name, message));
             }
         }
         Ok(())

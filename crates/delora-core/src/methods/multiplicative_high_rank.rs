@@ -20,12 +20,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tch::{Kind, Tensor};
 
-use crate::adapter::{
-    Init, LinearAdapter, LinearSettings, ParameterSpec, Parameters, check_rank, check_scale,
-};
+use crate::adapter::{Init, LinearAdapter, LinearSettings, ParameterSpec, Parameters};
 use crate::class::LinearClass;
 use crate::config::Group;
 use crate::factors::{Factors, LowRank};
+use crate::limits::{Checked, Problem, check_rank, check_scale};
 use crate::method::{About, Method};
 use crate::norms::unit_rows;
 use crate::site::LinearShape;
@@ -58,7 +57,7 @@ impl LinearSettings for Settings {
         json!({ "rank": self.rank })
     }
 
-    fn check(&self, in_features: i64, _: i64) -> Result<(), String> {
+    fn check(&self, in_features: i64, _: i64) -> Checked {
         check_even_rank(self.rank, in_features)?;
         check_scale("lambda", self.lambda)
     }
@@ -78,10 +77,11 @@ impl LinearSettings for Settings {
 }
 
 /// Refuses a rank that cannot be shared between two halves of one side.
-pub(super) fn check_even_rank(rank: i64, features: i64) -> Result<(), String> {
+pub(super) fn check_even_rank(rank: i64, features: i64) -> Checked {
     check_rank(rank, features, features)?;
     if rank % 2 == 1 {
-        return Err(format!("rank {rank} is odd; `rank` must be even, as each half has rank/2 vectors"));
+        let message = format!("rank {rank} is odd; `rank` must be even, as each half has rank/2 vectors");
+        return Err(Problem::new("rank", message));
     }
     Ok(())
 }

@@ -21,10 +21,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tch::{Kind, Tensor};
 
-use crate::adapter::{Init, LinearAdapter, LinearSettings, ParameterSpec, Parameters, check_scale};
+use crate::adapter::{Init, LinearAdapter, LinearSettings, ParameterSpec, Parameters};
 use crate::class::LinearClass;
 use crate::config::Group;
 use crate::factors::{Factors, LowRank};
+use crate::limits::{Checked, check_scale};
 use crate::method::{About, Method};
 use crate::norms::{column_norms, row_norms};
 use crate::site::LinearShape;
@@ -63,7 +64,7 @@ impl LinearSettings for Settings {
         json!({ "rank": self.rank })
     }
 
-    fn check(&self, in_features: i64, _: i64) -> Result<(), String> {
+    fn check(&self, in_features: i64, _: i64) -> Checked {
         super::multiplicative_high_rank::check_even_rank(self.rank, in_features)?;
         check_scale("lambda", self.lambda)
     }

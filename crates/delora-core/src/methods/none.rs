@@ -15,6 +15,7 @@ use tch::{Kind, Tensor};
 use crate::adapter::{LinearAdapter, LinearSettings, ParameterSpec, Parameters};
 use crate::class::LinearClass;
 use crate::factors::Factors;
+use crate::limits::Checked;
 use crate::method::{About, Method};
 use crate::site::LinearShape;
 
@@ -41,7 +42,7 @@ impl LinearSettings for Settings {
         json!({})
     }
 
-    fn check(&self, _: i64, _: i64) -> Result<(), String> {
+    fn check(&self, _: i64, _: i64) -> Checked {
         Ok(())
     }
 

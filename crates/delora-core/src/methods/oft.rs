@@ -23,11 +23,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tch::{Kind, Tensor};
 
-use super::reflections::{bound, check_blocks};
-use crate::adapter::{Init, LinearAdapter, LinearSettings, ParameterSpec, Parameters, check_scale};
+use super::reflections::bound;
+use crate::adapter::{Init, LinearAdapter, LinearSettings, ParameterSpec, Parameters};
 use crate::class::LinearClass;
 use crate::config::Group;
 use crate::factors::Factors;
+use crate::limits::{Checked, Problem, check_blocks, check_scale};
 use crate::method::{About, Method};
 use crate::site::LinearShape;
 
@@ -71,10 +72,11 @@ impl LinearSettings for Settings {
         json!({ "blocks": self.blocks, "constrained": self.constraint.is_some() })
     }
 
-    fn check(&self, in_features: i64, _: i64) -> Result<(), String> {
+    fn check(&self, in_features: i64, _: i64) -> Checked {
         check_blocks(self.blocks, in_features)?;
         if in_features == self.blocks {
-            return Err(format!("blocks of one feature cannot be turned; set `blocks` below {in_features}"));
+            let message = format!("blocks of one feature cannot be turned; set `blocks` below {in_features}");
+            return Err(Problem::new("blocks", message));
         }
         self.constraint.map_or(Ok(()), |limit| check_scale("constraint", limit))
     }

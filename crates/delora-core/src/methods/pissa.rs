@@ -24,6 +24,7 @@ use crate::adapter::{Init, LinearAdapter, LinearSettings, ParameterSpec, Paramet
 use crate::class::LinearClass;
 use crate::config::Group;
 use crate::factors::{Factors, LowRank};
+use crate::limits::Checked;
 use crate::method::{About, Method};
 use crate::site::LinearShape;
 
@@ -53,7 +54,7 @@ impl LinearSettings for Settings {
         json!({ "rank": self.0.rank, "scale": self.0.scale() })
     }
 
-    fn check(&self, in_features: i64, out_features: i64) -> Result<(), String> {
+    fn check(&self, in_features: i64, out_features: i64) -> Checked {
         self.0.check(in_features, out_features)
     }
 

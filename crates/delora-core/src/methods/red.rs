@@ -20,6 +20,7 @@ use tch::{Kind, Tensor};
 use crate::adapter::{Hidden, HiddenAdapter, HiddenChange, HiddenSettings, Init, ParameterSpec, Parameters};
 use crate::class::HiddenClass;
 use crate::config::Group;
+use crate::limits::Checked;
 use crate::method::{About, Method};
 use crate::site::{HiddenShape, Place};
 
@@ -51,7 +52,7 @@ impl HiddenSettings for Settings {
         shape.place == Place::FeedForwardOutput
     }
 
-    fn check(&self, _: i64) -> Result<(), String> {
+    fn check(&self, _: i64) -> Checked {
         Ok(())
     }
 

@@ -26,13 +26,6 @@ impl Side {
     }
 }
 
-pub fn check_blocks(blocks: i64, features: i64) -> Result<(), String> {
-    if blocks < 1 || features % blocks != 0 {
-        return Err(format!("{blocks} blocks do not divide {features} features; set `blocks` to a divisor"));
-    }
-    Ok(())
-}
-
 /// I + Σ weight · v vᵀ over the parameters of `terms`, v being each block's unit vector in its place.
 pub struct Reflections {
     /// Name of a parameter [trials, sites, blocks, features/blocks], and its weight.

@@ -21,10 +21,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tch::Tensor;
 
-use crate::adapter::{Init, LinearAdapter, LinearSettings, ParameterSpec, Parameters, check_scale};
+use crate::adapter::{Init, LinearAdapter, LinearSettings, ParameterSpec, Parameters};
 use crate::class::LinearClass;
 use crate::config::Group;
 use crate::factors::{Factors, LowRank, Scales};
+use crate::limits::{Checked, check_count, check_scale};
 use crate::method::{About, Method};
 use crate::site::LinearShape;
 
@@ -63,10 +64,8 @@ impl LinearSettings for Settings {
     }
 
     /// A rank above the layer's sides is usual here.
-    fn check(&self, _: i64, _: i64) -> Result<(), String> {
-        if self.rank < 1 {
-            return Err(format!("rank {} is not positive; set `rank` to 1 or more", self.rank));
-        }
+    fn check(&self, in_features: i64, out_features: i64) -> Checked {
+        check_count("rank", self.rank, in_features * out_features)?;
         check_scale("initial_d", self.initial_d)
     }
 

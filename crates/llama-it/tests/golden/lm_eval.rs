@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use delora_core::{Bank, TrialConfig};
+use driver::Finite;
 use llama_it::requests::prompts;
 use llama_it::scoring::Scorer;
 use llama_it::tasks::{self, Question};
@@ -71,11 +72,12 @@ fn compare(begin: bool, variant: &Value) -> f64 {
             device: network.device,
             tokens_per_pass: 4096,
         };
-        let scored = &scorer.score(&prompts)[0];
-        let of_question = |choices: &Vec<(usize, usize)>| -> Vec<f64> {
-            choices.iter().map(|&(prompt, continuation)| scored[prompt][continuation]).collect()
+        let scored = scorer.score(&prompts).remove(0).unwrap();
+        let of_question = |choices: &Vec<(usize, usize)>| {
+            let own = choices.iter().map(|&(prompt, continuation)| scored[prompt][continuation]);
+            Finite::new(own.collect(), theirs, "a log-likelihood").unwrap()
         };
-        let ours: Vec<Vec<f64>> = places.iter().map(of_question).collect();
+        let ours: Vec<Finite> = places.iter().map(of_question).collect();
         let of_harness = reference["loglikelihoods"].as_array().unwrap();
         assert!(ours.len() >= 50 && ours.len() == of_harness.len(), "{theirs}: {} questions", ours.len());
         for (question, (ours, reference)) in ours.iter().zip(of_harness).enumerate() {

@@ -243,14 +243,14 @@ impl Walk {
     fn outcome(&self, slot: usize, trial: &Trial, config: &Config, context: &BankContext) -> Result<Outcome> {
         let losses = &self.losses[slot];
         let status = match losses.iter().position(|loss| *loss > DIVERGED) {
-            Some(step) => Status::Diverged { step: step as u64 },
+            Some(step) => Status::Diverged { step: step as u64, reason: None },
             None => Status::Done,
         };
         let mut outcome = Outcome::new(&trial.id, status);
         let score =
             if config.method.fault == Some(Fault::NotANumber) { f64::NAN } else { -losses[losses.len() - 1] };
         outcome.metrics.insert("score".to_string(), score);
-        if let Status::Diverged { step } = outcome.status {
+        if let Status::Diverged { step, .. } = outcome.status {
             outcome.metrics.insert("diverged_step".to_string(), step as f64);
         }
         outcome.metrics.insert("num_parameters".to_string(), f64::from(config.method.rank));

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 use delora_core::Bank;
+use driver::{Broken, End, NotFinite};
 use harness::BankHook;
+use models::frechet::FrechetError;
 use models::{Frozen, Hook};
 use runner::{BankContext, Outcome, Status, Trial};
 use tch::{Kind, Tensor};
@@ -14,6 +16,7 @@ use super::lesson::{Lesson, control};
 use super::scores::Scorer;
 use super::settings::Settings;
 use super::world::World;
+use crate::bank_run::is_finite;
 use crate::pictures::write_sheet;
 use crate::sampling::{Order, Plan, draw_rounds};
 use crate::telemetry;
@@ -36,8 +39,11 @@ pub struct BankRun<'a> {
 struct Drawn {
     scores: BTreeMap<String, f64>,
     shown: Tensor,
-    is_finite: bool,
+    broken: Option<NotFinite>,
 }
+
+/// The first metric of what is drawn.
+const METRIC: &str = "miou";
 
 impl BankRun<'_> {
     /// Trains, draws and scores; reports every trial that was not finished before.
@@ -47,21 +53,20 @@ impl BankRun<'_> {
         let (train_steps, track_every) = (lesson.total_steps(), self.settings[0].track_every);
         let steps = Steps { train_steps, track_every, evaluate_at: &[] };
         let update = |bank: &mut Bank, step| lesson.step(bank, step);
-        training.run(steps, self.context, update, |_, _| unreachable!("nothing asks for scores"))?;
+        training.run(steps, self.context, update, |_, _, _| unreachable!("nothing asks for scores"))?;
         let bank = &training.bank;
-        let drawn = self.draw(&BankHook::new(bank), |labels, kind| {
+        let hook = BankHook::evaluating(bank);
+        let mut drawn = self.draw(&hook, |labels, kind| {
             Some(control(bank, self.world, &repeated(labels, self.order.len()), kind))
         })?;
+        for (drawn, overflowed) in drawn.iter_mut().zip(hook.overflowed()) {
+            drawn.broken = drawn.broken.take().or(overflowed.then(|| NotFinite::overflow(METRIC)));
+        }
         let statuses = driver::statuses(bank);
         let mut outcomes = Vec::new();
         for (slot, drawn) in drawn.into_iter().enumerate() {
-            let status = match &statuses[slot] {
-                // Weights can be finite and too large to compute with.
-                Status::Done if !drawn.is_finite => Status::Diverged { step: train_steps },
-                status => status.clone(),
-            };
             if !self.context.done[self.order[slot]] {
-                outcomes.push(self.trained(slot, status, drawn, training)?);
+                outcomes.push(self.trained(slot, &statuses[slot], drawn, training)?);
             }
         }
         Ok(outcomes)
@@ -70,16 +75,24 @@ impl BankRun<'_> {
     /// Draws and scores the model as it is, which sees captions and no label map.
     pub fn untrained(&self) -> Result<Vec<Outcome>> {
         let drawn = self.draw(&Frozen, |_, _| None)?;
-        let outcome = |(&trial, drawn): (&usize, Drawn)| self.outcome(trial, Status::Done, drawn);
+        let outcome = |(&trial, drawn): (&usize, Drawn)| {
+            let broken = broken_at(0, &drawn);
+            let mut outcome = self.outcome(trial, drawn)?;
+            End { slot: 0, trains: false, steps: 0, trained: &Status::Done, broken: &broken }
+                .conclude(&mut outcome);
+            Ok(outcome)
+        };
         self.order.iter().zip(drawn).map(outcome).collect()
     }
 
-    fn trained(&self, slot: usize, status: Status, drawn: Drawn, training: &Training) -> Result<Outcome> {
+    fn trained(&self, slot: usize, trained: &Status, drawn: Drawn, training: &Training) -> Result<Outcome> {
         let Training { bank, record } = training;
         let own = &self.settings[self.order[slot]];
-        let mut outcome = self.outcome(self.order[slot], status, drawn)?;
+        let broken = broken_at(bank.steps(), &drawn);
+        let mut outcome = self.outcome(self.order[slot], drawn)?;
         outcome.metrics.insert("num_parameters".to_owned(), bank.num_parameters(slot) as f64);
         telemetry::report(record, slot, &own.tracked_layer, &mut outcome);
+        End { slot: 0, trains: true, steps: bank.steps(), trained, broken: &broken }.conclude(&mut outcome);
         outcome.train_seconds = record.seconds / self.order.len() as f64;
         if self.context.save_adapters && outcome.status == Status::Done {
             let file = format!("{}.adapter.safetensors", outcome.trial_id);
@@ -89,9 +102,9 @@ impl BankRun<'_> {
         Ok(outcome)
     }
 
-    fn outcome(&self, trial: usize, status: Status, drawn: Drawn) -> Result<Outcome> {
+    fn outcome(&self, trial: usize, drawn: Drawn) -> Result<Outcome> {
         let id = &self.trials[trial].id;
-        let mut outcome = Outcome::new(id, status);
+        let mut outcome = Outcome::new(id, Status::Done);
         outcome.metrics = drawn.scores;
         let file = format!("{id}.png");
         write_sheet(&drawn.shown, 1, &self.context.artifacts_dir.join(&file))?;
@@ -114,7 +127,7 @@ impl BankRun<'_> {
             |places: &[(usize, usize)]| self.corpus.labels(places.iter().map(|&(pair, _)| &validation[pair]));
         let mut scorers: Vec<Scorer> = orders.iter().map(|_| Scorer::new(self.world)).collect();
         let mut shown: Vec<Vec<Tensor>> = orders.iter().map(|_| Vec::new()).collect();
-        let mut is_finite = vec![true; orders.len()];
+        let mut finite = vec![true; orders.len()];
         draw_rounds(
             &self.world.diffusion,
             hook,
@@ -125,8 +138,10 @@ impl BankRun<'_> {
                 let labels = labels_of(round.places)?;
                 let kept = SHOWN.saturating_sub(round.places[0].0).min(round.places.len()) as i64;
                 for (slot, pictures) in round.pictures.iter().enumerate() {
-                    is_finite[slot] &= bool::try_from(pictures.isfinite().all())?;
-                    scorers[slot].add(pictures, &labels)?;
+                    finite[slot] &= is_finite(pictures);
+                    if finite[slot] {
+                        scorers[slot].add(pictures, &labels)?;
+                    }
                     shown[slot].push(pictures.narrow(0, 0, kept));
                 }
                 self.context.progress.step(round.done, round.all, "drawing");
@@ -134,14 +149,35 @@ impl BankRun<'_> {
             },
         )?;
         let real = &self.corpus.real;
-        let finished = scorers.into_iter().zip(shown).zip(is_finite);
+        let finished = scorers.into_iter().zip(shown).zip(finite);
         finished
-            .map(|((scorer, shown), is_finite)| {
-                let scores = if is_finite { scorer.scores(real)? } else { BTreeMap::new() };
-                Ok(Drawn { scores, shown: Tensor::cat(&shown, 0), is_finite })
+            .map(|((scorer, shown), finite)| {
+                let shown = Tensor::cat(&shown, 0);
+                if !finite {
+                    let broken = Some(NotFinite::new(METRIC, "a drawn picture is not finite"));
+                    return Ok(Drawn { scores: BTreeMap::new(), shown, broken });
+                }
+                match scorer.scores(real) {
+                    Ok(scores) => Ok(Drawn { scores, shown, broken: None }),
+                    // Features of one trial's pictures are no reason to lose its neighbours.
+                    Err(error) if matches!(error.downcast_ref(), Some(FrechetError::NotFinite { .. })) => {
+                        let broken = Some(NotFinite::new("fid", error.to_string()));
+                        Ok(Drawn { scores: BTreeMap::new(), shown, broken })
+                    }
+                    Err(error) => Err(error),
+                }
             })
             .collect()
     }
+}
+
+/// What is wrong with what a trial drew after `step`, as of slot 0.
+fn broken_at(step: u64, drawn: &Drawn) -> Broken {
+    let mut broken = Broken::default();
+    if let Some(error) = drawn.broken.clone() {
+        broken.note(0, step, error);
+    }
+    broken
 }
 
 /// `labels` `[N, H, W]` once for each trial, `[trials * N, H, W]`.

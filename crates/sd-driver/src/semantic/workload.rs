@@ -6,8 +6,9 @@ use std::rc::Rc;
 
 use anyhow::{Result, bail};
 use delora_core::Bank;
-use driver::{Digests, Latest, trained_parameters};
+use driver::{Digests, KnownSites, Latest, Proposed, trained_bytes};
 use models::palette::colored;
+use models::unet::UNetConfig;
 use runner::{BankContext, Estimate, Outcome, Provenance, SettingError, Status, Trial, Workers, Workload};
 use serde_json::Value;
 use tch::Kind;
@@ -37,6 +38,8 @@ pub struct SemanticMap {
     world: Latest<World>,
     corpus: Latest<Corpus>,
     digests: RefCell<Digests>,
+    /// Where the networks of checked trials can be adapted.
+    sites: KnownSites,
     /// Measured costs of the network's rows, by what they depend on.
     costs: RefCell<HashMap<String, RowCost>>,
     libtorch: String,
@@ -127,7 +130,16 @@ impl Workload for SemanticMap {
 
     fn validate(&self, config: &Value) -> Result<String> {
         let settings = Settings::read(config)?;
-        settings.method.check_settings()?;
+        let proposed = Proposed {
+            method: &settings.method,
+            trial: settings.trial(),
+            tracked_layer: Some(&settings.tracked_layer),
+        };
+        self.sites.check(
+            &settings.model.join("unet/config.json"),
+            harness::sites_of::<UNetConfig>,
+            &proposed,
+        )?;
         check_drawing(&settings.model, settings.sampling, None)?;
         let mut files = world::files(&settings)?;
         files.extend(pairs::files(&settings)?);
@@ -193,7 +205,7 @@ impl Workload for SemanticMap {
             .entry(key)
             .or_insert_with(|| measure_rows(&world.diffusion, settings.bank * settings.batch, kind));
         let sites = sites(&world, &settings);
-        let trained_bytes = trained_parameters(&sites, &settings.trial()) as u64 * BYTES_PER_PARAMETER;
+        let trained_bytes = trained_bytes(&sites, &settings.trial(), BYTES_PER_PARAMETER);
         let passes =
             if settings.trains() { settings.epochs as f64 * training as f64 * PASSES_PER_STEP } else { 0.0 };
         let drawing = match settings.method.name.as_str() {
