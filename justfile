@@ -142,7 +142,7 @@ fetch *ARGS: _libtorch
 
 # Make the golden files again from the reference implementations (needs Python 3.11 or 3.12 and a network)
 [group("models")]
-goldens:
+goldens: _libtorch
     @test -x .tools/goldens/bin/python || python3 -m venv .tools/goldens
     @.tools/goldens/bin/pip install --quiet --requirement tools/goldens/requirements.txt
     @for script in tools/goldens/*.py; do echo "$script"; .tools/goldens/bin/python "$script"; done
@@ -220,6 +220,12 @@ bench-glue MODEL="assets/mini/encoder": _libtorch
     @for batch in 32 8; do for method in lora delora dora; do \
         tools/bench/peft tools/bench/peft_glue.py --model {{ quote(MODEL) }} --method $method --batch $batch; \
     done; done
+
+# Train finished GLUE trials of TRIALS again with PEFT, from the same values in the same order, and test the differences; needs `just goldens`
+[group("checks")]
+glue-paired TRIALS WORK *ARGS: _libtorch
+    @cargo run --quiet -p roberta-glue --example starting_point -- {{ quote(WORK) }}/starts {{ quote(TRIALS) }}/*.json
+    @shift 2; tools/bench/peft tools/glue_paired.py {{ quote(TRIALS) }} --starts {{ quote(WORK) }}/starts --out {{ quote(WORK) }} "$@"
 
 # Measure exams with shared prompts against each choice by itself, and a training step at LLaMA-2-7B's sizes
 [group("checks")]

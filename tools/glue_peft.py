@@ -5,8 +5,10 @@
     .tools/goldens/bin/python tools/glue_peft.py --from-trial results/glue/small/trials/ID.json --seeds 42 43
 
 The second form takes what a finished trial of `delora run` was told, and any flag that is given besides it; run it
-where that trial ran, as its folders may be relative. A line of CSV per seed goes to the standard output, with scores as
-fractions.
+where that trial ran, as its folders may be relative. `--start` takes the trial's initial values, the order of its
+examples and its warm-up too, from a file that `crates/roberta-glue/examples/starting_point.rs` has written; without
+dropout the two then train the same, step by step. A line of CSV per seed goes to the standard output, with scores as
+fractions; `tools/glue_paired.py` makes a comparison of several.
 
 Protocol (ExplainableML/DeLoRA, glue_delora.py):
 
@@ -36,6 +38,7 @@ import numpy
 import pyarrow.parquet
 import torch
 from peft import DeloraConfig, LoraConfig, inject_adapter_in_model
+from safetensors.torch import load_file
 from scipy.stats import pearsonr, spearmanr
 from sklearn.metrics import matthews_corrcoef
 from tokenizers import Tokenizer
@@ -59,6 +62,11 @@ TASKS = {
     "wnli": (SENTENCES, 2),
 }
 LARGE = {"mnli": 1000, "qnli": 1000, "qqp": 1000}
+# PEFT's names of parameters, by ours; the head's have no name of their own.
+NAMES = {
+    "lora": {"A": "lora_A.default.weight", "B": "lora_B.default.weight"},
+    "delora": {"A": "delora_A.default", "B": "delora_B.default", "lambda": "delora_lambda.default"},
+}
 
 
 def from_trial(path):
@@ -79,10 +87,13 @@ def from_trial(path):
     return {name: value for name, value in found.items() if value is not None}
 
 
-def arguments():
+def arguments(given=None):
+    """The settings that are given, by default on the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     add = parser.add_argument
     add("--from-trial", type=Path, metavar="JSON", help="take the settings from one of our trials")
+    add("--start", type=Path, metavar="FILE", help="initial values, order and warm-up of one trial; for one seed")
+    add("--losses", type=Path, metavar="FILE", help="write the losses of all steps, of each seed, as JSON")
     add("--task", choices=TASKS)
     add("--method", choices=["none", "full", "lora", "delora"], help="none: the head alone")
     add("--data", type=Path, help="folder with a folder of parquet files for each task, as on the hub")
@@ -104,16 +115,18 @@ def arguments():
     add("--warmup-ratio", type=float, default=0.06)
     for part in ("train", "validation", "test"):
         add(f"--{part}-limit", type=int, help="the first rows only")
-    trial = parser.parse_known_args()[0].from_trial
+    trial = parser.parse_known_args(given)[0].from_trial
     if trial is not None:
         parser.set_defaults(**from_trial(trial))
-    settings = parser.parse_args()
+    settings = parser.parse_args(given)
     needed = ["task", "method", "data", "model", "epochs", "learning_rate_head"]
     needed += [] if settings.method == "none" else ["learning_rate"]
     needed += ["learning_rate_strength", "strength"] if settings.method == "delora" else []
     for name in needed:
         if getattr(settings, name) is None:
             parser.error(f"--{'lambda' if name == 'strength' else name.replace('_', '-')} is needed")
+    if settings.start is not None and (settings.method == "full" or len(settings.seeds) > 1):
+        parser.error("--start is of one trial: one seed, of none, lora or delora")
     if settings.method not in ("none", "full", "lora", "delora"):
         parser.error(f"{trial} is a trial of {settings.method}; here are none, full, lora and delora")
     return settings
@@ -182,6 +195,23 @@ def build(settings, config):
     return model, head
 
 
+def take(start, settings, model, head):
+    """Sets all that is trained to the values of a starting point."""
+    names = NAMES.get(settings.method, {})
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if parameter.requires_grad:
+                ending = next((theirs for theirs in names.values() if name.endswith(theirs)), None)
+                ours = next((own for own, theirs in names.items() if theirs == ending), "value")
+                layer = name if name in head else name.removesuffix(f".{ending}")
+                value = start.pop(f"{layer}.{ours}", None)
+                if value is None or value.numel() != parameter.numel():
+                    sys.exit(f"error: {settings.start}: {layer}.{ours}: missing, or not {list(parameter.shape)}")
+                parameter.copy_(value.reshape(parameter.shape))
+    if start:
+        sys.exit(f"error: {settings.start}: not of this model and method: {', '.join(start)}")
+
+
 def optimizer_of(settings, model, head):
     groups = {}
     for name, parameter in model.named_parameters():
@@ -213,12 +243,11 @@ def evaluate(settings, model, rows):
     return score, score
 
 
-def train_epoch(model, rows, batch_size, optimizer, schedule, generator):
-    """The mean loss over one pass in a new order."""
+def train_epoch(model, rows, order, batch_size, optimizer, schedule):
+    """The losses of each step over one pass in the given order."""
     model.train()
-    parts = torch.randperm(len(rows.labels), generator=generator).split(batch_size)
-    total = 0.0
-    for part in parts:
+    losses = []
+    for part in order.split(batch_size):
         batch, labels = rows.batch(part)
         logits = model(**batch).logits
         is_regression = logits.shape[1] == 1
@@ -228,8 +257,8 @@ def train_epoch(model, rows, batch_size, optimizer, schedule, generator):
         optimizer.step()
         schedule.step()
         optimizer.zero_grad()
-        total += loss.item()
-    return total / len(parts)
+        losses.append(loss.item())
+    return losses
 
 
 def run(settings, seed):
@@ -247,20 +276,32 @@ def run(settings, seed):
     tokenizer.enable_truncation(settings.max_length, strategy="longest_first")
     train, validation, test = (Encoded(tokenizer, rows, config) for rows in split(settings, seed))
     model, head = build(settings, config)
+    count = len(train.labels)
+    total = settings.epochs * -(-count // settings.batch)
+    warmup_steps = settings.warmup_ratio * total
+    if settings.start is None:
+        orders = [torch.randperm(count, generator=generator) for _ in range(settings.epochs)]
+    else:
+        start = load_file(settings.start)
+        orders, warmup_steps = start.pop("order"), start.pop("warmup_steps").item()
+        if orders.shape != (settings.epochs, count):
+            sys.exit(f"error: {settings.start}: order of {list(orders.shape)}, not {[settings.epochs, count]}")
+        take(start, settings, model, head)
     optimizer = optimizer_of(settings, model, head)
-    total = settings.epochs * -(-len(train.labels) // settings.batch)
-    schedule = get_linear_schedule_with_warmup(optimizer, settings.warmup_ratio * total, total)
-    best = SimpleNamespace(validation_score=0.0, score=None, epoch=None)
+    schedule = get_linear_schedule_with_warmup(optimizer, warmup_steps, total)
+    best = SimpleNamespace(validation_score=0.0, score=None, epoch=None, losses=[])
     train_seconds = 0.0
-    for epoch in range(1, settings.epochs + 1):
+    for epoch, order in enumerate(orders, 1):
         started = time.perf_counter()
-        loss = train_epoch(model, train, settings.batch, optimizer, schedule, generator)
+        losses = train_epoch(model, train, order, settings.batch, optimizer, schedule)
+        best.losses += losses
         train_seconds += time.perf_counter() - started
         validation_score, _ = evaluate(settings, model, validation)
+        loss = statistics.mean(losses)
         print(f"seed {seed}, epoch {epoch}: loss {loss:.4f}, validation {validation_score:.4f}", file=sys.stderr)
         if validation_score > best.validation_score:
-            _, score = evaluate(settings, model, test)
-            best = SimpleNamespace(validation_score=validation_score, score=score, epoch=epoch)
+            _, best.score = evaluate(settings, model, test)
+            best.validation_score, best.epoch = validation_score, epoch
     return best, train_seconds
 
 
@@ -268,15 +309,18 @@ def main():
     settings = arguments()
     logging.set_verbosity_error()  # that the head starts afresh is meant
     print("task,method,seed,score,validation_score,best_epoch,train_seconds")
-    scores = []
+    scores, losses = [], {}
     for seed in settings.seeds:
         best, seconds = run(settings, seed)
+        losses[seed] = best.losses
         if best.score is None:
             values = ["", "", ""]  # never better than 0 on the tuning half: nothing to report
         else:
             values = [f"{best.score:.6f}", f"{best.validation_score:.6f}", best.epoch]
             scores.append(best.score)
         print(settings.task, settings.method, seed, *values, f"{seconds:.1f}", sep=",", flush=True)
+    if settings.losses is not None:
+        settings.losses.write_text(json.dumps(losses) + "\n")
     spread = f" ± {statistics.stdev(scores):.4f}" if len(scores) > 1 else ""
     if scores:
         what = "mean ± std (n − 1)" if spread else "mean"

@@ -19,8 +19,9 @@ METHODS = {
     "rslora": LoraConfig(r=8, lora_alpha=16, target_modules=TARGETS, use_rslora=True),
     "pissa": LoraConfig(r=8, lora_alpha=16, target_modules=TARGETS, init_lora_weights="pissa"),
     "delora": DeloraConfig(r=8, delora_lambda=4, target_modules=TARGETS),
-    "oft": OFTConfig(r=4, oft_block_size=0, use_cayley_neumann=False, target_modules=TARGETS),
-    "oft, approximate": OFTConfig(r=4, oft_block_size=0, target_modules=TARGETS),  # five terms of a series for Q
+    # PEFT's default takes five terms of a series for the inverse in the Cayley map; ours, and PEFT's other, is exact.
+    "oft, series (default)": OFTConfig(r=4, oft_block_size=0, use_cayley_neumann=True, target_modules=TARGETS),
+    "oft, exact": OFTConfig(r=4, oft_block_size=0, use_cayley_neumann=False, target_modules=TARGETS),
     "ia3": IA3Config(target_modules=["key", "value", "output.dense"], feedforward_modules=["output.dense"]),
     "vera": VeraConfig(r=256, target_modules=TARGETS),
 }

@@ -1,4 +1,8 @@
-//! Scores and token ids against scikit-learn, SciPy and transformers; the files are made by `tools/goldens/`.
+//! Scores, token ids and training against scikit-learn, SciPy, transformers and PEFT; the files are made by
+//! `tools/goldens/`.
+
+#[path = "golden/training.rs"]
+mod training;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
