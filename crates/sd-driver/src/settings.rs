@@ -166,6 +166,9 @@ impl Settings {
             return Err(SettingError::new("resolution", message));
         }
         positive("learning_rate_multiplier", self.learning_rate_multiplier)?;
+        if self.trains() {
+            at_least_one("train_steps", self.train_steps as usize)?;
+        }
         if let Some(late) = self.evaluate_at.iter().find(|step| **step > self.train_steps) {
             let message = format!("found {late}; the training ends at step {}", self.train_steps);
             return Err(SettingError::new("evaluate_at", message));
@@ -174,7 +177,6 @@ impl Settings {
         if !self.trains() {
             return Ok(());
         }
-        at_least_one("train_steps", self.train_steps as usize)?;
         check_multiplied(&self.method, &self.multiplied)
     }
 
