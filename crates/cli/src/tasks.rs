@@ -21,7 +21,7 @@ fn known(libtorch: &str) -> [Box<dyn Workload>; 4] {
 pub fn is_path(key: &str) -> bool {
     let is =
         |path: &&str| key.strip_suffix(*path).is_some_and(|above| above.is_empty() || above.ends_with('.'));
-    known("").iter().any(|workload| workload.paths().iter().any(|path| is(path)))
+    known("").iter().any(|workload| workload.paths().iter().any(is))
 }
 
 /// The workload whose task an experiment file names.
@@ -57,7 +57,7 @@ mod tests {
                     let is_fetched =
                         |text: &&str| ["models/", "data/"].iter().any(|root| text.starts_with(root));
                     let is_there = |text: &&str| text.contains('/') && root.join(text).exists();
-                    if texts.iter().any(|text| is_fetched(&text) || is_there(&text)) {
+                    if texts.iter().any(|text| is_fetched(text) || is_there(text)) {
                         assert!(is_path(&key), "{}: {key} = {texts:?}", file.display());
                         count += 1;
                     }
