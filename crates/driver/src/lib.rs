@@ -8,7 +8,9 @@ mod digests;
 mod latest;
 mod machine;
 mod method;
+mod parquet_file;
 mod permutation;
+mod shards;
 
 pub use batches::{by_length, epoch_order, mask, padded, passes};
 pub use checkpoint::{Record, read_losses, resume, save};
@@ -16,5 +18,7 @@ pub use cost::{fastest_of_three, peak_resident_bytes, resident_bytes, trained_pa
 pub use digests::Digests;
 pub use latest::Latest;
 pub use machine::{Precision, provenance, shared, workers};
-pub use method::{MethodSettings, Rates, at_least_one, positive};
+pub use method::{MethodSettings, Rates, at_least_one, enough, positive, shortfall};
+pub use parquet_file::{ParquetFileError, read_parquet};
 pub use permutation::{numpy_permutation, torch_permutation};
+pub use shards::{MissingShard, shards};
