@@ -15,6 +15,7 @@ mod pass;
 mod photographs;
 mod pictures;
 mod sampling;
+mod selection;
 mod semantic;
 mod settings;
 mod subject;
