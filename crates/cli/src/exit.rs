@@ -3,8 +3,10 @@
 use std::process::ExitCode;
 
 /// For the long help text.
-pub const HELP: &str = "Exit codes: 0 done; 1 error, or a check of `doctor`, `verify-resume` or `check-weights` failed; 2 wrong usage; \
-3 the run ended, but some trials failed; 130 interrupted, run the same command again to go on.";
+pub const HELP: &str = "Exit codes: 0 done; 1 error, a figure that could not be drawn, or a check of `doctor`, `verify-resume` or `check-weights` failed; 2 wrong usage; \
+3 the run ended, but some trials failed; 130 interrupted, run the same command again to go on.\n\n\
+Folders of pictures: every JPEG, PNG and WebP is taken; names that begin with a dot and files that are no pictures are \
+passed over; pictures of another kind, such as HEIC, are an error that names them.";
 
 pub fn error() -> ExitCode {
     ExitCode::from(1)

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 pub fn write_whole(path: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
     let Some(name) = path.file_name() else { bail!("{}: names no folder", path.display()) };
     if path.exists() {
-        bail!("{}: is there already; remove it or name another folder", path.display());
+        bail!("{}: is there already; name another folder, or move it away", path.display());
     }
     let partial = path.with_file_name(format!(".{}.{}.partial", name.to_string_lossy(), std::process::id()));
     fs::create_dir_all(&partial).with_context(|| format!("{}: cannot be made", partial.display()))?;

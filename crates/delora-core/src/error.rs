@@ -68,7 +68,7 @@ pub enum CoreError {
     )]
     ParameterShape { site: String, name: String, given: Vec<i64>, expected: Vec<i64> },
 
-    #[error("checkpoint `{path}`: {problem}; delete it to start over")]
+    #[error("checkpoint `{path}`: {problem}; move it away to start over")]
     Checkpoint { path: PathBuf, problem: String },
 
     #[error("{place}: {problem}")]

@@ -76,6 +76,24 @@ pub fn positive(key: &str, value: f64) -> Result<(), SettingError> {
     Err(SettingError::new(key, format!("found {value:?}; it has to be positive, and in the range of an f32")))
 }
 
+/// What to say of a limit beyond what is there, where the setting takes at most so many; `data` names what has `found`.
+pub fn shortfall(key: &str, wanted: Option<usize>, found: usize, data: &str) -> Option<String> {
+    let wanted = wanted.filter(|wanted| *wanted > found)?;
+    Some(format!("{key} is {wanted}, and {data} has {found}: all of them are used"))
+}
+
+/// Refuses a limit beyond what is there; `data` names what has only `found`.
+pub fn enough(key: &str, wanted: Option<usize>, found: usize, data: &str) -> Result<(), SettingError> {
+    match wanted.filter(|wanted| *wanted > found) {
+        Some(wanted) => {
+            let message =
+                format!("found {wanted}, and {data} has {found}; lower it, or leave it out for all");
+            Err(SettingError::new(key, message))
+        }
+        None => Ok(()),
+    }
+}
+
 /// Refuses 0 for a count.
 pub fn at_least_one(key: &str, value: usize) -> Result<(), SettingError> {
     match value {

@@ -6,6 +6,12 @@ use crate::style::{INK, LABEL_SIZE, MUTED, RULE, TICK_SIZE};
 /// Values beyond this are cut off: they would overflow in differences.
 const LARGEST: f64 = 1e150;
 const MOST_TICKS: usize = 12;
+/// A value so many times the lower quartile is an outlier; a logarithmic axis shows as many decades.
+const FAR: f64 = 1e4;
+/// Scores, losses and distances are of the order of one: nothing up to this is an outlier.
+const USUAL: f64 = 1e3;
+/// Numbers from here on are written with an exponent.
+const LONG: f64 = 1e7;
 
 /// A finite interval with `low < high`, whatever it was made from.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -33,10 +39,40 @@ impl Range {
         Self { low: centre - room, high: centre + room }
     }
 
+    /// The same without outliers, see [`outlier_limit`]: they would press all other values onto one line.
+    pub fn of_bulk(values: impl IntoIterator<Item = f64>) -> Self {
+        let values: Vec<f64> = values.into_iter().collect();
+        let limit = outlier_limit(values.iter().copied());
+        Self::covering(values.into_iter().filter(|value| value.abs() <= limit))
+    }
+
     /// Widened by `share` of its length on each side.
     pub fn padded(self, share: f64) -> Self {
         let room = (self.high - self.low) * share;
         Self { low: self.low - room, high: self.high + room }
+    }
+}
+
+/// The magnitude above which a value is so far from the others that no axis can show both.
+pub fn outlier_limit(values: impl IntoIterator<Item = f64>) -> f64 {
+    let magnitudes = values.into_iter().map(f64::abs);
+    let mut magnitudes: Vec<f64> = magnitudes.filter(|value| value.is_finite() && *value > 0.0).collect();
+    magnitudes.sort_by(f64::total_cmp);
+    let quartile = magnitudes.get(magnitudes.len().saturating_sub(1) / 4);
+    quartile.map_or(f64::INFINITY, |quartile| (FAR * quartile).max(USUAL))
+}
+
+/// The end of an axis that a value is beyond.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    Low,
+    High,
+}
+
+impl Side {
+    /// From the end back to the panel, for an axis that grows upwards.
+    pub fn sign(self) -> f64 {
+        if self == Self::High { 1.0 } else { -1.0 }
     }
 }
 
@@ -78,12 +114,25 @@ impl Axis {
         Self { range, scale: Scale::Log2, from, to }
     }
 
-    pub fn at(&self, value: f64) -> f64 {
-        let value = match self.scale {
+    fn scaled(&self, value: f64) -> f64 {
+        match self.scale {
             Scale::Linear => value,
             Scale::Log => value.max(1e-12).log10(),
             Scale::Log2 => value.max(1e-12).log2(),
-        };
+        }
+    }
+
+    /// Where a value is beyond the axis. A logarithmic one goes down to zero: what is near it stands at its lower end.
+    pub fn side_of(&self, value: f64) -> Option<Side> {
+        let value = self.scaled(value);
+        if value > self.range.high {
+            return Some(Side::High);
+        }
+        (self.scale == Scale::Linear && value < self.range.low).then_some(Side::Low)
+    }
+
+    pub fn at(&self, value: f64) -> f64 {
+        let value = self.scaled(value);
         let share = (value - self.range.low) / (self.range.high - self.range.low);
         self.from + (self.to - self.from) * share.clamp(0.0, 1.0)
     }
@@ -215,8 +264,11 @@ fn is_whole(value: f64) -> bool {
     (value - value.round()).abs() < 1e-6
 }
 
-/// A number with a true minus sign, and no sign on zero.
+/// A number with a true minus sign, and no sign on zero; a long one as "1.9e31".
 pub fn signed(value: f64, decimals: usize) -> String {
+    if value.abs() >= LONG {
+        return format!("{value:.1e}").replace('-', "−");
+    }
     let digits = format!("{:.decimals$}", value.abs());
     let zero = digits.chars().all(|digit| digit == '0' || digit == '.');
     if value < 0.0 && !zero { format!("−{digits}") } else { digits }
@@ -237,6 +289,24 @@ mod tests {
             assert!(ticks.len() <= MOST_TICKS + 1, "{values:?}: {} ticks", ticks.len());
         }
         assert_eq!(Range::covering([0.2, f64::NAN, 0.7]), Range { low: 0.2, high: 0.7 });
+    }
+
+    #[test]
+    fn an_axis_follows_the_bulk_and_says_which_values_are_beyond_it() {
+        let range = Range::of_bulk([0.0, 2.0, 3.0, 2.5, 1.9e31, f64::NAN]);
+        assert_eq!(range, Range { low: 0.0, high: 3.0 });
+        let axis = Axis::linear(range, 100.0, 0.0);
+        assert_eq!(
+            [-1.0, 3.0, 1.9e31].map(|value| axis.side_of(value)),
+            [Some(Side::Low), None, Some(Side::High)]
+        );
+        assert_eq!(axis.at(1.9e31), 0.0);
+        let usual = [0.001, 0.5, 900.0];
+        assert_eq!(Range::of_bulk(usual), Range::covering(usual), "no outlier");
+        assert_eq!(
+            [signed(1.9e31, 3), signed(-2e9, 2), signed(1_234_567.0, 1)],
+            ["1.9e31", "−2.0e9", "1234567.0"]
+        );
     }
 
     #[test]

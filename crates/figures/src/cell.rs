@@ -59,7 +59,7 @@ pub fn percent(trials: &Trials, trial: &Trial, metric: &str) -> Option<f64> {
 
 pub fn rounded(mean: Option<f64>, std: Option<f64>, decimals: usize) -> Option<String> {
     let mean = signed(mean?, decimals);
-    Some(std.map_or(mean.clone(), |std| format!("{mean} ± {std:.2}")))
+    Some(std.map_or(mean.clone(), |std| format!("{mean} ± {}", signed(std, 2))))
 }
 
 /// A count as the paper prints it: "125M", "0.3M", "0.06M"; `decimals` are those from a tenth of a million on.

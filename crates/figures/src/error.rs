@@ -46,6 +46,11 @@ fn remedy(error: &std::io::Error) -> &'static str {
 }
 
 impl FiguresError {
+    /// Whether the results are whole and simply have no such values, so that the figure does not apply to them.
+    pub fn is_about_absent_values(&self) -> bool {
+        matches!(self, Self::MissingColumn { .. } | Self::Nothing { .. })
+    }
+
     pub(crate) fn read(path: &Path, source: std::io::Error) -> Self {
         Self::Read { path: path.to_path_buf(), source }
     }

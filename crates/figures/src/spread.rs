@@ -38,7 +38,7 @@ impl Spread {
     /// "0.543 ± 0.041", as far as known.
     pub fn rounded(&self) -> Option<String> {
         let mean = crate::axis::signed(self.mean?, 3);
-        Some(self.std_trials.map_or(mean.clone(), |std| format!("{mean} ± {std:.3}")))
+        Some(self.std_trials.map_or(mean.clone(), |std| format!("{mean} ± {}", crate::axis::signed(std, 3))))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::axis::signed;
 use crate::error::Result;
 use crate::layout::{Layout, Row};
 use crate::output::{markdown, owned, write, write_csv};
@@ -122,7 +123,7 @@ fn markdown_row(trials: &Trials, row: &Row) -> Vec<String> {
     let run = trials.of(series).next().is_some();
     for (metric, _) in METRICS {
         let spread = Spread::of(trials, trials.of(series), metric);
-        let seeds = spread.std_seeds.map_or(String::new(), |std| format!(" / {std:.3}"));
+        let seeds = spread.std_seeds.map_or(String::new(), |std| format!(" / {}", signed(std, 3)));
         let empty = if run { ABSENT } else { "missing" };
         cells.push(spread.rounded().map_or(empty.to_owned(), |text| text + &seeds));
     }

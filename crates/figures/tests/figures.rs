@@ -1,9 +1,13 @@
 //! Every figure from made-up results: what it says, and that poor inputs neither hang it nor break it.
 
+#[path = "figures/clipped.rs"]
+mod clipped;
 #[path = "figures/glue.rs"]
 mod glue;
 #[path = "figures/instruct.rs"]
 mod instruct;
+#[path = "figures/left_out.rs"]
+mod left_out;
 #[path = "figures/others.rs"]
 mod others;
 #[path = "figures/over_steps.rs"]
@@ -16,7 +20,7 @@ mod table3;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use figures::{Choice, render, render_grid};
+use figures::{Choice, Drawn, render, render_grid};
 use image::{Rgb, RgbImage};
 use tempfile::TempDir;
 
@@ -35,6 +39,14 @@ const NORMS: [&str; 3] = ["frobenius", "input_column", "none"];
 
 struct Results(TempDir);
 
+/// The files of figures that were all drawn, or why the first was not.
+fn written(drawn: Drawn) -> figures::Result<Vec<PathBuf>> {
+    match drawn.left_out.into_iter().chain(drawn.failed).next() {
+        Some((_, error)) => Err(error),
+        None => Ok(drawn.written),
+    }
+}
+
 impl Results {
     fn new(trials: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
@@ -52,7 +64,7 @@ impl Results {
 
     fn render(&self, figures: &[&str]) -> figures::Result<Vec<PathBuf>> {
         let figures: Vec<String> = figures.iter().map(|figure| (*figure).to_owned()).collect();
-        render(&figures, "mini", self.0.path(), &self.plots())
+        written(render(&figures, "mini", self.0.path(), &self.plots())?)
     }
 
     fn plots(&self) -> PathBuf {
@@ -164,8 +176,9 @@ fn the_committed_results_give_the_committed_tables_and_figures() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let drawn = tempfile::tempdir().unwrap();
     let figures = ["table1", "table8", "curves"].map(str::to_owned);
-    let written = render(&figures, "mini", &root.join("results/table1/mini"), drawn.path()).unwrap();
-    let texts = written.iter().filter(|path| path.extension().is_some_and(|extension| extension != "png"));
+    let all = render(&figures, "mini", &root.join("results/table1/mini"), drawn.path()).unwrap();
+    let all = written(all).unwrap();
+    let texts = all.iter().filter(|path| path.extension().is_some_and(|extension| extension != "png"));
     for path in texts {
         let name = path.file_name().unwrap();
         let committed = std::fs::read(root.join("plots/table1/mini").join(name)).unwrap();

@@ -3,7 +3,9 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use parquet::file::reader::{FileReader, SerializedFileReader};
+use driver::{MissingShard, ParquetFileError, read_parquet, shards};
+use parquet::errors::ParquetError;
+use parquet::file::reader::FileReader;
 use serde_json::Value;
 
 /// What can be wrong with a file of rows.
@@ -11,9 +13,9 @@ use serde_json::Value;
 pub enum RowError {
     #[error("{path}: cannot be read: {source}", path = path.display())]
     Read { path: PathBuf, source: std::io::Error },
-    #[error("{path}: not a whole parquet file ({message}); fetch or copy it again", path = path.display())]
-    Damaged { path: PathBuf, message: String },
-    #[error("{place}: not JSON ({source}); correct or delete it")]
+    #[error(transparent)]
+    Parquet(#[from] ParquetFileError),
+    #[error("{place}: not JSON ({source}); correct it")]
     Json { place: Place, source: serde_json::Error },
     #[error("{path}: neither a JSON array of rows nor JSON Lines", path = path.display())]
     NoRows { path: PathBuf },
@@ -21,8 +23,8 @@ pub enum RowError {
     Encoding { place: Place },
     #[error("{path}: has no rows", path = path.display())]
     Empty { path: PathBuf },
-    #[error("{first}: is one of {count} files, and {missing} is not beside it", first = first.display(), missing = missing.display())]
-    Shard { first: PathBuf, count: usize, missing: PathBuf },
+    #[error(transparent)]
+    Shard(#[from] MissingShard),
     #[error(
         "{folder}: there are no rows at any of {tried}; each may be a `.jsonl` or `.json` file, or `…-00000-of-00001.parquet`",
         folder = folder.display()
@@ -132,15 +134,7 @@ fn at(stem: &Path) -> Result<Vec<PathBuf>, RowError> {
     if let Some(path) = single.into_iter().find(|path| path.is_file()) {
         return Ok(vec![path]);
     }
-    let Some(count) = (1..=64).find(|count| with(&format!("-00000-of-{count:05}.parquet")).is_file()) else {
-        return Ok(Vec::new());
-    };
-    let shards: Vec<PathBuf> =
-        (0..count).map(|index| with(&format!("-{index:05}-of-{count:05}.parquet"))).collect();
-    match shards.iter().find(|path| !path.is_file()) {
-        Some(missing) => Err(RowError::Shard { first: shards[0].clone(), count, missing: missing.clone() }),
-        None => Ok(shards),
-    }
+    Ok(shards(stem)?)
 }
 
 /// Paths that a candidate may mean, sorted.
@@ -159,22 +153,16 @@ fn expanded(folder: &Path, candidate: &str) -> Vec<PathBuf> {
 }
 
 fn parquet(path: &Path) -> Result<Vec<Row>, RowError> {
-    let damaged = |message: String| RowError::Damaged { path: path.to_owned(), message };
-    // The decoder panics at some contradictions in a damaged file, such as a negative length.
-    let decoded = std::panic::catch_unwind(|| {
-        let file =
-            models::inputs::open(path).map_err(|source| RowError::Read { path: path.to_owned(), source })?;
-        let reader = SerializedFileReader::new(file).map_err(|error| damaged(error.to_string()))?;
-        let rows = reader.get_row_iter(None).map_err(|error| damaged(error.to_string()))?;
+    read_parquet(path, |reader| {
+        let damaged = |error: ParquetError| ParquetFileError::of(path, &error);
+        let rows = reader.get_row_iter(None).map_err(damaged)?;
         rows.zip(1..)
             .map(|(row, number)| {
-                let row = row.map_err(|error| damaged(error.to_string()))?;
                 let place = Place { path: path.to_owned(), unit: "row", number };
-                Ok(Row { place, value: row.to_json_value() })
+                Ok(Row { place, value: row.map_err(damaged)?.to_json_value() })
             })
             .collect()
-    });
-    decoded.unwrap_or_else(|_| Err(damaged("contradicts itself".to_owned())))
+    })
 }
 
 fn json(path: &Path) -> Result<Vec<Row>, RowError> {

@@ -44,10 +44,10 @@ pub struct Settings {
     pub instructions: PathBuf,
     /// Share of the instructions that are for testing.
     pub test_share: f64,
-    /// Uses only the first examples of the training set; absent: all.
+    /// Uses at most so many of the examples of the training set, the first; absent: all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub train_limit: Option<usize>,
-    /// Uses only the first examples of the test set; absent: all.
+    /// Uses at most so many of the examples of the test set, the first; absent: all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub test_limit: Option<usize>,
     pub evaluation: Evaluation,
@@ -78,7 +78,7 @@ pub struct Evaluation {
     /// Puts the begin token in front of each prompt. The harness of the paper's time did not.
     #[serde(default)]
     pub begin: bool,
-    /// Asks only so many questions of each task, evenly spaced; absent: all.
+    /// Asks at most so many questions of each task, evenly spaced; absent: all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
 }

@@ -207,6 +207,11 @@ impl Task {
         Ok(rows::find(data, &self.rows)?)
     }
 
+    /// How many questions there are in `data`.
+    pub fn count(&self, data: &Path) -> Result<usize, TaskError> {
+        Ok(rows::read_all(&self.files(data)?)?.len())
+    }
+
     /// The questions that `evaluation` wants asked, in the files' order.
     pub fn questions(&self, evaluation: &Evaluation) -> Result<Vec<Question>, TaskError> {
         let rows = rows::read_all(&self.files(&evaluation.data)?)?;

@@ -15,7 +15,7 @@ use crate::bank_run::BankRun;
 use crate::estimate::{TokenCost, estimate, measure};
 use crate::settings::Settings;
 use crate::training::{Lesson, Training};
-use crate::world::{Corpus, Exams, Network, files};
+use crate::world::{Corpus, Exams, Network, files, shortfalls};
 
 /// Instruction tuning.
 #[derive(Default)]
@@ -30,6 +30,8 @@ pub struct Instruct {
     sites: KnownSites,
     /// Measured seconds and bytes of a token, by what they depend on.
     costs: RefCell<HashMap<String, TokenCost>>,
+    /// What [`shortfalls`] found, by all that it depends on.
+    shortfalls: RefCell<HashMap<String, Vec<String>>>,
     libtorch: String,
 }
 
@@ -87,6 +89,19 @@ impl Workload for Instruct {
         let proposed = Proposed { method: &settings.method, trial: settings.trial(1), tracked_layer: None };
         self.sites.check(&settings.model.join("config.json"), harness::sites_of::<LlamaConfig>, &proposed)?;
         self.digests.borrow_mut().of(&files(&settings)?)
+    }
+
+    fn shortfalls(&self, config: &Value) -> Result<Vec<String>> {
+        let settings = Settings::read(config)?;
+        let Settings { instructions, test_share, train_limit, test_limit, answers, evaluation, .. } =
+            &settings;
+        let key = json!([instructions, test_share, train_limit, test_limit, answers, evaluation]).to_string();
+        if let Some(known) = self.shortfalls.borrow().get(&key) {
+            return Ok(known.clone());
+        }
+        let found = shortfalls(&settings)?;
+        self.shortfalls.borrow_mut().insert(key, found.clone());
+        Ok(found)
     }
 
     /// Trials that train nothing take no part in steps, so they are not with others.

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use delora_core::Site;
+use driver::shortfall;
 use models::diffusion::Loaded;
 use models::llama::{Llama, LlamaConfig, load_llama};
 use tch::{Device, Kind};
@@ -11,7 +12,7 @@ use tch::{Device, Kind};
 use crate::alpaca::{self, Instruction};
 use crate::examples::Example;
 use crate::requests::{Places, Prompt, prompts};
-use crate::settings::Settings;
+use crate::settings::{Evaluation, Settings};
 use crate::tasks::{self, Question, Task};
 use crate::tokens::TextTokenizer;
 
@@ -126,6 +127,25 @@ impl Exams {
     }
 }
 
+/// Where instructions or questions are fewer than the settings ask for at most.
+pub fn shortfalls(settings: &Settings) -> Result<Vec<String>> {
+    let [train, test] = alpaca::split(alpaca::read(&settings.instructions)?.len(), settings.test_share);
+    let of = |set: &str| format!("the {set} set of {}", settings.instructions.display());
+    let tested = settings.test_limit.unwrap_or(test.len()).min(test.len());
+    let mut found = vec![
+        shortfall("train_limit", settings.train_limit, train.len(), &of("training")),
+        shortfall("test_limit", settings.test_limit, test.len(), &of("test")),
+        shortfall("answers", Some(settings.answers), tested, &of("test")),
+    ];
+    let Evaluation { data, tasks, limit, .. } = &settings.evaluation;
+    if limit.is_some() {
+        for task in tasks::load(tasks.as_deref())? {
+            found.push(shortfall("evaluation.limit", *limit, task.count(data)?, &format!("`{}`", task.name)));
+        }
+    }
+    Ok(found.into_iter().flatten().collect())
+}
+
 /// Files that a trial's result depends on.
 pub fn files(settings: &Settings) -> Result<Vec<PathBuf>> {
     let model = |name: &str| settings.model.join(name);
@@ -228,6 +248,28 @@ mod tests {
         let exams = Exams::read(&settings, &network).unwrap();
         assert_eq!(exams.prompts[0].context.len() + exams.prompts[0].continuations[0].len(), 257);
         assert_eq!(exams.prompts[0].context.last(), network.tokenizer.encode("Q: A:").last());
+    }
+
+    #[test]
+    fn a_limit_beyond_instructions_or_questions_is_named_with_what_is_used() {
+        let world = World::new();
+        assert!(shortfalls(&world.settings(|_| ())).unwrap().is_empty());
+        let settings = world.settings(|config| {
+            config["train_limit"] = json!(25);
+            config["test_limit"] = json!(7);
+            config["answers"] = json!(8);
+            config["evaluation"]["limit"] = json!(10);
+        });
+        let said = shortfalls(&settings).unwrap();
+        let of = |set: &str, found: usize| {
+            let file = world.at("alpaca.jsonl");
+            format!("the {set} set of {} has {found}: all of them are used", file.display())
+        };
+        assert_eq!(said[0], format!("train_limit is 25, and {}", of("training", 24)));
+        assert_eq!(said[1], format!("test_limit is 7, and {}", of("test", 6)));
+        assert_eq!(said[2], format!("answers is 8, and {}", of("test", 6)));
+        assert_eq!(said[3], "evaluation.limit is 10, and `letters` has 9: all of them are used");
+        assert_eq!(said.len(), 6, "each of three tasks");
     }
 
     #[test]

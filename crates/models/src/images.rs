@@ -1,5 +1,6 @@
 //! Picture files, resizing, and pictures to tensors and back.
 
+mod folder;
 mod preprocess;
 mod read;
 mod resize;
@@ -7,6 +8,7 @@ mod resize;
 use image::RgbImage;
 use tch::{Kind, Tensor};
 
+pub use folder::picture_files;
 pub use preprocess::{Preprocessor, PreprocessorError};
 pub use read::{MAX_PIXELS, PictureError, read_rgb};
 pub use resize::{Filter, Window, resize, resize_window, with_shorter_side};

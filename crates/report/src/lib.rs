@@ -55,8 +55,16 @@ pub struct Request<'a> {
     pub written: &'a str,
 }
 
+/// The report, with what could not be shown in it.
+#[derive(Debug)]
+pub struct Page {
+    pub html: String,
+    /// Experiments and claims whose files cannot be used, each with why; the page has all others.
+    pub failed: Vec<(String, ReportError)>,
+}
+
 /// The page.
-pub fn render(request: &Request) -> Result<String> {
+pub fn render(request: &Request) -> Result<Page> {
     let mut found = with_results(request.experiment_folder, request.results);
     if !request.experiments.is_empty() {
         found = request.experiments.to_vec();
@@ -68,6 +76,7 @@ pub fn render(request: &Request) -> Result<String> {
     }
     let mut contents = "<li><a href=\"#claims\">What the paper says, and what we see</a></li>\n".to_owned();
     let mut sections = String::new();
+    let mut failed = Vec::new();
     for path in &found {
         let experiment = Experiment::read(path)?;
         let scales = experiment.scales(request.results);
@@ -76,29 +85,51 @@ pub fn render(request: &Request) -> Result<String> {
             return Err(ReportError::NoResults { results, experiment });
         }
         for scale in scales {
-            let place = place(request, &experiment.name, &scale);
-            let results = Results::read(&place.results)?;
-            let section =
-                Section { experiment: &experiment, scale: &scale, results: &results, plots: &place.plots };
-            let (entry, html) = section.html()?;
-            contents += &entry;
-            sections += &html;
+            match section(request, &experiment, &scale) {
+                Ok((entry, html)) => {
+                    contents += &entry;
+                    sections += &html;
+                }
+                Err(error) => {
+                    let name = format!("{} at scale {scale}", experiment.name);
+                    let message = escape(&error.to_string());
+                    sections += &format!(
+                        "<section>\n<h2>{}</h2>\n<p>Cannot be shown: {message}</p>\n</section>\n",
+                        escape(&name)
+                    );
+                    failed.push((name, error));
+                }
+            }
         }
     }
-    let ledger = ledger::html(&judged(request)?);
-    Ok(page(request, &contents, &(ledger + &sections)))
+    let ledger = ledger::html(&judged(request, &mut failed)?);
+    Ok(Page { html: page(request, &contents, &(ledger + &sections)), failed })
 }
 
-fn judged(request: &Request) -> Result<Vec<(claims::Claim, Vec<verdict::Judgement>)>> {
+/// An experiment's entry in the contents, and its section.
+fn section(request: &Request, experiment: &Experiment, scale: &str) -> Result<(String, String)> {
+    let place = place(request, &experiment.name, scale);
+    let results = Results::read(&place.results)?;
+    Section { experiment, scale, results: &results, plots: &place.plots }.html()
+}
+
+/// Every claim with its judgements; those whose results cannot be used go to `failed`.
+fn judged(
+    request: &Request,
+    failed: &mut Vec<(String, ReportError)>,
+) -> Result<Vec<(claims::Claim, Vec<verdict::Judgement>)>> {
     let places = |experiment: &str| -> Vec<Place> {
         let scales = scales(request.results, experiment);
         scales.into_iter().map(|scale| place(request, experiment, &scale)).collect()
     };
-    let judge = |claim: claims::Claim| {
-        let judgements = judge::judge(&claim, places)?;
-        Ok((claim, judgements))
-    };
-    claims::load(request.claims)?.into_iter().map(judge).collect()
+    let mut judged = Vec::new();
+    for claim in claims::load(request.claims)? {
+        match judge::judge(&claim, places) {
+            Ok(judgements) => judged.push((claim, judgements)),
+            Err(error) => failed.push((format!("claim `{}`", claim.id), error)),
+        }
+    }
+    Ok(judged)
 }
 
 fn place(request: &Request, experiment: &str, scale: &str) -> Place {

@@ -104,6 +104,20 @@ fn what_is_missing_is_named() {
 }
 
 #[test]
+fn an_experiment_that_cannot_be_shown_does_not_stop_the_others() {
+    let fixture = Fixture::new();
+    let paper = fixture.path("results/sweep/paper");
+    std::fs::create_dir_all(&paper).unwrap();
+    std::fs::write(paper.join("trials.csv"), "trial_id\nx\n").unwrap();
+    let page = rendered::whole(&fixture.path("")).unwrap();
+    let names: Vec<&str> = page.failed.iter().map(|(name, _)| name.as_str()).collect();
+    assert!(names.contains(&"sweep at scale paper"), "{names:?}");
+    assert!(page.failed.iter().all(|(_, error)| error.to_string().contains("has no column `status`")));
+    assert!(page.html.contains("Cannot be shown") && page.html.contains("has no column `status`"));
+    assert!(page.html.contains("Which of them &lt;wins&gt;?"), "the other scale is there");
+}
+
+#[test]
 fn the_ledger_of_the_repository_is_sound_and_covers_every_table_and_figure() {
     let ledger = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../experiments/claims.toml");
     let fixture = Fixture::new();

@@ -21,6 +21,8 @@ use std::fmt;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
+use driver::{MissingShard, ParquetFileError, shards};
+
 use crate::tasks::GlueTask;
 
 /// The column with the label or, for STS-B, the similarity.
@@ -52,18 +54,14 @@ pub enum DataError {
     )]
     NoFile { folder: PathBuf, task: &'static str, split: Split, stem: &'static str, tsv: Vec<&'static str> },
 
-    #[error(
-        "{path} is missing, and {present} is there; a split is read whole: `delora fetch glue` fetches it"
-    )]
-    MissingShard { path: PathBuf, present: String },
+    #[error("{0}: `delora fetch glue` fetches it")]
+    Shard(#[from] MissingShard),
 
     #[error("{path}: cannot be read: {source}")]
     Read { path: PathBuf, source: std::io::Error },
 
-    #[error(
-        "{path}: is no parquet file, or a truncated or damaged one ({message}); delete it and run `delora fetch glue`"
-    )]
-    Damaged { path: PathBuf, message: String },
+    #[error("{0}; `delora fetch glue` fetches GLUE")]
+    Parquet(#[from] ParquetFileError),
 
     #[error("{path}: no column `{column}`; `{task}` needs {needed}, and the columns here are {}", .found.join(", "))]
     MissingColumn {
@@ -77,7 +75,7 @@ pub enum DataError {
     #[error("{path}: column `{column}` is of the type {found}; it should be {wanted}")]
     ColumnType { path: PathBuf, column: &'static str, found: String, wanted: &'static str },
 
-    #[error("{place}: column `{column}` has no value; delete the row or fill the cell")]
+    #[error("{place}: column `{column}` has no value; fill the cell")]
     Null { place: Place, column: &'static str },
 
     #[error("{place}: is not UTF-8; convert the file")]
@@ -150,7 +148,7 @@ pub fn files(folder: &Path, task: &GlueTask, split: Split) -> Result<Vec<PathBuf
             (task.validation, &["dev_matched.tsv", "validation_matched.tsv", "dev.tsv", "validation.tsv"])
         }
     };
-    let shards = shards(&folder, stem)?;
+    let shards = shards(&folder.join(stem))?;
     if !shards.is_empty() {
         return Ok(shards);
     }
@@ -162,24 +160,6 @@ pub fn files(folder: &Path, task: &GlueTask, split: Split) -> Result<Vec<PathBuf
         stem,
         tsv: tsv.to_vec(),
     })
-}
-
-/// The files `<stem>-<index>-of-<count>.parquet` of a folder; none if the folder is not there.
-fn shards(folder: &Path, stem: &str) -> Result<Vec<PathBuf>, DataError> {
-    let Ok(entries) = folder.read_dir() else { return Ok(Vec::new()) };
-    let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-    let counts = names.filter_map(|name| {
-        let rest = name.strip_prefix(stem)?.strip_prefix('-')?.strip_suffix(".parquet")?;
-        let (index, count) = rest.split_once("-of-")?;
-        index.parse::<usize>().ok()?;
-        count.parse::<usize>().ok().map(|count| (count, name))
-    });
-    let Some((count, present)) = counts.max() else { return Ok(Vec::new()) };
-    let path = |index| folder.join(format!("{stem}-{index:05}-of-{count:05}.parquet"));
-    match (0..count).map(path).find(|path| !path.is_file()) {
-        Some(path) => Err(DataError::MissingShard { path, present }),
-        None => Ok((0..count).map(path).collect()),
-    }
 }
 
 /// Where each text and the label stand among the columns of a file.

@@ -41,13 +41,13 @@ pub struct Settings {
     pub model: PathBuf,
     /// Folder of GLUE, see [`crate::data`].
     pub data: PathBuf,
-    /// Uses only the first examples of the training set; absent: all.
+    /// Uses at most so many examples of the training set, the first; absent: all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub train_limit: Option<usize>,
-    /// Uses only the first examples of the tuning half; absent: all.
+    /// Uses at most so many examples of the tuning half, the first; absent: all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub validation_limit: Option<usize>,
-    /// Uses only the first examples of the test half; absent: all.
+    /// Uses at most so many examples of the test half, the first; absent: all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub test_limit: Option<usize>,
     #[serde(default)]

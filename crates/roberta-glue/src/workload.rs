@@ -6,12 +6,13 @@ use std::rc::Rc;
 
 use anyhow::Result;
 use delora_core::{Bank, METHODS};
-use driver::{Digests, KnownSites, Latest, Proposed};
+use driver::{Digests, KnownSites, Latest, Proposed, shortfall};
 use models::roberta::EncoderConfig;
 use runner::{BankContext, Estimate, Outcome, Provenance, SettingError, Trial, Workers, Workload};
 use serde_json::{Value, json};
 
 use crate::bank_run::BankRun;
+use crate::data::{self, Split};
 use crate::estimate::{estimate, measure};
 use crate::settings::Settings;
 use crate::tasks::TASKS;
@@ -30,6 +31,8 @@ pub struct Glue {
     sites: KnownSites,
     /// Measured seconds and bytes of a token, by what they depend on.
     costs: RefCell<HashMap<String, crate::estimate::TokenCost>>,
+    /// Numbers of training and validation examples, by task and where they are.
+    counts: RefCell<HashMap<String, [usize; 2]>>,
     libtorch: String,
 }
 
@@ -50,6 +53,18 @@ impl Glue {
         let key = json!([model, data, glue_task, max_length, train_limit]).to_string();
         self.corpus
             .get(key, || driver::covered(&files(settings)?, || Corpus::read(settings, network.config())))
+    }
+
+    /// How many training and validation examples there are.
+    fn counts(&self, settings: &Settings) -> Result<[usize; 2]> {
+        let key = json!([settings.data, settings.glue_task]).to_string();
+        if let Some(counts) = self.counts.borrow().get(&key) {
+            return Ok(*counts);
+        }
+        let count = |split| data::read(&settings.data, settings.task(), split).map(|rows| rows.len());
+        let counts: [usize; 2] = [count(Split::Train)?, count(Split::Validation)?];
+        self.counts.borrow_mut().insert(key, counts);
+        Ok(counts)
     }
 }
 
@@ -86,6 +101,33 @@ impl Workload for Glue {
             &proposed,
         )?;
         self.digests.borrow_mut().of(&files(&settings)?)
+    }
+
+    fn shortfalls(&self, config: &Value) -> Result<Vec<String>> {
+        let settings = Settings::read(config)?;
+        let Settings { train_limit, validation_limit, test_limit, ref glue_task, .. } = settings;
+        if [train_limit, validation_limit, test_limit].iter().all(Option::is_none) {
+            return Ok(Vec::new());
+        }
+        let [training, validation] = self.counts(&settings)?;
+        let unlimited = Settings { validation_limit: None, test_limit: None, ..settings.clone() };
+        let halves = unlimited.halves(validation)?;
+        let found = [
+            shortfall("train_limit", train_limit, training, &format!("the training set of `{glue_task}`")),
+            shortfall(
+                "validation_limit",
+                validation_limit,
+                halves.tuning.len(),
+                &format!("the tuning half of `{glue_task}`"),
+            ),
+            shortfall(
+                "test_limit",
+                test_limit,
+                halves.test.len(),
+                &format!("the test half of `{glue_task}`"),
+            ),
+        ];
+        Ok(found.into_iter().flatten().collect())
     }
 
     fn bank_key(&self, config: &Value) -> String {
@@ -134,5 +176,32 @@ impl Workload for Glue {
 
     fn provenance(&self) -> Provenance {
         driver::provenance(&self.libtorch)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::tests::{config, lora};
+
+    #[test]
+    fn a_limit_beyond_the_data_is_named_with_what_is_used() {
+        let glue = Glue::default();
+        let mut config = config(lora(), "cola", 1);
+        assert!(glue.shortfalls(&config).unwrap().is_empty(), "there is as much as is asked for");
+        let [training, validation] = glue.counts(&Settings::read(&config).unwrap()).unwrap();
+        config["train_limit"] = json!(1_000_000);
+        config["test_limit"] = json!(999_999);
+        let said = glue.shortfalls(&config).unwrap();
+        let wanted = [
+            format!(
+                "train_limit is 1000000, and the training set of `cola` has {training}: all of them are used"
+            ),
+            format!(
+                "test_limit is 999999, and the test half of `cola` has {}: all of them are used",
+                validation / 2
+            ),
+        ];
+        assert_eq!(said, wanted);
     }
 }

@@ -50,6 +50,8 @@ pub struct Grid {
     /// Paths in the resolved config of the compared settings, `method` first where there are methods.
     pub compared: Vec<String>,
     pub tuned: Vec<TunedAxis>,
+    /// Where the data have less than is asked for, each once.
+    pub shortfalls: Vec<String>,
 }
 
 impl Grid {
@@ -98,11 +100,13 @@ impl Experiment {
         let expansion = Expansion { experiment: self, workload };
         let mut mistakes: Vec<String> = Vec::new();
         let mut trials: Vec<Trial> = Vec::new();
-        let mut known = BTreeSet::new();
+        let (mut known, mut shortfalls) = (BTreeSet::new(), BTreeSet::new());
         let (configs, compared, tuned) = expansion.configs()?;
         for config in configs {
-            match workload.validate(&config) {
-                Ok(inputs) => {
+            let checked = workload.validate(&config);
+            match checked.and_then(|inputs| Ok((inputs, workload.shortfalls(&config)?))) {
+                Ok((inputs, own)) => {
+                    shortfalls.extend(own);
                     let config = workload.relevant(config);
                     let trial = Trial { id: trial_id(&self.task, &config, &inputs), config };
                     if known.insert(trial.id.clone()) {
@@ -119,7 +123,7 @@ impl Experiment {
             }
         }
         if mistakes.is_empty() {
-            Ok(Grid { trials, compared, tuned })
+            Ok(Grid { trials, compared, tuned, shortfalls: shortfalls.into_iter().collect() })
         } else {
             Err(RunnerError::Settings(mistakes))
         }

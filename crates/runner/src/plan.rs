@@ -321,6 +321,9 @@ impl fmt::Display for Plan {
             self.counts().iter().map(|(name, count)| format!("{count} {name}")).collect();
         let trials = self.grid.trials.len();
         writeln!(f, "{} at scale {}: {trials} trials ({})", self.experiment, self.scale, counts.join(", "))?;
+        for shortfall in &self.grid.shortfalls {
+            writeln!(f, "note: {shortfall}")?;
+        }
         if !self.points.is_empty() {
             writeln!(f, "{}", self.tuning_text())?;
         }

@@ -89,6 +89,7 @@ impl RunReport {
 /// Where settings are tuned first, what was chosen is tested in the same run, unless only some trials were asked for.
 pub fn run(experiment: &Experiment, workload: &dyn Workload, options: &RunOptions) -> Result<RunReport> {
     let candidates = experiment.grid(workload)?;
+    candidates.shortfalls.iter().for_each(|text| notice(&format!("note: {text}")));
     let folder = Folder::new(&options.results_dir, experiment);
     let stop = stop_flag();
     let lock = Lock::acquire(&folder.lock())?;

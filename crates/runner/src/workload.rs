@@ -51,6 +51,12 @@ pub trait Workload {
     /// identity. Called once per trial before any is run, so digests of large files should be kept in memory.
     fn validate(&self, config: &Value) -> anyhow::Result<String>;
 
+    /// Where the data have less than a setting asks for at most, a sentence each with the setting, what is asked for and
+    /// what is used. Called after [`Workload::validate`], for plans and runs to print.
+    fn shortfalls(&self, _config: &Value) -> anyhow::Result<Vec<String>> {
+        Ok(Vec::new())
+    }
+
     /// Trials with equal keys may share a bank.
     fn bank_key(&self, config: &Value) -> String;
 

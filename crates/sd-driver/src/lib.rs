@@ -24,6 +24,7 @@ mod photographs;
 mod pictures;
 mod plan_check;
 mod sampling;
+mod selection;
 mod semantic;
 mod settings;
 mod subject;

@@ -3,13 +3,16 @@
 use std::path::PathBuf;
 
 use delora_core::{Group, OptimizerConfig, Role, Schedule, TrialConfig};
-use driver::{MethodSettings, Precision, Rates, at_least_one, positive};
+use driver::{MethodSettings, Precision, Rates, at_least_one, enough, positive};
 use models::diffusion::Sampling;
 use runner::SettingError;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::training::Steps;
+
+/// DreamBooth's prompts of a class.
+const PROMPTS: usize = 25;
 
 /// Everything that decides a trial's result.
 #[derive(Debug, Clone, Deserialize, Serialize)]
@@ -157,6 +160,7 @@ impl Settings {
         at_least_one("track_every", self.track_every as usize)?;
         at_least_one("random_crops", self.random_crops.unwrap_or(1))?;
         at_least_one("first_prompts", self.first_prompts.unwrap_or(1))?;
+        enough("first_prompts", self.first_prompts, PROMPTS, "a class's list of prompts")?;
         if let Some(prior) = self.prior_preservation {
             at_least_one("prior_preservation.class_pictures", prior.class_pictures)?;
             positive("prior_preservation.weight", prior.weight)?;

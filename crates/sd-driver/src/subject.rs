@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use delora_core::stream;
 use image::RgbImage;
-use models::images::{read_rgb, resize_and_crop, resize_and_crop_at};
+use models::images::{picture_files, read_rgb, resize_and_crop, resize_and_crop_at};
 use rand::RngExt;
 
 use crate::settings::{Settings, SubjectSettings};
@@ -15,25 +15,45 @@ pub const CLASSES_FILE: &str = "prompts_and_classes.txt";
 
 /// Subjects of the data folder that have pictures there, in the file's order.
 pub fn list(data: &Path) -> Result<Vec<SubjectSettings>> {
+    let mut subjects = listed(data)?;
+    subjects.retain(|subject| data.join(&subject.name).is_dir());
+    if subjects.is_empty() {
+        let path = data.join(CLASSES_FILE);
+        bail!("{}: no line below `subject_name,class` names a folder beside it", path.display());
+    }
+    Ok(subjects)
+}
+
+/// All subjects that the data folder's file names, whether their pictures are there or not.
+pub fn listed(data: &Path) -> Result<Vec<SubjectSettings>> {
     let path = data.join(CLASSES_FILE);
     let text = models::inputs::read_to_string(&path).with_context(|| {
         format!("{}: cannot be read; `data` is a folder in DreamBooth's layout", path.display())
     })?;
     let lines = text.lines().skip_while(|line| line.trim() != "subject_name,class").skip(1);
-    let subjects: Vec<SubjectSettings> = lines
-        .map_while(|line| line.split_once(','))
-        .map(|(name, class)| SubjectSettings {
-            name: name.trim().to_owned(),
-            class: class.trim().to_owned(),
-            folder: None,
-            live: None,
-        })
-        .filter(|subject| data.join(&subject.name).is_dir())
-        .collect();
-    if subjects.is_empty() {
-        bail!("{}: no line below `subject_name,class` names a folder beside it", path.display());
+    let subjects = lines.map_while(|line| line.split_once(',')).map(|(name, class)| SubjectSettings {
+        name: name.trim().to_owned(),
+        class: class.trim().to_owned(),
+        folder: None,
+        live: None,
+    });
+    Ok(subjects.collect())
+}
+
+/// Folders beside the data folder's file that it does not name, hidden ones aside.
+pub fn unlisted(data: &Path) -> Result<Vec<String>> {
+    let listed = listed(data)?;
+    let mut folders = Vec::new();
+    for entry in std::fs::read_dir(data).with_context(|| format!("{}: cannot be read", data.display()))? {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let is_known = listed.iter().any(|subject| subject.name == name);
+        if path.is_dir() && !name.starts_with('.') && !is_known {
+            folders.push(name);
+        }
     }
-    Ok(subjects)
+    folders.sort();
+    Ok(folders)
 }
 
 /// Folder of the subject's pictures.
@@ -42,19 +62,12 @@ pub fn folder(settings: &Settings) -> PathBuf {
     subject.folder.clone().unwrap_or_else(|| settings.data.join(&subject.name))
 }
 
-/// Picture files of a folder, by name.
+/// Picture files of a folder, see [`picture_files`].
 pub fn files(folder: &Path) -> Result<Vec<PathBuf>> {
-    let entries = std::fs::read_dir(folder)
-        .with_context(|| format!("{}: is no folder of pictures", folder.display()))?;
-    let mut files = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<PathBuf>>>()?;
-    files.retain(|path| {
-        let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
-        matches!(extension.to_lowercase().as_str(), "jpg" | "jpeg" | "png" | "webp")
-    });
-    files.sort();
+    let files = picture_files(folder)?;
     if files.len() < 2 {
         bail!(
-            "{}: found {} pictures (.jpg, .png, .webp); at least 2 are needed",
+            "{}: found {} pictures (JPEG, PNG, WebP); at least 2 are needed",
             folder.display(),
             files.len()
         );

@@ -12,7 +12,6 @@ use models::images::{resize_and_crop, to_tensor};
 use models::unet::UNetConfig;
 use rand::RngExt;
 use runner::{BankContext, Estimate, Outcome, Provenance, SettingError, Status, Trial, Workers, Workload};
-use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::bank_run::{BankRun, SubjectData};
@@ -21,7 +20,8 @@ use crate::evaluate::Reference;
 use crate::pictures::write_strip;
 use crate::plan_check::check_drawing;
 use crate::sampling::{Order, Plan, draw};
-use crate::settings::{REAL_IMAGES, Settings, SubjectSettings};
+use crate::selection::Selection;
+use crate::settings::{REAL_IMAGES, Settings};
 use crate::subject;
 use crate::training::{Moments, Training};
 use crate::world::{self, World};
@@ -134,65 +134,6 @@ impl SubjectDriven {
             }
         }
         Ok(subjects)
-    }
-}
-
-/// `subject = { first = 3 }`, `{ names = ["cat2"] }` or `{ folder = "my_dog", class = "dog" }`.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Selection {
-    #[serde(default)]
-    first: Option<usize>,
-    #[serde(default)]
-    skip: usize,
-    #[serde(default)]
-    names: Option<Vec<String>>,
-    #[serde(default)]
-    name: Option<String>,
-    #[serde(default)]
-    folder: Option<std::path::PathBuf>,
-    #[serde(default)]
-    class: Option<String>,
-    #[serde(default)]
-    live: Option<bool>,
-}
-
-impl Selection {
-    fn subjects(self, config: &Value) -> Result<Vec<SubjectSettings>> {
-        if let Some(folder) = self.folder {
-            let Some(class) = self.class else {
-                return Err(SettingError::new(
-                    "subject.class",
-                    "missing: the word for what the pictures show",
-                )
-                .into());
-            };
-            let last = folder.file_name().map(|name| name.to_string_lossy().into_owned());
-            let name = self.name.or(last).unwrap_or_else(|| class.clone());
-            return Ok(vec![SubjectSettings { name, class, folder: Some(folder), live: self.live }]);
-        }
-        let Some(data) = config.get("data").and_then(Value::as_str) else {
-            return Err(SettingError::new("data", "missing: a folder in DreamBooth's layout").into());
-        };
-        let all = subject::list(data.as_ref())?;
-        let Some(names) = self.names.or(self.name.map(|name| vec![name])) else {
-            let chosen: Vec<SubjectSettings> =
-                all.iter().skip(self.skip).take(self.first.unwrap_or(usize::MAX)).cloned().collect();
-            if chosen.is_empty() {
-                let message = format!("selects none of the {} subjects in {data}", all.len());
-                return Err(SettingError::new("subject", message).into());
-            }
-            return Ok(chosen);
-        };
-        let known: Vec<&str> = all.iter().map(|subject| subject.name.as_str()).collect();
-        names
-            .iter()
-            .map(|name| {
-                all.iter().find(|subject| subject.name == *name).cloned().ok_or_else(|| {
-                    SettingError::unknown_name("subject.names", "subject", name, &known).into()
-                })
-            })
-            .collect()
     }
 }
 

@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
+use figures::FiguresError;
 use runner::Experiment;
 
 use super::experiment::ExperimentArgs;
@@ -43,13 +44,23 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     draw(&args.experiment.load()?, results, &args.plots.folder(results))
 }
 
-/// Draws what the experiment lists as its figures, and names the files.
+/// Draws what the experiment lists as its figures, and names the files and what was left out.
+///
+/// An error lists all figures that failed; the others are drawn.
 pub fn draw(experiment: &Experiment, results: &Path, plots: &Path) -> anyhow::Result<()> {
     let place = |root: &Path| root.join(&experiment.name).join(&experiment.scale);
-    let written = figures::render(&experiment.figures, &experiment.scale, &place(results), &place(plots))
+    let drawn = figures::render(&experiment.figures, &experiment.scale, &place(results), &place(plots))
         .with_context(|| format!("figures of {}", experiment.name))?;
-    for file in written {
+    for file in &drawn.written {
         terminal::line(file.display());
+    }
+    for (figure, error) in &drawn.left_out {
+        terminal::line(format_args!("left out: `{figure}` does not apply to these results: {error}"));
+    }
+    if !drawn.failed.is_empty() {
+        let line = |(figure, error): &(String, FiguresError)| format!("`{figure}`: {error}");
+        let lines: Vec<String> = drawn.failed.iter().map(line).collect();
+        bail!("{} could not be drawn:\n{}", experiment.name, lines.join("\n"));
     }
     Ok(())
 }

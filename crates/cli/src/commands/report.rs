@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use report::Request;
 
 use super::plots::PlotsArgs;
@@ -38,8 +38,12 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         written: &utc(SystemTime::now()),
     })?;
     let out = args.out.clone().unwrap_or_else(|| args.results.join("report.html"));
-    std::fs::write(&out, &page).with_context(|| format!("cannot write `{}`", out.display()))?;
-    terminal::line(format_args!("{} ({:.1} MB)", out.display(), page.len() as f64 / 1e6));
+    std::fs::write(&out, &page.html).with_context(|| format!("cannot write `{}`", out.display()))?;
+    terminal::line(format_args!("{} ({:.1} MB)", out.display(), page.html.len() as f64 / 1e6));
+    if !page.failed.is_empty() {
+        let lines: Vec<String> = page.failed.iter().map(|(name, error)| format!("{name}: {error}")).collect();
+        bail!("the page lacks what could not be shown:\n{}", lines.join("\n"));
+    }
     Ok(())
 }
 

@@ -4,8 +4,9 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::axis::{Axis, Range};
+use crate::axis::{Axis, Range, outlier_limit};
 use crate::canvas::{Align, Canvas};
+use crate::clipped::{self, Clipped};
 use crate::curves::{Band, Curves, band, smoothed};
 use crate::error::Result;
 use crate::output::write_figure;
@@ -149,7 +150,32 @@ impl Panel {
             dashed: line.place > 0,
             y: draw_marks(canvas, line, &across, &up),
         };
-        lines.iter().map(end).collect()
+        let ends = lines.iter().map(end).collect();
+        self.draw_clipped(canvas, lines, &across, &up);
+        ends
+    }
+
+    /// Arrows and values of what is beyond the vertical axis: of a line its peak, of crosses the outliers.
+    fn draw_clipped(&self, canvas: &mut Canvas, lines: &[Line], across: &Axis, up: &Axis) {
+        let limit = outlier_limit(values(lines));
+        let mut count = 0;
+        for line in lines {
+            let mut clipped = Clipped::new(colour(line.series.method));
+            let peak = line.bands.iter().max_by(|one, other| one.mean.abs().total_cmp(&other.mean.abs()));
+            let peak = peak.map(|band| (band.step, band.mean));
+            for (step, value) in peak.into_iter().chain(line.ends.iter().copied()) {
+                if value.abs() > limit {
+                    clipped.take(up, across.at(step), value);
+                }
+            }
+            if !clipped.is_empty() {
+                clipped.draw_upright(canvas, up, self.right, count);
+                count += 1;
+            }
+        }
+        if count > 0 {
+            clipped::draw_note(canvas, (f64::midpoint(self.left, self.right), TOP - 8.0));
+        }
     }
 }
 
@@ -183,9 +209,19 @@ fn draw_marks(canvas: &mut Canvas, line: &Line, across: &Axis, up: &Axis) -> f64
     end.map_or(BOTTOM, |value| up.at(value))
 }
 
+/// All means and ends.
+fn values(lines: &[Line]) -> Vec<f64> {
+    let means = lines.iter().flat_map(|line| line.bands.iter().map(|band| band.mean));
+    means.chain(lines.iter().flat_map(|line| line.ends.iter().map(|(_, value)| *value))).collect()
+}
+
 /// The largest mean of each line, where it is above zero.
 fn peaks(lines: &[Line]) -> Vec<f64> {
-    let peak = |line: &Line| line.bands.iter().map(|band| band.mean).fold(0.0, f64::max);
+    let limit = outlier_limit(values(lines));
+    let peak = |line: &Line| {
+        let means = line.bands.iter().map(|band| band.mean);
+        means.filter(|mean| *mean <= limit).fold(0.0, f64::max)
+    };
     lines.iter().map(peak).filter(|peak| *peak > 0.0).collect()
 }
 
@@ -198,9 +234,12 @@ fn needs_log(lines: &[Line]) -> bool {
 
 fn up_axis(lines: &[Line], log: bool, banded: bool) -> Axis {
     let bands = lines.iter().flat_map(|line| &line.bands);
+    let limit = outlier_limit(values(lines));
+    let is_shown = |value: &f64| value.abs() <= limit;
     let ends = lines.iter().flat_map(|line| line.ends.iter().map(|(_, value)| *value));
     if log {
-        let range = Range::covering(bands.map(|band| band.mean).chain(ends).filter(|value| *value > 0.0));
+        let values = bands.map(|band| band.mean).chain(ends).filter(|value| *value > 0.0);
+        let range = Range::covering(values.filter(is_shown));
         let smallest = peaks(lines).into_iter().fold(range.high, f64::min);
         let low = range.low.max(smallest / 30.0);
         return Axis::log(Range { low: low / 1.3, high: range.high * 1.5 }, BOTTOM, TOP);
@@ -208,8 +247,9 @@ fn up_axis(lines: &[Line], log: bool, banded: bool) -> Axis {
     // A trial that blew up must not flatten the others: its cross sits at the edge.
     let reach = if banded { 1.0 } else { 0.0 };
     let edges = |band: &Band| [band.mean - reach * band.std, band.mean + reach * band.std];
-    let range = Range::covering(bands.flat_map(edges));
-    let range = if lines.iter().all(|line| line.bands.is_empty()) { Range::covering(ends) } else { range };
+    let range = Range::covering(bands.flat_map(edges).filter(is_shown));
+    let alone = lines.iter().all(|line| line.bands.is_empty());
+    let range = if alone { Range::covering(ends.filter(is_shown)) } else { range };
     Axis::linear(range.padded(0.05), BOTTOM, TOP)
 }
 

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use crate::axis::{Axis, Range, signed};
+use crate::axis::{Axis, Range, outlier_limit, signed};
 use crate::canvas::{Align, Canvas, text_width};
+use crate::clipped::{self, Clipped};
 use crate::spread::{Spread, diverged};
 use crate::style::{ALARM, Colour, INK, MUTED, Marker, NOTE_SIZE, RULE, TICK_SIZE, TITLE_SIZE};
 use crate::trials::{Trial, counted};
@@ -11,6 +12,8 @@ use crate::trials::{Trial, counted};
 /// Room for two lines of names of bounds below a heading.
 pub const ABOVE_BOUNDS: f64 = 56.0;
 const BOUND_WIDTH: f64 = 1.6;
+/// From a panel to the end of the note on what its axis clips.
+const NOTE_WIDTH: f64 = 150.0;
 
 /// What a panel shows of one row.
 pub struct Row {
@@ -85,6 +88,11 @@ impl Row {
         Self { colour, marker, spread, numbers, dots: Vec::new(), diverged: 0, absent: "not reported" }
     }
 
+    /// Mean and single trials.
+    fn points(&self) -> impl Iterator<Item = f64> + '_ {
+        self.spread.mean.into_iter().chain(self.dots.iter().map(|(_, value)| *value))
+    }
+
     fn extent(&self) -> impl Iterator<Item = f64> + '_ {
         let std = self.spread.std_trials.unwrap_or(0.0);
         let whisker = self.spread.mean.into_iter().flat_map(move |mean| [mean - std, mean + std]);
@@ -97,7 +105,9 @@ impl Panel<'_> {
         let bottom = area.top + area.row_height * self.rows.len() as f64;
         let values =
             self.rows.iter().flat_map(Row::extent).chain(self.bounds.iter().map(|bound| bound.value));
-        let axis = Axis::linear(Range::covering(values).padded(0.06), area.left, area.right);
+        let limit = outlier_limit(self.rows.iter().flat_map(Row::points));
+        let shown = values.filter(|value| value.abs() <= limit);
+        let axis = Axis::linear(Range::covering(shown).padded(0.06), area.left, area.right);
         let ticks = ((area.right - area.left) / 52.0) as usize;
         axis.draw_below(canvas, area.top, bottom, self.axis_title, ticks);
         let middle = f64::midpoint(area.left, area.right);
@@ -107,6 +117,10 @@ impl Panel<'_> {
             let y = area.top + area.row_height * (index as f64 + 0.5);
             canvas.path(&[(area.left, y), (area.right, y)], RULE, 1.0, 1.0);
             draw_row(canvas, row, &axis, y, area);
+        }
+        if self.rows.iter().flat_map(Row::points).any(|value| axis.side_of(value).is_some()) {
+            let right = (area.right + NOTE_WIDTH).min(canvas.width - 6.0);
+            canvas.text(clipped::NOTE, (right, bottom + 30.0), NOTE_SIZE, MUTED, Align::Right);
         }
     }
 
@@ -132,8 +146,12 @@ impl Panel<'_> {
 fn draw_row(canvas: &mut Canvas, row: &Row, axis: &Axis, y: f64, area: &Area) {
     let lane = area.row_height * 0.22;
     let dots_y = y + lane * 0.9;
+    let mut clipped = Clipped::new(row.colour);
     for (place, value) in &row.dots {
-        canvas.circle((axis.at(*value), dots_y + place * lane * 0.42), 3.6, row.colour, 0.5);
+        let at = (axis.at(*value), dots_y + place * lane * 0.42);
+        if !clipped.take(axis, at.1, *value) {
+            canvas.circle(at, 3.6, row.colour, 0.5);
+        }
     }
     let numbers = area.right + 12.0;
     let noted = row.diverged > 0;
@@ -147,7 +165,9 @@ fn draw_row(canvas: &mut Canvas, row: &Row, axis: &Axis, y: f64, area: &Area) {
                     canvas.path(&[(end, mean_y - 4.5), (end, mean_y + 4.5)], row.colour, 1.0, 2.4);
                 }
             }
-            canvas.marker(row.marker, (axis.at(mean), mean_y), 6.0, row.colour);
+            if !clipped.take(axis, mean_y, mean) {
+                canvas.marker(row.marker, (axis.at(mean), mean_y), 6.0, row.colour);
+            }
             let text_y = if noted { y - 9.0 } else { y };
             canvas.text(&row.numbers, (numbers, text_y), TICK_SIZE, INK, Align::Left);
         }
@@ -156,6 +176,7 @@ fn draw_row(canvas: &mut Canvas, row: &Row, axis: &Axis, y: f64, area: &Area) {
             canvas.text(row.absent, (numbers, text_y), TICK_SIZE, MUTED, Align::Left);
         }
     }
+    clipped.draw_across(canvas, axis);
     if noted {
         let text = format!("{} diverged", row.diverged);
         canvas.text(&text, (numbers, y + 9.0), NOTE_SIZE, ALARM, Align::Left);

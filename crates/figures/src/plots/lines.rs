@@ -1,8 +1,9 @@
 //! Panels of lines with bands, and the lines' names at their right: what figures over a setting or a step
 //! share.
 
-use crate::axis::{Axis, Range};
+use crate::axis::{Axis, Range, outlier_limit};
 use crate::canvas::{Align, Canvas, text_width};
+use crate::clipped::{self, Clipped};
 use crate::plots::bounds::{self, Bound};
 use crate::series::Series;
 use crate::stroke::Stroke;
@@ -116,7 +117,7 @@ impl Panel<'_> {
         log: bool,
         below: &Below,
     ) -> Vec<f64> {
-        let range = self.range(lines, log);
+        let (range, limit) = self.range(lines, log);
         let beyond = |line: &Line| line.crosses_beyond(range).next().is_some();
         let rows_below = lines.iter().filter(|line| line.has_crosses_below()).count();
         let rows_above = lines.iter().filter(|line| beyond(line)).count();
@@ -156,31 +157,53 @@ impl Panel<'_> {
             draw_markers(canvas, line, index, across, &up);
         }
         self.draw_crosses(canvas, lines, across, &up, (range, floor));
+        self.draw_clipped(canvas, lines, across, &up, limit);
         lines.iter().map(|line| line.end().map_or(self.bottom, |value| up.at(value))).collect()
     }
 
-    /// The values that the axis shows.
-    fn range(&self, lines: &[Line], log: bool) -> Range {
-        let dots = || lines.iter().flat_map(|line| &line.dots);
-        let means = || dots().filter_map(|dot| dot.mean);
+    /// The values that the axis shows, and the magnitude above which a cross is an outlier of them.
+    fn range(&self, lines: &[Line], log: bool) -> (Range, f64) {
+        let limit = outlier_limit(means(lines));
         if log {
-            let range = Range::covering(means().filter(|value| *value > 0.0));
+            let range = Range::of_bulk(means(lines).filter(|value| *value > 0.0));
             // What starts at zero must not stretch the axis: four decades below the top are enough.
             let low = range.low.max(range.high / 1e4);
-            return Range { low: low / 1.4, high: range.high * 1.4 };
+            return (Range { low: low / 1.4, high: range.high * 1.4 }, limit);
         }
-        let edges = dots().filter_map(|dot| Some((dot.mean?, dot.std)));
+        let edges = lines.iter().flat_map(|line| &line.dots).filter_map(|dot| Some((dot.mean?, dot.std)));
         let edges = edges.flat_map(|(mean, std)| [mean - std, mean + std]);
         let bounds = self.bounds.iter().map(|bound| bound.value).chain(self.reaching);
         // A trial that blew up must not flatten the others: its cross stands above them.
         let ends = lines.iter().flat_map(|line| line.crosses.iter().filter_map(|(_, height)| *height));
-        let range = if means().next().is_some() {
-            Range::covering(edges.chain(bounds))
+        let range = if means(lines).next().is_some() {
+            // The spread of a point with an outlier is one too.
+            Range::covering(edges.chain(bounds).filter(|value| value.abs() <= limit))
         } else {
-            Range::covering(ends.chain(bounds))
+            Range::of_bulk(ends.chain(bounds))
         };
         let padded = range.padded(0.06);
-        if self.from_zero && range.high > 0.0 { Range { low: 0.0, high: range.high * 1.06 } } else { padded }
+        let from_zero = Range { low: 0.0, high: range.high * 1.06 };
+        (if self.from_zero && range.high > 0.0 { from_zero } else { padded }, limit)
+    }
+
+    /// Arrows and values of means beyond the axis, and of crosses that are outliers.
+    fn draw_clipped(&self, canvas: &mut Canvas, lines: &[Line], across: &Axis, up: &Axis, limit: f64) {
+        let mut count = 0;
+        for line in lines {
+            let mut clipped = Clipped::new(line.look.colour);
+            let means = line.dots.iter().filter_map(|dot| Some((dot.x, dot.mean?)));
+            let crosses = line.crosses.iter().filter_map(|(x, height)| Some((*x, (*height)?)));
+            for (x, value) in means.chain(crosses.filter(|(_, value)| value.abs() > limit)) {
+                clipped.take(up, across.at(x), value);
+            }
+            if !clipped.is_empty() {
+                clipped.draw_upright(canvas, up, self.right, count);
+                count += 1;
+            }
+        }
+        if count > 0 {
+            clipped::draw_note(canvas, (f64::midpoint(self.left, self.right), self.top - 7.0));
+        }
     }
 
     /// Crosses of several lines at one place stand beside each other; those without a height, or with one
@@ -255,6 +278,9 @@ fn draw_markers(canvas: &mut Canvas, line: &Line, index: usize, across: &Axis, u
     marked.dedup();
     for dot in marked.into_iter().map(|index| line.dots[index]) {
         let Some(mean) = dot.mean else { continue };
+        if up.side_of(mean).is_some() {
+            continue;
+        }
         let at = (across.at(dot.x), up.at(mean));
         canvas.marker(line.look.marker, at, 5.0, line.look.colour);
         if dot.hollow {
@@ -325,18 +351,25 @@ pub fn apart(wanted: &[f64], top: f64, bottom: f64) -> Vec<f64> {
     heights.iter().map(|height| height + above).collect()
 }
 
+fn means(lines: &[Line]) -> impl Iterator<Item = f64> + '_ {
+    lines.iter().flat_map(|line| line.dots.iter().filter_map(|dot| dot.mean))
+}
+
 /// Whether the means need a logarithmic axis: the largest is more than `ratio` times the smallest.
 pub fn is_wide(lines: &[Line], ratio: f64) -> bool {
-    let means = lines.iter().flat_map(|line| line.dots.iter().filter_map(|dot| dot.mean));
-    let (low, high) = means
-        .filter(|mean| *mean > 0.0)
+    let limit = outlier_limit(means(lines));
+    let (low, high) = means(lines)
+        .filter(|mean| *mean > 0.0 && *mean <= limit)
         .fold((f64::INFINITY, 0.0_f64), |(low, high), mean| (low.min(mean), high.max(mean)));
     high > low * ratio
 }
 
 /// Whether some lines end far from others; where all start at zero, a linear axis cannot show them together.
 pub fn ends_apart(lines: &[Line], ratio: f64) -> bool {
-    let peak = |line: &Line| line.dots.iter().filter_map(|dot| dot.mean).fold(0.0, f64::max);
+    let limit = outlier_limit(means(lines));
+    let peak = |line: &Line| {
+        line.dots.iter().filter_map(|dot| dot.mean).filter(|mean| *mean <= limit).fold(0.0, f64::max)
+    };
     let peaks: Vec<f64> = lines.iter().map(peak).filter(|peak| *peak > 0.0).collect();
     let smallest = peaks.iter().copied().fold(f64::INFINITY, f64::min);
     peaks.iter().any(|peak| peak / smallest > ratio)

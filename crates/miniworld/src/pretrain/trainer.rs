@@ -162,12 +162,12 @@ impl Trainer {
             return Ok(());
         }
         let tensors: std::collections::HashMap<String, Tensor> = Tensor::read_safetensors(&path)
-            .with_context(|| format!("{}: cannot be read; delete it to start over", path.display()))?
+            .with_context(|| format!("{}: cannot be read; move it away to start over", path.display()))?
             .into_iter()
             .collect();
         let get = |name: String| {
             tensors.get(&name).with_context(|| {
-                format!("{}: `{name}` is missing; delete the file to start over", path.display())
+                format!("{}: `{name}` is missing; move the file away to start over", path.display())
             })
         };
         self.step = f64::try_from(get("step".to_owned())?)? as u64;

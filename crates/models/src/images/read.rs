@@ -11,6 +11,13 @@ use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, RgbIma
 pub enum PictureError {
     #[error("{path}: cannot be read: {source}", path = path.display())]
     Read { path: PathBuf, source: std::io::Error },
+    #[error("{folder}: is no folder of pictures: {source}", folder = folder.display())]
+    Folder { folder: PathBuf, source: std::io::Error },
+    #[error(
+        "{folder}: {names}: pictures of these kinds are not read; save them as JPEG, PNG or WebP, or move them away",
+        folder = folder.display()
+    )]
+    Unread { folder: PathBuf, names: String },
     #[error("{path}: is no JPEG, PNG or WebP file", path = path.display())]
     Format { path: PathBuf },
     #[error("{path}: is damaged ({source}); fetch or copy it again", path = path.display())]

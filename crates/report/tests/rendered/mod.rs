@@ -2,9 +2,18 @@
 
 use std::path::Path;
 
-use report::Request;
+use report::{Page, Request};
 
+/// The page, or why a part of it cannot be shown.
 pub fn rendered(root: &Path) -> report::Result<String> {
+    let page = whole(root)?;
+    match page.failed.into_iter().next() {
+        Some((_, error)) => Err(error),
+        None => Ok(page.html),
+    }
+}
+
+pub fn whole(root: &Path) -> report::Result<Page> {
     report::render(&Request {
         experiments: &[],
         experiment_folder: &root.join("experiments"),

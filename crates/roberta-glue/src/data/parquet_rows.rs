@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use driver::{ParquetFileError, read_parquet};
 use parquet::basic::{ConvertedType, Type};
 use parquet::column::reader::{ColumnReader, get_typed_column_reader};
 use parquet::data_type::{ByteArrayType, DataType, DoubleType, FloatType, Int32Type, Int64Type};
@@ -16,18 +17,15 @@ use crate::tasks::GlueTask;
 type Cells<T> = Vec<Option<T>>;
 
 pub(super) fn read(path: &Path, task: &GlueTask) -> Result<Vec<Example>, DataError> {
-    // The decoder panics at some contradictions in a damaged file, such as a negative length.
-    std::panic::catch_unwind(|| decode(path, task)).unwrap_or_else(|_| {
-        Err(DataError::Damaged { path: path.to_path_buf(), message: "contradicts itself".to_owned() })
-    })
+    read_parquet(path, |reader| decode(path, reader, task))
 }
 
-fn decode(path: &Path, task: &GlueTask) -> Result<Vec<Example>, DataError> {
-    let file =
-        models::inputs::open(path).map_err(|source| DataError::Read { path: path.to_path_buf(), source })?;
-    let damaged =
-        |error: ParquetError| DataError::Damaged { path: path.to_path_buf(), message: error.to_string() };
-    let reader = SerializedFileReader::new(file).map_err(damaged)?;
+fn decode(
+    path: &Path,
+    reader: &SerializedFileReader<File>,
+    task: &GlueTask,
+) -> Result<Vec<Example>, DataError> {
+    let damaged = |error: ParquetError| ParquetFileError::of(path, &error);
     let schema = reader.metadata().file_metadata().schema_descr();
     let names: Vec<String> = schema.columns().iter().map(|column| column.path().string()).collect();
     let (text_columns, label_column) = find_columns(path, task, &names)?;

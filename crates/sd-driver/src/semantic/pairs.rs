@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use driver::enough;
 use image::RgbImage;
-use models::images::{Filter, read_rgb, resize};
+use models::images::{Filter, picture_files, read_rgb, resize};
 use serde::Deserialize;
 
 use super::masks::Mask;
@@ -32,12 +33,11 @@ struct Line {
 
 /// The pairs of a split, `training` or `validation`: those of `<split>.jsonl` in its order, a JSON object per line with
 /// `image`, `mask` and `caption`, files relative to `folder`; without that file every `images/<split>/X.jpg` (or
-/// `.png`) that has an `annotations/<split>/X.png`, by name and without captions.
+/// `.png`) that has an `annotations/<split>/X.png`, by name and without captions. With `first` only so many of them.
 pub fn list(folder: &Path, split: &str, first: Option<usize>) -> Result<Vec<Pair>> {
     let captions = folder.join(format!("{split}.jsonl"));
     let mut pairs =
         if captions.is_file() { of_lines(&captions, folder)? } else { of_folders(folder, split)? };
-    pairs.truncate(first.unwrap_or(pairs.len()));
     if pairs.is_empty() {
         bail!(
             "{}: has no {split} pairs; needed are {split}.jsonl, or images/{split}/ and annotations/{split}/ (`delora world \
@@ -45,6 +45,9 @@ pub fn list(folder: &Path, split: &str, first: Option<usize>) -> Result<Vec<Pair
             folder.display()
         );
     }
+    let key = if split == "training" { "train_limit" } else { "validation_limit" };
+    enough(key, first, pairs.len(), &format!("the {split} set in {}", folder.display()))?;
+    pairs.truncate(first.unwrap_or(pairs.len()));
     Ok(pairs)
 }
 
@@ -62,8 +65,9 @@ fn of_lines(path: &Path, folder: &Path) -> Result<Vec<Pair>> {
 }
 
 fn of_folders(folder: &Path, split: &str) -> Result<Vec<Pair>> {
-    let pictures = by_stem(&folder.join("images").join(split), &["jpg", "jpeg", "png"])?;
-    let mut masks = by_stem(&folder.join("annotations").join(split), &["png"])?;
+    let pictures = by_stem(&folder.join("images").join(split))?;
+    let mut masks = by_stem(&folder.join("annotations").join(split))?;
+    masks.retain(|_, mask| mask.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("png")));
     let pair = |(stem, picture): (String, PathBuf)| {
         let mask = masks.remove(&stem).with_context(|| {
             format!("{}: has no label map {stem}.png in annotations/{split}/", picture.display())
@@ -73,15 +77,16 @@ fn of_folders(folder: &Path, split: &str) -> Result<Vec<Pair>> {
     pictures.into_iter().map(pair).collect()
 }
 
-/// Files by name without extension, those of the given extensions; an absent folder has none.
-fn by_stem(folder: &Path, extensions: &[&str]) -> Result<BTreeMap<String, PathBuf>> {
+/// Pictures by name without extension; an absent folder has none.
+fn by_stem(folder: &Path) -> Result<BTreeMap<String, PathBuf>> {
     let mut files = BTreeMap::new();
-    let Ok(entries) = std::fs::read_dir(folder) else { return Ok(files) };
-    for entry in entries {
-        let path = entry.with_context(|| format!("{}: cannot be read", folder.display()))?.path();
-        let part = |part: Option<&std::ffi::OsStr>| part.unwrap_or_default().to_string_lossy().into_owned();
-        if extensions.contains(&part(path.extension()).to_lowercase().as_str()) {
-            files.insert(part(path.file_stem()), path);
+    if !folder.exists() {
+        return Ok(files);
+    }
+    for path in picture_files(folder)? {
+        let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        if let Some(other) = files.insert(stem, path.clone()) {
+            bail!("{}: {} has the same name; rename or move one away", path.display(), other.display());
         }
     }
     Ok(files)
@@ -149,6 +154,22 @@ mod tests {
             (pairs.len(), pairs[0].picture.clone()),
             (1, named.path().join("images/validation/1.jpg"))
         );
+    }
+
+    #[test]
+    fn a_limit_beyond_the_pairs_two_pictures_of_a_name_and_unread_pictures_are_errors() {
+        let files = |more: &str| {
+            folder(&[("images/training/1.jpg", ""), ("annotations/training/1.png", ""), (more, "")])
+        };
+        let message = |folder: tempfile::TempDir, first| {
+            format!("{:#}", list(folder.path(), "training", first).unwrap_err())
+        };
+        let few = message(files("images/training/._1.jpg"), Some(2));
+        assert!(few.contains("train_limit: found 2") && few.contains("has 1"), "{few}");
+        let two = message(files("images/training/1.png"), None);
+        assert!(two.contains("1.png") && two.contains("1.jpg has the same name"), "{two}");
+        let unread = message(files("images/training/2.tif"), None);
+        assert!(unread.contains("2.tif: pictures of these kinds are not read"), "{unread}");
     }
 
     #[test]

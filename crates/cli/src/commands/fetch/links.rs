@@ -25,7 +25,7 @@ fn link(at: &Path, target: &Path) -> Result<PathBuf> {
     let failed = || format!("{}: cannot be made a link to {}", at.display(), target.display());
     match fs::symlink_metadata(at) {
         Ok(found) if !found.is_symlink() => {
-            bail!("{}: is there already and is no link; remove it or link elsewhere", at.display());
+            bail!("{}: is there already and is no link; link elsewhere, or move it away", at.display());
         }
         _ => {}
     }
