@@ -152,6 +152,8 @@ fn take(outcome: &mut Outcome, line: &Value, root: &Path) {
     *whole = (whole.0 + 1, whole.1 + line["seconds"].as_f64().unwrap_or(0.0));
     if became == "faulty" {
         let index = line["index"].as_u64().expect("a child counts");
+        // Said at once, for a run that is ended before its end.
+        println!("fault {index}, {kind}: {}", text("message").chars().take(200).collect::<String>());
         outcome.faults.push(Fault {
             kind,
             index,
