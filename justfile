@@ -190,6 +190,11 @@ lint: _libtorch
 torture KILLS="200":
     TORTURE={{ KILLS }} cargo test -p runner --test faults -- --nocapture boundaries kills disk
 
+# Try mutated inputs of every kind, in at most five minutes on two idle cores: `just fuzz 5000 2` with another seed than 1
+[group("checks")]
+fuzz INPUTS="5000" SEED="1": _libtorch
+    FUZZ_INPUTS={{ INPUTS }} FUZZ_SEED={{ SEED }} cargo test --release -p cli --test fuzz -- --nocapture
+
 # Format all code
 [group("checks")]
 fmt:

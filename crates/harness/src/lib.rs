@@ -10,9 +10,9 @@ mod watch;
 use std::path::Path;
 
 use delora_core::{Bank, OwnTensor, Site, SiteShape};
+use models::config::Config;
 use models::diffusion::Loaded;
 use models::roberta::ClassificationHead;
-use models::config::Config;
 use models::shapes::{LinearShape, Scalable, Shapes};
 use models::{
     Adaptable, Conv2d, Dropout, Embedding, GroupNorm, Hidden, HiddenSite, Hook, LayerNorm, Linear, Place,

@@ -256,7 +256,8 @@ impl Plan {
         let costs: Option<Vec<_>> = self.banks.iter().map(|bank| estimates(&bank.members)).collect();
         let Some(costs) = costs else { return };
         self.seconds = Some(costs.iter().flatten().map(|cost| cost.seconds).sum());
-        let sum = |bank: &Vec<Estimate>, of: fn(&Estimate) -> u64| bank.iter().map(of).sum::<u64>();
+        let sum =
+            |bank: &Vec<Estimate>, of: fn(&Estimate) -> u64| bank.iter().map(of).fold(0, u64::saturating_add);
         let mut banks: Vec<(u64, u64)> = costs
             .iter()
             .map(|bank| (sum(bank, |cost| cost.memory_bytes), sum(bank, |cost| cost.trained_bytes)))
@@ -265,10 +266,10 @@ impl Plan {
         banks.sort_unstable();
         let largest = || banks.iter().rev().take(self.at_once);
         let frozen = costs.iter().flatten().map(|cost| cost.frozen_bytes).max().unwrap_or(0);
-        let frozen = frozen * largest().count() as u64;
-        self.memory_bytes = Some(frozen + largest().map(|bank| bank.0).sum::<u64>());
+        let frozen = frozen.saturating_mul(largest().count() as u64);
+        self.memory_bytes = Some(largest().map(|bank| bank.0).fold(frozen, u64::saturating_add));
         self.frozen_bytes = Some(frozen);
-        self.trained_bytes = Some(largest().map(|bank| bank.1).sum());
+        self.trained_bytes = Some(largest().map(|bank| bank.1).fold(0, u64::saturating_add));
     }
 
     /// How far tuning is, and what is still to come of it.
@@ -348,7 +349,8 @@ impl fmt::Display for Plan {
         }
         match self.seconds {
             Some(seconds) => {
-                let text = |seconds| duration_text(Duration::from_secs_f64(seconds));
+                let text =
+                    |seconds| duration_text(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX));
                 let later = self.later_seconds.filter(|seconds| *seconds > 0.0);
                 let later = later.map(|later| format!(", and {} for what tuning will add", text(later)));
                 writeln!(f, "expected time: {}{}", text(seconds), later.unwrap_or_default())?

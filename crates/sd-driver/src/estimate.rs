@@ -13,6 +13,9 @@ use crate::world::World;
 /// A training step costs about three forward passes.
 pub const PASSES_PER_STEP: f64 = 3.0;
 
+/// The most rows that are measured at once: larger banks cost as much per row.
+const MOST_ROWS: usize = 64;
+
 /// What one row of the network costs in a full bank.
 #[derive(Clone, Copy)]
 pub struct RowCost {
@@ -22,16 +25,21 @@ pub struct RowCost {
 
 /// Rows that one trial adds to a step.
 fn rows_per_trial(settings: &Settings) -> usize {
-    settings.batch * if settings.prior_preservation.is_some() { 2 } else { 1 }
+    settings.batch.saturating_mul(if settings.prior_preservation.is_some() { 2 } else { 1 })
 }
 
 /// Measures forward passes over a full bank's rows, activations kept as in training.
 pub fn measure(world: &World, settings: &Settings) -> RowCost {
-    measure_rows(&world.diffusion, settings.bank * rows_per_trial(settings), settings.precision.kind())
+    measure_rows(
+        &world.diffusion,
+        settings.bank.saturating_mul(rows_per_trial(settings)),
+        settings.precision.kind(),
+    )
 }
 
-/// As [`measure`], for a number of rows.
+/// As [`measure`], for a number of rows, of which [`MOST_ROWS`] are taken.
 pub fn measure_rows(diffusion: &StableDiffusion, rows: usize, kind: Kind) -> RowCost {
+    let rows = rows.clamp(1, MOST_ROWS);
     let [channels, height, width] = diffusion.latent_shape();
     let options = (kind, diffusion.device);
     let latents = Tensor::randn([rows as i64, channels, height, width], options).set_requires_grad(true);
@@ -60,14 +68,14 @@ pub fn estimate(world: &World, cost: RowCost, settings: &Settings) -> Estimate {
     let rows = rows_per_trial(settings);
     let passes =
         if settings.trains() { settings.train_steps as f64 * PASSES_PER_STEP * rows as f64 } else { 0.0 };
-    let pictures = subject::prompts(settings, "").len() * settings.pictures_per_prompt;
+    let pictures = subject::prompts(settings, "").len() as f64 * settings.pictures_per_prompt as f64;
     let on_the_way = settings.evaluate_at.iter().filter(|step| **step < settings.train_steps).count();
     let times = if settings.trains() { 1 + on_the_way } else { 1 };
-    let drawing = (times * pictures * settings.sampling.steps * 2) as f64;
+    let drawing = times as f64 * pictures * settings.sampling.steps as f64 * 2.0;
     let is_drawn = f64::from(u8::from(settings.method.name != crate::settings::REAL_IMAGES));
     Estimate {
         seconds: cost.seconds * (passes + drawing) * is_drawn,
-        memory_bytes: cost.memory_bytes * rows as u64 + trained_bytes,
+        memory_bytes: cost.memory_bytes.saturating_mul(rows as u64).saturating_add(trained_bytes),
         trained_bytes,
         frozen_bytes: (world.diffusion.unet.bytes() + world.diffusion.vae.bytes()) as u64,
     }

@@ -201,20 +201,23 @@ impl Workload for SemanticMap {
         let mut costs = self.costs.borrow_mut();
         let key = format!("{} {} {:?}", settings.bank, settings.batch, settings.model);
         let kind = settings.precision.kind();
-        let cost = *costs
-            .entry(key)
-            .or_insert_with(|| measure_rows(&world.diffusion, settings.bank * settings.batch, kind));
+        let cost = *costs.entry(key).or_insert_with(|| {
+            measure_rows(&world.diffusion, settings.bank.saturating_mul(settings.batch), kind)
+        });
         let sites = sites(&world, &settings);
         let trained_bytes = trained_bytes(&sites, &settings.trial(), BYTES_PER_PARAMETER);
         let passes =
             if settings.trains() { settings.epochs as f64 * training as f64 * PASSES_PER_STEP } else { 0.0 };
         let drawing = match settings.method.name.as_str() {
             REAL_IMAGES => 0.0,
-            _ => (validation * settings.sampling.steps * 2) as f64,
+            _ => validation as f64 * settings.sampling.steps as f64 * 2.0,
         };
         Some(Estimate {
             seconds: cost.seconds * (passes + drawing),
-            memory_bytes: cost.memory_bytes * settings.batch as u64 + trained_bytes,
+            memory_bytes: cost
+                .memory_bytes
+                .saturating_mul(settings.batch as u64)
+                .saturating_add(trained_bytes),
             trained_bytes,
             frozen_bytes: (world.diffusion.unet.bytes() + world.diffusion.vae.bytes()) as u64,
         })

@@ -1,0 +1,33 @@
+//! Short runs with settings out of the ordinary.
+
+use crate::case::{Case, Kind, Verdict};
+use crate::pictures::run;
+use crate::worker::Shared;
+
+pub const RUNS: Kind = Kind { name: "runs", share: 1, attempt };
+
+const KEYS: [&str; 8] = [
+    "learning_rate_multiplier",
+    "optimizer.weight_decay",
+    "optimizer.clip_norm",
+    "optimizer.betas",
+    "warmup_ratio",
+    "warmup_steps",
+    "train_limit",
+    "epochs",
+];
+const VALUES: [&str; 9] = ["0", "1", "2", "-1", "1e-30", "1e8", "1e15", "1e30", "[0.9,0.9]"];
+
+fn attempt(case: &mut Case, shared: &mut Shared) -> Verdict {
+    let (file, key, value) =
+        (*case.random.pick(&["glue", "instruct"]), *case.random.pick(&KEYS), *case.random.pick(&VALUES));
+    let method = *case.random.pick(&["lora", "delora", "dora"]);
+    let mut sets = vec![format!("{key}={value}"), format!("method={method}"), "seeds=0".to_owned()];
+    if file != "instruct" {
+        sets.push("glue_task=cola".to_owned());
+    }
+    let file = if file == "instruct" { "experiments/instruct.toml" } else { "experiments/glue.toml" };
+    case.what.push(format!("{file} --set {}", sets.join(" --set ")));
+    case.blamed.push("--set".to_owned());
+    run(case, shared, file, &sets)
+}
