@@ -45,10 +45,20 @@ fn figures(case: &mut Case, _: &mut Shared) -> Verdict {
     let plots = case.folder.join("plots");
     match figures::render(&[figure.to_owned()], "mini", &results, &plots) {
         Err(error) => Verdict::Refused(format!("{:#}", anyhow::Error::from(error))),
-        Ok(files) => {
-            let broken = files.iter().find_map(|file| broken(file));
-            broken.map_or(Verdict::Taken, Verdict::Wrong)
-        }
+        Ok(drawn) => match drawn.written.iter().find_map(|file| broken(file)) {
+            Some(problem) => Verdict::Wrong(problem),
+            None => refused(drawn.failed.into_iter().chain(drawn.left_out)),
+        },
+    }
+}
+
+/// What failed, if anything did: a refusal as another is.
+fn refused<E: std::error::Error + Send + Sync + 'static>(
+    failed: impl IntoIterator<Item = (String, E)>,
+) -> Verdict {
+    match failed.into_iter().next() {
+        Some((_, error)) => Verdict::Refused(format!("{:#}", anyhow::Error::from(error))),
+        None => Verdict::Taken,
     }
 }
 
@@ -94,9 +104,10 @@ fn report(case: &mut Case, _: &mut Shared) -> Verdict {
     match page {
         Err(error) => Verdict::Refused(format!("{:#}", anyhow::Error::from(error))),
         Ok(page) => {
-            match ["NaN ±", "± NaN", ">NaN<", ">inf<", ">-inf<"].iter().find(|mark| page.contains(**mark)) {
+            let marks = ["NaN ±", "± NaN", ">NaN<", ">inf<", ">-inf<"];
+            match marks.iter().find(|mark| page.html.contains(**mark)) {
                 Some(mark) => Verdict::Wrong(format!("the page has `{mark}`")),
-                None => Verdict::Taken,
+                None => refused(page.failed),
             }
         }
     }

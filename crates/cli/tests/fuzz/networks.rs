@@ -11,7 +11,7 @@ use models::text::CaptionTokenizer;
 use models::upernet::load_upernet;
 use models::weights::Weights;
 use models::{Adaptable, Frozen, read_config};
-use tch::{Device, Kind as Numbers, Tensor, no_grad};
+use tch::{Device, Kind as Numbers, Tensor};
 
 use crate::case::{Case, Kind, Verdict};
 use crate::worker::Shared;
@@ -52,7 +52,7 @@ fn attempt(case: &mut Case, _: &mut Shared) -> Verdict {
         "sd" => StableDiffusion::load(&root, CPU).map_err(full).and_then(|loaded| drawn(&loaded)),
         "sd/unet" => load_unet(&root, CPU).map_err(full).and_then(|loaded| finite(&loaded)),
         "sd/vae" => load_vae(&root, CPU).map_err(full).and_then(|loaded| {
-            let pictures = no_grad(|| {
+            let pictures = gradient_mode::off(|| {
                 loaded.network.decode(&Tensor::zeros(
                     [1, loaded.network.config().latent_channels, 4, 4],
                     (Numbers::Float, CPU),
@@ -108,9 +108,9 @@ fn drawn(loaded: &StableDiffusion) -> Result<(), String> {
     let sample = Tensor::zeros([1, config.in_channels, 8, 8], (Numbers::Float, CPU));
     let context = loaded.captions.encode(&["a photo of a cat"], Numbers::Float);
     let steps = Tensor::from_slice(&[1i64]);
-    let noise = no_grad(|| loaded.unet.network.forward(&sample, &steps, &context, &Frozen));
+    let noise = gradient_mode::off(|| loaded.unet.network.forward(&sample, &steps, &context, &Frozen));
     tensor("a predicted noise", &noise)?;
-    tensor("a decoded picture", &no_grad(|| loaded.decode(&sample)))
+    tensor("a decoded picture", &gradient_mode::off(|| loaded.decode(&sample)))
 }
 
 fn schedule(folder: &Path) -> Result<(), String> {
@@ -132,7 +132,7 @@ fn clip(folder: &Path) -> Result<(), String> {
     let length = usize::try_from(text.max_position_embeddings).map_err(full)?;
     let tokenizer = CaptionTokenizer::open(folder, length, text.eos_token_id).map_err(full)?;
     let ids = tokenizer.encode_batch(&["a photo of a cat"]);
-    tensor("features of a text", &no_grad(|| loaded.network.text_features(&ids, Numbers::Float)))?;
+    tensor("features of a text", &gradient_mode::off(|| loaded.network.text_features(&ids, Numbers::Float)))?;
     let size = config.vision_config.image_size;
     pictures(folder, size).map(drop)
 }
@@ -148,7 +148,7 @@ fn pictures(folder: &Path, size: i64) -> Result<Tensor, String> {
 fn vision(folder: &Path) -> Result<(), String> {
     let loaded = load_vit(folder, CPU).map_err(full)?;
     let values = pictures(folder, loaded.network.config().image_size)?;
-    tensor("features of a picture", &no_grad(|| loaded.network.forward(&values)))
+    tensor("features of a picture", &gradient_mode::off(|| loaded.network.forward(&values)))
 }
 
 fn encoder(folder: &Path) -> Result<(), String> {
@@ -161,11 +161,11 @@ fn encoder(folder: &Path) -> Result<(), String> {
     let ids = Tensor::from_slice(&encoded.ids).unsqueeze(0);
     let mask = Tensor::ones_like(&ids);
     let tokens = Tokens { ids: &ids, mask: &mask, types: None };
-    tensor("hidden states", &no_grad(|| loaded.network.forward(&tokens, Numbers::Float, &Frozen)))
+    tensor("hidden states", &gradient_mode::off(|| loaded.network.forward(&tokens, Numbers::Float, &Frozen)))
 }
 
 fn decoder(folder: &Path) -> Result<(), String> {
     let network = Network::load(folder, Numbers::Float).map_err(full)?;
     let ids = Tensor::from_slice(&network.tokenizer.encode("the cat is red")).unsqueeze(0);
-    tensor("logits", &no_grad(|| network.llama.network.forward(&ids, Numbers::Float, &Frozen)))
+    tensor("logits", &gradient_mode::off(|| network.llama.network.forward(&ids, Numbers::Float, &Frozen)))
 }

@@ -1,5 +1,6 @@
 //! Examples from a parquet file.
 
+use std::fs::File;
 use std::path::Path;
 
 use driver::{ParquetFileError, read_parquet};
