@@ -43,7 +43,10 @@ impl TextTokenizer {
         if !path.is_file() {
             return Err(TokenError::Missing { folder: folder.to_owned() });
         }
-        let read = |source| TokenError::Read { path: path.clone(), source };
+        let read = |source| {
+            let source = models::text::tokenizer_error(&path, source);
+            TokenError::Read { path: path.clone(), source }
+        };
         let mut tokenizer = Tokenizer::from_file(&*models::inputs::lent(&path)).map_err(read)?;
         tokenizer.with_padding(None);
         tokenizer.with_truncation(None).map_err(read)?;

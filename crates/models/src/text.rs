@@ -22,12 +22,15 @@ pub struct TextError {
 }
 
 impl TextError {
-    /// `source`, or what the file at `path` is where it is something else.
     fn of(path: &Path, source: tokenizers::Error) -> TextError {
-        let what = inputs::read(path).ok().and_then(|bytes| stored::foreign(&bytes));
-        let source = what.map_or(source, |what| format!("is {what}").into());
-        TextError { path: path.display().to_string(), source }
+        TextError { path: path.display().to_string(), source: tokenizer_error(path, source) }
     }
+}
+
+/// `source`, or what the file at `path` is where it is no part of a tokenizer at all.
+pub fn tokenizer_error(path: &Path, source: tokenizers::Error) -> tokenizers::Error {
+    let what = inputs::read(path).ok().and_then(|bytes| stored::foreign(&bytes));
+    what.map_or(source, |what| format!("is {what}").into())
 }
 
 /// A tokenizer with its padding to a fixed length, as Stable Diffusion feeds its text encoder.

@@ -79,17 +79,26 @@ impl UPerNetConfig {
     }
 
     pub(crate) fn checked(&self) -> Result<(), UPerNetError> {
-        let lists: [(&'static str, &[i64]); 7] = [
-            ("stem_widths", &self.stem_widths),
-            ("stage_blocks", &self.stage_blocks),
-            ("stage_planes", &self.stage_planes),
-            ("pool_scales", &self.pool_scales),
-            ("pool_width, fpn_width, num_classes", &[self.pool_width, self.fpn_width, self.num_classes]),
-            ("short_sides", &self.short_sides),
-            ("longest_side, side_multiple", &[self.longest_side, self.side_multiple]),
+        const MOST_BLOCKS: i64 = 1 << 10;
+        const WIDEST: i64 = 1 << 12;
+        const LONGEST: i64 = 1 << 16;
+        let lists: [(&'static str, &[i64], i64); 7] = [
+            ("stem_widths", &self.stem_widths, WIDEST),
+            ("stage_blocks", &self.stage_blocks, MOST_BLOCKS),
+            ("stage_planes", &self.stage_planes, WIDEST),
+            ("pool_scales", &self.pool_scales, WIDEST),
+            (
+                "pool_width, fpn_width, num_classes",
+                &[self.pool_width, self.fpn_width, self.num_classes],
+                WIDEST,
+            ),
+            ("short_sides", &self.short_sides, LONGEST),
+            ("longest_side, side_multiple", &[self.longest_side, self.side_multiple], LONGEST),
         ];
-        match lists.into_iter().find(|(_, sizes)| sizes.is_empty() || sizes.iter().any(|&size| size < 1)) {
-            Some((key, sizes)) => Err(UPerNetError::Sizes { key, found: sizes.to_vec() }),
+        let is_wrong =
+            |sizes: &[i64], most| sizes.is_empty() || !sizes.iter().all(|size| (1..=most).contains(size));
+        match lists.into_iter().find(|(_, sizes, most)| is_wrong(sizes, *most)) {
+            Some((key, sizes, most)) => Err(UPerNetError::Sizes { key, found: sizes.to_vec(), most }),
             None => Ok(()),
         }
     }
@@ -100,8 +109,10 @@ impl UPerNetConfig {
 pub enum UPerNetError {
     #[error(transparent)]
     Weights(#[from] WeightsError),
-    #[error("segmentation network: `{key}` is {found:?}; sizes are at least 1 and lists are not empty")]
-    Sizes { key: &'static str, found: Vec<i64> },
+    #[error(
+        "segmentation network: `{key}` is {found:?}; sizes are at least 1 and at most {most}, and lists are not empty"
+    )]
+    Sizes { key: &'static str, found: Vec<i64>, most: i64 },
 }
 
 /// Three convolutions around which the input passes.

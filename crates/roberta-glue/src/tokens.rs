@@ -222,5 +222,8 @@ fn add(
 
 fn read(path: &Path) -> impl Fn(tokenizers::Error) -> TokenError + use<> {
     let path = path.to_path_buf();
-    move |source| TokenError::Read { path: path.clone(), source }
+    move |source| TokenError::Read {
+        path: path.clone(),
+        source: models::text::tokenizer_error(&path, source),
+    }
 }

@@ -140,12 +140,25 @@ impl Source {
             let scaled = written.iter().map(|key| format!("scale.{scale}.{key}"));
             for spelling in scaled.chain(written.iter().cloned()).filter(names) {
                 if let Some(line) = self.lines.get(&spelling) {
-                    return (self.text(*line), format!("{spelling}{rest}"));
+                    let replaced = self.table_given_above(&spelling).cloned();
+                    return (replaced.unwrap_or_else(|| self.text(*line)), format!("{spelling}{rest}"));
                 }
             }
             prefix = prefix.rsplit_once('.').map_or("", |(parent, _)| parent);
         }
         (self.path().display().to_string(), key.to_string())
+    }
+
+    /// The option that gave a table above `key`, in whose place what the file has below it is no more.
+    fn table_given_above(&self, key: &str) -> Option<&String> {
+        let mut prefix = key;
+        while let Some((parent, _)) = prefix.rsplit_once('.') {
+            if let Some(option) = self.option(parent).filter(|option| option.ends_with('}')) {
+                return Some(option);
+            }
+            prefix = parent;
+        }
+        None
     }
 
     fn has_below(&self, key: &str) -> bool {

@@ -178,6 +178,7 @@ fn a_mistake_that_an_option_makes_blames_the_option_and_no_line_of_the_file() {
         ["method.bounded.rate=[0.1, 0.1]"],
         ["method.bounded.rate=[0.1, -0.1]"],
         ["method.bounded.fixed.steps=-1"],
+        ["method.bounded={}"],
         ["rate_multiplier=[]"],
         ["nuisance.rate_multiplier=[1, 1]"],
     ] {

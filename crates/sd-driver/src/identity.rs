@@ -12,7 +12,9 @@ use tempfile::TempDir;
 use crate::semantic;
 use crate::{SemanticMap, Settings, SubjectDriven, subject, world};
 
-/// A copy of the mini models, two pictures of a subject, and a pair of a picture and a label map for each split.
+const LAYER: &str = "mid_block.attentions.0.transformer_blocks.0.ff.net.0.proj";
+
+/// A copy of the mini models, two pictures of a subject, and two pairs of a picture and a label map for each split.
 fn copies() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     let mini = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../assets/mini");
@@ -21,18 +23,20 @@ fn copies() -> TempDir {
     }
     let pictures = folder.path().join("pictures");
     std::fs::create_dir(&pictures).unwrap();
-    for name in ["one.png", "two.jpg", "training.png", "validation.png"] {
-        RgbImage::new(64, 64).save(pictures.join(name)).unwrap();
-    }
-    std::fs::create_dir(folder.path().join("mine")).unwrap();
+    let subject = folder.path().join("mine");
+    std::fs::create_dir(&subject).unwrap();
     for name in ["one.png", "two.jpg"] {
-        std::fs::copy(pictures.join(name), folder.path().join("mine").join(name)).unwrap();
+        RgbImage::new(64, 64).save(subject.join(name)).unwrap();
     }
     for split in ["training", "validation"] {
-        GrayImage::new(64, 64).save(pictures.join(format!("{split}-map.png"))).unwrap();
-        let line =
-            json!({"image": format!("{split}.png"), "mask": format!("{split}-map.png"), "caption": "a"});
-        std::fs::write(pictures.join(format!("{split}.jsonl")), line.to_string()).unwrap();
+        let mut lines = String::new();
+        for index in 0..2u8 {
+            let (picture, mask) = (format!("{split}{index}.png"), format!("{split}{index}-map.png"));
+            RgbImage::from_pixel(64, 64, image::Rgb([index; 3])).save(pictures.join(&picture)).unwrap();
+            GrayImage::new(64, 64).save(pictures.join(&mask)).unwrap();
+            lines += &format!("{}\n", json!({"image": picture, "mask": mask, "caption": "a"}));
+        }
+        std::fs::write(pictures.join(format!("{split}.jsonl")), lines).unwrap();
     }
     folder
 }
@@ -45,7 +49,7 @@ fn subject_driven(folder: &Path) -> Value {
         "evaluators": {"dino": folder.join("dino"), "clip": folder.join("clip"), "clip_b32": folder.join("clip")},
         "resolution": 64, "train_steps": 1, "batch": 1,
         "sampling": {"steps": 2, "guidance_scale": 4.0}, "pictures_per_prompt": 1,
-        "bank": 1, "tracked_layer": "x", "track_every": 1,
+        "bank": 1, "tracked_layer": LAYER, "track_every": 1,
     })
 }
 
@@ -58,7 +62,7 @@ fn semantic_map(folder: &Path) -> Value {
         },
         "evaluators": {"segmenter": folder.join("segmenter"), "features": folder.join("dino")},
         "resolution": 64, "epochs": 1, "batch": 1, "sampling": {"steps": 2, "guidance_scale": 3.0},
-        "bank": 1, "tracked_layer": "x", "track_every": 1,
+        "bank": 1, "tracked_layer": LAYER, "track_every": 1,
     })
 }
 
@@ -121,7 +125,7 @@ fn a_label_maps_trial_is_another_after_a_change_of_any_file_that_it_opens() {
     };
     let named = [
         &DIFFUSION[..],
-        &["segmenter/model.safetensors", "pictures/training.png", "pictures/validation-map.png"],
+        &["segmenter/model.safetensors", "pictures/training0.png", "pictures/validation1-map.png"],
         &["pictures/training.jsonl", "dino/preprocessor_config.json"],
     ];
     assert_follows(folder.path(), &named.concat(), load, || {

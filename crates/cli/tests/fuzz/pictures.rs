@@ -71,7 +71,8 @@ fn subjects(case: &mut Case, shared: &mut Shared) -> Verdict {
     let one = "backpack_teal_striped";
     let data = case.folder.join("data");
     case.linked(&Path::new(original).join(one), &format!("data/{one}"));
-    case.linked(&Path::new(original).join("prompts_and_classes.txt"), "data/prompts_and_classes.txt");
+    fs::write(data.join("prompts_and_classes.txt"), format!("subject_name,class\n{one},backpack\n"))
+        .expect("the case's folder can be written");
     let file = case.any_file(&data, |_| true);
     case.damage(&file);
     case.blamed.push(data.join(one).display().to_string());

@@ -50,7 +50,7 @@ pub fn picture_files(folder: &Path) -> Result<Vec<PathBuf>, PictureError> {
 fn holds_picture(path: &Path) -> bool {
     let mut head = Vec::new();
     // What cannot be opened here is named when its picture is read.
-    let opened = std::fs::File::open(path).and_then(|file| file.take(HEAD).read_to_end(&mut head));
+    let opened = crate::inputs::open(path).and_then(|file| file.take(HEAD).read_to_end(&mut head));
     let formats = [ImageFormat::Jpeg, ImageFormat::Png, ImageFormat::WebP];
     opened.is_ok() && image::guess_format(&head).is_ok_and(|format| formats.contains(&format))
 }

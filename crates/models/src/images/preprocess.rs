@@ -339,8 +339,12 @@ impl Config {
             Family::Vit | Family::Plain => (HALF, HALF),
         };
         let (mean, std) = (self.image_mean.unwrap_or(mean), self.image_std.unwrap_or(std));
-        if !std.iter().all(|value| *value > 0.0) {
+        // In 32-bit numbers, which is how pictures are divided by them.
+        if !std.iter().all(|value| *value as f32 > 0.0 && (1.0 / *value as f32).is_finite()) {
             return Err(("image_std", format!("{std:?}"), "every value has to be above 0".to_owned()));
+        }
+        if !mean.iter().all(|value| (*value as f32).is_finite()) {
+            return Err(("image_mean", format!("{mean:?}"), "every value has to be finite".to_owned()));
         }
         Ok((mean, std))
     }
