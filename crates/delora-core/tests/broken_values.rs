@@ -36,7 +36,9 @@ fn place(name: &str) -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join("broken-values").join(name)
 }
 
+/// An empty folder, whatever an earlier run has left there.
 fn folder(name: &str) -> PathBuf {
+    drop(std::fs::remove_dir_all(place(name)));
     std::fs::create_dir_all(place(name)).unwrap();
     place(name)
 }
@@ -73,7 +75,7 @@ fn an_adapter_with_values_that_are_no_numbers_is_neither_written_nor_read() {
     std::fs::write(&path, values).unwrap();
     is_named(&AdapterFile::load(&path).unwrap_err().to_string(), "a.safetensors", NAME);
     to_peft(&whole, &sites()).unwrap().save(&folder("peft")).unwrap();
-    let file = folder("peft").join("adapter_model.safetensors");
+    let file = place("peft").join("adapter_model.safetensors");
     for kind in [Kind::Float, Kind::Half, Kind::BFloat16] {
         let mut stored = Tensor::read_safetensors(&file).unwrap();
         for (name, value) in &mut stored {
@@ -83,7 +85,7 @@ fn an_adapter_with_values_that_are_no_numbers_is_neither_written_nor_read() {
             }
         }
         let other = folder(&format!("peft-{kind:?}"));
-        std::fs::copy(folder("peft").join("adapter_config.json"), other.join("adapter_config.json")).unwrap();
+        std::fs::copy(place("peft").join("adapter_config.json"), other.join("adapter_config.json")).unwrap();
         Tensor::write_safetensors(&stored, other.join("adapter_model.safetensors")).unwrap();
         let message = from_peft(&other, &sites()).unwrap_err().to_string();
         is_named(&message, "adapter_model.safetensors", "only.lora_B.weight");
