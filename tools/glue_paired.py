@@ -6,8 +6,8 @@
 TRIALS is the folder `trials` of a finished run of LoRA or DeLoRA (from `initial_update = "zero_b"`: PEFT has no other
 form); run this in the folder from which it ran. Each trial is trained again by `tools/glue_peft.py`. With `--starts
 FOLDER`, files of `crates/roberta-glue/examples/starting_point.rs` by trial id, PEFT has the trial's own initial values,
-order of examples and warm-up: then two trainings differ in the draws of dropout alone, and where there is none the
-largest difference of their losses is rounding that has grown.
+order of examples and warm-up: then two trainings differ in the draws of dropout alone. Where there is none, or PEFT has
+our draws too (`--dropout-draws ours`), the largest difference of their losses is rounding that has grown.
 
 A line of CSV per seed goes to the standard output, then for the score, where both have one, and for the mean loss over all
 steps: the mean difference (ours minus PEFT's) with its 95 % interval by Student's t, and two-sided p of the paired t
@@ -42,11 +42,11 @@ def trials(folder, task, method):
     return dict(sorted(found.items()))
 
 
-def train(path, start, out, seed):
+def train(path, start, draws, out, seed):
     """PEFT's score, absent where no epoch was above 0, and its losses."""
-    kept = out / f"{path.stem}.json"
+    kept = out / f"{path.stem}.json" if draws == "0" else out / f"{path.stem}-{draws}.json"
     if not kept.is_file():
-        given = ["--from-trial", path] + ([] if start is None else ["--start", start])
+        given = ["--from-trial", path] + ([] if start is None else ["--start", start, "--dropout-draws", draws])
         best, _ = glue_peft.run(glue_peft.arguments([str(value) for value in given]), seed)
         score = None if best.score is None else float(best.score)
         kept.write_text(json.dumps({"score": score, "losses": best.losses}) + "\n")
@@ -77,6 +77,7 @@ def main():
     parser.add_argument("--task", required=True)
     parser.add_argument("--method", required=True, choices=["lora", "delora"])
     parser.add_argument("--starts", type=Path, help="folder with <trial id>.safetensors")
+    parser.add_argument("--dropout-draws", default="0", help="as glue_peft.py's; with --starts")
     parser.add_argument("--out", type=Path, required=True, help="folder of what PEFT has trained")
     settings = parser.parse_args()
     found = trials(settings.trials, settings.task, settings.method)
@@ -88,7 +89,7 @@ def main():
     pairs, of_losses = [], []
     for seed, (path, outcome) in found.items():
         start = settings.starts and settings.starts / f"{path.stem}.safetensors"
-        theirs, their_losses = train(path, start, settings.out, seed)
+        theirs, their_losses = train(path, start, settings.dropout_draws, settings.out, seed)
         ours = outcome["metrics"].get("score")
         losses = [point["value"] for point in outcome["curves"] if point["metric"] == "loss"]
         gaps = [abs(left - right) for left, right in zip(losses, their_losses, strict=True)]

@@ -34,6 +34,7 @@ import time
 from pathlib import Path
 from types import SimpleNamespace
 
+import glue_dropout
 import numpy
 import pyarrow.parquet
 import torch
@@ -93,6 +94,8 @@ def arguments(given=None):
     add = parser.add_argument
     add("--from-trial", type=Path, metavar="JSON", help="take the settings from one of our trials")
     add("--start", type=Path, metavar="FILE", help="initial values, order and warm-up of one trial; for one seed")
+    draws = "where dropout is drawn from: torch's generator, seeded N beyond the seed, or ours; with --start"
+    add("--dropout-draws", default="0", metavar="N|ours", help=draws)
     add("--losses", type=Path, metavar="FILE", help="write the losses of all steps, of each seed, as JSON")
     add("--task", choices=TASKS)
     add("--method", choices=["none", "full", "lora", "delora"], help="none: the head alone")
@@ -127,6 +130,11 @@ def arguments(given=None):
             parser.error(f"--{'lambda' if name == 'strength' else name.replace('_', '-')} is needed")
     if settings.start is not None and (settings.method == "full" or len(settings.seeds) > 1):
         parser.error("--start is of one trial: one seed, of none, lora or delora")
+    draws = settings.dropout_draws
+    if draws != "ours" and not draws.isdecimal():
+        parser.error(f"--dropout-draws {draws}: a whole number, or ours")
+    if draws != "0" and settings.start is None:
+        parser.error(f"--dropout-draws {draws} needs --start")
     if settings.method not in ("none", "full", "lora", "delora"):
         parser.error(f"{trial} is a trial of {settings.method}; here are none, full, lora and delora")
     return settings
@@ -177,7 +185,11 @@ class Encoded:
 
 def build(settings, config):
     """The network with its adapters and fresh head, and which of its parameters are the head's."""
-    model = AutoModelForSequenceClassification.from_pretrained(settings.model, config=config)
+    # Where our draws are to be put in its place, dropout of attention is to be a module.
+    attention = "eager" if settings.dropout_draws == "ours" else "sdpa"
+    model = AutoModelForSequenceClassification.from_pretrained(
+        settings.model, config=config, attn_implementation=attention
+    )
     model.requires_grad_(settings.method == "full")
     rank, drop = settings.rank, settings.dropout_adapter
     if settings.method == "lora":
@@ -243,11 +255,14 @@ def evaluate(settings, model, rows):
     return score, score
 
 
-def train_epoch(model, rows, order, batch_size, optimizer, schedule):
+def train_epoch(model, rows, order, batch_size, optimizer, schedule, draws):
     """The losses of each step over one pass in the given order."""
     model.train()
     losses = []
     for part in order.split(batch_size):
+        if draws is not None:
+            part = torch.tensor(sorted(part.tolist(), key=lambda row: -len(rows.tokens[row])))
+            draws.lengths = [len(rows.tokens[row]) for row in part]
         batch, labels = rows.batch(part)
         logits = model(**batch).logits
         is_regression = logits.shape[1] == 1
@@ -258,6 +273,8 @@ def train_epoch(model, rows, order, batch_size, optimizer, schedule):
         schedule.step()
         optimizer.zero_grad()
         losses.append(loss.item())
+        if draws is not None:
+            draws.step += 1
     return losses
 
 
@@ -287,13 +304,16 @@ def run(settings, seed):
         if orders.shape != (settings.epochs, count):
             sys.exit(f"error: {settings.start}: order of {list(orders.shape)}, not {[settings.epochs, count]}")
         take(start, settings, model, head)
+    if settings.dropout_draws not in ("0", "ours"):
+        torch.manual_seed(seed + int(settings.dropout_draws))
+    draws = glue_dropout.replay(model, seed) if settings.dropout_draws == "ours" else None
     optimizer = optimizer_of(settings, model, head)
     schedule = get_linear_schedule_with_warmup(optimizer, warmup_steps, total)
     best = SimpleNamespace(validation_score=0.0, score=None, epoch=None, losses=[])
     train_seconds = 0.0
     for epoch, order in enumerate(orders, 1):
         started = time.perf_counter()
-        losses = train_epoch(model, train, order, settings.batch, optimizer, schedule)
+        losses = train_epoch(model, train, order, settings.batch, optimizer, schedule, draws)
         best.losses += losses
         train_seconds += time.perf_counter() - started
         validation_score, _ = evaluate(settings, model, validation)

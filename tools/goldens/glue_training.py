@@ -2,8 +2,8 @@
 
 `training.json` has for each case the settings of a trial, as an experiment file resolves them, with folders in the
 repository's root, and what `tools/glue_peft.py` makes of it: `losses` of all steps, each before the step, `score` of
-the test half, `validation_score` and `best_epoch`. There is no dropout. Initial values, order of examples and warm-up
-are those that `crates/roberta-glue/examples/starting_point.rs` writes for the trial, so cargo and libtorch are needed.
+the test half, `validation_score` and `best_epoch`. Where there is dropout, PEFT and transformers have our draws of it
+(`tools/glue_dropout.py`), in their own places. Initial values, order of examples and warm-up are those that `crates/roberta-glue/examples/starting_point.rs` writes for the trial, so cargo and libtorch are needed.
 """
 
 import csv
@@ -28,10 +28,17 @@ METHODS = {
     },
     "lora": {"name": "lora", "rank": 4, "alpha": 8.0, "learning_rate": {"angles": 2e-3, "head": 2e-3}},
 }
-CASES = [("delora", "sst2"), ("delora", "stsb"), ("lora", "mrpc"), ("lora", "stsb")]
+CASES = [
+    ("delora", "sst2", 0.0),
+    ("delora", "stsb", 0.0),
+    ("lora", "mrpc", 0.0),
+    ("lora", "stsb", 0.0),
+    ("delora", "sst2", 0.1),
+    ("lora", "mrpc", 0.2),
+]
 
 
-def config(method, task):
+def config(method, task, dropout):
     return {
         "method": METHODS[method],
         "seed": 42,
@@ -40,7 +47,7 @@ def config(method, task):
         "warmup_ratio": 0.06,
         "epochs": 2,
         "batch": 8,
-        "dropout": {"model": 0.0, "head": 0.0, "adapter": 0.0},
+        "dropout": {"model": dropout, "head": dropout, "adapter": dropout},
         "max_length": 64,
         "model": "assets/mini/encoder",
         "data": "assets/mini/glue",
@@ -61,7 +68,8 @@ def result(settings, folder):
     (folder / "trial.safetensors").rename(start)
     script = [sys.executable, ROOT / "tools/glue_peft.py", "--from-trial", trial]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    command = [*script, "--start", start, "--losses", losses]
+    draws = "ours" if settings["dropout"]["model"] else "0"
+    command = [*script, "--start", start, "--dropout-draws", draws, "--losses", losses]
     table = subprocess.run(command, check=True, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True).stdout
     row = next(csv.DictReader(table.splitlines()))
     return {
@@ -73,9 +81,10 @@ def result(settings, folder):
 
 def main():
     cases = {}
-    for method, task in CASES:
+    for method, task, dropout in CASES:
+        name = f"{method} on {task}, dropout {dropout}" if dropout else f"{method} on {task}"
         with tempfile.TemporaryDirectory() as folder:
-            cases[f"{method} on {task}"] = result(config(method, task), Path(folder))
+            cases[name] = result(config(method, task, dropout), Path(folder))
     case = {"source": "peft 0.21.2 and transformers 4.57.6", "cases": cases}
     GOLDEN.write_text(json.dumps(case, indent=1) + "\n")
 

@@ -24,6 +24,19 @@ impl Frame {
         Ok(Self { path: path.to_path_buf(), names, columns, rows })
     }
 
+    /// A table that `delora plots` has written: it has no number that is not finite.
+    pub fn read_drawn(path: &Path) -> Result<Self> {
+        let frame = Self::read(path)?;
+        let is_broken = |cell: &str| cell.trim().parse().is_ok_and(|value: f64| !value.is_finite());
+        for (row, cells) in frame.rows.iter().enumerate() {
+            if let Some((name, cell)) = frame.names.iter().zip(cells).find(|(_, cell)| is_broken(cell)) {
+                let message = format!("row {}, `{name}`: found {cell}; `delora plots` draws it again", row + 1);
+                return Err(FiguresError::Csv { path: path.to_path_buf(), message });
+            }
+        }
+        Ok(frame)
+    }
+
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -81,6 +94,17 @@ mod tests {
         let cells: Vec<_> = (0..3).flat_map(|row| [frame.number(row, "a"), frame.number(row, "b")]).collect();
         assert_eq!(cells, [Some(0.0), None, None, None, Some(1.5), None]);
         assert_eq!(frame.number(0, "c"), None);
+    }
+
+    #[test]
+    fn a_drawn_table_with_a_number_that_is_not_finite_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("points.csv");
+        std::fs::write(&path, "title,std\ninfinite,0.1\nlora,-inf\n").unwrap();
+        let message = Frame::read_drawn(&path).err().unwrap().to_string();
+        assert!(message.contains("points.csv` is") && message.contains("row 2, `std`: found -inf"), "{message}");
+        std::fs::write(&path, "title,std\ninfinite,0.1\nlora,\n").unwrap();
+        assert_eq!(Frame::read_drawn(&path).unwrap().len(), 2);
     }
 
     #[test]

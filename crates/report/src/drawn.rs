@@ -18,7 +18,7 @@ fn plotted(place: &Place, name: &str) -> std::result::Result<Frame, Missing> {
     if !path.exists() {
         return Err(Missing::Note(format!("`{name}` was not drawn; `delora plots` writes it")));
     }
-    Ok(Frame::read(&path)?)
+    Ok(Frame::read_drawn(&path)?)
 }
 
 /// The row of a method; of a table with several scores that of the paper's.

@@ -70,7 +70,7 @@ fn marks(path: &Path) -> Result<Marks> {
     if !path.exists() {
         return Ok(marks);
     }
-    let frame = Frame::read(path)?;
+    let frame = Frame::read_drawn(path)?;
     for row in 0..frame.len() {
         let (Some(low), Some(high)) = (frame.number(row, "lo"), frame.number(row, "hi")) else { continue };
         let by_chance = frame.number(row, "p").is_some_and(|p| p > stats::LEVEL);
@@ -238,7 +238,7 @@ pub fn caption(name: &str) -> String {
 }
 
 fn of_csv(path: &Path) -> Result<String> {
-    let frame = Frame::read(path)?;
+    let frame = Frame::read_drawn(path)?;
     if frame.len() > MOST_ROWS {
         return Ok(format!(
             "<p class=\"note\">{}: {} rows in <code>{}</code>.</p>\n",

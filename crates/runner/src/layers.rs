@@ -6,6 +6,8 @@
 //! general settings  <-  of a method  <-  of a compared setting's value  <-  of such a value and a method
 //! ```
 
+use std::path::Path;
+
 use serde_json::Value;
 
 use crate::merge::{Table, leaves, set_path};
@@ -111,7 +113,7 @@ impl<'a> Layers<'a> {
     /// `given` are the values of compared settings that options name.
     pub fn split(file: &Table, source: &'a Source, given: &[(&str, &Value)]) -> Checked<Layers<'a>> {
         let axes = tables_of(file)?;
-        check_keys(file, &axes)?;
+        check_keys(file, source.path(), &axes)?;
         let scales = section(file, "scale")?;
         if let Some((name, found)) = scales.iter().find(|(_, value)| !value.is_object()) {
             let message = format!("found {found}; a scale is a table, as in [scale.{name}]");
@@ -306,14 +308,17 @@ fn tables_of(file: &Table) -> Checked<Vec<String>> {
     }
 }
 
-fn check_keys(file: &Table, axes: &[String]) -> Checked {
+/// `path` is of the experiment file: tables of values may stand in what it includes, `defaults_by` may not.
+fn check_keys(file: &Table, path: &Path, axes: &[String]) -> Checked {
     let axes = axes.iter().map(String::as_str);
     let known: Vec<&str> = HEADER.into_iter().chain(SECTIONS).chain(axes).collect();
     let Some(key) = file.keys().find(|key| !known.contains(&key.as_str())) else { return Ok(()) };
     let compared = file.get("scientific").and_then(|table| table.get(key));
     if compared.is_some() && file[key].is_object() {
-        let message = format!("for tables of its values write `defaults_by = [{key:?}]` at the top");
-        return Err(SettingError::new(key, message));
+        let place = if file.contains_key("defaults_by") { "defaults_by" } else { key };
+        let path = path.display();
+        let message = format!("for tables of the values of `{key}` write `defaults_by = [{key:?}]` at the top of {path}");
+        return Err(SettingError::new(place, message));
     }
     let mut error = SettingError::unknown_key(key.as_str(), &known);
     let place = "settings of the trials belong under [fixed]";

@@ -249,7 +249,14 @@ fn what_has_tables_is_a_compared_setting_with_names() {
     let wrong = FILE.replace("defaults_by = [\"subject\"]\n", "\n");
     assert_eq!(
         mistake(&wrong, "mini", &[]),
-        "walk.toml:21: subject: for tables of its values write `defaults_by = [\"subject\"]` at the top"
+        "walk.toml:21: subject: for tables of the values of `subject` write `defaults_by = [\"subject\"]` at the top \
+         of walk.toml"
+    );
+    let wrong = FILE.replace("[\"subject\"]\n", "[]\n");
+    assert_eq!(
+        mistake(&wrong, "mini", &[]),
+        "walk.toml:6: defaults_by: for tables of the values of `subject` write `defaults_by = [\"subject\"]` at the top \
+         of walk.toml"
     );
     let wrong = FILE.replace("[\"subject\"]", "[\"subject\", \"steps\"]");
     assert_eq!(

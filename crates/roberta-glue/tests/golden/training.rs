@@ -1,4 +1,4 @@
-//! Whole trials without dropout: finetuning, choosing the best epoch and testing, as PEFT and transformers do.
+//! Whole trials: finetuning, choosing the best epoch and testing, as PEFT and transformers do.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
@@ -56,7 +56,7 @@ fn train(mut config: Value) -> Outcome {
 }
 
 #[test]
-fn without_dropout_lora_and_delora_from_a_zero_b_have_pefts_losses_scores_and_best_epochs() {
+fn with_equal_draws_of_dropout_lora_and_delora_from_a_zero_b_have_pefts_losses_scores_and_best_epochs() {
     let golden: Golden = super::read(&super::golden("training.json"));
     for (name, case) in golden.cases {
         let case: Case = serde_json::from_value(case).unwrap();

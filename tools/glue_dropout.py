@@ -1,0 +1,124 @@
+"""Our own draws of dropout, for a network of transformers: `--dropout-draws ours` of `tools/glue_peft.py`.
+
+A row's values are drawn by ChaCha8, whose key comes from the trial's seed and whose stream from the step, the row's
+place in its batch (longest first), the purpose and the layer: `crates/harness/src/dropout.rs` and
+`crates/delora-core/src/random.rs` say how, and this says it again.
+"""
+
+import re
+import sys
+
+import numpy
+import torch
+
+WORDS = (1 << 64) - 1
+STEPS = 65536
+# A `Dropout` of transformers or PEFT, by the end of its name, to the purpose and the layers of ours. One that a forward
+# pass calls twice has two layers.
+PLACES = [
+    (r"(.*)embeddings\.dropout", "hidden", [r"\1embeddings.LayerNorm"]),
+    (r"(.*)attention\.self\.dropout", "attention", [r"\1attention.self.query"]),
+    (r"(.*)output\.dropout", "hidden", [r"\1output"]),
+    (r"classifier\.dropout", "head", ["classifier.dense", "classifier.out_proj"]),
+    (r"dropout", "head", ["classifier"]),
+    (r"(.*)\.(?:lora|delora)_dropout\.default", "adapter", [r"\1"]),
+]
+
+
+def key(seed):
+    """The eight words of a generator's key: PCG32, as rand's `seed_from_u64`."""
+    state, words = seed, []
+    for _ in range(8):
+        state = (state * 0x5851F42D4C957F2D + 0xA17654E46FBE17F3) & WORDS
+        mixed = (((state >> 18) ^ state) >> 27) & 0xFFFFFFFF
+        turn = state >> 59
+        words.append(((mixed >> turn) | (mixed << (32 - turn))) & 0xFFFFFFFF)
+    return words
+
+
+def stream_of(purpose):
+    """FNV-1a."""
+    value = 0xCBF29CE484222325
+    for byte in purpose.encode():
+        value = ((value ^ byte) * 0x100000001B3) & WORDS
+    return value
+
+
+def keystream(key, stream, words):
+    """The first words of ChaCha8, with a counter of 64 bits and a stream of 64 bits."""
+    blocks = -(-words // 16)
+    state = numpy.zeros((16, blocks), numpy.uint32)
+    constants = [0x61707865, 0x3320646E, 0x79622D32, 0x6B206574]
+    for row, value in enumerate([*constants, *key]):
+        state[row] = value
+    state[12] = numpy.arange(blocks)
+    state[14], state[15] = stream & 0xFFFFFFFF, stream >> 32
+    mixed = state.copy()
+
+    def turn(row, bits):
+        mixed[row] = (mixed[row] << numpy.uint32(bits)) | (mixed[row] >> numpy.uint32(32 - bits))
+
+    columns = [(first, 4 + first, 8 + first, 12 + first) for first in range(4)]
+    diagonals = [(first, 4 + (first + 1) % 4, 8 + (first + 2) % 4, 12 + (first + 3) % 4) for first in range(4)]
+    for a, b, c, d in (columns + diagonals) * 4:
+        for left, right, turned, bits in ((a, b, d, 16), (c, d, b, 12), (a, b, d, 8), (c, d, b, 7)):
+            mixed[left] += mixed[right]
+            mixed[turned] ^= mixed[left]
+            turn(turned, bits)
+    return (mixed + state).T.reshape(-1)[:words]
+
+
+class Draws:
+    """Of one trial; `lengths` are the tokens of each row of the pass that comes next, `step` the steps done."""
+
+    def __init__(self, seed):
+        self.key, self.step, self.lengths = key(seed), 0, []
+
+    def mask(self, rate, purpose, layer, shape):
+        """0 or 1 / (1 − p) at each value; 1 where there is padding."""
+        threshold = round(rate * STEPS)
+        mask = numpy.ones(shape, numpy.float32)
+        for place, length in enumerate(self.lengths):
+            stream = stream_of(f"dropout {self.step} {place} {purpose} {layer}")
+            row = mask[place]
+            # As many draws of 16 bits as one call takes; what is left of its last word is not used.
+            if row.ndim == 1:
+                part, calls, values = row[None], 1, row.size
+            elif row.ndim == 2:
+                part, calls, values = row[:length].reshape(1, -1), 1, length * row.shape[1]
+            else:
+                part, calls, values = row[:, :length, :length], row.shape[0] * length, length
+            words = -(-values // 2)
+            drawn = keystream(self.key, stream, calls * words).view(numpy.uint16).reshape(calls, -1)[:, :values]
+            kept = numpy.where(drawn < threshold, 0, STEPS / (STEPS - threshold)).astype(numpy.float32)
+            part[...] = kept.reshape(part.shape)
+        return torch.from_numpy(mask)
+
+
+class Replayed(torch.nn.Module):
+    def __init__(self, draws, rate, purpose, layers):
+        super().__init__()
+        self.draws, self.rate, self.purpose, self.layers = draws, rate, purpose, layers
+        self.called = 0
+
+    def forward(self, values):
+        if not self.training or self.rate == 0:
+            return values
+        layer = self.layers[self.called % len(self.layers)]
+        self.called += 1
+        return values * self.draws.mask(self.rate, self.purpose, layer, tuple(values.shape))
+
+
+def replay(model, seed):
+    """Puts our draws in the place of each dropout of `model`."""
+    draws = Draws(seed)
+    for name, module in list(model.named_modules()):
+        if isinstance(module, torch.nn.Dropout):
+            matches = ((re.fullmatch(pattern, name), *place) for pattern, *place in PLACES)
+            found = next((place for place in matches if place[0]), None)
+            if found is None:
+                sys.exit(f"error: {name}: a dropout whose draws of ours are not known")
+            match, purpose, layers = found
+            layers = [match.expand(layer) for layer in layers]
+            model.set_submodule(name, Replayed(draws, module.p, purpose, layers))
+    return draws
