@@ -215,7 +215,7 @@ bench-sd MODEL="assets/mini/sd": _libtorch
 # Measure what each method adds to a training step, beside PEFT where `just goldens` has installed it
 [group("checks")]
 bench-methods: _libtorch
-    cargo bench -p harness --bench methods
+    cargo bench -p finetune --bench methods
     @tools/bench/peft tools/bench/peft_methods.py
 
 # Measure a finetuning step of an encoder, alone and in a bank of 8, beside PEFT; MODEL is a folder

@@ -1,7 +1,7 @@
 """Our own draws of dropout, for a network of transformers: `--dropout-draws ours` of `tools/glue_peft.py`.
 
 A row's values are drawn by ChaCha8, whose key comes from the trial's seed and whose stream from the step, the row's
-place in its batch (longest first), the purpose and the layer: `crates/harness/src/dropout.rs` and
+place in its batch (longest first), the purpose and the layer: `crates/finetune/src/dropout.rs` and
 `crates/delora-core/src/random.rs` say how, and this says it again.
 """
 

@@ -1,7 +1,7 @@
 """PEFT's side of `just bench-methods`: a training step of each method by the frozen network's own, on the same encoder.
 
 Forward, backward and AdamW of one adapted model, divided by forward and backward of the bare one whose embedded words
-require a gradient. Sizes, targets and rank are those of crates/harness/benches/methods.rs.
+require a gradient. Sizes, targets and rank are those of crates/finetune/benches/methods.rs.
 """
 
 import statistics

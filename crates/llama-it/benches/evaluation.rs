@@ -30,7 +30,7 @@ fn main() {
     };
     let llama = Llama::new(&store.root(), &config).expect("the sizes go together");
     let llama = Loaded::built(llama, store);
-    let sites = harness::sites(&llama);
+    let sites = finetune::sites(&llama);
     println!("{}", tch::get_num_threads());
     println!("shape        trials  each choice  shared  ratio");
     for (name, length, choices, tokens, count) in [("MMLU", 110, 4, 1, 32), ("TruthfulQA", 220, 8, 12, 8)] {

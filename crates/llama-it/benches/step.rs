@@ -9,7 +9,7 @@
 use std::time::Instant;
 
 use delora_core::{Bank, MethodConfig, Role, Schedule, TrialConfig};
-use harness::BankHook;
+use finetune::BankHook;
 use llama_it::training::{Batch, accumulate_recomputed, losses};
 use llama_it::{Example, bytes_per_token};
 use models::diffusion::Loaded;
@@ -78,7 +78,7 @@ fn network(layers: i64, kind: Kind, device: Device) -> Loaded<Llama> {
 
 /// Seconds of the fastest step of each method, which other work on the machine disturbs least, without and with recomputation.
 fn measure(llama: &Loaded<Llama>, kind: Kind, device: Device) -> Vec<[f64; 2]> {
-    let sites = harness::sites(llama);
+    let sites = finetune::sites(llama);
     let tokens = |row: usize| (0..=LENGTH).map(|place| ((row * 131 + place * 7919) % 32000) as i64).collect();
     let examples: Vec<Example> = (0..ROWS).map(|row| Example { ids: tokens(row), first_target: 1 }).collect();
     let weight = 1.0 / (ROWS * LENGTH) as f32;
@@ -139,7 +139,7 @@ fn main() {
     );
     for ((name, settings, groups), seconds) in methods().into_iter().zip(seconds) {
         let config = trial(name, &settings, groups);
-        let sites = harness::site_shapes(&whole);
+        let sites = finetune::site_shapes(&whole);
         let method = delora_core::find_method(name).expect("it is listed");
         let count = |site: &delora_core::SiteShape| {
             let variant = method.variant(&config.method.settings, site, config.targets.as_deref());

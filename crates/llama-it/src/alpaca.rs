@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use driver::torch_permutation;
+use finetune::torch_permutation;
 
 use crate::rows::{self, RowError};
 

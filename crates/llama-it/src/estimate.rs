@@ -1,11 +1,11 @@
 //! What a trial will cost, from one measured pass of the decoder.
 
-use driver::{fastest_of_three, trained_bytes};
+use finetune::{fastest_of_three, trained_bytes};
 use models::Frozen;
 use runner::Estimate;
 use tch::{Kind, Tensor};
 
-use crate::settings::Settings;
+use crate::settings::{Settings, trial_of};
 use crate::world::{Corpus, Exams, Network};
 
 /// A training step costs about three forward passes, and a fourth where blocks are computed again.
@@ -67,9 +67,9 @@ pub fn estimate(
     });
     let asked = asked.sum::<usize>() as f64 + tokens(&corpus.test);
     let passes = PASSES_PER_STEP + f64::from(u8::from(settings.checkpointing));
-    let epochs = if settings.is_untrained() { 0.0 } else { settings.epochs as f64 };
-    let trained_bytes = trained_bytes(&network.sites(), &settings.trial(1), BYTES_PER_PARAMETER);
-    let rows = settings.batch.min(corpus.train.len()) as f64;
+    let epochs = if settings.trains() { settings.epochs as f64 } else { 0.0 };
+    let trained_bytes = trained_bytes(&network.sites(), &trial_of(settings, 1), BYTES_PER_PARAMETER);
+    let rows = settings.common.batch.min(corpus.train.len()) as f64;
     let at_once = (rows * train / corpus.train.len() as f64).min(settings.tokens_per_pass as f64);
     Estimate {
         seconds: cost.seconds * (epochs * passes * train + asked),

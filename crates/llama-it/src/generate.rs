@@ -1,8 +1,7 @@
 //! Sampling of texts, of all trials of a bank at once.
 
 use delora_core::{Bank, stream};
-use driver::{mask, padded};
-use harness::BankHook;
+use finetune::{BankHook, mask, padded};
 use models::llama::Cache;
 use rand::RngExt;
 use tch::{Kind, Tensor};

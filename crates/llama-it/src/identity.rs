@@ -1,6 +1,6 @@
 //! A trial's identity follows every file that its task opens: model, tokenizer, instructions, exams.
 
-use driver::testing::unnoticed;
+use finetune::testing::unnoticed;
 use runner::Workload;
 use tch::Kind;
 

@@ -1,13 +1,11 @@
 //! A trial's result does not depend on its bank, on passes, on recomputation or on an interruption.
 
 use std::path::Path;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use delora_core::Bank;
-use harness::BankHook;
-use runner::{BankContext, Interrupted, Outcome, Progress, Status, Trial, Workload};
+use finetune::BankHook;
+use finetune::testing::run_bank;
+use runner::{Interrupted, Outcome, Status};
 use serde_json::{Value, json};
 use tch::{Kind, Tensor};
 
@@ -16,41 +14,11 @@ use crate::fixture::{lora, trial, write_world};
 use crate::generate::{Generator, Sampling};
 use crate::requests::Prompt;
 use crate::scoring::Scorer;
-use crate::settings::Settings;
+use crate::settings::{Settings, trial_of};
 use crate::world::Network;
 
-/// Asks to stop after some steps.
-struct StopAt<'a> {
-    step: u64,
-    stop: &'a AtomicBool,
-}
-
-impl Progress for StopAt<'_> {
-    fn step(&self, done: u64, _: u64, _: &str) {
-        if done >= self.step {
-            self.stop.store(true, Ordering::SeqCst);
-        }
-    }
-}
-
 fn run_until(configs: &[Value], folder: &Path, step: u64) -> anyhow::Result<Vec<Outcome>> {
-    let trial = |(index, config): (usize, &Value)| Trial { id: format!("{index}"), config: config.clone() };
-    let trials: Vec<Trial> = configs.iter().enumerate().map(trial).collect();
-    let stop = AtomicBool::new(false);
-    let finished = Mutex::new(Vec::new());
-    let context = BankContext {
-        checkpoint_dir: folder.to_owned(),
-        artifacts_dir: folder.to_owned(),
-        done: &vec![false; configs.len()],
-        stop: &stop,
-        progress: &StopAt { step, stop: &stop },
-        checkpoint_every: Duration::from_secs(3600),
-        save_adapters: false,
-        finished: &|outcome| finished.lock().unwrap().push(outcome),
-    };
-    let mut outcomes = Instruct::new(String::new()).run_bank(&trials, &context)?;
-    outcomes.sort_by(|left, right| left.trial_id.cmp(&right.trial_id));
-    Ok(outcomes)
+    run_bank(&Instruct::new(String::new()), configs, folder, (step, false))
 }
 
 pub(crate) fn run(configs: &[Value]) -> (Vec<Outcome>, Vec<String>) {
@@ -149,7 +117,8 @@ fn an_interrupted_bank_goes_on_to_the_same_results() {
 
 /// A bank of trials whose parameters are away from their start.
 fn trained(network: &Network, configs: &[Value]) -> Bank {
-    let trials: Vec<_> = configs.iter().map(|config| Settings::read(config).unwrap().trial(10)).collect();
+    let trials: Vec<_> =
+        configs.iter().map(|config| trial_of(&Settings::read(config).unwrap(), 10)).collect();
     let mut bank = Bank::new(&network.sites(), &trials, network.device).unwrap();
     for slot in 0..bank.num_trials() {
         for own in bank.parameter_names(slot).into_iter().filter(|own| own.trained) {

@@ -22,7 +22,6 @@ pub mod scoring;
 pub mod tasks;
 pub mod tokens;
 
-mod bank_run;
 #[cfg(test)]
 mod broken;
 mod estimate;
@@ -33,6 +32,7 @@ mod fixture;
 mod identity;
 #[cfg(test)]
 mod invariance;
+mod lesson;
 mod settings;
 pub mod training;
 mod workload;
@@ -40,6 +40,6 @@ mod world;
 
 pub use estimate::bytes_per_token;
 pub use examples::Example;
-pub use settings::{Evaluation, LossMean, LossOn, Settings};
+pub use settings::{Evaluation, InstructSettings, LossMean, LossOn, Settings};
 pub use workload::Instruct;
 pub use world::Network;

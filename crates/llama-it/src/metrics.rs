@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use driver::Finite;
+use finetune::Finite;
 
 use crate::tasks::{Question, Score, Task};
 

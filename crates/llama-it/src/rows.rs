@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use driver::{MissingShard, ParquetFileError, read_parquet, shards};
+use finetune::{MissingShard, ParquetFileError, read_parquet, shards};
 use parquet::errors::ParquetError;
 use parquet::file::reader::FileReader;
 use serde_json::Value;

@@ -3,8 +3,7 @@
 //! A prompt is read once; its keys and values serve all its continuations, and its last logits their first tokens.
 
 use delora_core::Bank;
-use driver::{mask, padded};
-use harness::BankHook;
+use finetune::{BankHook, mask, padded};
 use models::llama::{Cache, Llama};
 use tch::{Device, Kind, Tensor};
 

@@ -2,30 +2,25 @@
 
 use std::path::PathBuf;
 
-use delora_core::{OptimizerConfig, Role, Schedule, TrialConfig};
-use driver::{MethodSettings, Precision, at_least_one, positive};
+use delora_core::{Role, Schedule, TrialConfig};
+use finetune::{Common, OwnSettings, at_least_one};
 use runner::SettingError;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 /// Everything that decides a trial's result.
+pub type Settings = finetune::Settings<InstructSettings>;
+
+/// What is instruction tuning's own in a trial's settings.
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub struct Settings {
-    pub method: MethodSettings,
-    pub seed: u64,
-    #[serde(default = "one")]
-    pub learning_rate_multiplier: f64,
-    #[serde(default)]
-    pub optimizer: OptimizerConfig,
+pub struct InstructSettings {
     #[serde(default)]
     pub schedule: ScheduleName,
     /// Steps over which the learning rate rises from 0.
     #[serde(default)]
     pub warmup_steps: u64,
+    /// Passes over the training set; the last step of each has what is left.
     pub epochs: u64,
-    /// Examples per step; the last step of an epoch has what is left.
-    pub batch: usize,
     /// Tokens at which an example is cut, begin and end token counted.
     pub max_length: usize,
     #[serde(default)]
@@ -35,9 +30,6 @@ pub struct Settings {
     /// Starts the first epoch with the longest example, as the reference does: what does not fit in memory shows at once.
     #[serde(default)]
     pub longest_first: bool,
-    /// Roles of the linear layers that linear methods adapt; absent: query and value.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub targets: Option<Vec<Role>>,
     /// Folder of a decoder in Hugging Face's layout.
     pub model: PathBuf,
     /// File or folder of instructions, see [`crate::alpaca::files`].
@@ -54,13 +46,9 @@ pub struct Settings {
     /// Test instructions that the trained model answers, for the report.
     #[serde(default)]
     pub answers: usize,
-    #[serde(default)]
-    pub precision: Precision,
     /// Keeps only what goes into each block, and computes it again on the way back: a third more time, far less memory.
     #[serde(default)]
     pub checkpointing: bool,
-    /// Most trials in a bank.
-    pub bank: usize,
     /// Most tokens, padding included, in one pass through the network: longer batches pass in parts. No result
     /// depends on it, but for rounding.
     pub tokens_per_pass: usize,
@@ -115,25 +103,10 @@ pub enum ScheduleName {
 
 /// The projections that the paper adapts.
 const QUERY_AND_VALUE: [Role; 2] = [Role::Query, Role::Value];
-/// The method that trains nothing.
-const NONE: &str = "none";
 
-fn one() -> f64 {
-    1.0
-}
-
-impl Settings {
-    /// Reads and checks a resolved config.
-    pub fn read(config: &Value) -> Result<Settings, SettingError> {
-        let settings: Settings = runner::settings(config)?;
-        settings.check()?;
-        Ok(settings)
-    }
-
-    fn check(&self) -> Result<(), SettingError> {
+impl OwnSettings for InstructSettings {
+    fn check(&self, _: &Common) -> Result<(), SettingError> {
         at_least_one("epochs", self.epochs as usize)?;
-        at_least_one("batch", self.batch)?;
-        at_least_one("bank", self.bank)?;
         at_least_one("tokens_per_pass", self.tokens_per_pass)?;
         for (key, limit) in [
             ("train_limit", self.train_limit),
@@ -146,36 +119,23 @@ impl Settings {
             let message = format!("found {}; it has to be at least {SHORTEST}", self.max_length);
             return Err(SettingError::new("max_length", message));
         }
-        positive("learning_rate_multiplier", self.learning_rate_multiplier)?;
         if !(0.0..1.0).contains(&self.test_share) {
             let message = format!("found {}; it has to be at least 0 and below 1", self.test_share);
             return Err(SettingError::new("test_share", message));
         }
-        self.method.check(&[], &[])
+        Ok(())
     }
+}
 
-    /// Whether nothing is trained.
-    pub fn is_untrained(&self) -> bool {
-        self.method.name == NONE
-    }
-
-    /// The trial as delora-core takes it, of `total_steps` steps.
-    pub fn trial(&self, total_steps: u64) -> TrialConfig {
-        let multiplied = |(group, rate): (&_, &f64)| (*group, rate * self.learning_rate_multiplier);
-        let warmup_steps = self.warmup_steps;
-        TrialConfig {
-            method: self.method.config(),
-            learning_rate: self.method.learning_rate.iter().map(multiplied).collect(),
-            optimizer: self.optimizer.clone(),
-            schedule: match self.schedule {
-                ScheduleName::Constant => Schedule::Constant { warmup_steps },
-                ScheduleName::Linear => Schedule::Linear { warmup_steps, total_steps },
-                ScheduleName::Cosine => Schedule::Cosine { warmup_steps, total_steps },
-            },
-            targets: Some(self.targets.clone().unwrap_or_else(|| QUERY_AND_VALUE.to_vec())),
-            seed: self.seed,
-        }
-    }
+/// The trial as delora-core takes it, of `total_steps` steps.
+pub fn trial_of(settings: &Settings, total_steps: u64) -> TrialConfig {
+    let warmup_steps = settings.warmup_steps;
+    let schedule = match settings.schedule {
+        ScheduleName::Constant => Schedule::Constant { warmup_steps },
+        ScheduleName::Linear => Schedule::Linear { warmup_steps, total_steps },
+        ScheduleName::Cosine => Schedule::Cosine { warmup_steps, total_steps },
+    };
+    settings.common.trial(schedule, &QUERY_AND_VALUE)
 }
 
 /// A begin token and one to predict.

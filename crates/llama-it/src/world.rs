@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use delora_core::Site;
-use driver::shortfall;
+use finetune::shortfall;
 use models::diffusion::Loaded;
 use models::llama::{Llama, LlamaConfig, load_llama};
 use tch::{Device, Kind};
@@ -47,7 +47,7 @@ impl Network {
 
     /// What can be adapted.
     pub fn sites(&self) -> Vec<Site> {
-        harness::sites(&self.llama)
+        finetune::sites(&self.llama)
     }
 }
 

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use delora_core::{Bank, Group, MethodConfig, Role, Schedule, Site, TrialConfig};
-use harness::{BankHook, DropoutRates, StepDropout};
+use finetune::{BankHook, DropoutRates, StepDropout};
 use models::diffusion::Loaded;
 use models::roberta::{ClassificationHead, Encoder, Tokens, load_encoder};
 use serde_json::json;
@@ -68,7 +68,7 @@ impl Network {
         let device = Device::cuda_if_available();
         let encoder = load_encoder(folder, device).unwrap_or_else(|error| panic!("{error}"));
         let head = ClassificationHead::alone(encoder.network.config(), 2, device);
-        let sites = [harness::sites(&encoder), harness::head_sites(&head)].into_iter().flatten().collect();
+        let sites = [finetune::sites(&encoder), finetune::head_sites(&head)].into_iter().flatten().collect();
         let weights = models::Adaptable::linears(&encoder.network);
         let weights = weights.iter().map(|(linear, _)| linear.weight.numel()).sum();
         Network { encoder, head, sites, weights, device }

@@ -12,10 +12,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use delora_core::{Bank, Schedule, Site};
-use driver::epoch_order;
+use finetune::epoch_order;
 use models::roberta::{ClassificationHead, load_encoder};
-use roberta_glue::Settings;
 use roberta_glue::data::{Split, read};
+use roberta_glue::{Settings, trial_of};
 use serde_json::Value;
 use tch::{Device, Tensor};
 
@@ -31,16 +31,16 @@ fn starting_point(settings: &Settings) -> Result<Vec<(String, Tensor)>> {
     let labels = settings.task().num_labels() as i64;
     let head = ClassificationHead::alone(encoder.network.config(), labels, Device::Cpu);
     let sites: Vec<Site> =
-        [harness::sites(&encoder), harness::head_sites(&head)].into_iter().flatten().collect();
+        [finetune::sites(&encoder), finetune::head_sites(&head)].into_iter().flatten().collect();
     let all = read(&settings.data, settings.task(), Split::Train)?.len();
     let count = settings.train_limit.map_or(all, |limit| all.min(limit));
-    let trial = settings.trial(settings.epochs * count.div_ceil(settings.batch) as u64);
+    let trial = trial_of(settings, settings.epochs * count.div_ceil(settings.common.batch) as u64);
     let bank = Bank::new(&sites, std::slice::from_ref(&trial), Device::Cpu)?;
     let mut tensors = Vec::new();
     for own in bank.parameter_names(0).into_iter().filter(|own| own.trained) {
         tensors.push((format!("{}.{}", own.site, own.name), bank.parameter(&own.site, 0, own.name)?));
     }
-    let order = |epoch| epoch_order(settings.seed, epoch, count).into_iter().map(|row| row as i64);
+    let order = |epoch| epoch_order(settings.common.seed, epoch, count).into_iter().map(|row| row as i64);
     let order: Vec<i64> = (0..settings.epochs).flat_map(order).collect();
     tensors.push(("order".to_owned(), Tensor::from_slice(&order).view([-1, count as i64])));
     let (Schedule::Constant { warmup_steps }

@@ -31,9 +31,9 @@ impl Pass {
             rows.iter().flat_map(|rows| &rows[range.clone()]).map(|&row| &examples[row]).collect();
         let lengths: Vec<i64> = chosen.iter().map(|row| row.ids.len() as i64).collect();
         Pass {
-            ids: driver::padded(chosen.iter().map(|row| row.ids.as_slice()), pad, device),
-            mask: driver::mask(&lengths, device),
-            types: driver::padded(chosen.iter().map(|row| row.types.as_slice()), 0, device),
+            ids: finetune::padded(chosen.iter().map(|row| row.ids.as_slice()), pad, device),
+            mask: finetune::mask(&lengths, device),
+            types: finetune::padded(chosen.iter().map(|row| row.types.as_slice()), 0, device),
             lengths,
         }
     }

@@ -21,7 +21,7 @@ use std::fmt;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
-use driver::{MissingShard, ParquetFileError, shards};
+use finetune::{MissingShard, ParquetFileError, shards};
 
 use crate::tasks::GlueTask;
 

@@ -1,12 +1,12 @@
 //! What a trial will cost, from one measured pass of the encoder.
 
-use driver::{fastest_of_three, trained_bytes};
+use finetune::{fastest_of_three, trained_bytes};
 use models::Frozen;
 use models::roberta::Tokens;
 use runner::Estimate;
 use tch::{Kind, Tensor};
 
-use crate::settings::Settings;
+use crate::settings::{Settings, halves_of, trial_of};
 use crate::tokens::Encoded;
 use crate::world::{Corpus, Network};
 
@@ -33,7 +33,7 @@ pub fn measure(network: &Network, settings: &Settings) -> TokenCost {
     let mask = ids.ones_like();
     let pass = || {
         let tokens = Tokens { ids: &ids, mask: &mask, types: None };
-        let kind = settings.precision.kind();
+        let kind = settings.common.precision.kind();
         let hidden = gradient_mode::off(|| network.encoder.network.forward(&tokens, kind, &Frozen));
         let _ = f64::try_from(hidden.sum(Kind::Double)); // waits for the device
     };
@@ -50,13 +50,13 @@ pub fn estimate(network: &Network, corpus: &Corpus, cost: TokenCost, settings: &
     let train = tokens(&corpus.train.encoded);
     let validation = tokens(&corpus.validation.encoded) / corpus.validation.encoded.len() as f64;
     // Too small a validation set is for the run to refuse.
-    let halves = settings.halves(corpus.validation.encoded.len());
+    let halves = halves_of(settings, corpus.validation.encoded.len(), true);
     let [tuning, test] = halves
         .map_or([0.0; 2], |halves| [halves.tuning, halves.test].map(|rows| rows.len() as f64 * validation));
     let seen = settings.epochs as f64 * (PASSES_PER_STEP * train + tuning) + test;
     let sites = network.sites(&network.head(settings.task()));
-    let trained_bytes = trained_bytes(&sites, &settings.trial(1), BYTES_PER_PARAMETER);
-    let rows = settings.batch.min(corpus.train.encoded.len()) as f64;
+    let trained_bytes = trained_bytes(&sites, &trial_of(settings, 1), BYTES_PER_PARAMETER);
+    let rows = settings.common.batch.min(corpus.train.encoded.len()) as f64;
     let at_once = (rows * train / corpus.train.encoded.len() as f64).min(settings.tokens_per_pass as f64);
     Estimate {
         seconds: cost.seconds * seen,

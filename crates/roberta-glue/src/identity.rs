@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use driver::testing::{copy_folder, unnoticed};
+use finetune::testing::{copy_folder, unnoticed};
 use runner::Workload;
 use serde_json::json;
 

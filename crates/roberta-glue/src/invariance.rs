@@ -2,49 +2,16 @@
 
 use std::cell::Cell;
 use std::path::Path;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
-use runner::{BankContext, Interrupted, Outcome, Progress, Status, Trial, Workload};
+use finetune::testing::run_bank;
+use runner::{Interrupted, Outcome, Status};
 use serde_json::{Value, json};
 
 use crate::Glue;
 use crate::settings::tests::{config, lora};
 
-/// Asks to stop after some steps.
-struct StopAt<'a> {
-    step: u64,
-    stop: &'a AtomicBool,
-}
-
-impl Progress for StopAt<'_> {
-    fn step(&self, done: u64, _: u64, _: &str) {
-        if done >= self.step {
-            self.stop.store(true, Ordering::SeqCst);
-        }
-    }
-}
-
 fn run_until(configs: &[Value], folder: &Path, step: u64) -> anyhow::Result<Vec<Outcome>> {
-    let trial = |(index, config): (usize, &Value)| Trial { id: format!("{index}"), config: config.clone() };
-    let trials: Vec<Trial> = configs.iter().enumerate().map(trial).collect();
-    let stop = AtomicBool::new(false);
-    let finished = Mutex::new(Vec::new());
-    let context = BankContext {
-        checkpoint_dir: folder.to_owned(),
-        artifacts_dir: folder.to_owned(),
-        done: &vec![false; configs.len()],
-        stop: &stop,
-        progress: &StopAt { step, stop: &stop },
-        checkpoint_every: Duration::from_secs(3600),
-        save_adapters: false,
-        finished: &|outcome| finished.lock().unwrap().push(outcome),
-    };
-    let mut outcomes = Glue::new(String::new()).run_bank(&trials, &context)?;
-    outcomes.extend(finished.into_inner().unwrap());
-    outcomes.sort_by(|left, right| left.trial_id.cmp(&right.trial_id));
-    Ok(outcomes)
+    run_bank(&Glue::new(String::new()), configs, folder, (step, false))
 }
 
 pub(crate) fn run(configs: &[Value]) -> Vec<Outcome> {

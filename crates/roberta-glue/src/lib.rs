@@ -16,7 +16,6 @@ pub mod split;
 pub mod tasks;
 pub mod tokens;
 
-mod bank_run;
 mod batches;
 #[cfg(test)]
 mod broken;
@@ -25,10 +24,10 @@ mod estimate;
 mod identity;
 #[cfg(test)]
 mod invariance;
+mod lesson;
 mod settings;
-mod training;
 mod workload;
 mod world;
 
-pub use settings::Settings;
+pub use settings::{Settings, trial_of};
 pub use workload::Glue;

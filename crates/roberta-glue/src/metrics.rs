@@ -11,7 +11,7 @@
 
 use std::collections::BTreeMap;
 
-use driver::{Finite, NotFinite};
+use finetune::{Finite, NotFinite};
 
 use crate::tasks::{GlueTask, Metric};
 

@@ -2,41 +2,32 @@
 
 use std::path::PathBuf;
 
-use delora_core::{Group, OptimizerConfig, Role, Schedule, TrialConfig};
-use driver::{MethodSettings, Precision, at_least_one, positive};
-use harness::DropoutRates;
+use delora_core::{Group, Role, Schedule, TrialConfig};
+use finetune::{Common, DropoutRates, OwnSettings, at_least_one};
 use models::roberta::EncoderConfig;
 use runner::SettingError;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use crate::split::{Halves, TooFewRows, halves};
 use crate::tasks::{self, GlueTask};
 
 /// Everything that decides a trial's result.
+pub type Settings = finetune::Settings<GlueSettings>;
+
+/// What is GLUE's own in a trial's settings.
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub struct Settings {
-    pub method: MethodSettings,
-    pub seed: u64,
+pub struct GlueSettings {
     /// One of [`tasks`]' names.
     pub glue_task: String,
-    #[serde(default = "one")]
-    pub learning_rate_multiplier: f64,
-    #[serde(default)]
-    pub optimizer: OptimizerConfig,
     /// Share of all steps over which the learning rate rises from 0; then it falls to 0 on a line.
     pub warmup_ratio: f64,
+    /// Passes over the training set; the last step of each has what is left.
     pub epochs: u64,
-    /// Examples per step; the last step of an epoch has what is left.
-    pub batch: usize,
     #[serde(default)]
     pub dropout: Dropout,
     /// Tokens at which a text or pair is cut.
     pub max_length: usize,
-    /// Roles of the linear layers that linear methods adapt; absent: query and value.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub targets: Option<Vec<Role>>,
     /// Folder of an encoder in Hugging Face's layout.
     pub model: PathBuf,
     /// Folder of GLUE, see [`crate::data`].
@@ -50,10 +41,6 @@ pub struct Settings {
     /// Uses at most so many examples of the test half, the first; absent: all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub test_limit: Option<usize>,
-    #[serde(default)]
-    pub precision: Precision,
-    /// Most trials in a bank.
-    pub bank: usize,
     /// Most tokens, padding included, in one pass through the network: longer batches pass in parts. No result
     /// depends on it, but for rounding.
     pub tokens_per_pass: usize,
@@ -89,22 +76,13 @@ impl Dropout {
 /// The projections that the paper adapts.
 const QUERY_AND_VALUE: [Role; 2] = [Role::Query, Role::Value];
 
-fn one() -> f64 {
-    1.0
-}
+impl OwnSettings for GlueSettings {
+    /// The head is trained by every method, also by the one that adapts nothing.
+    const UNTRAINED: &'static [&'static str] = &[];
+    const GROUPS: &'static [Group] = &[Group::Head];
 
-impl Settings {
-    /// Reads and checks a resolved config.
-    pub fn read(config: &Value) -> Result<Settings, SettingError> {
-        let settings: Settings = runner::settings(config)?;
-        settings.check()?;
-        Ok(settings)
-    }
-
-    fn check(&self) -> Result<(), SettingError> {
+    fn check(&self, common: &Common) -> Result<(), SettingError> {
         at_least_one("epochs", self.epochs as usize)?;
-        at_least_one("batch", self.batch)?;
-        at_least_one("bank", self.bank)?;
         at_least_one("tokens_per_pass", self.tokens_per_pass)?;
         for (key, limit) in [
             ("train_limit", self.train_limit),
@@ -117,7 +95,6 @@ impl Settings {
             let message = format!("found {}; it has to be at least {SHORTEST}", self.max_length);
             return Err(SettingError::new("max_length", message));
         }
-        positive("learning_rate_multiplier", self.learning_rate_multiplier)?;
         let dropout = &self.dropout;
         for (key, value) in [
             ("warmup_ratio", self.warmup_ratio),
@@ -130,44 +107,39 @@ impl Settings {
                 return Err(SettingError::new(key, message));
             }
         }
-        if u32::try_from(self.seed).is_err() {
-            let message = format!("found {}; NumPy's generator takes seeds up to {}", self.seed, u32::MAX);
+        if u32::try_from(common.seed).is_err() {
+            let message = format!("found {}; NumPy's generator takes seeds up to {}", common.seed, u32::MAX);
             return Err(SettingError::new("seed", message));
         }
-        tasks::find(&self.glue_task)?;
-        self.method.check(&[], &[Group::Head])
+        tasks::find(&self.glue_task).map(drop)
     }
+}
 
+impl GlueSettings {
     pub fn task(&self) -> &'static GlueTask {
         tasks::find(&self.glue_task).expect("`read` has checked it")
     }
+}
 
-    /// The halves of a validation set of `num_rows` rows, cut to the trial's limits.
-    pub fn halves(&self, num_rows: usize) -> Result<Halves, TooFewRows> {
-        let seed = u32::try_from(self.seed).expect("`read` has checked it");
-        let mut halves = halves(self.task(), num_rows, seed)?;
-        halves.tuning.truncate(self.validation_limit.unwrap_or(usize::MAX));
-        halves.test.truncate(self.test_limit.unwrap_or(usize::MAX));
-        Ok(halves)
+/// The halves of a validation set of `num_rows` rows, cut to the trial's limits where `is_limited`.
+pub fn halves_of(settings: &Settings, num_rows: usize, is_limited: bool) -> Result<Halves, TooFewRows> {
+    let seed = u32::try_from(settings.common.seed).expect("`read` has checked it");
+    let mut halves = halves(settings.task(), num_rows, seed)?;
+    if is_limited {
+        halves.tuning.truncate(settings.validation_limit.unwrap_or(usize::MAX));
+        halves.test.truncate(settings.test_limit.unwrap_or(usize::MAX));
     }
+    Ok(halves)
+}
 
-    /// The trial as delora-core takes it, of `total_steps` steps.
-    pub fn trial(&self, total_steps: u64) -> TrialConfig {
-        let multiplied = |(group, rate): (&Group, &f64)| (*group, rate * self.learning_rate_multiplier);
-        let mut learning_rate: driver::Rates = self.method.learning_rate.iter().map(multiplied).collect();
-        if let Some(&rate) = learning_rate.get(&Group::Head) {
-            learning_rate.insert(Group::HeadBias, rate);
-        }
-        let warmup_steps = (self.warmup_ratio * total_steps as f64).round() as u64;
-        TrialConfig {
-            method: self.method.config(),
-            learning_rate,
-            optimizer: self.optimizer.clone(),
-            schedule: Schedule::Linear { warmup_steps, total_steps },
-            targets: Some(self.targets.clone().unwrap_or_else(|| QUERY_AND_VALUE.to_vec())),
-            seed: self.seed,
-        }
+/// The trial as delora-core takes it, of `total_steps` steps.
+pub fn trial_of(settings: &Settings, total_steps: u64) -> TrialConfig {
+    let warmup_steps = (settings.warmup_ratio * total_steps as f64).round() as u64;
+    let mut trial = settings.common.trial(Schedule::Linear { warmup_steps, total_steps }, &QUERY_AND_VALUE);
+    if let Some(&rate) = trial.learning_rate.get(&Group::Head) {
+        trial.learning_rate.insert(Group::HeadBias, rate);
     }
+    trial
 }
 
 /// Room for the special tokens of a pair and a token of each text.
@@ -175,7 +147,7 @@ const SHORTEST: usize = 6;
 
 #[cfg(test)]
 pub mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
@@ -203,7 +175,7 @@ pub mod tests {
     fn the_head_has_a_rate_for_its_biases_and_the_schedule_its_steps() {
         let mut config = config(lora(), "cola", 1);
         config["learning_rate_multiplier"] = json!(2.0);
-        let trial = Settings::read(&config).unwrap().trial(200);
+        let trial = trial_of(&Settings::read(&config).unwrap(), 200);
         assert_eq!(trial.learning_rate[&Group::Angles], 2e-3);
         assert_eq!((trial.learning_rate[&Group::Head], trial.learning_rate[&Group::HeadBias]), (4e-3, 4e-3));
         assert_eq!(trial.schedule, Schedule::Linear { warmup_steps: 12, total_steps: 200 });

@@ -6,7 +6,7 @@
 //! down, but at most 1000 for MNLI, QNLI and QQP. The paper's code takes 1000 there without asking: the same wherever
 //! the set has 2000 rows or more, as GLUE's have; a smaller one, such as a sample, is halved.
 
-use driver::numpy_permutation;
+use finetune::numpy_permutation;
 
 use crate::tasks::GlueTask;
 

@@ -1,186 +1,132 @@
 //! The task as the runner sees it.
 
-use std::cell::RefCell;
-use std::collections::HashMap;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use anyhow::Result;
-use delora_core::{Bank, METHODS};
-use driver::{Digests, KnownSites, Latest, Proposed, shortfall};
+use delora_core::{SiteShape, TrialConfig};
+use finetune::{BankRun, Finetuning, Known, Latest, Task, shortfall};
 use models::roberta::EncoderConfig;
-use runner::{BankContext, Estimate, Outcome, Provenance, SettingError, Trial, Workers, Workload};
-use serde_json::{Value, json};
+use runner::{Estimate, Outcome};
+use serde_json::json;
 
-use crate::bank_run::BankRun;
 use crate::data::{self, Split};
-use crate::estimate::{estimate, measure};
-use crate::settings::Settings;
+use crate::estimate::{TokenCost, estimate, measure};
+use crate::lesson::Lesson;
+use crate::settings::{GlueSettings, Settings, halves_of, trial_of};
 use crate::tasks::TASKS;
-use crate::training::{Lesson, Training};
 use crate::world::{Corpus, Network, files};
 
 /// GLUE.
+pub type Glue = Finetuning<GlueTuning>;
+
+/// What is GLUE's own, and is kept from bank to bank.
 #[derive(Default)]
-pub struct Glue {
+pub struct GlueTuning {
     /// The encoder of the last run, by where it came from.
     network: Latest<Network>,
     /// Examples of the last task, by all that they depend on.
     corpus: Latest<Corpus>,
-    digests: RefCell<Digests>,
-    /// Where the networks of checked trials can be adapted.
-    sites: KnownSites,
     /// Measured seconds and bytes of a token, by what they depend on.
-    costs: RefCell<HashMap<String, crate::estimate::TokenCost>>,
+    costs: Known<TokenCost>,
     /// Numbers of training and validation examples, by task and where they are.
-    counts: RefCell<HashMap<String, [usize; 2]>>,
-    libtorch: String,
+    counts: Known<[usize; 2]>,
 }
 
-impl Glue {
-    /// `libtorch` is the version that runs, for the records.
-    pub fn new(libtorch: String) -> Glue {
-        Glue { libtorch, ..Glue::default() }
-    }
-
+impl GlueTuning {
     fn network(&self, settings: &Settings) -> Result<Rc<Network>> {
         self.network.get(format!("{:?}", settings.model), || {
-            driver::covered(&files(settings)?, || Network::load(&settings.model))
+            finetune::covered(&files(settings)?, || Network::load(&settings.model))
         })
     }
 
     fn corpus(&self, settings: &Settings, network: &Network) -> Result<Rc<Corpus>> {
-        let Settings { model, data, glue_task, max_length, train_limit, .. } = settings;
+        let GlueSettings { model, data, glue_task, max_length, train_limit, .. } = &**settings;
         let key = json!([model, data, glue_task, max_length, train_limit]).to_string();
         self.corpus
-            .get(key, || driver::covered(&files(settings)?, || Corpus::read(settings, network.config())))
+            .get(key, || finetune::covered(&files(settings)?, || Corpus::read(settings, network.config())))
     }
 
     /// How many training and validation examples there are.
     fn counts(&self, settings: &Settings) -> Result<[usize; 2]> {
-        let key = json!([settings.data, settings.glue_task]).to_string();
-        if let Some(counts) = self.counts.borrow().get(&key) {
-            return Ok(*counts);
-        }
-        let count = |split| data::read(&settings.data, settings.task(), split).map(|rows| rows.len());
-        let counts: [usize; 2] = [count(Split::Train)?, count(Split::Validation)?];
-        self.counts.borrow_mut().insert(key, counts);
-        Ok(counts)
+        self.counts.get(json!([settings.data, settings.glue_task]).to_string(), || {
+            let count = |split| data::read(&settings.data, settings.task(), split).map(|rows| rows.len());
+            Ok([count(Split::Train)?, count(Split::Validation)?])
+        })
     }
 }
 
-/// What trials of a bank may differ in.
-const OWN: [&str; 6] = ["method", "seed", "learning_rate_multiplier", "optimizer", "warmup_ratio", "dropout"];
+impl Task for GlueTuning {
+    type Own = GlueSettings;
+    const NAME: &'static str = "glue";
+    const PATHS: &'static [&'static str] = &["model", "data"];
+    const PER_TRIAL: &'static [&'static str] = &["warmup_ratio", "dropout"];
 
-impl Workload for Glue {
-    fn task(&self) -> &str {
-        "glue"
+    fn names(key: &str) -> Option<Vec<String>> {
+        (key == "glue_task").then(|| TASKS.iter().map(|task| task.name.to_owned()).collect())
     }
 
-    fn paths(&self) -> &'static [&'static str] {
-        &["model", "data"]
+    fn trial(settings: &Settings, total_steps: u64) -> TrialConfig {
+        trial_of(settings, total_steps)
     }
 
-    fn expand(&self, _: &str, _: &Value, _: &Value) -> Result<Option<Vec<Value>>> {
-        Ok(None)
+    fn network_config(settings: &Settings) -> PathBuf {
+        settings.model.join("config.json")
     }
 
-    fn names(&self, key: &str) -> Option<Vec<String>> {
-        match key {
-            "method" => Some(METHODS.iter().map(|method| method.about.name.to_owned()).collect()),
-            "glue_task" => Some(TASKS.iter().map(|task| task.name.to_owned()).collect()),
-            _ => None,
-        }
+    fn sites_of(config: &Path) -> Option<Vec<SiteShape>> {
+        finetune::sites_of::<EncoderConfig>(config)
     }
 
-    fn validate(&self, config: &Value) -> Result<String> {
-        let settings = Settings::read(config)?;
-        let proposed = Proposed { method: &settings.method, trial: settings.trial(1), tracked_layer: None };
-        self.sites.check(
-            &settings.model.join("config.json"),
-            harness::sites_of::<EncoderConfig>,
-            &proposed,
-        )?;
-        self.digests.borrow_mut().of(&files(&settings)?)
+    fn files(settings: &Settings) -> Result<Vec<PathBuf>> {
+        files(settings)
     }
 
-    fn shortfalls(&self, config: &Value) -> Result<Vec<String>> {
-        let settings = Settings::read(config)?;
-        let Settings { train_limit, validation_limit, test_limit, ref glue_task, .. } = settings;
+    fn shortfalls(&self, settings: &Settings) -> Result<Vec<String>> {
+        let &GlueSettings { train_limit, validation_limit, test_limit, ref glue_task, .. } = &**settings;
         if [train_limit, validation_limit, test_limit].iter().all(Option::is_none) {
             return Ok(Vec::new());
         }
-        let [training, validation] = self.counts(&settings)?;
-        let unlimited = Settings { validation_limit: None, test_limit: None, ..settings.clone() };
-        let halves = unlimited.halves(validation)?;
+        let [training, validation] = self.counts(settings)?;
+        let halves = halves_of(settings, validation, false)?;
         let found = [
-            shortfall("train_limit", train_limit, training, &format!("the training set of `{glue_task}`")),
-            shortfall(
-                "validation_limit",
-                validation_limit,
-                halves.tuning.len(),
-                &format!("the tuning half of `{glue_task}`"),
-            ),
-            shortfall(
-                "test_limit",
-                test_limit,
-                halves.test.len(),
-                &format!("the test half of `{glue_task}`"),
-            ),
+            ("train_limit", train_limit, training, "training set"),
+            ("validation_limit", validation_limit, halves.tuning.len(), "tuning half"),
+            ("test_limit", test_limit, halves.test.len(), "test half"),
         ];
-        Ok(found.into_iter().flatten().collect())
+        let said = found.map(|(key, limit, found, what)| {
+            shortfall(key, limit, found, &format!("the {what} of `{glue_task}`"))
+        });
+        Ok(said.into_iter().flatten().collect())
     }
 
-    fn bank_key(&self, config: &Value) -> String {
-        driver::shared(config, &OWN).to_string()
+    fn run(&self, bank: &BankRun<GlueSettings>) -> Result<Vec<Outcome>> {
+        let shared = bank.shared();
+        let network = self.network(shared)?;
+        let corpus = self.corpus(shared, &network)?;
+        let head = network.head(shared.task());
+        let steps_per_epoch = corpus.train.labels.len().div_ceil(shared.common.batch) as u64;
+        let trials = bank.trials(|settings| trial_of(settings, shared.epochs * steps_per_epoch));
+        bank.finetune(
+            (&network.sites(&head), &trials, network.device),
+            |_| Ok(()),
+            |slots| Lesson::new(&network, &head, &corpus, slots),
+        )
     }
 
-    fn max_bank(&self, config: &Value) -> usize {
-        Settings::read(config).map_or(1, |settings| settings.bank)
-    }
-
-    fn run_bank(&self, trials: &[Trial], context: &BankContext) -> Result<Vec<Outcome>> {
-        let _mode = gradient_mode::switched_on();
-        let settings = trials
-            .iter()
-            .map(|trial| Settings::read(&trial.config))
-            .collect::<Result<Vec<Settings>, SettingError>>()?;
-        let network = self.network(&settings[0])?;
-        let corpus = self.corpus(&settings[0], &network)?;
-        let head = network.head(settings[0].task());
-        let unsorted: Vec<&Settings> = settings.iter().collect();
-        let lesson = |settings| Lesson { network: &network, head: &head, corpus: &corpus, settings };
-        let total_steps = lesson(&unsorted).total_steps();
-        let configs: Vec<_> = settings.iter().map(|own| own.trial(total_steps)).collect();
-        let bank = Bank::new(&network.sites(&head), &configs, network.device)?;
-        let order = bank.order().to_vec();
-        let settings: Vec<&Settings> = order.iter().map(|&trial| &settings[trial]).collect();
-        let mut training = Training::resume(bank, &context.checkpoint_dir)?;
-        let run = BankRun { trials, order: &order, lesson: lesson(&settings), context };
-        run.run(&mut training)
-    }
-
-    fn workers(&self) -> Option<Workers> {
-        let libtorch = self.libtorch.clone();
-        driver::workers(move || Box::new(Glue::new(libtorch.clone())))
-    }
-
-    fn estimate(&self, config: &Value) -> Option<Estimate> {
-        let settings = Settings::read(config).ok()?;
-        let network = self.network(&settings).ok()?;
-        let corpus = self.corpus(&settings, &network).ok()?;
-        let mut costs = self.costs.borrow_mut();
-        let key = format!("{} {} {:?}", settings.bank, settings.tokens_per_pass, settings.model);
-        let cost = *costs.entry(key).or_insert_with(|| measure(&network, &settings));
-        Some(estimate(&network, &corpus, cost, &settings))
-    }
-
-    fn provenance(&self) -> Provenance {
-        driver::provenance(&self.libtorch)
+    fn estimate(&self, settings: &Settings) -> Option<Estimate> {
+        let network = self.network(settings).ok()?;
+        let corpus = self.corpus(settings, &network).ok()?;
+        let key = json!([settings.common.bank, settings.tokens_per_pass, settings.model]).to_string();
+        let cost = self.costs.get(key, || Ok::<_, ()>(measure(&network, settings))).ok()?;
+        Some(estimate(&network, &corpus, cost, settings))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use runner::Workload;
+
     use super::*;
     use crate::settings::tests::{config, lora};
 
@@ -189,7 +135,7 @@ mod tests {
         let glue = Glue::default();
         let mut config = config(lora(), "cola", 1);
         assert!(glue.shortfalls(&config).unwrap().is_empty(), "there is as much as is asked for");
-        let [training, validation] = glue.counts(&Settings::read(&config).unwrap()).unwrap();
+        let [training, validation] = glue.task.counts(&Settings::read(&config).unwrap()).unwrap();
         config["train_limit"] = json!(1_000_000);
         config["test_limit"] = json!(999_999);
         let said = glue.shortfalls(&config).unwrap();

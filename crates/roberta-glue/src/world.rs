@@ -42,7 +42,7 @@ impl Network {
 
     /// What of the encoder can be adapted, and the head.
     pub fn sites(&self, head: &ClassificationHead) -> Vec<Site> {
-        [harness::sites(&self.encoder), harness::head_sites(head)].into_iter().flatten().collect()
+        [finetune::sites(&self.encoder), finetune::head_sites(head)].into_iter().flatten().collect()
     }
 }
 

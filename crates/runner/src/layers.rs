@@ -131,7 +131,7 @@ impl<'a> Layers<'a> {
         let header = file.iter().filter(|(key, _)| HEADER.contains(&key.as_str()));
         let header = header.map(|(key, value)| (key.clone(), value.clone())).collect();
         let mut layers = Layers { header, sections, stack: Stack::default(), names };
-        layers.take_plain_settings_of_methods();
+        layers.take_plain_settings_of_methods()?;
         layers.stack.file = layers.sections.clone();
         for axis in &axes {
             for (path, value) in leaves(&section(file, axis)?) {
@@ -143,17 +143,25 @@ impl<'a> Layers<'a> {
     }
 
     /// `[method.<name>.fixed]` of the file, as settings of the file's own layer.
-    fn take_plain_settings_of_methods(&mut self) {
+    fn take_plain_settings_of_methods(&mut self) -> Checked {
         let methods = self.sections.methods.iter_mut();
         let taken: Vec<(String, Value)> = methods
             .filter_map(|(name, table)| Some((name.clone(), table.as_object_mut()?.remove("fixed")?)))
             .collect();
         for (name, table) in taken {
+            if !table.is_object() {
+                let key = format!("method.{name}.fixed");
+                return Err(SettingError::new(
+                    &key,
+                    format!("found {table}; write it as a table, as in [{key}]"),
+                ));
+            }
             let table = Table::from_iter([("fixed".to_string(), table)]);
             for (path, value) in leaves(&table) {
                 self.push(Level::File, vec![("method".to_string(), name.clone())], &path, value);
             }
         }
+        Ok(())
     }
 
     /// Puts the table of a scale on top. A file without any scale is the same at every scale.
@@ -317,7 +325,9 @@ fn check_keys(file: &Table, path: &Path, axes: &[String]) -> Checked {
     if compared.is_some() && file[key].is_object() {
         let place = if file.contains_key("defaults_by") { "defaults_by" } else { key };
         let path = path.display();
-        let message = format!("for tables of the values of `{key}` write `defaults_by = [{key:?}]` at the top of {path}");
+        let message = format!(
+            "for tables of the values of `{key}` write `defaults_by = [{key:?}]` at the top of {path}"
+        );
         return Err(SettingError::new(place, message));
     }
     let mut error = SettingError::unknown_key(key.as_str(), &known);

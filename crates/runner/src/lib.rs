@@ -54,7 +54,7 @@ pub use plan::{Plan, PlannedBank, State, plan, status};
 pub use progress::duration_text;
 pub use run::{RunOptions, RunReport, rebuild, run};
 pub use selection::{Only, Selection};
-pub use settings::{SettingError, closest, settings};
+pub use settings::{SettingError, closest, settings, settings_beside};
 pub use signal::{EXIT_INTERRUPTED, stop_flag};
 pub use tuning::{Phase, TunedPoint, Tuning};
 pub use verify::{Verdict, Verification, verify_resume};

@@ -84,19 +84,27 @@ fn edit_distance(left: &str, right: &str) -> usize {
 /// The error has the path of the offending key below `config`. Inside tagged enums, whose fields serde buffers,
 /// the path may end at the enum.
 pub fn settings<T: DeserializeOwned>(config: &Value) -> Result<T, SettingError> {
-    // TOML text keeps spans where serde_json's values do not: an error's span leads back to its key.
-    let text = toml::to_string(config).map_err(|error| SettingError::new("", error.to_string()))?;
-    toml::from_str(&text).map_err(|error| locate(&text, &error))
+    settings_beside(config, &[])
 }
 
-fn locate(text: &str, error: &toml::de::Error) -> SettingError {
+/// As [`settings`], of a part of a config: an unknown key of it is compared with the keys of the `other` parts too.
+pub fn settings_beside<T: DeserializeOwned>(config: &Value, other: &[&str]) -> Result<T, SettingError> {
+    // TOML text keeps spans where serde_json's values do not: an error's span leads back to its key.
+    let text = toml::to_string(config).map_err(|error| SettingError::new("", error.to_string()))?;
+    toml::from_str(&text).map_err(|error| locate(&text, &error, other))
+}
+
+fn locate(text: &str, error: &toml::de::Error, other: &[&str]) -> SettingError {
     let message = error.message();
     // What is missing has no place of its own; the error spans the table that lacks it, or the whole text.
     let exact = message.starts_with("missing field");
     let mut key = error.span().map(|span| path_at(text, span, exact)).unwrap_or_default();
-    let Some((name, known)) = unknown_field(message) else { return of_value(&key, message) };
+    let Some((name, mut known)) = unknown_field(message) else { return of_value(&key, message) };
     if key.rsplit('.').next() != Some(name) {
         key = if key.is_empty() { name.to_string() } else { format!("{key}.{name}") };
+    }
+    if !key.contains('.') {
+        known.extend(other);
     }
     SettingError::unknown_key(key, &known)
 }

@@ -258,6 +258,11 @@ fn what_has_tables_is_a_compared_setting_with_names() {
         "walk.toml:6: defaults_by: for tables of the values of `subject` write `defaults_by = [\"subject\"]` at the top \
          of walk.toml"
     );
+    let wrong = FILE.replace("rate = 0.1", "rate = 0.1\nfixed = \"few\"");
+    assert_eq!(
+        mistake(&wrong, "mini", &[]),
+        "walk.toml:17: method.plain.fixed: found \"few\"; write it as a table, as in [method.plain.fixed]"
+    );
     let wrong = FILE.replace("[\"subject\"]", "[\"subject\", \"steps\"]");
     assert_eq!(
         mistake(&wrong, "mini", &[]),

@@ -29,7 +29,7 @@ fn main() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../assets/mini/sd");
     let diffusion =
         StableDiffusion::load(&folder, Device::cuda_if_available()).expect("assets/mini is complete");
-    let sites = harness::sites(&diffusion.unet);
+    let sites = finetune::sites(&diffusion.unet);
     println!("{STEPS} steps at batch 1 over the attention layers of the mini model, {:?}", diffusion.device);
     let pairs = SWEPT.map(|method| [method; 2]).concat();
     let banks = [("LoRA", vec!["lora"; TRIALS]), ("DeLoRA", vec!["delora"; TRIALS]), ("mixed", pairs)];

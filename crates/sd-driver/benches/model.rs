@@ -11,7 +11,7 @@ use std::process::Command;
 use std::time::Instant;
 
 use delora_core::{Bank, Site};
-use harness::BankHook;
+use finetune::BankHook;
 use models::diffusion::{Conditions, SamplerName, Sampling, StableDiffusion};
 use tch::{Device, Kind, Tensor};
 use training::{median, seconds, trial};
@@ -64,7 +64,7 @@ fn most_memory(device: Device) -> Option<f64> {
         let mebibytes: f64 = String::from_utf8(output.stdout).ok()?.trim().parse().ok()?;
         return Some(mebibytes * 1.048_576e-3);
     }
-    driver::peak_resident_bytes().map(|bytes| bytes as f64 * 1e-9)
+    finetune::peak_resident_bytes().map(|bytes| bytes as f64 * 1e-9)
 }
 
 fn main() {
@@ -83,7 +83,7 @@ fn main() {
     };
     let kind = if device.is_cuda() { Kind::BFloat16 } else { Kind::Float };
     println!("{}, {device:?}, {kind:?}; batch 1, rank 16", folder.display());
-    let bench = Bench { sites: harness::sites(&diffusion.unet), diffusion, kind };
+    let bench = Bench { sites: finetune::sites(&diffusion.unet), diffusion, kind };
     for method in ["lora", "delora"] {
         for size in BANKS {
             let measured = catch_unwind(AssertUnwindSafe(|| bench.measure(method, size)));

@@ -1,20 +1,13 @@
 //! Weights that are too large to compute with give no scores.
 
 use std::path::Path;
-use std::sync::atomic::AtomicBool;
-use std::time::Duration;
 
-use runner::{BankContext, Outcome, Progress, Status, Trial, Workload};
+use finetune::testing::run_bank;
+use runner::{Outcome, Status};
 use serde_json::{Value, json};
 
 use crate::SubjectDriven;
 use crate::subject;
-
-struct Silent;
-
-impl Progress for Silent {
-    fn step(&self, _done: u64, _total: u64, _note: &str) {}
-}
 
 pub(crate) fn config(method: &str, rate: f64) -> Value {
     let mini = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../assets/mini");
@@ -35,21 +28,7 @@ pub(crate) fn config(method: &str, rate: f64) -> Value {
 
 fn run(configs: &[Value]) -> Vec<Outcome> {
     let folder = tempfile::tempdir().unwrap();
-    let trial = |(index, config): (usize, &Value)| Trial { id: format!("{index}"), config: config.clone() };
-    let trials: Vec<Trial> = configs.iter().enumerate().map(trial).collect();
-    let context = BankContext {
-        checkpoint_dir: folder.path().to_owned(),
-        artifacts_dir: folder.path().to_owned(),
-        done: &vec![false; trials.len()],
-        stop: &AtomicBool::new(false),
-        progress: &Silent,
-        checkpoint_every: Duration::from_secs(3600),
-        save_adapters: false,
-        finished: &|_| {},
-    };
-    let mut outcomes = SubjectDriven::new(String::new()).run_bank(&trials, &context).unwrap();
-    outcomes.sort_by(|left, right| left.trial_id.cmp(&right.trial_id));
-    outcomes
+    run_bank(&SubjectDriven::new(String::new()), configs, folder.path(), (u64::MAX, false)).unwrap()
 }
 
 #[test]

@@ -1,12 +1,12 @@
 //! What a trial will cost, from one measured pass of the network.
 
-use driver::{fastest_of_three, resident_bytes, trained_bytes};
+use finetune::{fastest_of_three, resident_bytes, trained_bytes};
 use models::Frozen;
 use models::diffusion::StableDiffusion;
 use runner::Estimate;
 use tch::{Kind, Tensor};
 
-use crate::settings::Settings;
+use crate::settings::{Settings, trial_of};
 use crate::subject;
 use crate::world::World;
 
@@ -25,15 +25,15 @@ pub struct RowCost {
 
 /// Rows that one trial adds to a step.
 fn rows_per_trial(settings: &Settings) -> usize {
-    settings.batch.saturating_mul(if settings.prior_preservation.is_some() { 2 } else { 1 })
+    settings.common.batch.saturating_mul(if settings.prior_preservation.is_some() { 2 } else { 1 })
 }
 
 /// Measures forward passes over a full bank's rows, activations kept as in training.
 pub fn measure(world: &World, settings: &Settings) -> RowCost {
     measure_rows(
         &world.diffusion,
-        settings.bank.saturating_mul(rows_per_trial(settings)),
-        settings.precision.kind(),
+        settings.common.bank.saturating_mul(rows_per_trial(settings)),
+        settings.common.precision.kind(),
     )
 }
 
@@ -64,15 +64,15 @@ pub const BYTES_PER_PARAMETER: u64 = 16;
 
 /// Cost of one trial.
 pub fn estimate(world: &World, cost: RowCost, settings: &Settings) -> Estimate {
-    let trained_bytes = trained_bytes(&world.sites(), &settings.trial(), BYTES_PER_PARAMETER);
+    let trained_bytes = trained_bytes(&world.sites(), &trial_of(settings), BYTES_PER_PARAMETER);
     let rows = rows_per_trial(settings);
     let passes =
         if settings.trains() { settings.train_steps as f64 * PASSES_PER_STEP * rows as f64 } else { 0.0 };
     let pictures = subject::prompts(settings, "").len() as f64 * settings.pictures_per_prompt as f64;
-    let on_the_way = settings.evaluate_at.iter().filter(|step| **step < settings.train_steps).count();
+    let on_the_way = settings.common.evaluate_at.iter().filter(|step| **step < settings.train_steps).count();
     let times = if settings.trains() { 1 + on_the_way } else { 1 };
     let drawing = times as f64 * pictures * settings.sampling.steps as f64 * 2.0;
-    let is_drawn = f64::from(u8::from(settings.method.name != crate::settings::REAL_IMAGES));
+    let is_drawn = f64::from(u8::from(settings.common.method.name != crate::settings::REAL_IMAGES));
     Estimate {
         seconds: cost.seconds * (passes + drawing) * is_drawn,
         memory_bytes: cost.memory_bytes.saturating_mul(rows as u64).saturating_add(trained_bytes),

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::Result;
-use driver::testing::{copy_folder, unnoticed};
+use finetune::testing::{copy_folder, unnoticed};
 use image::{GrayImage, RgbImage};
 use runner::Workload;
 use serde_json::{Value, json};

@@ -1,24 +1,16 @@
 //! The claim of the trial axis, tested on the shipped model: a trial's result does not depend on its bank.
 
 use std::path::Path;
-use std::sync::atomic::AtomicBool;
-use std::time::Duration;
 
 use delora_core::Bank;
 use models::images::to_tensor;
-use runner::{BankContext, Outcome, Progress};
 use serde_json::{Value, json};
 
-use crate::settings::Settings;
+use crate::dreambooth::{Examples, dreambooth_step, step_contexts};
+use crate::moments::Moments;
+use crate::settings::{Settings, trial_of};
 use crate::subject;
-use crate::training::{Lesson, Moments, Training, dreambooth_step, step_contexts};
 use crate::world::World;
-
-struct Silent;
-
-impl Progress for Silent {
-    fn step(&self, _done: u64, _total: u64, _note: &str) {}
-}
 
 const LAYER: &str = "mid_block.attentions.0.transformer_blocks.0.attn2.to_k";
 
@@ -46,10 +38,9 @@ fn first_subjects() -> Vec<SubjectName> {
 
 /// Trains a bank; gives the merged weight of `LAYER` and the divergence of each trial, in the order given.
 fn train(world: &World, settings: &[Settings]) -> Vec<(tch::Tensor, Option<u64>)> {
-    let folder = tempfile::tempdir().unwrap();
     let sites = world.sites();
-    let configs: Vec<_> = settings.iter().map(Settings::trial).collect();
-    let bank = Bank::new(&sites, &configs, world.device).unwrap();
+    let configs: Vec<_> = settings.iter().map(trial_of).collect();
+    let mut bank = Bank::new(&sites, &configs, world.device).unwrap();
     let order = bank.order().to_vec();
     let moments: Vec<Moments> = order
         .iter()
@@ -59,10 +50,10 @@ fn train(world: &World, settings: &[Settings]) -> Vec<(tch::Tensor, Option<u64>)
             Moments::of(&world.diffusion, &to_tensor(&pictures)).unwrap()
         })
         .collect();
-    let lessons: Vec<Lesson> = order
+    let examples: Vec<Examples> = order
         .iter()
         .zip(&moments)
-        .map(|(&trial, subject)| Lesson {
+        .map(|(&trial, subject)| Examples {
             settings: &settings[trial],
             subject,
             subject_context: world
@@ -72,27 +63,14 @@ fn train(world: &World, settings: &[Settings]) -> Vec<(tch::Tensor, Option<u64>)
             class: None,
         })
         .collect();
-    let mut training = Training::resume(bank, folder.path()).unwrap();
-    let finished = |_: Outcome| {};
-    let context = BankContext {
-        checkpoint_dir: folder.path().to_owned(),
-        artifacts_dir: folder.path().to_owned(),
-        done: &vec![false; settings.len()],
-        stop: &AtomicBool::new(false),
-        progress: &Silent,
-        checkpoint_every: Duration::from_secs(3600),
-        save_adapters: false,
-        finished: &finished,
-    };
-    let contexts = step_contexts(&lessons);
-    let update =
-        |bank: &mut Bank, step| Ok(dreambooth_step(&world.diffusion, &lessons, &contexts, bank, step));
-    let unasked = |_: &Bank, _, _: &mut driver::Broken| unreachable!("nothing asks for scores");
-    training.run(settings[0].steps(), &context, update, unasked).unwrap();
-    let health = training.bank.health();
+    let contexts = step_contexts(&examples);
+    for step in 0..settings[0].train_steps {
+        let _ = dreambooth_step(&world.diffusion, &examples, &contexts, &mut bank, step);
+    }
+    let health = bank.health();
     let of_trial = |trial: usize| {
         let slot = order.iter().position(|&own| own == trial).unwrap();
-        (training.bank.merged(LAYER, slot).unwrap(), health[slot])
+        (bank.merged(LAYER, slot).unwrap(), health[slot])
     };
     (0..settings.len()).map(of_trial).collect()
 }
@@ -132,10 +110,10 @@ fn a_trial_alone_equals_itself_in_a_mixed_bank_of_eight_beside_one_that_diverges
         let moved = distance(&together[trial].0, pretrained);
         println!(
             "{}: alone against in the bank {difference:.1e}, moved {moved:.1e}",
-            bank[trial].method.name
+            bank[trial].common.method.name
         );
-        assert!(difference < 1e-4, "{}: {difference}", bank[trial].method.name);
-        assert!(moved > 10.0 * difference.max(1e-5), "{} did not train", bank[trial].method.name);
+        assert!(difference < 1e-4, "{}: {difference}", bank[trial].common.method.name);
+        assert!(moved > 10.0 * difference.max(1e-5), "{} did not train", bank[trial].common.method.name);
         assert_eq!(together[trial].1, None);
     }
 }

@@ -7,9 +7,9 @@
 
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
-mod bank_run;
 #[cfg(test)]
 mod broken;
+mod dreambooth;
 mod estimate;
 mod evaluate;
 #[cfg(test)]
@@ -18,6 +18,8 @@ mod identity;
 mod impossible;
 #[cfg(test)]
 mod invariance;
+mod lesson;
+mod moments;
 mod pass;
 #[cfg(test)]
 mod photographs;
@@ -28,8 +30,6 @@ mod selection;
 mod semantic;
 mod settings;
 mod subject;
-mod telemetry;
-mod training;
 mod workload;
 mod world;
 

@@ -1,7 +1,7 @@
 //! One step's rows of all trials, and the denoiser's gradients on them.
 
 use delora_core::Bank;
-use harness::BankHook;
+use finetune::BankHook;
 use models::Hook;
 use models::diffusion::StableDiffusion;
 use models::unet::{State, Step};
@@ -9,7 +9,7 @@ use rand::{Rng, RngExt};
 use rand_distr::{Distribution, StandardNormal};
 use tch::{Kind, Tensor};
 
-use crate::training::Moments;
+use crate::moments::Moments;
 
 /// Rows as they are drawn, trial by trial.
 #[derive(Default)]

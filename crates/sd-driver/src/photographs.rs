@@ -9,10 +9,10 @@ use serde_json::{Value, json};
 use tch::{Kind, Tensor};
 
 use crate::evaluate::{Reference, score};
+use crate::moments::Moments;
 use crate::sampling::{Order, Plan, draw};
 use crate::settings::Settings;
 use crate::subject;
-use crate::training::Moments;
 use crate::world::World;
 
 fn config(data: &Path, name: &str, class: &str) -> Value {
@@ -112,7 +112,7 @@ fn bytes_move_a_committed_score_by_less_than_its_printed_digits() {
 #[test]
 fn defaults_do_not_enter_a_config() {
     let config = config(Path::new("d"), "a", "cat");
-    let written = serde_json::to_value(Settings::read(&config).unwrap()).unwrap();
+    let written = serde_json::to_value(&*Settings::read(&config).unwrap()).unwrap();
     assert_eq!(written["evaluators"], config["evaluators"]);
     assert!(written.get("random_crops").is_none());
 }

@@ -2,37 +2,26 @@
 
 use std::path::PathBuf;
 
-use delora_core::{Group, OptimizerConfig, Role, Schedule, TrialConfig};
-use driver::{MethodSettings, Precision, Rates, at_least_one, enough, positive};
+use delora_core::{Role, Schedule, TrialConfig};
+use finetune::{Common, NONE, OwnSettings, at_least_one, enough, positive};
 use models::diffusion::Sampling;
 use runner::SettingError;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
-
-use crate::training::Steps;
 
 /// DreamBooth's prompts of a class.
 const PROMPTS: usize = 25;
 
 /// Everything that decides a trial's result.
+pub type Settings = finetune::Settings<SubjectDrivenSettings>;
+
+/// What is subject-driven generation's own in a trial's settings. With prior preservation a step has as many pictures of
+/// the class on top.
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub struct Settings {
-    pub method: MethodSettings,
-    pub seed: u64,
+pub struct SubjectDrivenSettings {
     pub subject: SubjectSettings,
-    #[serde(default = "one")]
-    pub learning_rate_multiplier: f64,
-    /// Group whose learning rate is multiplied, or `all`.
-    #[serde(default = "all")]
-    pub multiplied: String,
-    #[serde(default)]
-    pub optimizer: OptimizerConfig,
     #[serde(default)]
     pub schedule: Schedule,
-    /// Roles of the linear layers that linear methods adapt; absent: attention's four projections.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub targets: Option<Vec<Role>>,
     /// The rare token that names the subject.
     pub identifier: String,
     /// Folder of a checkpoint in Stable Diffusion's layout.
@@ -47,8 +36,6 @@ pub struct Settings {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub random_crops: Option<usize>,
     pub train_steps: u64,
-    /// Pictures of the subject per step; with prior preservation as many of the class come on top.
-    pub batch: usize,
     /// Absent: off.
     #[serde(default)]
     pub prior_preservation: Option<PriorPreservation>,
@@ -57,35 +44,14 @@ pub struct Settings {
     /// Draws only the first prompts of the 25; absent: all.
     #[serde(default)]
     pub first_prompts: Option<usize>,
-    #[serde(default)]
-    pub precision: Precision,
     /// Keeps only what goes into each block of the network in training, and computes the blocks again on the way back:
     /// less memory, a third more time, the same result.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub checkpointing: bool,
-    /// Most trials in a bank.
-    pub bank: usize,
-    /// The layer whose distance from the pretrained weight is recorded.
-    pub tracked_layer: String,
-    /// Steps between two records of the distance.
-    pub track_every: u64,
-    /// Steps at which the pictures are drawn and scored on the way, the last step among them or not.
-    #[serde(default)]
-    pub evaluate_at: Vec<u64>,
 }
 
 /// The projections that subject-driven generation adapts.
 const ATTENTION: [Role; 4] = [Role::Query, Role::Key, Role::Value, Role::Output];
-
-pub(crate) fn one() -> f64 {
-    1.0
-}
-
-pub(crate) const ALL: &str = "all";
-
-pub(crate) fn all() -> String {
-    ALL.to_owned()
-}
 
 /// What is adapted to: a folder of pictures and the word for what they show.
 #[derive(Debug, Clone, Deserialize, Serialize)]
@@ -141,23 +107,13 @@ pub struct PriorPreservation {
 
 /// The row that scores the subject's own pictures against one another; no training.
 pub const REAL_IMAGES: &str = "real_images";
-/// The row of the model as it is.
-pub const NO_FINETUNING: &str = "none";
+impl OwnSettings for SubjectDrivenSettings {
+    const ROWS: &'static [&'static str] = &[REAL_IMAGES];
+    const UNTRAINED: &'static [&'static str] = &[REAL_IMAGES, NONE];
 
-impl Settings {
-    /// Reads and checks a resolved config.
-    pub fn read(config: &Value) -> Result<Settings, SettingError> {
-        let settings: Settings = runner::settings(config)?;
-        settings.check()?;
-        Ok(settings)
-    }
-
-    fn check(&self) -> Result<(), SettingError> {
-        at_least_one("batch", self.batch)?;
-        at_least_one("bank", self.bank)?;
+    fn check(&self, common: &Common) -> Result<(), SettingError> {
         at_least_one("pictures_per_prompt", self.pictures_per_prompt)?;
         at_least_one("sampling.steps", self.sampling.steps)?;
-        at_least_one("track_every", self.track_every as usize)?;
         at_least_one("random_crops", self.random_crops.unwrap_or(1))?;
         at_least_one("first_prompts", self.first_prompts.unwrap_or(1))?;
         enough("first_prompts", self.first_prompts, PROMPTS, "a class's list of prompts")?;
@@ -169,68 +125,21 @@ impl Settings {
             let message = format!("found {}; it has to be a multiple of 8", self.resolution);
             return Err(SettingError::new("resolution", message));
         }
-        positive("learning_rate_multiplier", self.learning_rate_multiplier)?;
-        if self.trains() {
+        if !Self::UNTRAINED.contains(&common.method.name.as_str()) {
             at_least_one("train_steps", self.train_steps as usize)?;
         }
-        if let Some(late) = self.evaluate_at.iter().find(|step| **step > self.train_steps) {
-            let message = format!("found {late}; the training ends at step {}", self.train_steps);
-            return Err(SettingError::new("evaluate_at", message));
-        }
-        self.method.check(&[REAL_IMAGES], &[])?;
-        if !self.trains() {
-            return Ok(());
-        }
-        check_multiplied(&self.method, &self.multiplied)
-    }
-
-    /// Whether the trial trains anything.
-    pub fn trains(&self) -> bool {
-        self.method.name != REAL_IMAGES && self.method.name != NO_FINETUNING
-    }
-
-    /// How long the trial trains.
-    pub fn steps(&self) -> Steps<'_> {
-        let &Settings { train_steps, track_every, .. } = self;
-        Steps { train_steps, track_every, evaluate_at: &self.evaluate_at }
-    }
-
-    /// The trial as delora-core takes it.
-    pub fn trial(&self) -> TrialConfig {
-        let multiplier = self.learning_rate_multiplier;
-        TrialConfig {
-            method: self.method.config(),
-            learning_rate: multiplied_rates(&self.method, &self.multiplied, multiplier),
-            optimizer: self.optimizer.clone(),
-            schedule: self.schedule.clone(),
-            targets: Some(self.targets.clone().unwrap_or_else(|| ATTENTION.to_vec())),
-            seed: self.seed,
-        }
+        common.check_evaluate_at(self.train_steps)
     }
 }
 
-/// Refuses to multiply the rate of a group that the method has not.
-pub(crate) fn check_multiplied(method: &MethodSettings, multiplied: &str) -> Result<(), SettingError> {
-    let groups: Vec<String> = method.learning_rate.keys().map(Group::to_string).collect();
-    let known: Vec<&str> = groups.iter().map(String::as_str).chain([ALL]).collect();
-    if known.contains(&multiplied) {
-        return Ok(());
-    }
-    Err(SettingError::unknown_name("multiplied", "group of the method", multiplied, &known))
-}
-
-/// The method's learning rates, those of the group `multiplied` or of [`ALL`] groups times `multiplier`.
-pub(crate) fn multiplied_rates(method: &MethodSettings, multiplied: &str, multiplier: f64) -> Rates {
-    let rate = |(group, rate): (&Group, &f64)| {
-        let is_multiplied = multiplied == ALL || multiplied == group.to_string();
-        (*group, rate * if is_multiplied { multiplier } else { 1.0 })
-    };
-    method.learning_rate.iter().map(rate).collect()
+/// The trial as delora-core takes it.
+pub fn trial_of(settings: &Settings) -> TrialConfig {
+    settings.common.trial(settings.schedule.clone(), &ATTENTION)
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
@@ -250,27 +159,6 @@ mod tests {
         let mut config = config();
         change(&mut config);
         Settings::read(&config).unwrap_err().to_string()
-    }
-
-    #[test]
-    fn the_multiplier_scales_every_rate_of_the_trial() {
-        let settings = Settings::read(&config()).unwrap();
-        assert_eq!(settings.trial().learning_rate[&Group::Angles], 4e-3);
-        assert_eq!(settings.trial().method.settings["rank"], 4);
-        assert!(settings.trains());
-    }
-
-    #[test]
-    fn the_multiplier_can_be_for_one_group() {
-        let mut config = config();
-        config["method"] = json!({"name": "delora", "rank": 4, "lambda": 2.0,
-            "learning_rate": {"angles": 1e-3, "strength": 1e-2}});
-        config["multiplied"] = json!("strength");
-        let rates = Settings::read(&config).unwrap().trial().learning_rate;
-        assert_eq!((rates[&Group::Angles], rates[&Group::Strength]), (1e-3, 4e-2));
-        config["multiplied"] = json!("magnitude");
-        let error = Settings::read(&config).unwrap_err().to_string();
-        assert!(error.contains("multiplied") && error.contains("known: angles, strength, all"), "{error}");
     }
 
     #[test]

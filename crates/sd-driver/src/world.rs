@@ -13,7 +13,7 @@ use models::vit::Vit;
 use models::{network_files, read_config};
 use tch::{Device, Kind, Tensor};
 
-use crate::settings::{DinoPreprocessing, Settings};
+use crate::settings::{DinoPreprocessing, Settings, SubjectDrivenSettings};
 
 /// A generator, and the evaluators that score it.
 pub struct World {
@@ -41,7 +41,7 @@ impl World {
 
     /// What of the denoiser can be adapted.
     pub fn sites(&self) -> Vec<Site> {
-        harness::sites(&self.diffusion.unet)
+        finetune::sites(&self.diffusion.unet)
     }
 }
 
@@ -154,12 +154,12 @@ impl ClipScorer {
 
 /// What of the denoiser of a checkpoint folder in Stable Diffusion's layout can be adapted, on the CPU.
 pub fn sites(checkpoint: &Path) -> Result<Vec<Site>> {
-    Ok(harness::sites(&load_unet(checkpoint, Device::Cpu)?))
+    Ok(finetune::sites(&load_unet(checkpoint, Device::Cpu)?))
 }
 
 /// Files that [`World::load`] reads.
 pub fn files(settings: &Settings) -> Result<Vec<PathBuf>> {
-    let Settings { model, evaluators, .. } = settings;
+    let SubjectDrivenSettings { model, evaluators, .. } = &**settings;
     let mut files = StableDiffusion::files(model)?;
     files.extend(Dino::files(&evaluators.dino, evaluators.dino_preprocessing)?);
     for folder in [&evaluators.clip].into_iter().chain(&evaluators.clip_b32) {

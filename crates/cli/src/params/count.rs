@@ -39,7 +39,7 @@ impl Model {
             anyhow!("there is no model `{name}`; known models are {}", Model::names().join(", "))
         })?;
         let shapes = architecture.shapes();
-        let sites = harness::site_shapes(&shapes);
+        let sites = finetune::site_shapes(&shapes);
         Ok(Model { title: architecture.title, shapes, sites })
     }
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use delora_core::{Bank, TrialConfig};
-use driver::Finite;
+use finetune::Finite;
 use llama_it::requests::prompts;
 use llama_it::scoring::Scorer;
 use llama_it::tasks::{self, Question};

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use delora_core::{Bank, MethodConfig, OptimizerConfig, Role, Schedule, TrialConfig};
-use harness::BankHook;
+use finetune::BankHook;
 use llama_it::Example;
 use llama_it::training::{Batch, accumulate_recomputed, losses};
 use models::llama::load_llama;
@@ -62,7 +62,7 @@ fn fifty_steps_of_lora_and_delora_are_pefts_in_one_bank_with_and_without_recompu
     let llama = load_llama(&network, Kind::Float, Device::Cpu).unwrap();
     let references = METHODS.map(|method| tensors(&format!("{method}/io.safetensors")));
     for recomputed in [false, true] {
-        let mut bank = Bank::new(&harness::sites(&llama), &METHODS.map(trial), Device::Cpu).unwrap();
+        let mut bank = Bank::new(&finetune::sites(&llama), &METHODS.map(trial), Device::Cpu).unwrap();
         let slots: Vec<usize> = bank.order().to_vec();
         for (slot, &method) in slots.iter().enumerate() {
             for own in bank.parameter_names(slot).into_iter().filter(|own| own.trained) {

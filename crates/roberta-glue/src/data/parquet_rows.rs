@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::path::Path;
 
-use driver::{ParquetFileError, read_parquet};
+use finetune::{ParquetFileError, read_parquet};
 use parquet::basic::{ConvertedType, Type};
 use parquet::column::reader::{ColumnReader, get_typed_column_reader};
 use parquet::data_type::{ByteArrayType, DataType, DoubleType, FloatType, Int32Type, Int64Type};

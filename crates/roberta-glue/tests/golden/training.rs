@@ -1,11 +1,10 @@
 //! Whole trials: finetuning, choosing the best epoch and testing, as PEFT and transformers do.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
-use std::time::Duration;
 
+use finetune::testing::run_bank;
 use roberta_glue::Glue;
-use runner::{BankContext, Outcome, Progress, Trial, Workload};
+use runner::Outcome;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -28,12 +27,6 @@ struct Case {
     best_epoch: f64,
 }
 
-struct Quiet;
-
-impl Progress for Quiet {
-    fn step(&self, _: u64, _: u64, _: &str) {}
-}
-
 fn train(mut config: Value) -> Outcome {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     for folder in ["model", "data"] {
@@ -41,18 +34,7 @@ fn train(mut config: Value) -> Outcome {
         config[folder] = json!(root.join(inside));
     }
     let folder = tempfile::tempdir().unwrap();
-    let context = BankContext {
-        checkpoint_dir: folder.path().to_owned(),
-        artifacts_dir: folder.path().to_owned(),
-        done: &[false],
-        stop: &AtomicBool::new(false),
-        progress: &Quiet,
-        checkpoint_every: Duration::from_secs(3600),
-        save_adapters: false,
-        finished: &|_| (),
-    };
-    let trial = Trial { id: "trial".to_owned(), config };
-    Glue::new(String::new()).run_bank(&[trial], &context).unwrap().remove(0)
+    run_bank(&Glue::new(String::new()), &[config], folder.path(), (u64::MAX, false)).unwrap().remove(0)
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use delora_core::{Bank, Group, MethodConfig, Role, TrialConfig};
-use harness::BankHook;
+use finetune::BankHook;
 use models::diffusion::StableDiffusion;
 use serde_json::json;
 use tch::{Kind, Tensor};

@@ -10,7 +10,7 @@ use tch::Tensor;
 use super::pairs::{self, Pair};
 use super::settings::Settings;
 use super::world::World;
-use crate::training::Moments;
+use crate::moments::Moments;
 
 /// Pictures that are read and encoded together.
 const CHUNK: usize = 32;

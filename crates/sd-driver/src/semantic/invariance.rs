@@ -2,29 +2,23 @@
 //! depend on its bank, nor on whether activations are recomputed; and a run from files to outcomes.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
-use std::time::Duration;
 
 use delora_core::{Bank, TENSOR_VALUE};
+use finetune::testing::{Silent, run_bank};
+use finetune::{Lesson as _, Slot};
 use image::{GrayImage, Luma, Rgb, RgbImage};
-use runner::{BankContext, Outcome, Progress, Status, Trial, Workload};
+use runner::{Outcome, Status, Workload};
 use serde_json::{Value, json};
 use tch::Tensor;
 
 use super::corpus::Corpus;
 use super::lesson::{Lesson, place_encoders, sites};
-use super::settings::Settings;
+use super::settings::{Settings, trial_of};
 use super::workload::SemanticMap;
 use super::world::World;
 
 const LAYER: &str = "mid_block.attentions.0.transformer_blocks.0.ff.net.0.proj";
 const ENCODED: &str = "condition_encoder.conv_out.weight";
-
-struct Silent;
-
-impl Progress for Silent {
-    fn step(&self, _done: u64, _total: u64, _note: &str) {}
-}
 
 /// Five training pairs and three to validate: a square of one class on another, in colours that follow the classes.
 fn pairs() -> tempfile::TempDir {
@@ -73,14 +67,16 @@ fn lora(rate: f64) -> Value {
 
 /// Trains a bank; gives a merged weight, a weight of the encoder, and the divergence of each trial, in the order given.
 fn train(world: &World, corpus: &Corpus, settings: &[Settings]) -> Vec<(Tensor, Tensor, Option<u64>)> {
-    let configs: Vec<_> = settings.iter().map(Settings::trial).collect();
-    let mut bank = Bank::new(&sites(world, &settings[0]), &configs, world.device).unwrap();
+    let trials: Vec<_> = settings.iter().map(trial_of).collect();
+    let mut bank = Bank::new(&sites(world, &settings[0]), &trials, world.device).unwrap();
     place_encoders(&mut bank, world, &settings[0]).unwrap();
     let order = bank.order().to_vec();
-    let lesson = Lesson::new(world, corpus, order.iter().map(|&trial| &settings[trial]).collect());
+    let slot = |&trial: &usize| Slot { id: "", settings: &settings[trial], is_done: false };
+    let slots = order.iter().map(slot).collect();
+    let mut lesson = Lesson::new(world, corpus, slots, Path::new(""), &Silent);
     assert_eq!(lesson.total_steps(), 9, "three epochs of two, two and one pairs");
     for step in 0..lesson.total_steps() {
-        let _ = lesson.step(&mut bank, step).unwrap();
+        let _ = lesson.update(&mut bank, step).unwrap();
     }
     let health = bank.health();
     let of_trial = |trial: usize| {
@@ -94,16 +90,15 @@ fn train(world: &World, corpus: &Corpus, settings: &[Settings]) -> Vec<(Tensor, 
 #[test]
 fn a_trial_alone_equals_itself_in_a_mixed_bank_beside_one_that_diverges() {
     let data = pairs();
-    let settings: Vec<Settings> = [
+    let rows: [(Value, u64); 5] = [
         (lora(1e30), 0),
         (delora(), 1),
         (json!({"name": "encoder_only"}), 2),
         (lora(1e-3), 3),
         (delora(), 4),
-    ]
-    .into_iter()
-    .map(|(method, seed)| Settings::read(&config(data.path(), method, seed)).unwrap())
-    .collect();
+    ];
+    let read = |(method, seed): &(Value, u64)| config(data.path(), method.clone(), *seed);
+    let settings: Vec<Settings> = rows.iter().map(|row| Settings::read(&read(row)).unwrap()).collect();
     let world = World::load(&settings[0]).unwrap();
     let corpus = Corpus::load(&world, &settings[0], true).unwrap();
     let together = train(&world, &corpus, &settings);
@@ -112,14 +107,16 @@ fn a_trial_alone_equals_itself_in_a_mixed_bank_beside_one_that_diverges() {
     let distance = |left: &Tensor, right: &Tensor| f64::try_from((left - right).abs().max()).unwrap();
     for trial in [1, 2, 3] {
         let alone = &train(&world, &corpus, std::slice::from_ref(&settings[trial]))[0];
-        let recomputed = Settings { checkpointing: true, ..settings[trial].clone() };
-        let recomputed = &train(&world, &corpus, &[recomputed])[0];
+        let (method, seed) = &rows[trial];
+        let mut recomputed = config(data.path(), method.clone(), *seed);
+        recomputed["checkpointing"] = json!(true);
+        let recomputed = &train(&world, &corpus, &[Settings::read(&recomputed).unwrap()])[0];
         let differences = [&together[trial], recomputed]
             .map(|other| [distance(&alone.0, &other.0), distance(&alone.1, &other.1)])
             .concat();
         println!(
             "{}: alone against in the bank, and recomputed {differences:?}",
-            settings[trial].method.name
+            settings[trial].common.method.name
         );
         assert!(differences.iter().all(|difference| *difference < 1e-4), "{differences:?}");
         // The encoder's last layer starts at zero and has learnt; so has the method.
@@ -134,30 +131,21 @@ fn a_trial_alone_equals_itself_in_a_mixed_bank_beside_one_that_diverges() {
 fn a_run_gives_every_row_its_scores_and_names_what_is_wrong() {
     let (data, out) = (pairs(), tempfile::tempdir().unwrap());
     let run = |methods: &[Value]| -> anyhow::Result<Vec<Outcome>> {
-        let trial = |(index, method): (usize, &Value)| Trial {
-            id: format!("{}{index}", method["name"].as_str().unwrap()),
-            config: config(data.path(), method.clone(), index as u64),
-        };
         let workload = SemanticMap::new(String::new());
-        let trials: Vec<Trial> = methods.iter().enumerate().map(trial).collect();
-        trials.iter().try_for_each(|trial| workload.validate(&trial.config).map(drop))?;
-        let checkpoints = tempfile::tempdir()?;
-        let context = BankContext {
-            checkpoint_dir: checkpoints.path().to_owned(),
-            artifacts_dir: out.path().to_owned(),
-            done: &vec![false; trials.len()],
-            stop: &AtomicBool::new(false),
-            progress: &Silent,
-            checkpoint_every: Duration::from_secs(3600),
-            save_adapters: false,
-            finished: &|_| {},
-        };
-        workload.run_bank(&trials, &context)
+        let configs = methods.iter().zip(0..).map(|(method, seed)| config(data.path(), method.clone(), seed));
+        let configs: Vec<Value> = configs.collect();
+        configs.iter().try_for_each(|config| workload.validate(config).map(drop))?;
+        let (checkpoints, artifacts) = (tempfile::tempdir()?, out.path());
+        let outcomes = run_bank(&workload, &configs, checkpoints.path(), (u64::MAX, false))?;
+        for entry in std::fs::read_dir(checkpoints.path())? {
+            let path = entry?.path();
+            std::fs::rename(&path, artifacts.join(path.file_name().unwrap()))?;
+        }
+        Ok(outcomes)
     };
-    let mut outcomes = run(&[json!({"name": "real_images"})]).unwrap();
-    outcomes.extend(run(&[json!({"name": "none"})]).unwrap());
-    outcomes.extend(run(&[delora(), json!({"name": "encoder_only"})]).unwrap());
-    for outcome in &outcomes {
+    let untrained = ["real_images", "none"].map(|name| vec![json!({ "name": name })]);
+    let banks = untrained.into_iter().chain([vec![delora(), json!({"name": "encoder_only"})]]);
+    for outcome in &banks.flat_map(|bank| run(&bank).unwrap()).collect::<Vec<_>>() {
         assert_eq!(outcome.status, Status::Done, "{}", outcome.trial_id);
         for metric in ["miou", "accuracy", "fid"] {
             assert!(outcome.metrics[metric].is_finite(), "{metric} of {}", outcome.trial_id);

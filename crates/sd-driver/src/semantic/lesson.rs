@@ -1,24 +1,34 @@
-//! Training steps of a bank, and what its trials' condition encoders make of label maps.
+//! What a bank learns of label maps, what its trials' condition encoders make of them, and what it draws for them.
 
-use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::path::Path;
 
 use anyhow::Result;
 use delora_core::{Bank, OwnTensor, Site, TENSOR_VALUE, stream};
-use driver::epoch_order;
+use finetune::{
+    BankHook, Broken, EpochOrders, Finished, NotFinite, Scores, Slot, Training, epoch_order, untrained,
+};
+use models::frechet::FrechetError;
 use models::palette::colored;
+use models::{Frozen, Hook};
+use runner::{Outcome, Progress};
 use tch::{Kind, Tensor};
 
 use super::corpus::Corpus;
-use super::settings::Settings;
+use super::scores::Scorer;
+use super::settings::{SemanticSettings, Settings};
 use super::world::World;
+use crate::lesson::is_finite;
 use crate::pass::{Draws, Objective};
+use crate::pictures::write_sheet;
+use crate::sampling::{Order, Plan, draw_rounds};
 
 /// In front of a condition encoder's parameters among a bank's sites.
 const PREFIX: &str = "condition_encoder.";
 
 /// What can be adapted: the denoiser's layers, and the condition encoder where it is trained.
 pub fn sites(world: &World, settings: &Settings) -> Vec<Site> {
-    let mut sites = harness::sites(&world.diffusion.unet);
+    let mut sites = finetune::sites(&world.diffusion.unet);
     if settings.condition_encoder.learning_rate.is_some() {
         sites.extend(world.encoder.parameters().into_iter().map(|parameter| {
             // Values come from `place_encoders`; with a spread of 0 a tensor counts as a bias.
@@ -66,44 +76,173 @@ pub fn control(bank: &Bank, world: &World, labels: &Tensor, kind: Kind) -> Tenso
     }
 }
 
-/// What the trials of a bank learn; settings are in slot order and agree in what a bank shares.
+/// Pictures of a trial that are kept on disk: those of the first validation maps.
+pub const SHOWN: usize = 20;
+
+/// What one slot has drawn and how good it is.
+struct Drawn {
+    scores: BTreeMap<String, f64>,
+    shown: Tensor,
+    broken: Option<NotFinite>,
+}
+
+/// The first metric of what is drawn.
+const METRIC: &str = "miou";
+
+/// What the trials of a bank learn, by slot.
 pub struct Lesson<'a> {
-    pub world: &'a World,
-    pub corpus: &'a Corpus,
-    pub settings: Vec<&'a Settings>,
-    /// The running epoch, and the pairs' order in it for each slot.
-    orders: RefCell<(u64, Vec<Vec<usize>>)>,
+    world: &'a World,
+    corpus: &'a Corpus,
+    slots: Vec<Slot<'a, SemanticSettings>>,
+    orders: EpochOrders,
+    artifacts_dir: &'a Path,
+    progress: &'a dyn Progress,
 }
 
 impl<'a> Lesson<'a> {
-    pub fn new(world: &'a World, corpus: &'a Corpus, settings: Vec<&'a Settings>) -> Lesson<'a> {
-        Lesson { world, corpus, settings, orders: RefCell::new((u64::MAX, Vec::new())) }
+    pub fn new(
+        world: &'a World,
+        corpus: &'a Corpus,
+        slots: Vec<Slot<'a, SemanticSettings>>,
+        artifacts_dir: &'a Path,
+        progress: &'a dyn Progress,
+    ) -> Lesson<'a> {
+        let seeds: Vec<u64> = slots.iter().map(|slot| slot.settings.common.seed).collect();
+        let (count, shuffle) = (corpus.training.len(), slots[0].settings.shuffle);
+        let order = move |seed, epoch| match shuffle {
+            true => epoch_order(seed, epoch, count),
+            false => (0..count).collect(),
+        };
+        let orders = EpochOrders::by(&seeds, count, slots[0].settings.common.batch, order);
+        Lesson { world, corpus, slots, orders, artifacts_dir, progress }
     }
 
-    fn steps_per_epoch(&self) -> u64 {
-        self.corpus.training.len().div_ceil(self.settings[0].batch) as u64
+    fn shared(&self) -> &Settings {
+        self.slots[0].settings
     }
 
-    pub fn total_steps(&self) -> u64 {
-        self.settings[0].epochs * self.steps_per_epoch()
+    /// Draws and scores the model as it is, which sees captions and no label map.
+    pub fn untrained(&self) -> Result<Vec<Outcome>> {
+        let outcome = |(slot, drawn): (&Slot<SemanticSettings>, Drawn)| {
+            let mut broken = Broken::default();
+            let finished = self.finished(slot, 0, drawn, (0, &mut broken))?;
+            Ok(untrained(slot.id, finished, &broken))
+        };
+        self.slots.iter().zip(self.draw(&Frozen, |_, _| None)?).map(outcome).collect()
     }
 
-    /// Makes a step and gives its losses `[trials]`. Each trial draws from its own streams, whoever its neighbours are.
-    pub fn step(&self, bank: &mut Bank, step: u64) -> Result<Tensor> {
-        let World { diffusion, .. } = self.world;
-        let shared = self.settings[0];
-        let rows = self.rows(step);
+    /// What each slot of a bank draws.
+    fn drawn(&self, bank: &Bank) -> Result<Vec<Drawn>> {
+        let hook = BankHook::evaluating(bank);
+        let trials = bank.num_trials();
+        let mut drawn = self
+            .draw(&hook, |labels, kind| Some(control(bank, self.world, &repeated(labels, trials), kind)))?;
+        for (drawn, overflowed) in drawn.iter_mut().zip(hook.overflowed()) {
+            drawn.broken = drawn.broken.take().or(overflowed.then(|| NotFinite::overflow(METRIC)));
+        }
+        Ok(drawn)
+    }
+
+    /// Writes what a slot drew, unless its trial was finished before.
+    fn finished(
+        &self,
+        slot: &Slot<SemanticSettings>,
+        index: usize,
+        drawn: Drawn,
+        (step, broken): (u64, &mut Broken),
+    ) -> Result<Finished> {
+        let file = format!("{}.png", slot.id);
+        if !slot.is_done {
+            write_sheet(&drawn.shown, 1, &self.artifacts_dir.join(&file))?;
+        }
+        if let Some(error) = drawn.broken {
+            broken.note(index, step, error);
+        }
+        Ok(Finished { metrics: drawn.scores, artifacts: BTreeMap::from([("pictures".to_owned(), file)]) })
+    }
+
+    /// A picture of every slot for every validation map; `control` is told a round's label maps.
+    fn draw(&self, hook: &dyn Hook, control: impl Fn(&Tensor, Kind) -> Option<Tensor>) -> Result<Vec<Drawn>> {
+        let shared = self.shared();
+        let kind = shared.common.precision.kind();
+        let validation = &self.corpus.validation;
+        let captions: Vec<&str> = validation.iter().map(|pair| pair.caption.as_str()).collect();
+        let contexts = self.world.diffusion.captions.encode(&captions, kind);
+        let order = |slot: &Slot<SemanticSettings>| Order {
+            contexts: contexts.split(1, 0),
+            seed: slot.settings.common.seed,
+        };
+        let orders: Vec<Order> = self.slots.iter().map(order).collect();
+        let plan = Plan { pictures_per_prompt: 1, sampling: shared.sampling, kind };
+        let labels_of =
+            |places: &[(usize, usize)]| self.corpus.labels(places.iter().map(|&(pair, _)| &validation[pair]));
+        let mut scorers: Vec<Scorer> = orders.iter().map(|_| Scorer::new(self.world)).collect();
+        let mut shown: Vec<Vec<Tensor>> = orders.iter().map(|_| Vec::new()).collect();
+        let mut finite = vec![true; orders.len()];
+        draw_rounds(
+            &self.world.diffusion,
+            hook,
+            &orders,
+            plan,
+            |places| Ok(control(&labels_of(places)?, kind)),
+            |round| {
+                let labels = labels_of(round.places)?;
+                let kept = SHOWN.saturating_sub(round.places[0].0).min(round.places.len()) as i64;
+                for (slot, pictures) in round.pictures.iter().enumerate() {
+                    finite[slot] &= is_finite(pictures);
+                    if finite[slot] {
+                        scorers[slot].add(pictures, &labels)?;
+                    }
+                    shown[slot].push(pictures.narrow(0, 0, kept));
+                }
+                self.progress.step(round.done, round.all, "drawing");
+                Ok(())
+            },
+        )?;
+        let real = &self.corpus.real;
+        let finished = scorers.into_iter().zip(shown).zip(finite);
+        finished
+            .map(|((scorer, shown), finite)| {
+                let shown = Tensor::cat(&shown, 0);
+                if !finite {
+                    let broken = Some(NotFinite::new(METRIC, "a drawn picture is not finite"));
+                    return Ok(Drawn { scores: BTreeMap::new(), shown, broken });
+                }
+                match scorer.scores(real) {
+                    Ok(scores) => Ok(Drawn { scores, shown, broken: None }),
+                    // Features of one trial's pictures are no reason to lose its neighbours.
+                    Err(error) if matches!(error.downcast_ref(), Some(FrechetError::NotFinite { .. })) => {
+                        let broken = Some(NotFinite::new("fid", error.to_string()));
+                        Ok(Drawn { scores: BTreeMap::new(), shown, broken })
+                    }
+                    Err(error) => Err(error),
+                }
+            })
+            .collect()
+    }
+}
+
+impl finetune::Lesson for Lesson<'_> {
+    fn total_steps(&self) -> u64 {
+        self.shared().epochs * self.orders.steps_per_epoch()
+    }
+
+    /// Each trial draws from its own streams, whoever its neighbours are.
+    fn update(&mut self, bank: &mut Bank, step: u64) -> Result<Tensor> {
+        let diffusion = &self.world.diffusion;
+        let rows = self.orders.rows(step);
+        let shared = self.shared();
         let mut draws = Draws::default();
-        for (own, rows) in self.settings.iter().zip(&rows) {
-            let mut stream = stream(own.seed, &format!("training step {step}"));
+        for (slot, rows) in self.slots.iter().zip(&rows) {
+            let mut stream = stream(slot.settings.common.seed, &format!("training step {step}"));
             rows.iter().for_each(|&row| draws.add(diffusion, &self.corpus.moments, row, &mut stream));
         }
         let pairs: Vec<_> = rows.iter().flatten().map(|&row| &self.corpus.training[row]).collect();
-        let kind = shared.precision.kind();
+        let kind = shared.common.precision.kind();
         let captions: Vec<&str> = pairs.iter().map(|pair| pair.caption.as_str()).collect();
         let contexts = diffusion.captions.encode(&captions, kind);
         let labels = self.corpus.labels(pairs)?;
-        let trials = self.settings.len() as i64;
+        let trials = self.slots.len() as i64;
         let objective = Objective {
             control: &|bank| Some(control(bank, self.world, &labels, kind)),
             losses: &|errors| errors.view([trials, -1]).mean_dim([1i64].as_slice(), false, Kind::Float),
@@ -114,22 +253,23 @@ impl<'a> Lesson<'a> {
         Ok(losses)
     }
 
-    /// Training pairs of a step, by slot.
-    fn rows(&self, step: u64) -> Vec<Vec<usize>> {
-        let (epoch, place) = (step / self.steps_per_epoch(), step % self.steps_per_epoch());
-        let mut orders = self.orders.borrow_mut();
-        if orders.0 != epoch {
-            let count = self.corpus.training.len();
-            let order = |own: &&Settings| match own.shuffle {
-                true => epoch_order(own.seed, epoch, count),
-                false => (0..count).collect(),
-            };
-            *orders = (epoch, self.settings.iter().map(order).collect());
-        }
-        let batch = self.settings[0].batch;
-        let rows = |order: &Vec<usize>| {
-            order.chunks(batch).nth(place as usize).expect("a step of the epoch").to_vec()
+    fn score(&mut self, bank: &Bank, step: u64, broken: &mut Broken) -> Result<Vec<Scores>> {
+        let of_slot = |(slot, drawn): (usize, Drawn)| match drawn.broken {
+            Some(error) => broken.told(slot, step, Err(error)),
+            None => drawn.scores,
         };
-        orders.1.iter().map(rows).collect()
+        Ok(self.drawn(bank)?.into_iter().enumerate().map(of_slot).collect())
     }
+
+    fn finish(&mut self, training: &mut Training) -> Result<Vec<Finished>> {
+        let steps = training.bank.steps();
+        let drawn = self.slots.iter().enumerate().zip(self.drawn(&training.bank)?);
+        let broken = &mut training.record.broken;
+        drawn.map(|((index, slot), drawn)| self.finished(slot, index, drawn, (steps, broken))).collect()
+    }
+}
+
+/// `labels` `[N, H, W]` once for each trial, `[trials * N, H, W]`.
+fn repeated(labels: &Tensor, trials: usize) -> Tensor {
+    labels.repeat([trials as i64, 1, 1])
 }

@@ -4,7 +4,6 @@
 //! The encoder's features are added once, behind the denoiser's first layer; there is no copy of the network as in
 //! ControlNet. Each trial trains an encoder of its own, side by side with the others of its bank.
 
-mod bank_run;
 mod corpus;
 mod evaluators;
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use driver::enough;
+use finetune::enough;
 use image::RgbImage;
 use models::images::{Filter, picture_files, read_rgb, resize};
 use serde::Deserialize;

@@ -2,36 +2,26 @@
 
 use std::path::PathBuf;
 
-use delora_core::{Group, OptimizerConfig, Role, Schedule, TrialConfig};
-use driver::{MethodSettings, Precision, at_least_one, positive};
+use delora_core::{Group, Role, Schedule, TrialConfig};
+use finetune::{Common, NONE, OwnSettings, at_least_one, positive};
 use models::diffusion::Sampling;
 use runner::SettingError;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
-use crate::settings::{NO_FINETUNING, REAL_IMAGES, all, check_multiplied, multiplied_rates, one};
+use crate::settings::REAL_IMAGES;
 
 /// The row of the condition encoder alone, without adapters.
 pub const ENCODER_ONLY: &str = "encoder_only";
 
 /// Everything that decides a trial's result.
+pub type Settings = finetune::Settings<SemanticSettings>;
+
+/// What is this task's own in a trial's settings. The condition encoder's rate is never multiplied.
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub struct Settings {
-    pub method: MethodSettings,
-    pub seed: u64,
-    #[serde(default = "one")]
-    pub learning_rate_multiplier: f64,
-    /// Group whose learning rate is multiplied, or `all`; the condition encoder's never is.
-    #[serde(default = "all")]
-    pub multiplied: String,
-    #[serde(default)]
-    pub optimizer: OptimizerConfig,
+pub struct SemanticSettings {
     #[serde(default)]
     pub schedule: Schedule,
-    /// Roles of the linear layers that linear methods adapt; absent: attention's four and the feed-forward input.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub targets: Option<Vec<Role>>,
     /// Folder of a checkpoint in Stable Diffusion's layout.
     pub model: PathBuf,
     /// Folder of pairs, see [`super::pairs::list`].
@@ -42,7 +32,6 @@ pub struct Settings {
     pub resolution: u32,
     /// Passes over the training pairs; the last step of a pass has what is left.
     pub epochs: u64,
-    pub batch: usize,
     /// Whether each epoch has its own order, drawn by the seed.
     #[serde(default = "yes")]
     pub shuffle: bool,
@@ -53,18 +42,10 @@ pub struct Settings {
     #[serde(default)]
     pub validation_limit: Option<usize>,
     pub sampling: Sampling,
-    #[serde(default)]
-    pub precision: Precision,
     /// Keeps only what goes into each block of the network in training, and computes the blocks again on the way back:
     /// less memory, a third more time, the same result.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub checkpointing: bool,
-    /// Most trials in a bank.
-    pub bank: usize,
-    /// The layer whose distance from the pretrained weight is recorded.
-    pub tracked_layer: String,
-    /// Steps between two records of the distance.
-    pub track_every: u64,
 }
 
 /// ControlNet's condition encoder: what the label map passes before the denoiser sees it.
@@ -103,20 +84,13 @@ fn yes() -> bool {
 /// The layers that semantic map to image adapts (OFT's code: attention and GEGLU).
 const TARGETS: [Role; 5] = [Role::Query, Role::Key, Role::Value, Role::Output, Role::FeedForwardIn];
 
-impl Settings {
-    /// Reads and checks a resolved config.
-    pub fn read(config: &Value) -> Result<Settings, SettingError> {
-        let settings: Settings = runner::settings(config)?;
-        settings.check()?;
-        Ok(settings)
-    }
+impl OwnSettings for SemanticSettings {
+    const ROWS: &'static [&'static str] = &[REAL_IMAGES, NONE, ENCODER_ONLY];
+    const UNTRAINED: &'static [&'static str] = &[REAL_IMAGES, NONE];
 
-    fn check(&self) -> Result<(), SettingError> {
-        at_least_one("batch", self.batch)?;
-        at_least_one("bank", self.bank)?;
+    fn check(&self, _: &Common) -> Result<(), SettingError> {
         at_least_one("epochs", self.epochs as usize)?;
         at_least_one("sampling.steps", self.sampling.steps)?;
-        at_least_one("track_every", self.track_every as usize)?;
         at_least_one("train_limit", self.train_limit.unwrap_or(1))?;
         // Features of one picture have no covariance.
         if self.validation_limit.is_some_and(|limit| limit < 2) {
@@ -126,7 +100,6 @@ impl Settings {
             let message = format!("found {}; it has to be a multiple of 8", self.resolution);
             return Err(SettingError::new("resolution", message));
         }
-        positive("learning_rate_multiplier", self.learning_rate_multiplier)?;
         let ConditionSettings { pretrained, channels, learning_rate } = &self.condition_encoder;
         match learning_rate {
             Some(rate) => positive("condition_encoder.learning_rate", *rate)?,
@@ -141,40 +114,25 @@ impl Settings {
             let message = format!("found {channels:?}; it has to list positive widths");
             return Err(SettingError::new("condition_encoder.channels", message));
         }
-        self.method.check(&[REAL_IMAGES, NO_FINETUNING, ENCODER_ONLY], &[])?;
-        if self.trains() { check_multiplied(&self.method, &self.multiplied) } else { Ok(()) }
+        Ok(())
     }
+}
 
-    /// Whether the trial trains anything.
-    pub fn trains(&self) -> bool {
-        self.method.name != REAL_IMAGES && self.method.name != NO_FINETUNING
+/// The trial as delora-core takes it.
+pub fn trial_of(settings: &Settings) -> TrialConfig {
+    let mut trial = settings.common.trial(settings.schedule.clone(), &TARGETS);
+    if trial.method.name == ENCODER_ONLY {
+        trial.method.name = NONE.to_owned();
     }
-
-    /// The trial as delora-core takes it.
-    pub fn trial(&self) -> TrialConfig {
-        let mut method = self.method.config();
-        if method.name == ENCODER_ONLY {
-            method.name = NO_FINETUNING.to_owned();
-        }
-        let mut learning_rate =
-            multiplied_rates(&self.method, &self.multiplied, self.learning_rate_multiplier);
-        if let Some(rate) = self.condition_encoder.learning_rate {
-            learning_rate.extend([Group::Head, Group::HeadBias].map(|group| (group, rate)));
-        }
-        TrialConfig {
-            method,
-            learning_rate,
-            optimizer: self.optimizer.clone(),
-            schedule: self.schedule.clone(),
-            targets: Some(self.targets.clone().unwrap_or_else(|| TARGETS.to_vec())),
-            seed: self.seed,
-        }
+    if let Some(rate) = settings.condition_encoder.learning_rate {
+        trial.learning_rate.extend([Group::Head, Group::HeadBias].map(|group| (group, rate)));
     }
+    trial
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
@@ -191,7 +149,7 @@ mod tests {
 
     #[test]
     fn the_multiplier_is_for_the_method_and_not_for_the_condition_encoder() {
-        let trial = Settings::read(&config()).unwrap().trial();
+        let trial = trial_of(&Settings::read(&config()).unwrap());
         let rates = trial.learning_rate;
         assert_eq!((rates[&Group::Angles], rates[&Group::Head], rates[&Group::HeadBias]), (4e-3, 1e-4, 1e-4));
         assert!(trial.targets.unwrap().contains(&Role::FeedForwardIn));
@@ -203,7 +161,7 @@ mod tests {
         config["method"] = json!({"name": "encoder_only"});
         let settings = Settings::read(&config).unwrap();
         assert!(settings.trains());
-        assert_eq!(settings.trial().method.name, "none");
+        assert_eq!(trial_of(&settings).method.name, "none");
     }
 
     #[test]

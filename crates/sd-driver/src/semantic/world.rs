@@ -8,7 +8,7 @@ use models::diffusion::StableDiffusion;
 use tch::{Device, Tensor};
 
 use super::evaluators::{FeatureNet, Segmenter};
-use super::settings::Settings;
+use super::settings::{SemanticSettings, Settings};
 
 /// A generator, what shows it label maps, and what scores its pictures.
 pub struct World {
@@ -58,7 +58,7 @@ impl World {
 
 /// Files that [`World::load`] reads.
 pub fn files(settings: &Settings) -> Result<Vec<PathBuf>> {
-    let Settings { model, evaluators, condition_encoder, .. } = settings;
+    let SemanticSettings { model, evaluators, condition_encoder, .. } = &**settings;
     let mut files = StableDiffusion::files(model)?;
     files.extend(models::network_files(&evaluators.segmenter)?);
     files.extend(FeatureNet::files(&evaluators.features)?);

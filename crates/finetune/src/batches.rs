@@ -16,6 +16,56 @@ pub fn epoch_order(seed: u64, epoch: u64, count: usize) -> Vec<usize> {
     order
 }
 
+/// Which examples the trials of a bank see in each step, by slot.
+pub struct EpochOrders {
+    order: Box<dyn Fn(u64, u64) -> Vec<usize>>,
+    seeds: Vec<u64>,
+    count: usize,
+    batch: usize,
+    /// The epoch that is known, and each trial's order in it.
+    known: Option<(u64, Vec<Vec<usize>>)>,
+}
+
+impl EpochOrders {
+    /// Of `count` examples in steps of `batch`; the last step of an epoch has what is left.
+    pub fn new(seeds: &[u64], count: usize, batch: usize) -> EpochOrders {
+        EpochOrders::by(seeds, count, batch, move |seed, epoch| epoch_order(seed, epoch, count))
+    }
+
+    /// As [`EpochOrders::new`], in the `order` of a seed and an epoch.
+    pub fn by(
+        seeds: &[u64],
+        count: usize,
+        batch: usize,
+        order: impl Fn(u64, u64) -> Vec<usize> + 'static,
+    ) -> EpochOrders {
+        EpochOrders { order: Box::new(order), seeds: seeds.to_vec(), count, batch, known: None }
+    }
+
+    pub fn steps_per_epoch(&self) -> u64 {
+        self.count.div_ceil(self.batch) as u64
+    }
+
+    /// Each trial's examples of a step, counted from the beginning of the training.
+    pub fn rows(&mut self, step: u64) -> Vec<Vec<usize>> {
+        let (epoch, place) = (step / self.steps_per_epoch(), step % self.steps_per_epoch());
+        if self.known.as_ref().is_none_or(|(known, _)| *known != epoch) {
+            self.known = Some((epoch, self.seeds.iter().map(|&seed| (self.order)(seed, epoch)).collect()));
+        }
+        let (_, orders) = self.known.as_ref().expect("it was made");
+        let rows = |order: &Vec<usize>| order.chunks(self.batch).nth(place as usize).map(<[usize]>::to_vec);
+        orders.iter().map(|order| rows(order).expect("a step of the epoch")).collect()
+    }
+}
+
+/// Adds a part of a step's losses `[trials]` to those before it.
+pub fn add(total: &mut Option<Tensor>, losses: Tensor) {
+    *total = Some(match total.take() {
+        Some(total) => total + losses,
+        None => losses,
+    });
+}
+
 /// Examples of one step of one trial, longest first, so that a pass has rows of like lengths in all trials.
 pub fn by_length(mut rows: Vec<usize>, length: impl Fn(usize) -> usize) -> Vec<usize> {
     rows.sort_by_key(|&row| std::cmp::Reverse(length(row)));

@@ -2,11 +2,6 @@
 //!
 //! [`sites`] says what of a network can be adapted, [`BankHook`] sends its layers and hidden states through a bank.
 
-#![deny(clippy::print_stdout, clippy::print_stderr)]
-
-mod dropout;
-mod watch;
-
 use std::path::Path;
 
 use delora_core::{Bank, OwnTensor, Site, SiteShape};
@@ -20,8 +15,8 @@ use models::{
 };
 use tch::{Kind, Tensor};
 
-pub use dropout::{DropoutRates, StepDropout};
-use watch::Watch;
+use crate::dropout::StepDropout;
+use crate::watch::Watch;
 
 /// Everything of a network that can be adapted: its linear layers and hidden states in its own order, then its other
 /// tensors by name.

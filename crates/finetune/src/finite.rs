@@ -68,6 +68,14 @@ impl Broken {
         self.0.entry(slot).or_insert((step, error));
     }
 
+    /// What was scored; nothing where that is an error, which is noted.
+    pub fn told<T: Default>(&mut self, slot: usize, step: u64, scored: Result<T, NotFinite>) -> T {
+        scored.unwrap_or_else(|error| {
+            self.note(slot, step, error);
+            T::default()
+        })
+    }
+
     /// Forgets what was seen after `steps`.
     pub fn truncate(&mut self, steps: u64) {
         self.0.retain(|_, (step, _)| *step <= steps);

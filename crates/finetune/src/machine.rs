@@ -2,7 +2,6 @@
 
 use runner::{Provenance, Workers, Workload};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use tch::Kind;
 
 /// In which kind the frozen networks compute; adapters and losses are in f32 either way.
@@ -21,15 +20,6 @@ impl Precision {
             Precision::Bf16 => Kind::BFloat16,
         }
     }
-}
-
-/// What trials of one bank have in common: `config` without the settings that may differ.
-pub fn shared(config: &Value, own: &[&str]) -> Value {
-    let mut shared = config.clone();
-    if let Some(table) = shared.as_object_mut() {
-        table.retain(|key, _| !own.contains(&key.as_str()));
-    }
-    shared
 }
 
 /// Device and library that trials of this process run on.

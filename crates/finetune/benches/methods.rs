@@ -6,7 +6,7 @@
 use std::time::Instant;
 
 use delora_core::{Bank, METHODS, Method, MethodConfig, Role, Site, TrialConfig};
-use harness::BankHook;
+use finetune::BankHook;
 use models::diffusion::Loaded;
 use models::roberta::{Encoder, EncoderConfig, Tokens};
 use models::{Embedding, Hook};
@@ -68,7 +68,7 @@ impl Bench {
         let store = nn::VarStore::new(Device::Cpu);
         let network = Encoder::new(&store.root(), &config()).expect("the configuration fits");
         let network = Loaded::built(network, store);
-        let sites = harness::sites(&network);
+        let sites = finetune::sites(&network);
         let options = (Kind::Int64, Device::Cpu);
         let ids = Tensor::randint_low(5, 1000, [batch, TOKENS], options);
         Bench { network, sites, ids, mask: Tensor::ones([batch, TOKENS], options) }

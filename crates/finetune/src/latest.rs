@@ -1,6 +1,7 @@
 //! What a workload keeps from one bank to the next.
 
 use std::cell::RefCell;
+use std::collections::HashMap;
 use std::rc::Rc;
 
 /// A value that is costly to make, such as a loaded network: the latest, with what it was made for.
@@ -29,6 +30,28 @@ impl<T> Latest<T> {
         let made = Rc::new(make()?);
         *latest = Some((key, made.clone()));
         Ok(made)
+    }
+}
+
+/// What was found out once for each of several keys, such as the time of a pass for a network and a length.
+#[derive(Debug)]
+pub struct Known<T>(RefCell<HashMap<String, T>>);
+
+impl<T> Default for Known<T> {
+    fn default() -> Known<T> {
+        Known(RefCell::default())
+    }
+}
+
+impl<T: Clone> Known<T> {
+    /// What is known for `key`, found out where nothing is. Errors: those of `find`, after which nothing is known.
+    pub fn get<E>(&self, key: String, find: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
+        if let Some(known) = self.0.borrow().get(&key) {
+            return Ok(known.clone());
+        }
+        let found = find()?;
+        self.0.borrow_mut().insert(key, found.clone());
+        Ok(found)
     }
 }
 

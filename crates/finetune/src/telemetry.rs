@@ -1,4 +1,4 @@
-//! What training leaves in a trial's outcome: curves, distances at the end, and a file with every adapted layer.
+//! What training leaves in a trial's outcome: curves, and a file with every adapted layer.
 
 use std::fmt::Write;
 
@@ -6,8 +6,8 @@ use runner::{CurvePoint, Outcome};
 
 use crate::training::Record;
 
-/// Puts a slot's training into its outcome: curves, and the distances at the end as metrics.
-pub fn report(record: &Record, slot: usize, tracked_layer: &str, outcome: &mut Outcome) {
+/// Puts a slot's curves into its outcome; `tracked` is the layer whose distance is a curve of its own.
+pub(crate) fn add_curves(record: &Record, slot: usize, tracked: Option<&str>, outcome: &mut Outcome) {
     let mut add = |step, metric: &str, layer: Option<&str>, value| {
         let (metric, layer) = (metric.to_owned(), layer.map(str::to_owned));
         outcome.curves.push(CurvePoint { step, metric, layer, value });
@@ -15,18 +15,25 @@ pub fn report(record: &Record, slot: usize, tracked_layer: &str, outcome: &mut O
     for (step, losses) in record.losses.iter().enumerate() {
         add(step as u64, "loss", None, f64::from(losses[slot]));
     }
-    let mut last = [None, None];
+    for (&step, scores) in &record.tuning {
+        for (metric, value) in &scores[slot] {
+            add(step, metric, None, *value);
+        }
+    }
     for (&step, layers) in &record.telemetry {
         let distances = || layers.iter().filter_map(|layer| Some((&layer.layer, layer.values[slot][0]?)));
-        let tracked = distances().find(|(layer, _)| *layer == tracked_layer).map(|(_, distance)| distance);
-        let count = distances().count() as f64;
-        let mean = distances().map(|(_, distance)| distance).sum::<f64>() / count;
-        last = [tracked, (count > 0.0).then_some(mean)];
-        if let Some(distance) = tracked {
-            add(step, "distance", Some(tracked_layer), distance);
+        if let Some((layer, distance)) = distances().find(|(layer, _)| Some(layer.as_str()) == tracked) {
+            add(step, "distance", Some(layer), distance);
         }
-        if let Some(mean) = last[1] {
-            add(step, "mean_distance", None, mean);
+        let count = distances().count() as f64;
+        if count > 0.0 {
+            add(step, "mean_distance", None, distances().map(|(_, distance)| distance).sum::<f64>() / count);
+        }
+    }
+    for (&step, distances) in record.distances.iter().filter(|(step, _)| !record.telemetry.contains_key(step))
+    {
+        if let Some(distance) = distances[slot] {
+            add(step, "mean_distance", None, distance);
         }
     }
     for (&step, scores) in &record.scores {
@@ -34,12 +41,10 @@ pub fn report(record: &Record, slot: usize, tracked_layer: &str, outcome: &mut O
             add(step, metric, None, *value);
         }
     }
-    let named = ["distance", "mean_distance"].into_iter().zip(last);
-    outcome.metrics.extend(named.filter_map(|(name, value)| Some((name.to_owned(), value?))));
 }
 
 /// `step,layer,distance,strength,bound` of every layer that the trial adapts; `None` where it adapts none.
-pub fn csv(record: &Record, slot: usize) -> Option<String> {
+pub(crate) fn csv(record: &Record, slot: usize) -> Option<String> {
     let mut text = "step,layer,distance,strength,bound\n".to_owned();
     let header = text.len();
     for (step, layers) in &record.telemetry {
@@ -84,7 +89,7 @@ mod tests {
         };
         let outcomes = [0, 1].map(|slot| {
             let mut outcome = Outcome::new("x", Status::Done);
-            report(&record, slot, "a", &mut outcome);
+            add_curves(&record, slot, Some("a"), &mut outcome);
             outcome
         });
         let value = |slot: usize, metric: &str| {
@@ -94,8 +99,6 @@ mod tests {
         assert_eq!((value(0, "loss"), value(1, "dino")), (vec![(0, 0.5)], vec![(0, 0.2)]));
         assert_eq!((value(0, "distance"), value(1, "distance")), (vec![(1, 1.0)], vec![]));
         assert_eq!((value(0, "mean_distance"), value(1, "mean_distance")), (vec![(1, 2.0)], vec![(1, 5.0)]));
-        assert_eq!((outcomes[0].metrics["distance"], outcomes[1].metrics["mean_distance"]), (1.0, 5.0));
-        assert!(!outcomes[1].metrics.contains_key("distance"));
         let text = csv(&record, 0).unwrap();
         let rows: Vec<&str> = text.lines().collect();
         assert_eq!(rows[1..], ["1,a,1.000000e0,2.000000e0,4.000000e0", "1,b,3.000000e0,,"]);

@@ -1,0 +1,295 @@
+//! A task as the runner sees it, once for all tasks.
+
+use std::cell::RefCell;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, ensure};
+use delora_core::{Bank, METHODS, Site, SiteShape, TrialConfig};
+use runner::{BankContext, Estimate, Outcome, Provenance, SettingError, Status, Trial, Workers, Workload};
+use serde_json::{Map, Value};
+use tch::Device;
+
+use crate::digests::Digests;
+use crate::feasible::{KnownSites, Proposed};
+use crate::finite::{Broken, End};
+use crate::machine::{provenance, workers};
+use crate::settings::{OwnSettings, PER_TRIAL, Settings};
+use crate::status::statuses;
+use crate::telemetry::{add_curves, csv};
+use crate::training::{Finished, Lesson, Training};
+
+/// What is a task's own; [`Finetuning`] is the rest.
+pub trait Task: Default + 'static {
+    type Own: OwnSettings;
+
+    /// Value of `task` in experiment files.
+    const NAME: &'static str;
+    /// As [`Workload::paths`].
+    const PATHS: &'static [&'static str];
+    /// Settings of the task's own in which the trials of a bank may differ.
+    const PER_TRIAL: &'static [&'static str];
+
+    /// As [`Workload::expand`].
+    fn expand(&self, _key: &str, _value: &Value, _config: &Value) -> Result<Option<Vec<Value>>> {
+        Ok(None)
+    }
+
+    /// As [`Workload::names`], for keys beside `method`.
+    fn names(_key: &str) -> Option<Vec<String>> {
+        None
+    }
+
+    /// As [`Workload::relevant`].
+    fn relevant(config: Value) -> Value {
+        config
+    }
+
+    /// The trial as delora-core takes it, of a training of `total_steps` steps.
+    fn trial(settings: &Settings<Self::Own>, total_steps: u64) -> TrialConfig;
+
+    /// The file that describes the network that is adapted, and what of that can be adapted, where it can be read.
+    fn network_config(settings: &Settings<Self::Own>) -> PathBuf;
+
+    /// What can be adapted in the network of [`Task::network_config`]; `None` where that cannot be read.
+    fn sites_of(config: &Path) -> Option<Vec<SiteShape>>;
+
+    /// Refuses what the settings and small files of the model tell by themselves.
+    fn check(_settings: &Settings<Self::Own>) -> Result<()> {
+        Ok(())
+    }
+
+    /// Every file that a trial's loaders open.
+    fn files(settings: &Settings<Self::Own>) -> Result<Vec<PathBuf>>;
+
+    /// As [`Workload::shortfalls`].
+    fn shortfalls(&self, _settings: &Settings<Self::Own>) -> Result<Vec<String>> {
+        Ok(Vec::new())
+    }
+
+    /// Trains and scores a bank: see [`BankRun::finetune`].
+    fn run(&self, bank: &BankRun<Self::Own>) -> Result<Vec<Outcome>>;
+
+    /// As [`Workload::estimate`].
+    fn estimate(&self, settings: &Settings<Self::Own>) -> Option<Estimate>;
+}
+
+/// A task with all that tasks have in common.
+#[derive(Default)]
+pub struct Finetuning<T> {
+    pub task: T,
+    digests: RefCell<Digests>,
+    /// Where the networks of checked trials can be adapted.
+    sites: KnownSites,
+    libtorch: String,
+}
+
+impl<T: Task> Finetuning<T> {
+    /// `libtorch` is the version that runs, for the records.
+    pub fn new(libtorch: String) -> Finetuning<T> {
+        Finetuning { libtorch, ..Finetuning::default() }
+    }
+}
+
+impl<T: Task> Workload for Finetuning<T> {
+    fn task(&self) -> &str {
+        T::NAME
+    }
+
+    fn paths(&self) -> &'static [&'static str] {
+        T::PATHS
+    }
+
+    fn expand(&self, key: &str, value: &Value, config: &Value) -> Result<Option<Vec<Value>>> {
+        self.task.expand(key, value, config)
+    }
+
+    fn names(&self, key: &str) -> Option<Vec<String>> {
+        match key {
+            "method" => {
+                let methods = METHODS.iter().map(|method| method.about.name);
+                Some(methods.chain(T::Own::ROWS.iter().copied()).map(str::to_owned).collect())
+            }
+            _ => T::names(key),
+        }
+    }
+
+    fn relevant(&self, config: Value) -> Value {
+        T::relevant(config)
+    }
+
+    fn validate(&self, config: &Value) -> Result<String> {
+        let settings = Settings::read(config)?;
+        let proposed = Proposed {
+            method: &settings.common.method,
+            trial: T::trial(&settings, 1),
+            tracked_layer: settings.common.tracked_layer.as_deref(),
+        };
+        self.sites.check(&T::network_config(&settings), T::sites_of, &proposed)?;
+        T::check(&settings)?;
+        self.digests.borrow_mut().of(&T::files(&settings)?)
+    }
+
+    fn shortfalls(&self, config: &Value) -> Result<Vec<String>> {
+        self.task.shortfalls(&Settings::read(config)?)
+    }
+
+    /// Trials that train nothing take no part in steps, so they are not with others, and each kind of them by itself.
+    fn bank_key(&self, config: &Value) -> String {
+        let settings = Settings::<T::Own>::read(config);
+        let untrained = settings.ok().filter(|settings| !settings.trains());
+        let kind = untrained.map_or(String::new(), |settings| settings.common.method.name);
+        let mut shared = config.as_object().cloned().unwrap_or_else(Map::new);
+        shared.retain(|key, _| !PER_TRIAL.iter().chain(T::PER_TRIAL).any(|own| own == key));
+        format!("{kind} {}", Value::Object(shared))
+    }
+
+    fn max_bank(&self, config: &Value) -> usize {
+        Settings::<T::Own>::read(config).map_or(1, |settings| settings.common.bank)
+    }
+
+    fn run_bank(&self, trials: &[Trial], context: &BankContext) -> Result<Vec<Outcome>> {
+        let _mode = gradient_mode::switched_on();
+        let settings = trials.iter().map(|trial| Settings::read(&trial.config));
+        let settings = settings.collect::<Result<Vec<_>, SettingError>>()?;
+        self.task.run(&BankRun { trials, settings, context })
+    }
+
+    fn workers(&self) -> Option<Workers> {
+        let libtorch = self.libtorch.clone();
+        workers(move || Box::new(Finetuning::<T>::new(libtorch.clone())))
+    }
+
+    fn estimate(&self, config: &Value) -> Option<Estimate> {
+        self.task.estimate(&Settings::read(config).ok()?)
+    }
+
+    fn provenance(&self) -> Provenance {
+        provenance(&self.libtorch)
+    }
+}
+
+/// The trials of a bank in the runner's order, with their settings.
+pub struct BankRun<'a, Own> {
+    pub trials: &'a [Trial],
+    pub settings: Vec<Settings<Own>>,
+    pub context: &'a BankContext<'a>,
+}
+
+/// A slot of a bank: its trial and the trial's settings.
+pub struct Slot<'a, Own> {
+    pub id: &'a str,
+    pub settings: &'a Settings<Own>,
+    /// Whether an earlier run has finished the trial, so that its files and outcome are there.
+    pub is_done: bool,
+}
+
+impl<Own> Clone for Slot<'_, Own> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<Own> Copy for Slot<'_, Own> {}
+
+impl<Own: OwnSettings> BankRun<'_, Own> {
+    /// What the trials of the bank have in common, in the settings of the first.
+    pub fn shared(&self) -> &Settings<Own> {
+        &self.settings[0]
+    }
+
+    /// Each trial in the runner's order.
+    pub fn slots(&self) -> Vec<Slot<'_, Own>> {
+        let trials = self.trials.iter().zip(&self.settings).zip(self.context.done);
+        trials.map(|((trial, settings), &is_done)| Slot { id: &trial.id, settings, is_done }).collect()
+    }
+
+    /// Each trial as delora-core takes it.
+    pub fn trials(&self, trial: impl Fn(&Settings<Own>) -> TrialConfig) -> Vec<TrialConfig> {
+        self.settings.iter().map(trial).collect()
+    }
+
+    /// Trains a bank of `trials` that adapts `sites`, and reports every trial that was not finished before. `place` sets
+    /// first values that are not the bank's own; `lesson` gets the trials by slot.
+    pub fn finetune<'b, L: Lesson>(
+        &'b self,
+        (sites, trials, device): (&[Site], &[TrialConfig], Device),
+        place: impl FnOnce(&mut Bank) -> Result<()>,
+        lesson: impl FnOnce(Vec<Slot<'b, Own>>) -> Result<L>,
+    ) -> Result<Vec<Outcome>> {
+        let common = &self.shared().common;
+        if let Some(layer) = &common.tracked_layer {
+            let is_there = sites.iter().any(|site| site.name == *layer);
+            ensure!(is_there, "tracked_layer: `{layer}` is no layer of the model");
+        }
+        let mut bank = Bank::new(sites, trials, device)?;
+        place(&mut bank)?;
+        let trials = self.slots();
+        let slots: Vec<Slot<Own>> = bank.order().iter().map(|&trial| trials[trial]).collect();
+        let mut lesson = lesson(slots.clone())?;
+        common.check_evaluate_at(lesson.total_steps())?;
+        let mut training = Training::resume(bank, &self.context.checkpoint_dir)?;
+        if self.shared().trains() {
+            training.run(&mut lesson, common, self.context)?;
+        }
+        let finished = lesson.finish(&mut training)?;
+        let last = lesson.total_steps();
+        if common.evaluate_at.contains(&last) {
+            let scores = finished.iter().map(|finished| finished.metrics.clone()).collect();
+            training.record.scores.insert(last, scores);
+        }
+        let trained = statuses(&training.bank);
+        let mut outcomes = Vec::new();
+        for (index, (slot, finished)) in slots.iter().zip(finished).enumerate() {
+            if !slot.is_done {
+                outcomes.push(self.outcome(slot, finished, &training, (index, &trained[index]))?);
+            }
+        }
+        Ok(outcomes)
+    }
+
+    fn outcome(
+        &self,
+        slot: &Slot<Own>,
+        finished: Finished,
+        training: &Training,
+        (index, trained): (usize, &Status),
+    ) -> Result<Outcome> {
+        let Training { bank, record } = training;
+        let Finished { metrics, artifacts } = finished;
+        let mut outcome = Outcome { metrics, artifacts, ..Outcome::new(slot.id, Status::Done) };
+        outcome.metrics.insert("num_parameters".to_owned(), bank.num_parameters(index) as f64);
+        add_curves(record, index, slot.settings.common.tracked_layer.as_deref(), &mut outcome);
+        for metric in ["distance", "mean_distance"] {
+            let is_last = |point: &&runner::CurvePoint| point.metric == metric && point.step == bank.steps();
+            if let Some(value) = outcome.curves.iter().rfind(is_last).map(|point| point.value) {
+                outcome.metrics.entry(metric.to_owned()).or_insert(value);
+            }
+        }
+        let (trains, steps) = (slot.settings.trains(), bank.steps());
+        End { slot: index, trains, steps, trained, broken: &record.broken }.conclude(&mut outcome);
+        outcome.train_seconds = record.seconds / self.trials.len() as f64;
+        let mut write = |kind: &str, bytes: &[u8], extension: &str| -> Result<()> {
+            let file = format!("{}.{extension}", slot.id);
+            runner::write_atomically(&self.context.artifacts_dir.join(&file), bytes)?;
+            outcome.artifacts.insert(kind.to_owned(), file);
+            Ok(())
+        };
+        if let Some(text) = csv(record, index) {
+            write("telemetry", text.as_bytes(), "telemetry.csv")?;
+        }
+        if self.context.save_adapters && trains && outcome.status == Status::Done {
+            let file = format!("{}.adapter.safetensors", slot.id);
+            bank.adapter(index)?.save(&self.context.artifacts_dir.join(&file))?;
+            outcome.artifacts.insert("adapter".to_owned(), file);
+        }
+        Ok(outcome)
+    }
+}
+
+/// The outcome of a trial without a bank, which trains nothing. `broken` is of its slot 0.
+pub fn untrained(id: &str, finished: Finished, broken: &Broken) -> Outcome {
+    let Finished { metrics, artifacts } = finished;
+    let mut outcome = Outcome { metrics, artifacts, ..Outcome::new(id, Status::Done) };
+    End { slot: 0, trains: false, steps: 0, trained: &Status::Done, broken }.conclude(&mut outcome);
+    outcome
+}

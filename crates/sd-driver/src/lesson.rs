@@ -1,0 +1,160 @@
+//! What a bank learns from its subjects, and what it draws of them.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::rc::Rc;
+
+use anyhow::Result;
+use delora_core::Bank;
+use finetune::{BankHook, Broken, Finished, NotFinite, Scores, Slot, Training};
+use runner::Progress;
+use tch::Tensor;
+
+use crate::dreambooth::{Examples, dreambooth_step, step_contexts};
+use crate::evaluate::{Reference, score};
+use crate::moments::Moments;
+use crate::pictures::write_sheet;
+use crate::sampling::{Order, Plan, draw};
+use crate::settings::{Settings, SubjectDrivenSettings, SubjectSettings};
+use crate::subject;
+use crate::world::World;
+
+/// What one subject brings to a bank.
+pub struct SubjectData {
+    pub moments: Moments,
+    pub reference: Reference,
+}
+
+/// The first metric of what is drawn.
+const METRIC: &str = "dino";
+
+/// What the trials of a bank learn, by slot.
+pub struct Lesson<'a> {
+    pub world: &'a World,
+    pub slots: Vec<Slot<'a, SubjectDrivenSettings>>,
+    pub subjects: &'a BTreeMap<String, SubjectData>,
+    /// Pictures of each slot's class, where it learns from them.
+    pub classes: Vec<Option<Rc<Moments>>>,
+    pub artifacts_dir: &'a Path,
+    pub progress: &'a dyn Progress,
+    /// What a training learns from, and the contexts of its steps; made for the first.
+    pub examples: Option<(Vec<Examples<'a>>, Tensor)>,
+}
+
+impl<'a> Lesson<'a> {
+    fn shared(&self) -> &Settings {
+        self.slots[0].settings
+    }
+
+    fn examples(&self) -> (Vec<Examples<'a>>, Tensor) {
+        let diffusion = &self.world.diffusion;
+        let of_slot = |(slot, class): (&Slot<'a, SubjectDrivenSettings>, &Option<Rc<Moments>>)| {
+            let settings = slot.settings;
+            let SubjectSettings { name, class: word, .. } = &settings.subject;
+            let encode =
+                |prompt: String| diffusion.captions.encode(&[prompt], settings.common.precision.kind());
+            Examples {
+                settings,
+                subject: &self.subjects[name].moments,
+                subject_context: encode(format!("a photo of {} {word}", settings.identifier)),
+                class: class.clone().map(|moments| (moments, encode(format!("a photo of {word}")))),
+            }
+        };
+        let examples: Vec<Examples> = self.slots.iter().zip(&self.classes).map(of_slot).collect();
+        let contexts = step_contexts(&examples).to_device(diffusion.device);
+        (examples, contexts)
+    }
+
+    /// Every prompt's pictures, by slot; `broken` is told of slots whose weights are too large to compute with.
+    fn draw(&self, bank: &Bank, step: u64, broken: &mut Broken) -> Vec<Tensor> {
+        let shared = self.shared();
+        let kind = shared.common.precision.kind();
+        let diffusion = &self.world.diffusion;
+        let order = |slot: &Slot<SubjectDrivenSettings>| {
+            let prompts = subject::prompts(slot.settings, &slot.settings.identifier);
+            let contexts = diffusion.captions.encode(&prompts, kind);
+            Order { contexts: contexts.split(1, 0), seed: slot.settings.common.seed }
+        };
+        let orders: Vec<Order> = self.slots.iter().map(order).collect();
+        let plan = Plan { pictures_per_prompt: shared.pictures_per_prompt, sampling: shared.sampling, kind };
+        let report = |done, all| self.progress.step(done, all, "drawing");
+        let hook = BankHook::evaluating(bank);
+        let drawn = draw(diffusion, &hook, &orders, plan, report);
+        for (slot, (overflowed, drawn)) in hook.overflowed().into_iter().zip(&drawn).enumerate() {
+            if !is_finite(drawn) {
+                broken.note(slot, step, NotFinite::new(METRIC, "a drawn picture is not finite"));
+            } else if overflowed {
+                broken.note(slot, step, NotFinite::overflow(METRIC));
+            }
+        }
+        drawn
+    }
+
+    /// Scores of what each slot drew.
+    fn scores(&self, drawn: &[Tensor]) -> Vec<Scores> {
+        let of_slot = |(slot, drawn): (&Slot<SubjectDrivenSettings>, &Tensor)| {
+            let captions = subject::prompts(slot.settings, "");
+            let reference = &self.subjects[&slot.settings.subject.name].reference;
+            score(self.world, drawn, &captions, slot.settings.pictures_per_prompt, reference)
+        };
+        self.slots.iter().zip(drawn).map(of_slot).collect()
+    }
+
+    /// What each slot drew as `<trial id><suffix>.png`; a trial that was finished before keeps its own.
+    fn write_sheets(&self, drawn: &[Tensor], suffix: &str) -> Result<()> {
+        for (slot, drawn) in self.slots.iter().zip(drawn).filter(|(slot, _)| !slot.is_done) {
+            let file = self.artifacts_dir.join(format!("{}{suffix}.png", slot.id));
+            write_sheet(drawn, slot.settings.pictures_per_prompt, &file)?;
+        }
+        Ok(())
+    }
+}
+
+impl finetune::Lesson for Lesson<'_> {
+    fn total_steps(&self) -> u64 {
+        self.shared().train_steps
+    }
+
+    fn update(&mut self, bank: &mut Bank, step: u64) -> Result<Tensor> {
+        if self.examples.is_none() {
+            self.examples = Some(self.examples());
+        }
+        let (examples, contexts) = self.examples.as_ref().expect("they were made");
+        Ok(dreambooth_step(&self.world.diffusion, examples, contexts, bank, step))
+    }
+
+    fn score(&mut self, bank: &Bank, step: u64, broken: &mut Broken) -> Result<Vec<Scores>> {
+        let drawn = self.draw(bank, step, broken);
+        self.write_sheets(&drawn, &format!("-{step}"))?;
+        Ok(self.scores(&drawn))
+    }
+
+    fn finish(&mut self, training: &mut Training) -> Result<Vec<Finished>> {
+        let last = self.total_steps();
+        let drawn = self.draw(&training.bank, last, &mut training.record.broken);
+        self.write_sheets(&drawn, "")?;
+        let is_asked = self.shared().common.evaluate_at.contains(&last);
+        if is_asked {
+            self.write_sheets(&drawn, &format!("-{last}"))?;
+        }
+        let steps: Vec<u64> = training
+            .record
+            .scores
+            .keys()
+            .copied()
+            .filter(|&step| step != last)
+            .chain(is_asked.then_some(last))
+            .collect();
+        let of_slot = |(slot, metrics): (&Slot<_>, Scores)| {
+            let sheet = |step: &u64| (format!("pictures_{step}"), format!("{}-{step}.png", slot.id));
+            let mut artifacts: BTreeMap<String, String> = steps.iter().map(sheet).collect();
+            artifacts.insert("pictures".to_owned(), format!("{}.png", slot.id));
+            Finished { metrics, artifacts }
+        };
+        Ok(self.slots.iter().zip(self.scores(&drawn)).map(of_slot).collect())
+    }
+}
+
+pub fn is_finite(pictures: &Tensor) -> bool {
+    bool::try_from(pictures.isfinite().all()).expect("one truth value")
+}
