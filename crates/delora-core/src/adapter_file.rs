@@ -73,15 +73,9 @@ impl AdapterFile {
 
     /// A trial that has this adapter's form; its learning rates are zero.
     pub fn trial(&self) -> Result<TrialConfig, CoreError> {
-        let groups = find_method(&self.method.name)?.about.groups;
-        Ok(TrialConfig {
-            method: self.method.clone(),
-            learning_rate: groups.iter().map(|&group| (group, 0.0)).collect(),
-            optimizer: Default::default(),
-            schedule: Default::default(),
-            targets: self.targets.clone(),
-            seed: self.seed,
-        })
+        find_method(&self.method.name)?;
+        let trial = TrialConfig::new(self.method.clone(), 0.0, self.seed);
+        Ok(TrialConfig { targets: self.targets.clone(), ..trial })
     }
 
     /// A bank of one trial, on the CPU, that has this adapter; `sites` are its network's.

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Kind, Tensor, nn};
 
 use crate::adapter::{Adapter, Hidden, Parameters};
 use crate::class::{Class, LinearClass};
@@ -13,7 +13,7 @@ use crate::error::CoreError;
 use crate::factors::Factors;
 use crate::group::MethodGroup;
 use crate::method::Method;
-use crate::site::Site;
+use crate::site::{Part, Site};
 
 mod applied;
 mod gradients;
@@ -129,10 +129,30 @@ impl Bank {
         self.places.contains_key(site)
     }
 
-    /// The adapted layer: `input` [trials, rows, in_features] gives [trials, rows, out_features], in `input`'s kind.
+    /// A layer of one's own network under this bank: `input` [trials, .., in_features] gives [trials, ..,
+    /// out_features], in `input`'s kind. A layer that no trial adapts, or that is no site, stays as it is.
     ///
-    /// One frozen product serves all trials whose methods act at the same places, whatever they are. Panics when
-    /// `site` is no adapted linear layer or `input` does not fit.
+    /// The bank knows the layer by the storage of its weight, so the site has to be made from the layer itself and not
+    /// from a copy. Panics when `input` does not fit, or has another number of trials.
+    pub fn linear(&self, layer: &nn::Linear, input: &Tensor) -> Tensor {
+        let is_layer = |site: &&Site| match &site.part {
+            Part::Linear { weight, .. } => weight.data_ptr() == layer.ws.data_ptr(),
+            _ => false,
+        };
+        let name = self.sites.iter().find(is_layer).map_or("", |site| &site.name);
+        let mut shape = input.size();
+        let rows =
+            input.reshape([self.num_trials() as i64, -1, *shape.last().expect("an input has features")]);
+        let output = self.forward(name, &layer.ws, layer.bs.as_ref(), &rows);
+        *shape.last_mut().expect("an input has features") = layer.ws.size()[0];
+        output.reshape(shape)
+    }
+
+    /// The linear layer `site`: `input` [trials, rows, in_features] gives [trials, rows, out_features], in `input`'s
+    /// kind. `weight` [out_features, in_features] and `bias` [out_features] are the frozen ones.
+    ///
+    /// One frozen product serves all trials whose methods act at the same places, whatever they are; where no trial
+    /// adapts the layer, that product is all. Panics when `site` is something else or `input` does not fit.
     pub fn forward(&self, site: &str, weight: &Tensor, bias: Option<&Tensor>, input: &Tensor) -> Tensor {
         self.forward_with(site, weight, bias, input, input)
     }
@@ -146,7 +166,10 @@ impl Bank {
         input: &Tensor,
         dropped: &Tensor,
     ) -> Tensor {
-        let (class, place) = self.places[site];
+        let Some(&(class, place)) = self.places.get(site) else {
+            let kind = input.kind();
+            return input.linear(&weight.to_kind(kind), bias.map(|bias| bias.to_kind(kind)).as_ref());
+        };
         match &self.applied(input.kind())[class] {
             AppliedClass::Linear(applied) => applied.forward(place, weight, bias, [input, dropped]),
             _ => panic!("site `{site}` is no linear layer"),

@@ -6,6 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::methods::find_method;
 use crate::site::Role;
 
 /// Parameters that share a learning rate.
@@ -144,6 +145,31 @@ pub struct TrialConfig {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub targets: Option<Vec<Role>>,
     pub seed: u64,
+}
+
+impl TrialConfig {
+    /// A trial of a method with one learning rate for all its groups, and the defaults of everything else.
+    ///
+    /// ```
+    /// use delora_core::{Group, TrialConfig, settings::Delora};
+    ///
+    /// let trial = TrialConfig::new(Delora { rank: 8, ..Default::default() }, 1e-3, 42);
+    /// assert_eq!(trial.method.name, "delora");
+    /// assert_eq!(trial.learning_rate[&Group::Strength], 1e-3);
+    /// ```
+    pub fn new(method: impl Into<MethodConfig>, learning_rate: f64, seed: u64) -> TrialConfig {
+        let method = method.into();
+        // A bank refuses a name that is not known.
+        let groups = find_method(&method.name).map_or(&[] as &[Group], |method| method.about.groups);
+        TrialConfig {
+            learning_rate: groups.iter().map(|&group| (group, learning_rate)).collect(),
+            method,
+            optimizer: OptimizerConfig::default(),
+            schedule: Schedule::default(),
+            targets: None,
+            seed,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -36,6 +36,9 @@ pub enum CoreError {
     #[error("there is no method `{name}`; known methods are {known}")]
     UnknownMethod { name: String, known: String },
 
+    #[error("there is a method `{name}` already; give yours another name")]
+    MethodExists { name: &'static str },
+
     #[error("trial {trial}, method `{method}`: {problem}; its settings and their defaults are {defaults}")]
     Settings { trial: usize, method: &'static str, problem: String, defaults: String },
 

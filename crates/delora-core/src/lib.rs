@@ -1,8 +1,10 @@
-//! Every adaptation method behind one trait, and banks that train many trials of them over one frozen network.
+#![doc = include_str!("../README.md")]
 //!
-//! Start reading at [`METHODS`] and one file of `methods/`, then [`LinearAdapter`], then [`Bank`].
-//! This crate knows no model: a network gives its layers, tensors and hidden states as named [`Site`]s and asks the
-//! bank ([`Bank::forward`], [`Bank::tensor`], [`Bank::hidden`]) where it would have used its own.
+//! # Where to start reading
+//!
+//! [`METHODS`] and one file of `methods/`, then [`LinearAdapter`], then [`Bank`]. This crate knows no model: a network
+//! gives its layers, tensors and hidden states as named [`Site`]s and asks the bank ([`Bank::forward`],
+//! [`Bank::tensor`], [`Bank::hidden`]) where it would have used its own.
 
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
@@ -36,10 +38,10 @@ pub use bank::{Bank, OwnTensor, ParameterName, SiteReading, Untrained, check_tri
 pub use class::{Class, HiddenClass, LinearClass, TensorClass};
 pub use config::{Group, MethodConfig, OptimizerConfig, Schedule, TrialConfig};
 pub use error::CoreError;
-pub use factors::{Factors, LowRank};
+pub use factors::{Factors, LowRank, Scales};
 pub use limits::Problem;
 pub use method::{About, Adapts, Method};
-pub use methods::{METHODS, find_method};
+pub use methods::{METHODS, add_method, find_method, settings};
 pub use optimizer::BankAdamW;
 pub use peft::{DiffusersLora, Imported, PeftAdapter, from_peft, to_diffusers, to_peft};
 pub use random::stream;

@@ -11,7 +11,8 @@ pub struct Problem {
 }
 
 impl Problem {
-    pub(crate) fn new(setting: &'static str, message: String) -> Problem {
+    /// `message` says what is wrong and what would do.
+    pub fn new(setting: &'static str, message: String) -> Problem {
         Problem { setting, message }
     }
 }

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use crate::adapter::{Adapter, HiddenSettings, LinearSettings, WholeSettings};
 use crate::class::Class;
-use crate::config::Group;
+use crate::config::{Group, MethodConfig};
 use crate::field_names::field_names;
 use crate::limits::Problem;
 use crate::site::{PartShape, Role, SiteShape};
@@ -144,8 +144,16 @@ impl Method {
         Method { about, adapts: Adapts::Whole, builder }
     }
 
+    /// The name by which trials choose the method.
     pub fn name(&self) -> &'static str {
         self.about.name
+    }
+
+    /// What a trial says to choose this method with `settings`, of which it keeps those that differ from the defaults.
+    pub fn config<S: Serialize>(&self, settings: &S) -> MethodConfig {
+        let (mut settings, defaults) = (settings_of(settings), self.defaults());
+        settings.retain(|name, value| defaults.get(name) != Some(value));
+        MethodConfig { name: self.name().to_owned(), settings }
     }
 
     /// Every setting that has a default, with it.

@@ -15,14 +15,14 @@ use crate::site::{Part, Site};
 impl Bank {
     /// The adapted weight W' of one trial, [out_features, in_features], by the method's definition.
     pub fn merged(&self, site: &str, slot: usize) -> Result<Tensor, CoreError> {
-        let (class, _) = self.linear(site, slot)?;
+        let (class, _) = self.layer(site, slot)?;
         let merged = self.by_definition(site, slot, |adapter, own| Some(adapter.adapted_weight(own)));
         Ok(merged.map_or_else(|| class.weights[0].shallow_clone(), |weight| alone(&weight)))
     }
 
     /// The adapted bias of one trial, [out_features], where the layer has one.
     pub fn merged_bias(&self, site: &str, slot: usize) -> Result<Option<Tensor>, CoreError> {
-        let (_, bias) = self.linear(site, slot)?;
+        let (_, bias) = self.layer(site, slot)?;
         let merged = self.by_definition(site, slot, |adapter, own| adapter.adapted_bias(own));
         Ok(merged.map(|bias| alone(&bias)).or(bias))
     }
@@ -58,7 +58,7 @@ impl Bank {
     /// W' − W of one trial as b a, with `a` [rank, in_features] and `b` [out_features, rank], where the method adds
     /// such an update and does nothing else.
     pub fn update(&self, site: &str, slot: usize) -> Result<Option<LowRank>, CoreError> {
-        self.linear(site, slot)?;
+        self.layer(site, slot)?;
         Ok(self.by_definition(site, slot, |adapter, own| match adapter.factors(own) {
             factors @ Factors {
                 update: Some(_),
@@ -76,7 +76,7 @@ impl Bank {
     }
 
     /// One linear site, as a class of its own, and its bias.
-    fn linear(&self, site: &str, slot: usize) -> Result<(LinearClass, Option<Tensor>), CoreError> {
+    fn layer(&self, site: &str, slot: usize) -> Result<(LinearClass, Option<Tensor>), CoreError> {
         self.known_slot(slot)?;
         let known = self.sites.iter().find(|known| known.name == site);
         let known = known.ok_or_else(|| CoreError::UnknownSite { site: site.to_owned() })?;

@@ -11,7 +11,7 @@ use crate::config::{Group, TrialConfig};
 use crate::error::CoreError;
 use crate::group::HEAD;
 use crate::method::{Adapts, Method};
-use crate::methods::{METHODS, find_method};
+use crate::methods::find_method;
 use crate::site::{Part, PartShape, Site, SiteShape};
 
 /// Trials of one method and structure, by slot, and what they do at each site.
@@ -68,12 +68,12 @@ pub fn groups(
     let has_head = shapes.iter().any(|site| matches!(site.part, PartShape::Head(_)));
     for slot in 0..order.len() {
         let (index, trial) = (order[slot], &trials[order[slot]]);
-        check_rates(index, trial, &METHODS[keys[index].0], has_head)?;
+        let method = find_method(&trial.method.name)?;
+        check_rates(index, trial, method, has_head)?;
         if slot > 0 && keys[order[slot]] == keys[order[slot - 1]] {
             groups.last_mut().expect("a group was begun").slots.end = slot + 1;
             continue;
         }
-        let method = &METHODS[keys[index].0];
         let variants = variants(index, trial, method, shapes)?;
         groups.push(PlannedGroup { method, slots: slot..slot + 1, variants });
     }
@@ -88,7 +88,8 @@ pub fn groups(
 /// Checks all that a trial's settings and the shapes of its network can tell, before any bank is made; without `shapes`
 /// what its settings tell alone. A trial that has a rate for a head has a head.
 pub fn check_trial(trial: &TrialConfig, shapes: &[SiteShape]) -> Result<(), CoreError> {
-    let method = &METHODS[key(0, trial)?.0];
+    key(0, trial)?;
+    let method = find_method(&trial.method.name)?;
     check_rates(0, trial, method, trial.learning_rate.contains_key(&Group::Head))?;
     if shapes.is_empty() {
         return Ok(());
@@ -146,10 +147,8 @@ fn key(index: usize, trial: &TrialConfig) -> Result<Key, CoreError> {
     let settings = &trial.method.settings;
     let structure = method.structure(settings).map_err(|problem| settings_error(method, index, problem))?;
     check_optimizer(index, trial)?;
-    let position =
-        METHODS.iter().position(|known| known.name() == method.name()).expect("it was found there");
     let targets = trial.targets.as_ref().map_or(String::new(), |targets| listed(targets.iter()));
-    Ok((position, format!("{structure}{targets}"), listed(trial.learning_rate.keys())))
+    Ok((method.position(), format!("{structure}{targets}"), listed(trial.learning_rate.keys())))
 }
 
 /// What the method does at each site; somewhere it has to act.

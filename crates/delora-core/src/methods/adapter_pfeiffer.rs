@@ -38,7 +38,7 @@ pub const METHOD: Method = Method::hidden::<Settings>(About {
     starts_at_identity: false,
 });
 
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
     /// Features inside the adapter.

@@ -40,7 +40,7 @@ pub const METHOD: Method = Method::linear::<Settings>(About {
 /// One u and one v.
 const RANK: i64 = 2;
 
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
     pub lambda: f64,

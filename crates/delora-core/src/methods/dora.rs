@@ -44,9 +44,9 @@ pub const METHOD: Method = Method::linear::<Settings>(About {
 /// Floor under the norms of adapted rows.
 const SMALLEST_NORM: f64 = 1e-12;
 
-#[derive(Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Settings(lora::Settings);
+pub struct Settings(pub lora::Settings);
 
 impl LinearSettings for Settings {
     fn structure(&self) -> Value {

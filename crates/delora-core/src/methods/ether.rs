@@ -37,7 +37,7 @@ pub const METHOD: Method = Method::linear::<Settings>(About {
     starts_at_identity: false,
 });
 
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
     pub side: Side,

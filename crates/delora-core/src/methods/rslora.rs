@@ -29,9 +29,9 @@ pub const METHOD: Method = Method::linear::<Settings>(About {
     starts_at_identity: true,
 });
 
-#[derive(Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Settings(lora::Settings);
+pub struct Settings(pub lora::Settings);
 
 impl LinearSettings for Settings {
     fn structure(&self) -> Value {
