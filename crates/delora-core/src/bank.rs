@@ -281,7 +281,7 @@ impl Bank {
                 };
                 AppliedClass::Linear(AppliedLinear::new(groups.map(factors), class, kind))
             }
-            Class::Tensor(_) | Class::Head(_) => {
+            Class::Tensor(_) | Class::TaskTensor(_) => {
                 let values = groups.map(|(trials, adapter, parameters)| {
                     (trials, adapter.map(|_| parameters[crate::TENSOR_VALUE].to_kind(kind)))
                 });

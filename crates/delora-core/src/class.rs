@@ -2,8 +2,10 @@
 
 use tch::{Device, Kind, Tensor};
 
+use crate::adapter::Init;
+use crate::config::Group;
 use crate::norms::{column_norms, row_norms};
-use crate::site::{Part, Role, Site};
+use crate::site::{Part, Role, Site, Start};
 
 /// Sites of a bank that have one shape and are adapted by the same methods; their parameters are stacked on a
 /// `sites` axis.
@@ -11,7 +13,7 @@ pub enum Class {
     Linear(LinearClass),
     Tensor(TensorClass),
     Hidden(HiddenClass),
-    Head(HeadClass),
+    TaskTensor(TaskTensorClass),
 }
 
 /// Linear layers of one shape.
@@ -34,12 +36,13 @@ pub struct TensorClass {
     pub values: Vec<Tensor>,
 }
 
-/// Tensors of one shape of a task's head.
-pub struct HeadClass {
+/// Tensors of a task, see [`Part::TaskTensor`], of one shape, group and kind of start.
+pub struct TaskTensorClass {
     pub names: Vec<String>,
     pub shape: Vec<i64>,
-    /// Standard deviation of their start.
-    pub std: f64,
+    pub group: Group,
+    /// For each site.
+    pub starts: Vec<Start>,
     device: Device,
 }
 
@@ -70,8 +73,19 @@ impl Class {
             Part::Hidden { features, .. } => {
                 Class::Hidden(HiddenClass { features: *features, names, device })
             }
-            Part::Head { shape, std } => {
-                Class::Head(HeadClass { names, shape: shape.clone(), std: *std, device })
+            Part::TaskTensor { shape, group, .. } => {
+                let start = |site: &&Site| match &site.part {
+                    Part::TaskTensor { start, .. } => start.shared(),
+                    _ => unreachable!("the sites of a class are of one kind"),
+                };
+                let starts = sites.iter().map(start).collect();
+                Class::TaskTensor(TaskTensorClass {
+                    names,
+                    shape: shape.clone(),
+                    group: *group,
+                    starts,
+                    device,
+                })
             }
         }
     }
@@ -81,7 +95,7 @@ impl Class {
             Class::Linear(class) => &class.names,
             Class::Tensor(class) => &class.names,
             Class::Hidden(class) => &class.names,
-            Class::Head(class) => &class.names,
+            Class::TaskTensor(class) => &class.names,
         }
     }
 
@@ -95,7 +109,7 @@ impl Class {
             Class::Linear(class) => vec![class.out_features, class.in_features],
             Class::Tensor(class) => class.values[0].size(),
             Class::Hidden(class) => vec![class.features],
-            Class::Head(class) => class.shape.clone(),
+            Class::TaskTensor(class) => class.shape.clone(),
         }
     }
 
@@ -104,7 +118,22 @@ impl Class {
             Class::Linear(class) => class.device(),
             Class::Tensor(class) => class.values[0].device(),
             Class::Hidden(class) => class.device,
-            Class::Head(class) => class.device,
+            Class::TaskTensor(class) => class.device,
+        }
+    }
+}
+
+impl TaskTensorClass {
+    /// How the values at all sites start.
+    pub fn init(&self) -> Init {
+        let given = self.starts.iter().filter_map(|start| match start {
+            Start::Given(values) => Some(values.to_kind(Kind::Float).to_device(Device::Cpu)),
+            _ => None,
+        });
+        match &self.starts[0] {
+            &Start::Normal { std } => Init::Normal { std },
+            Start::Zero => Init::Zero,
+            Start::Given(_) => Init::PerSite(Tensor::stack(&given.collect::<Vec<_>>(), 0)),
         }
     }
 }

@@ -13,6 +13,9 @@ pub enum CoreError {
     #[error("site `{site}` is given twice; give each linear layer once")]
     DuplicateSite { site: String },
 
+    #[error("site `{site}` is a tensor of the task: {problem}")]
+    TaskTensor { site: String, problem: String },
+
     #[error("site `{site}`: its weight has shape {shape:?}; give a matrix [out_features, in_features]")]
     NotAMatrix { site: String, shape: Vec<i64> },
 

@@ -10,7 +10,7 @@ use crate::method::Method;
 use crate::optimizer::BankAdamW;
 use crate::store::{Origin, Store};
 
-/// What a task's head adds to every method's groups.
+/// The groups of a task's own tensors, beside every method's.
 pub const HEAD: [Group; 2] = [Group::Head, Group::HeadBias];
 
 pub struct MethodGroup {
@@ -36,7 +36,7 @@ impl MethodGroup {
     ) -> Result<MethodGroup, String> {
         let settings: Vec<&Map<String, Value>> = trials.iter().map(|trial| &trial.method.settings).collect();
         let adapter = |(class, &acts): (&Class, &bool)| match class {
-            Class::Head(class) => Ok(Some(Adapter::Tensor(if class.std > 0.0 { HEAD[0] } else { HEAD[1] }))),
+            Class::TaskTensor(class) => Ok(Some(Adapter::Tensor(class.group))),
             _ if acts => method.build(&settings, class).map(Some),
             _ => Ok(None),
         };
@@ -110,9 +110,8 @@ fn specs(adapter: &Option<Adapter>, class: &Class) -> Vec<ParameterSpec> {
             let start = Init::PerSite(Tensor::stack(&class.values, 0));
             vec![ParameterSpec::trained(TENSOR_VALUE, *group, &class.values[0].size(), start)]
         }
-        (Some(Adapter::Tensor(group)), Class::Head(class)) => {
-            let start = if class.std > 0.0 { Init::Normal { std: class.std } } else { Init::Zero };
-            vec![ParameterSpec::trained(TENSOR_VALUE, *group, &class.shape, start)]
+        (Some(Adapter::Tensor(group)), Class::TaskTensor(class)) => {
+            vec![ParameterSpec::trained(TENSOR_VALUE, *group, &class.shape, class.init())]
         }
         _ => Vec::new(),
     }

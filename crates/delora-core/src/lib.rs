@@ -45,5 +45,5 @@ pub use methods::{METHODS, add_method, find_method, settings};
 pub use optimizer::BankAdamW;
 pub use peft::{DiffusersLora, Imported, PeftAdapter, from_peft, to_diffusers, to_peft};
 pub use random::stream;
-pub use site::{HiddenShape, LinearShape, Part, PartShape, Place, Role, Site, SiteShape};
+pub use site::{HiddenShape, LinearShape, Part, PartShape, Place, Role, Site, SiteShape, Start};
 pub use tensor_file::copy_with;

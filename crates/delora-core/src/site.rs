@@ -5,6 +5,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
+use crate::config::Group;
+
 /// What a linear layer does in its network, in words that all architectures share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -47,8 +49,23 @@ pub enum Part {
     Tensor { value: Tensor },
     /// Hidden states [.., features] of block number `layer`.
     Hidden { place: Place, layer: i64, features: i64 },
-    /// A tensor of a task's head, which every trial trains beside its method, from N(0, `std`²) drawn by its seed.
-    Head { shape: Vec<i64>, std: f64 },
+    /// A tensor that the frozen network does not have and every trial trains beside its method: a task's head, or an
+    /// encoder of conditions. `group` decides its learning rate and decay.
+    TaskTensor { shape: Vec<i64>, group: Group, start: Start },
+}
+
+/// The first values of a [`Part::TaskTensor`].
+#[derive(Debug)]
+pub enum Start {
+    /// Drawn from N(0, `std`²) by the trial's seed and the site's name, whatever the trial's method.
+    Normal {
+        /// The standard deviation, positive.
+        std: f64,
+    },
+    /// Zeros.
+    Zero,
+    /// These values, in the tensor's shape, for every trial.
+    Given(Tensor),
 }
 
 /// A site without its weights, from which parameters can be counted.
@@ -64,8 +81,8 @@ pub enum PartShape {
     /// Sizes of the tensor.
     Tensor(Vec<i64>),
     Hidden(HiddenShape),
-    /// Sizes of the tensor.
-    Head(Vec<i64>),
+    /// Sizes of the tensor, see [`Part::TaskTensor`].
+    TaskTensor(Vec<i64>),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,6 +100,17 @@ pub struct HiddenShape {
     pub features: i64,
 }
 
+impl Start {
+    /// The same start over the same storage.
+    pub(crate) fn shared(&self) -> Start {
+        match self {
+            &Start::Normal { std } => Start::Normal { std },
+            Start::Zero => Start::Zero,
+            Start::Given(values) => Start::Given(values.shallow_clone()),
+        }
+    }
+}
+
 impl Site {
     pub fn linear(name: &str, role: Role, weight: &Tensor, bias: Option<&Tensor>) -> Site {
         let (weight, bias) = (weight.shallow_clone(), bias.map(Tensor::shallow_clone));
@@ -97,9 +125,10 @@ impl Site {
         Site { name: name.to_owned(), part: Part::Hidden { place, layer, features } }
     }
 
-    /// A tensor of a task's head; with a `std` of 0 it starts at 0 and counts as a bias.
-    pub fn head(name: &str, shape: &[i64], std: f64) -> Site {
-        Site { name: name.to_owned(), part: Part::Head { shape: shape.to_vec(), std } }
+    /// A tensor of the task's own, such as a head's weight, that every trial trains beside its method. `group` is
+    /// [`Group::Head`] or [`Group::HeadBias`]; [`Bank::new`](crate::Bank::new) refuses others.
+    pub fn task_tensor(name: &str, shape: &[i64], group: Group, start: Start) -> Site {
+        Site { name: name.to_owned(), part: Part::TaskTensor { shape: shape.to_vec(), group, start } }
     }
 
     /// The same site over the same storage.
@@ -108,7 +137,9 @@ impl Site {
             Part::Linear { role, weight, bias } => Site::linear(&self.name, *role, weight, bias.as_ref()),
             Part::Tensor { value } => Site::tensor(&self.name, value),
             &Part::Hidden { place, layer, features } => Site::hidden(&self.name, place, layer, features),
-            Part::Head { shape, std } => Site::head(&self.name, shape, *std),
+            Part::TaskTensor { shape, group, start } => {
+                Site::task_tensor(&self.name, shape, *group, start.shared())
+            }
         }
     }
 
@@ -124,7 +155,7 @@ impl Site {
             &Part::Hidden { place, layer, features } => {
                 PartShape::Hidden(HiddenShape { place, layer, features })
             }
-            Part::Head { shape, .. } => PartShape::Head(shape.clone()),
+            Part::TaskTensor { shape, .. } => PartShape::TaskTensor(shape.clone()),
         };
         Some(SiteShape { name: self.name.clone(), part })
     }
@@ -154,7 +185,7 @@ impl SiteShape {
         match &self.part {
             PartShape::Linear(shape) => shape.out_features * (shape.in_features + i64::from(shape.has_bias)),
             PartShape::Tensor(shape) => shape.iter().product(),
-            PartShape::Hidden(_) | PartShape::Head(_) => 0,
+            PartShape::Hidden(_) | PartShape::TaskTensor(_) => 0,
         }
     }
 }

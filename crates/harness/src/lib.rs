@@ -9,7 +9,7 @@ mod watch;
 
 use std::path::Path;
 
-use delora_core::{Bank, OwnTensor, Site, SiteShape};
+use delora_core::{Bank, Group, OwnTensor, Site, SiteShape, Start};
 use models::config::Config;
 use models::diffusion::Loaded;
 use models::roberta::ClassificationHead;
@@ -39,14 +39,15 @@ pub fn sites<T: Adaptable>(network: &Loaded<T>) -> Vec<Site> {
 /// transformers' `initializer_range`: new heads are drawn from N(0, 0.02²), their biases are 0.
 const HEAD_STD: f64 = 0.02;
 
-/// A head, whose layers each trial has for its own.
+/// The weights and biases of a task's head, which each trial trains for itself.
 pub fn head_sites(head: &ClassificationHead) -> Vec<Site> {
     let of_layer = |layer: &Linear| {
-        let site = |part: &str, tensor: &Tensor, std| {
-            Site::head(&format!("{}.{part}", layer.name), &tensor.size(), std)
+        let site = |part: &str, tensor: &Tensor, group, start| {
+            Site::task_tensor(&format!("{}.{part}", layer.name), &tensor.size(), group, start)
         };
-        let bias = layer.bias.as_ref().map(|bias| site("bias", bias, 0.0));
-        [Some(site("weight", &layer.weight, HEAD_STD)), bias].into_iter().flatten()
+        let weight = site("weight", &layer.weight, Group::Head, Start::Normal { std: HEAD_STD });
+        let bias = layer.bias.as_ref().map(|bias| site("bias", bias, Group::HeadBias, Start::Zero));
+        std::iter::once(weight).chain(bias)
     };
     head.linears().into_iter().flat_map(of_layer).collect()
 }

@@ -99,7 +99,7 @@ fn shape_of(site: &SiteShape) -> String {
             format!("tensor {}", shape.iter().map(i64::to_string).collect::<Vec<_>>().join(" × "))
         }
         PartShape::Hidden(shape) => format!("hidden {}", shape.features),
-        PartShape::Head(shape) => format!("head {shape:?}"),
+        PartShape::TaskTensor(shape) => format!("head {shape:?}"),
     }
 }
 

@@ -46,7 +46,7 @@ impl Bank {
                     let bias = self.merged_bias(name, slot)?;
                     tensors.extend(bias.map(|bias| (format!("{name}.bias"), bias)));
                 }
-                Part::Tensor { .. } | Part::Head { .. } => {
+                Part::Tensor { .. } | Part::TaskTensor { .. } => {
                     tensors.insert(name.clone(), self.parameter(name, slot, TENSOR_VALUE)?);
                 }
                 Part::Hidden { .. } => {}

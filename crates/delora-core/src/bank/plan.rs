@@ -12,7 +12,7 @@ use crate::error::CoreError;
 use crate::group::HEAD;
 use crate::method::{Adapts, Method};
 use crate::methods::find_method;
-use crate::site::{Part, PartShape, Site, SiteShape};
+use crate::site::{Part, PartShape, Site, SiteShape, Start};
 
 /// Trials of one method and structure, by slot, and what they do at each site.
 pub struct PlannedGroup {
@@ -44,12 +44,28 @@ pub fn shapes(sites: &[Site]) -> Result<Vec<SiteShape>, CoreError> {
         (None, _) => unreachable!("other sites always have a shape"),
     };
     let once = |site: &Site| {
+        check_task_tensor(site)?;
         if seen.insert(site.name.clone()) {
             return shape(site);
         }
         Err(CoreError::DuplicateSite { site: site.name.clone() })
     };
     sites.iter().map(once).collect()
+}
+
+fn check_task_tensor(site: &Site) -> Result<(), CoreError> {
+    let Part::TaskTensor { shape, group, start } = &site.part else { return Ok(()) };
+    let problem = match start {
+        _ if !HEAD.contains(group) => format!("its group is `{group}`; give it {}", listed(HEAD.iter())),
+        Start::Normal { std } if !(std.is_finite() && *std > 0.0) => {
+            format!("its start has a standard deviation of {std}; give a positive one, or `Start::Zero`")
+        }
+        Start::Given(values) if values.size() != *shape => {
+            format!("its start has shape {:?}; give values of its own shape {shape:?}", values.size())
+        }
+        _ => return Ok(()),
+    };
+    Err(CoreError::TaskTensor { site: site.name.clone(), problem })
 }
 
 /// The order of trials by slot, and the groups that it makes.
@@ -65,7 +81,7 @@ pub fn groups(
     let mut order: Vec<usize> = (0..trials.len()).collect();
     order.sort_by(|&left, &right| keys[left].cmp(&keys[right]));
     let mut groups: Vec<PlannedGroup> = Vec::new();
-    let has_head = shapes.iter().any(|site| matches!(site.part, PartShape::Head(_)));
+    let has_head = shapes.iter().any(|site| matches!(site.part, PartShape::TaskTensor(_)));
     for slot in 0..order.len() {
         let (index, trial) = (order[slot], &trials[order[slot]]);
         let method = find_method(&trial.method.name)?;
@@ -107,7 +123,7 @@ pub fn classes(sites: &[Site], shapes: &[SiteShape], groups: &[PlannedGroup], de
         if forms.iter().all(Option::is_none) {
             continue;
         }
-        let key = (size(&shape.part), forms);
+        let key = (size(&shape.part), start(&site.part), forms);
         let class = members.iter().position(|(known, _)| *known == key).unwrap_or_else(|| {
             members.push((key, Vec::new()));
             members.len() - 1
@@ -116,21 +132,30 @@ pub fn classes(sites: &[Site], shapes: &[SiteShape], groups: &[PlannedGroup], de
         members[class].1.push(site);
     }
     Classes {
-        acts: members.iter().map(|((_, forms), _)| forms.iter().map(Option::is_some).collect()).collect(),
+        acts: members.iter().map(|((_, _, forms), _)| forms.iter().map(Option::is_some).collect()).collect(),
         classes: members.iter().map(|(_, sites)| Class::new(sites, device)).collect(),
         places,
     }
 }
 
-/// Kind and sizes of a site, and what each group does there.
-type ClassKey = ((&'static str, Vec<i64>), Vec<Option<u8>>);
+/// Kind and sizes of a site, how it starts, and what each group of trials does there.
+type ClassKey = ((&'static str, Vec<i64>), Option<(Group, String)>, Vec<Option<u8>>);
+
+/// Group and kind of start of a task's tensor; those that agree in it are stacked.
+fn start(part: &Part) -> Option<(Group, String)> {
+    match part {
+        Part::TaskTensor { group, start: Start::Given(_), .. } => Some((*group, "given".to_owned())),
+        Part::TaskTensor { group, start, .. } => Some((*group, format!("{start:?}"))),
+        _ => None,
+    }
+}
 
 fn size(part: &PartShape) -> (&'static str, Vec<i64>) {
     match part {
         PartShape::Linear(shape) => ("linear", vec![shape.out_features, shape.in_features]),
         PartShape::Tensor(shape) => ("tensor", shape.clone()),
         PartShape::Hidden(shape) => ("hidden", vec![shape.features]),
-        PartShape::Head(shape) => ("head", shape.clone()),
+        PartShape::TaskTensor(shape) => ("task tensor", shape.clone()),
     }
 }
 
@@ -164,7 +189,7 @@ fn variants(
     let variants = variants.map_err(|problem| settings_error(method, index, problem))?;
     if variants.iter().any(Option::is_some) {
         let of_site = |(variant, site): (Option<u8>, &SiteShape)| match site.part {
-            PartShape::Head(_) => Some(0),
+            PartShape::TaskTensor(_) => Some(0),
             _ => variant,
         };
         return Ok(variants.into_iter().zip(shapes).map(of_site).collect());
