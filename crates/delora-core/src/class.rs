@@ -70,9 +70,7 @@ impl Class {
                 };
                 Class::Tensor(TensorClass { names, values: sites.iter().map(own).collect() })
             }
-            Part::Hidden { features, .. } => {
-                Class::Hidden(HiddenClass { features: *features, names, device })
-            }
+            Part::Hidden(shape) => Class::Hidden(HiddenClass { features: shape.features, names, device }),
             Part::TaskTensor { shape, group, .. } => {
                 let start = |site: &&Site| match &site.part {
                     Part::TaskTensor { start, .. } => start.shared(),

@@ -48,7 +48,7 @@ pub enum Part {
     /// A tensor of any other layer: a convolution, a norm, an embedding.
     Tensor { value: Tensor },
     /// Hidden states [.., features] of block number `layer`.
-    Hidden { place: Place, layer: i64, features: i64 },
+    Hidden(HiddenShape),
     /// A tensor that the frozen network does not have and every trial trains beside its method: a task's head, or an
     /// encoder of conditions. `group` decides its learning rate and decay.
     TaskTensor { shape: Vec<i64>, group: Group, start: Start },
@@ -69,13 +69,13 @@ pub enum Start {
 }
 
 /// A site without its weights, from which parameters can be counted.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SiteShape {
     pub name: String,
     pub part: PartShape,
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PartShape {
     Linear(LinearShape),
     /// Sizes of the tensor.
@@ -122,7 +122,7 @@ impl Site {
     }
 
     pub fn hidden(name: &str, place: Place, layer: i64, features: i64) -> Site {
-        Site { name: name.to_owned(), part: Part::Hidden { place, layer, features } }
+        Site { name: name.to_owned(), part: Part::Hidden(HiddenShape { place, layer, features }) }
     }
 
     /// A tensor of the task's own, such as a head's weight, that every trial trains beside its method. `group` is
@@ -136,7 +136,7 @@ impl Site {
         match &self.part {
             Part::Linear { role, weight, bias } => Site::linear(&self.name, *role, weight, bias.as_ref()),
             Part::Tensor { value } => Site::tensor(&self.name, value),
-            &Part::Hidden { place, layer, features } => Site::hidden(&self.name, place, layer, features),
+            &Part::Hidden(shape) => Site { name: self.name.clone(), part: Part::Hidden(shape) },
             Part::TaskTensor { shape, group, start } => {
                 Site::task_tensor(&self.name, shape, *group, start.shared())
             }
@@ -152,9 +152,7 @@ impl Site {
                 PartShape::Linear(LinearShape { role: *role, in_features, out_features, has_bias })
             }
             Part::Tensor { value } => PartShape::Tensor(value.size()),
-            &Part::Hidden { place, layer, features } => {
-                PartShape::Hidden(HiddenShape { place, layer, features })
-            }
+            &Part::Hidden(shape) => PartShape::Hidden(shape),
             Part::TaskTensor { shape, .. } => PartShape::TaskTensor(shape.clone()),
         };
         Some(SiteShape { name: self.name.clone(), part })

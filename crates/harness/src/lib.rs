@@ -9,14 +9,13 @@ mod watch;
 
 use std::path::Path;
 
-use delora_core::{Bank, Group, OwnTensor, Site, SiteShape, Start};
+use delora_core::{Bank, Group, OwnTensor, Part, Place, Role, Site, SiteShape, Start};
 use models::config::Config;
 use models::diffusion::Loaded;
 use models::roberta::ClassificationHead;
-use models::shapes::{LinearShape, Scalable, Shapes};
+use models::shapes::{Scalable, Shapes};
 use models::{
-    Adaptable, Conv2d, Dropout, Embedding, GroupNorm, Hidden, HiddenSite, Hook, LayerNorm, Linear, Place,
-    RmsNorm, Role,
+    Adaptable, Conv2d, Dropout, Embedding, GroupNorm, Hidden, HiddenSite, Hook, LayerNorm, Linear, RmsNorm,
 };
 use tch::{Kind, Tensor};
 
@@ -26,10 +25,10 @@ use watch::Watch;
 /// Everything of a network that can be adapted: its linear layers and hidden states in its own order, then its other
 /// tensors by name.
 pub fn sites<T: Adaptable>(network: &Loaded<T>) -> Vec<Site> {
-    let linear = |(linear, own): (&Linear, Role)| {
-        Site::linear(&linear.name, role(own), &linear.weight, linear.bias.as_ref())
+    let linear = |(linear, role): (&Linear, Role)| {
+        Site::linear(&linear.name, role, &linear.weight, linear.bias.as_ref())
     };
-    let hidden = |site: HiddenSite| Site::hidden(&site.name, place(site.place), site.layer, site.features);
+    let hidden = |site: HiddenSite| Site { name: site.name, part: Part::Hidden(site.shape) };
     let linears = network.network.linears().into_iter().map(linear);
     let hidden = network.network.hidden_sites().into_iter().map(hidden);
     let others = network.other_tensors().into_iter().map(|(name, value)| Site::tensor(&name, &value));
@@ -52,43 +51,11 @@ pub fn head_sites(head: &ClassificationHead) -> Vec<Site> {
     head.linears().into_iter().flat_map(of_layer).collect()
 }
 
-/// As [`sites`], of a network that is known by its shapes.
-pub fn site_shapes(shapes: &Shapes) -> Vec<SiteShape> {
-    let linear = |linear: &LinearShape| {
-        SiteShape::linear(&linear.name, role(linear.role), linear.shape, linear.has_bias)
-    };
-    let hidden =
-        |site: &HiddenSite| SiteShape::hidden(&site.name, place(site.place), site.layer, site.features);
-    let linears = shapes.linears.iter().map(linear);
-    let hidden = shapes.hidden.iter().map(hidden);
-    let others = shapes.tensors.iter().map(|(name, shape)| SiteShape::tensor(name, shape));
-    linears.chain(hidden).chain(others).collect()
-}
-
-/// As [`site_shapes`], of the network whose `config.json` is at `path`; `None` where that cannot be read.
+/// What [`sites`] would list, without weights, for the network whose `config.json` is at `path`; `None` where that cannot
+/// be read.
 pub fn sites_of<C: Scalable + Config>(path: &Path) -> Option<Vec<SiteShape>> {
     let config: C = models::read_config(path).ok()?;
-    Some(site_shapes(&Shapes::of_config(&config).ok()?))
-}
-
-fn role(role: Role) -> delora_core::Role {
-    match role {
-        Role::Query => delora_core::Role::Query,
-        Role::Key => delora_core::Role::Key,
-        Role::Value => delora_core::Role::Value,
-        Role::Output => delora_core::Role::Output,
-        Role::FeedForwardIn => delora_core::Role::FeedForwardIn,
-        Role::FeedForwardOut => delora_core::Role::FeedForwardOut,
-        Role::Other => delora_core::Role::Other,
-    }
-}
-
-fn place(place: Place) -> delora_core::Place {
-    match place {
-        Place::AttentionOutput => delora_core::Place::AttentionOutput,
-        Place::FeedForwardOutput => delora_core::Place::FeedForwardOutput,
-        Place::BlockOutput => delora_core::Place::BlockOutput,
-    }
+    Some(Shapes::of_config(&config).ok()?.sites)
 }
 
 /// Sends a network's layers and hidden states through a bank; rows are trial-major, as many for each trial.
@@ -311,7 +278,7 @@ impl Hook for BankHook<'_> {
         let values = folded(&hidden.values.contiguous());
         let kept = self
             .dropout
-            .filter(|_| site.place == Place::BlockOutput)
+            .filter(|_| site.shape.place == Place::BlockOutput)
             .and_then(|dropout| dropout.of_adapters(&site.name, &hidden.values.size()));
         let kept = kept.map(|kept| folded(&kept.to_kind(values.kind())));
         let hidden = delora_core::Hidden {

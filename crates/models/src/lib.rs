@@ -35,9 +35,10 @@ pub mod vae;
 pub mod vit;
 pub mod weights;
 
+pub use delora_core::{Place, Role};
 pub use layers::{
     Activation, Adaptable, Conv2d, Dropout, Embedding, Frozen, GroupNorm, Hidden, HiddenSite, Hook,
-    LayerNorm, Linear, Place, RmsNorm, Role,
+    LayerNorm, Linear, RmsNorm,
 };
 pub use weights::{
     WeightsError, find_weights, load_weights, network_files, read_config, read_json, save_weights,

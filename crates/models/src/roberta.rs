@@ -15,14 +15,14 @@ mod classifier;
 
 use std::path::Path;
 
+use delora_core::{Place, Role};
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor, nn};
 
 use crate::attention::{masked_attention, padding_mask, sub};
 use crate::diffusion::{Loaded, load_folder};
 use crate::layers::{
-    Activation, Adaptable, Dropout, Embedding, Hidden, HiddenSite, Hook, LayerNorm, Linear, Place, Role,
-    drop_out, name_of,
+    Activation, Adaptable, Dropout, Embedding, Hidden, HiddenSite, Hook, LayerNorm, Linear, drop_out, name_of,
 };
 use crate::weights::{WeightsError, naming, read_config};
 
@@ -180,7 +180,7 @@ impl Layer {
         let features = config.hidden_size;
         let linear = |name: &str, inputs, outputs| Linear::new(sub(path, name), inputs, outputs, true);
         let norm = |name: &str| LayerNorm::new(sub(path, name), features, config.layer_norm_eps);
-        let site = |name: &str, place| HiddenSite { name: name_of(&sub(path, name)), place, layer, features };
+        let site = |name: &str, place| HiddenSite::new(name_of(&sub(path, name)), place, layer, features);
         Layer {
             query: linear("attention.self.query", features, features),
             key: linear("attention.self.key", features, features),
@@ -195,7 +195,7 @@ impl Layer {
             hidden: [
                 site("attention.output", Place::AttentionOutput),
                 site("output", Place::FeedForwardOutput),
-                HiddenSite { name: name_of(path), place: Place::BlockOutput, layer, features },
+                HiddenSite::new(name_of(path), Place::BlockOutput, layer, features),
             ],
         }
     }

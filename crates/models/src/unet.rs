@@ -5,10 +5,11 @@
 
 mod blocks;
 
+use delora_core::{HiddenShape, Role};
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor, nn};
 
-use crate::layers::{Adaptable, Conv2d, GroupNorm, HiddenSite, Hook, Linear, Role};
+use crate::layers::{Adaptable, Conv2d, GroupNorm, HiddenSite, Hook, Linear};
 use blocks::{ResnetBlock, SpatialTransformer};
 
 /// The keys of `unet/config.json` that decide shapes.
@@ -244,7 +245,11 @@ impl Adaptable for UNet2DCondition {
         let numbered = (0..).zip(self.transformers());
         numbered
             .flat_map(|(layer, block)| {
-                block.hidden.iter().map(move |site| HiddenSite { layer, ..site.clone() })
+                let numbered = move |site: &HiddenSite| HiddenSite {
+                    name: site.name.clone(),
+                    shape: HiddenShape { layer, ..site.shape },
+                };
+                block.hidden.iter().map(numbered)
             })
             .collect()
     }

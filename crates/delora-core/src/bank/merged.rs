@@ -49,7 +49,7 @@ impl Bank {
                 Part::Tensor { .. } | Part::TaskTensor { .. } => {
                     tensors.insert(name.clone(), self.parameter(name, slot, TENSOR_VALUE)?);
                 }
-                Part::Hidden { .. } => {}
+                Part::Hidden(_) => {}
             }
         }
         Ok(tensors)
