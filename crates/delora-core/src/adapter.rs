@@ -9,9 +9,9 @@ use serde_json::Value;
 use tch::{Kind, Tensor};
 
 use crate::class::{HiddenClass, LinearClass};
-use crate::config::Group;
 use crate::factors::Factors;
 use crate::limits::Problem;
+use crate::parameter_group::Group;
 use crate::site::{HiddenShape, LinearShape, SiteShape};
 
 /// How a parameter starts.

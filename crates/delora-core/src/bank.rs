@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use tch::{Device, Kind, Tensor, nn};
 
-use crate::adapter::{Adapter, Hidden, Parameters};
+use crate::adapter::{Adapter, Hidden, Parameters, TENSOR_VALUE};
 use crate::class::{Class, LinearClass};
 use crate::config::TrialConfig;
 use crate::error::CoreError;
@@ -19,15 +19,12 @@ mod applied;
 mod gradients;
 mod kept;
 mod merged;
-mod parameters;
-mod plan;
-mod trained;
+pub(crate) mod parameters;
+pub(crate) mod plan;
+pub(crate) mod trained;
 
 use applied::{AppliedClass, AppliedHidden, AppliedLinear, AppliedTensor};
-pub use parameters::ParameterName;
-pub use plan::check_trial;
 use plan::{Classes, PlannedGroup};
-pub use trained::Untrained;
 
 /// Adapters, optimizer and fate of trials that run through one frozen network with a leading `trials` axis.
 ///
@@ -283,7 +280,7 @@ impl Bank {
             }
             Class::Tensor(_) | Class::TaskTensor(_) => {
                 let values = groups.map(|(trials, adapter, parameters)| {
-                    (trials, adapter.map(|_| parameters[crate::TENSOR_VALUE].to_kind(kind)))
+                    (trials, adapter.map(|_| parameters[TENSOR_VALUE].to_kind(kind)))
                 });
                 AppliedClass::Tensor(AppliedTensor { groups: values.collect() })
             }

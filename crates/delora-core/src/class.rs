@@ -2,9 +2,8 @@
 
 use tch::{Device, Kind, Tensor};
 
-use crate::adapter::Init;
-use crate::config::Group;
 use crate::norms::{column_norms, row_norms};
+use crate::parameter_group::Group;
 use crate::site::{Part, Role, Site, Start};
 
 /// Sites of a bank that have one shape and are adapted by the same methods; their parameters are stacked on a
@@ -117,21 +116,6 @@ impl Class {
             Class::Tensor(class) => class.values[0].device(),
             Class::Hidden(class) => class.device,
             Class::TaskTensor(class) => class.device,
-        }
-    }
-}
-
-impl TaskTensorClass {
-    /// How the values at all sites start.
-    pub fn init(&self) -> Init {
-        let given = self.starts.iter().filter_map(|start| match start {
-            Start::Given(values) => Some(values.to_kind(Kind::Float).to_device(Device::Cpu)),
-            _ => None,
-        });
-        match &self.starts[0] {
-            &Start::Normal { std } => Init::Normal { std },
-            Start::Zero => Init::Zero,
-            Start::Given(_) => Init::PerSite(Tensor::stack(&given.collect::<Vec<_>>(), 0)),
         }
     }
 }

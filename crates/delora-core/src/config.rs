@@ -1,51 +1,12 @@
 //! What one trial is: its method with settings, its optimizer, schedule and seed.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::methods::find_method;
+use crate::parameter_group::Group;
 use crate::site::Role;
-
-/// Parameters that share a learning rate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Group {
-    /// Directions: the low-rank factors and reflection vectors.
-    Angles,
-    /// LoRA+'s second factor, B.
-    AnglesB,
-    /// The scale λ of an update.
-    Strength,
-    /// Sizes of features: DoRA's norms of the rows of a weight, the scales of IA3, RED and VeRA.
-    Magnitude,
-    /// A whole weight: the network's own, or a bottleneck adapter's.
-    Weight,
-    /// A bias.
-    Bias,
-    /// The weights of a task's head.
-    Head,
-    /// The biases of a task's head.
-    HeadBias,
-}
-
-impl fmt::Display for Group {
-    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
-        let name = match self {
-            Group::Angles => "angles",
-            Group::AnglesB => "angles_b",
-            Group::Strength => "strength",
-            Group::Magnitude => "magnitude",
-            Group::Weight => "weight",
-            Group::Bias => "bias",
-            Group::Head => "head",
-            Group::HeadBias => "head_bias",
-        };
-        formatter.write_str(name)
-    }
-}
 
 /// A method by name, and those of its settings that differ from its defaults.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -145,31 +106,6 @@ pub struct TrialConfig {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub targets: Option<Vec<Role>>,
     pub seed: u64,
-}
-
-impl TrialConfig {
-    /// A trial of a method with one learning rate for all its groups, and the defaults of everything else.
-    ///
-    /// ```
-    /// use delora_core::{Group, TrialConfig, settings::Delora};
-    ///
-    /// let trial = TrialConfig::new(Delora { rank: 8, ..Default::default() }, 1e-3, 42);
-    /// assert_eq!(trial.method.name, "delora");
-    /// assert_eq!(trial.learning_rate[&Group::Strength], 1e-3);
-    /// ```
-    pub fn new(method: impl Into<MethodConfig>, learning_rate: f64, seed: u64) -> TrialConfig {
-        let method = method.into();
-        // A bank refuses a name that is not known.
-        let groups = find_method(&method.name).map_or(&[] as &[Group], |method| method.about.groups);
-        TrialConfig {
-            learning_rate: groups.iter().map(|&group| (group, learning_rate)).collect(),
-            method,
-            optimizer: OptimizerConfig::default(),
-            schedule: Schedule::default(),
-            targets: None,
-            seed,
-        }
-    }
 }
 
 #[cfg(test)]

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use crate::config::Group;
 use crate::limits::Problem;
+use crate::parameter_group::Group;
 
 #[derive(Debug, thiserror::Error)]
 pub enum CoreError {

@@ -1,13 +1,15 @@
 //! The trials of a bank that share a method, its structure and its sites, stacked.
 
 use serde_json::{Map, Value};
-use tch::{Device, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use crate::adapter::{Adapter, Init, ParameterSpec, Parameters, TENSOR_VALUE};
 use crate::class::Class;
-use crate::config::{Group, TrialConfig};
+use crate::config::TrialConfig;
 use crate::method::Method;
 use crate::optimizer::BankAdamW;
+use crate::parameter_group::Group;
+use crate::site::Start;
 use crate::store::{Origin, Store};
 
 /// The groups of a task's own tensors, beside every method's.
@@ -111,9 +113,22 @@ fn specs(adapter: &Option<Adapter>, class: &Class) -> Vec<ParameterSpec> {
             vec![ParameterSpec::trained(TENSOR_VALUE, *group, &class.values[0].size(), start)]
         }
         (Some(Adapter::Tensor(group)), Class::TaskTensor(class)) => {
-            vec![ParameterSpec::trained(TENSOR_VALUE, *group, &class.shape, class.init())]
+            vec![ParameterSpec::trained(TENSOR_VALUE, *group, &class.shape, init(&class.starts))]
         }
         _ => Vec::new(),
+    }
+}
+
+/// How the task's tensors of a class start, at all its sites.
+fn init(starts: &[Start]) -> Init {
+    let given = starts.iter().filter_map(|start| match start {
+        Start::Given(values) => Some(values.to_kind(Kind::Float).to_device(Device::Cpu)),
+        _ => None,
+    });
+    match &starts[0] {
+        &Start::Normal { std } => Init::Normal { std },
+        Start::Zero => Init::Zero,
+        Start::Given(_) => Init::PerSite(Tensor::stack(&given.collect::<Vec<_>>(), 0)),
     }
 }
 

@@ -6,9 +6,10 @@ use serde_json::{Map, Value};
 
 use crate::adapter::{Adapter, HiddenSettings, LinearSettings, WholeSettings};
 use crate::class::Class;
-use crate::config::{Group, MethodConfig};
+use crate::config::MethodConfig;
 use crate::field_names::field_names;
 use crate::limits::Problem;
+use crate::parameter_group::Group;
 use crate::site::{PartShape, Role, SiteShape};
 
 /// What tables, legends and the command line say about a method.

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use crate::config::Group;
+use crate::parameter_group::Group;
 
 /// What a linear layer does in its network, in words that all architectures share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

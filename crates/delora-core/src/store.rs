@@ -7,7 +7,7 @@ use tch::{Device, Kind, Tensor};
 
 use crate::adapter::{Init, ParameterSpec, Parameters};
 use crate::class::Class;
-use crate::config::Group;
+use crate::parameter_group::Group;
 use crate::random::stream;
 
 /// One parameter at all sites of one class: `sites` times `shape` consecutive values of each trial.

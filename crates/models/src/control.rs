@@ -13,9 +13,8 @@ use rand::{Rng, RngExt};
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor, nn};
 
-use crate::WeightsError;
 use crate::weights::naming::{self, Naming};
-use crate::weights::{find_weights, load_named};
+use crate::weights::{WeightsError, find_weights, load_named};
 
 /// The keys of a ControlNet's `config.json` that decide shapes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

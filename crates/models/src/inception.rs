@@ -16,10 +16,9 @@ use std::path::Path;
 
 use tch::{Device, Tensor, nn};
 
-use crate::WeightsError;
 use crate::conv_norm::{ConvNorm, Window};
-use crate::diffusion::Loaded;
-use crate::weights::{find_weights, load_named, naming};
+use crate::loaded::Loaded;
+use crate::weights::{WeightsError, find_weights, load_named, naming};
 
 const EPS: f64 = 1e-3;
 /// Side of the pictures inside.

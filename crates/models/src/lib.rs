@@ -18,9 +18,11 @@ pub mod frechet;
 pub mod images;
 pub mod inception;
 pub mod inputs;
+mod known_keys;
 mod layers;
 pub mod listing;
 pub mod llama;
+mod loaded;
 pub mod networks;
 pub mod palette;
 mod published;
@@ -40,6 +42,7 @@ pub use layers::{
     Activation, Adaptable, Conv2d, Dropout, Embedding, Frozen, GroupNorm, Hidden, HiddenSite, Hook,
     LayerNorm, Linear, RmsNorm,
 };
+pub use loaded::Loaded;
 pub use weights::{
     WeightsError, find_weights, load_weights, network_files, read_config, read_json, save_weights,
     weight_files,

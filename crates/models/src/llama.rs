@@ -20,8 +20,8 @@ use delora_core::{Place, Role};
 use tch::{Device, Kind, Tensor, nn};
 
 use crate::attention::sub;
-use crate::diffusion::{Loaded, load_folder};
 use crate::layers::{Adaptable, Embedding, Hidden, HiddenSite, Hook, Linear, RmsNorm, name_of};
+use crate::loaded::{Loaded, load_folder};
 use crate::weights::naming;
 
 pub use cache::Cache;

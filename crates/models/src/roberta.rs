@@ -20,10 +20,10 @@ use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor, nn};
 
 use crate::attention::{masked_attention, padding_mask, sub};
-use crate::diffusion::{Loaded, load_folder};
 use crate::layers::{
     Activation, Adaptable, Dropout, Embedding, Hidden, HiddenSite, Hook, LayerNorm, Linear, drop_out, name_of,
 };
+use crate::loaded::{Loaded, load_folder};
 use crate::weights::{WeightsError, naming, read_config};
 
 pub use classifier::{ClassificationHead, SequenceClassifier, load_classifier};

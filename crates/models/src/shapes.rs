@@ -6,8 +6,8 @@
 use delora_core::{PartShape, Role, SiteShape};
 use tch::nn;
 
-use crate::diffusion::Loaded;
 use crate::layers::{Adaptable, HiddenSite, Linear};
+use crate::loaded::Loaded;
 use crate::networks::Network;
 use crate::published;
 use crate::weights::Layout;

@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor, nn};
 
 use crate::conv_norm::{ConvNorm, Window};
-use crate::diffusion::{Loaded, load_folder};
 use crate::layers::Conv2d;
+use crate::loaded::{Loaded, load_folder};
 use crate::weights::{WeightsError, naming, read_config};
 
 const EPS: f64 = 1e-5;

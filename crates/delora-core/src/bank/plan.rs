@@ -7,11 +7,12 @@ use std::ops::Range;
 use tch::Device;
 
 use crate::class::Class;
-use crate::config::{Group, TrialConfig};
+use crate::config::TrialConfig;
 use crate::error::CoreError;
 use crate::group::HEAD;
 use crate::method::{Adapts, Method};
 use crate::methods::find_method;
+use crate::parameter_group::Group;
 use crate::site::{Part, PartShape, Site, SiteShape, Start};
 
 /// Trials of one method and structure, by slot, and what they do at each site.

@@ -23,9 +23,9 @@ use serde_json::{Value, json};
 use super::bottleneck::{self, Activation, Bottleneck};
 use crate::adapter::{HiddenAdapter, HiddenSettings};
 use crate::class::HiddenClass;
-use crate::config::Group;
 use crate::limits::Checked;
 use crate::method::{About, Method};
+use crate::parameter_group::Group;
 use crate::site::{HiddenShape, Place};
 
 pub const METHOD: Method = Method::hidden::<Settings>(About {

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
 use crate::adapter::{HiddenAdapter, HiddenChange, Init, ParameterSpec, Parameters};
-use crate::config::Group;
 use crate::limits::{Checked, check_count};
+use crate::parameter_group::Group;
 
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

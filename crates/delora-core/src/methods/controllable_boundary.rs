@@ -22,9 +22,9 @@ use serde_json::{Value, json};
 use super::multiplicative_high_rank::Symmetric;
 use crate::adapter::{LinearAdapter, LinearSettings};
 use crate::class::LinearClass;
-use crate::config::Group;
 use crate::limits::{Checked, check_rank, check_scale};
 use crate::method::{About, Method};
+use crate::parameter_group::Group;
 use crate::site::LinearShape;
 
 pub const METHOD: Method = Method::linear::<Settings>(About {

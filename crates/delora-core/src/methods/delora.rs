@@ -30,11 +30,11 @@ use tch::Tensor;
 
 use crate::adapter::{Init, LinearAdapter, LinearSettings, ParameterSpec, Parameters};
 use crate::class::LinearClass;
-use crate::config::Group;
 use crate::factors::{Factors, LowRank};
 use crate::limits::{Checked, check_rank, check_scale};
 use crate::method::{About, Method};
 use crate::norms::{column_norms, row_norms};
+use crate::parameter_group::Group;
 use crate::site::LinearShape;
 
 pub const METHOD: Method = Method::linear::<Settings>(About {

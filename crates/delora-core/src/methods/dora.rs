@@ -24,11 +24,11 @@ use tch::Tensor;
 use super::lora;
 use crate::adapter::{Init, LinearAdapter, LinearSettings, ParameterSpec, Parameters};
 use crate::class::LinearClass;
-use crate::config::Group;
 use crate::factors::{Factors, LowRank};
 use crate::limits::Checked;
 use crate::method::{About, Method};
 use crate::norms::row_norms;
+use crate::parameter_group::Group;
 use crate::site::LinearShape;
 
 pub const METHOD: Method = Method::linear::<Settings>(About {

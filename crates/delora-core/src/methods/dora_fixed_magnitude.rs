@@ -22,9 +22,9 @@ use super::dora::Dora;
 use super::lora;
 use crate::adapter::{LinearAdapter, LinearSettings};
 use crate::class::LinearClass;
-use crate::config::Group;
 use crate::limits::Checked;
 use crate::method::{About, Method};
+use crate::parameter_group::Group;
 use crate::site::LinearShape;
 
 pub const METHOD: Method = Method::linear::<Settings>(About {

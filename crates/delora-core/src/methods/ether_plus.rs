@@ -27,10 +27,10 @@ use tch::Tensor;
 use super::reflections::{Reflections, Side, bound};
 use crate::adapter::{LinearAdapter, LinearSettings, ParameterSpec, Parameters};
 use crate::class::LinearClass;
-use crate::config::Group;
 use crate::factors::Factors;
 use crate::limits::{Checked, check_blocks};
 use crate::method::{About, Method};
+use crate::parameter_group::Group;
 use crate::site::LinearShape;
 
 pub const METHOD: Method = Method::linear::<Settings>(About {

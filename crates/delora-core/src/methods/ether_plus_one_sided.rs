@@ -23,9 +23,9 @@ use serde_json::{Value, json};
 use super::reflections::{OneSided, Side};
 use crate::adapter::{LinearAdapter, LinearSettings};
 use crate::class::LinearClass;
-use crate::config::Group;
 use crate::limits::{Checked, check_blocks};
 use crate::method::{About, Method};
+use crate::parameter_group::Group;
 use crate::site::LinearShape;
 
 pub const METHOD: Method = Method::linear::<Settings>(About {

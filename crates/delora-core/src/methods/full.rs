@@ -18,9 +18,9 @@ use tch::Tensor;
 
 use crate::adapter::{Init, LinearAdapter, ParameterSpec, Parameters, WholeSettings};
 use crate::class::LinearClass;
-use crate::config::Group;
 use crate::factors::Factors;
 use crate::method::{About, Method};
+use crate::parameter_group::Group;
 use crate::site::SiteShape;
 
 pub const METHOD: Method = Method::whole::<Settings>(About {

@@ -21,10 +21,10 @@ use tch::{Kind, Tensor};
 
 use crate::adapter::{Init, LinearAdapter, LinearSettings, ParameterSpec, Parameters};
 use crate::class::LinearClass;
-use crate::config::Group;
 use crate::factors::Factors;
 use crate::limits::Checked;
 use crate::method::{About, Method};
+use crate::parameter_group::Group;
 use crate::site::{LinearShape, Role};
 
 pub const METHOD: Method = Method::linear::<Settings>(About {

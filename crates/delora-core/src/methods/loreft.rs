@@ -27,9 +27,9 @@ use tch::{Kind, Tensor};
 
 use crate::adapter::{Hidden, HiddenAdapter, HiddenChange, HiddenSettings, Init, ParameterSpec, Parameters};
 use crate::class::HiddenClass;
-use crate::config::Group;
 use crate::limits::{Checked, Problem};
 use crate::method::{About, Method};
+use crate::parameter_group::Group;
 use crate::site::{HiddenShape, Place};
 
 pub const METHOD: Method = Method::hidden::<Settings>(About {

@@ -29,9 +29,10 @@ mod vera;
 
 use std::sync::{PoisonError, RwLock};
 
-use crate::config::MethodConfig;
+use crate::config::{MethodConfig, OptimizerConfig, Schedule, TrialConfig};
 use crate::error::CoreError;
 use crate::method::Method;
+use crate::parameter_group::Group;
 
 /// Lists the methods with the names of their settings, and keeps the texts of their files for [`Method::header`].
 macro_rules! registry {
@@ -51,10 +52,10 @@ macro_rules! registry {
         /// # Ok::<(), serde_json::Error>(())
         /// ```
         pub mod settings {
-            pub use super::bottleneck::Activation;
-            pub use super::delora::{InitialUpdate, WeightNorm};
-            pub use super::reflections::Side;
-            $(pub use super::$name::Settings as $settings;)+
+            pub use crate::methods::bottleneck::Activation;
+            pub use crate::methods::delora::{InitialUpdate, WeightNorm};
+            pub use crate::methods::reflections::Side;
+            $(pub use crate::methods::$name::Settings as $settings;)+
         }
 
         $(impl From<$name::Settings> for MethodConfig {
@@ -140,6 +141,31 @@ pub fn find_method(name: &str) -> Result<&'static Method, CoreError> {
         name: name.to_owned(),
         known: methods.iter().map(|method| method.name()).collect::<Vec<_>>().join(", "),
     })
+}
+
+impl TrialConfig {
+    /// A trial of a method with one learning rate for all its groups, and the defaults of everything else.
+    ///
+    /// ```
+    /// use delora_core::{Group, TrialConfig, settings::Delora};
+    ///
+    /// let trial = TrialConfig::new(Delora { rank: 8, ..Default::default() }, 1e-3, 42);
+    /// assert_eq!(trial.method.name, "delora");
+    /// assert_eq!(trial.learning_rate[&Group::Strength], 1e-3);
+    /// ```
+    pub fn new(method: impl Into<MethodConfig>, learning_rate: f64, seed: u64) -> TrialConfig {
+        let method = method.into();
+        // A bank refuses a name that is not known.
+        let groups = find_method(&method.name).map_or(&[] as &[Group], |method| method.about.groups);
+        TrialConfig {
+            learning_rate: groups.iter().map(|&group| (group, learning_rate)).collect(),
+            method,
+            optimizer: OptimizerConfig::default(),
+            schedule: Schedule::default(),
+            targets: None,
+            seed,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -26,10 +26,10 @@ use tch::{Kind, Tensor};
 use super::reflections::bound;
 use crate::adapter::{Init, LinearAdapter, LinearSettings, ParameterSpec, Parameters};
 use crate::class::LinearClass;
-use crate::config::Group;
 use crate::factors::Factors;
 use crate::limits::{Checked, Problem, check_blocks, check_scale};
 use crate::method::{About, Method};
+use crate::parameter_group::Group;
 use crate::site::LinearShape;
 
 pub const METHOD: Method = Method::linear::<Settings>(About {

@@ -22,10 +22,10 @@ use tch::{Kind, Tensor};
 use super::lora;
 use crate::adapter::{Init, LinearAdapter, LinearSettings, ParameterSpec, Parameters};
 use crate::class::LinearClass;
-use crate::config::Group;
 use crate::factors::{Factors, LowRank};
 use crate::limits::Checked;
 use crate::method::{About, Method};
+use crate::parameter_group::Group;
 use crate::site::LinearShape;
 
 pub const METHOD: Method = Method::linear::<Settings>(About {

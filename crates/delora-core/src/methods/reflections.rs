@@ -5,9 +5,9 @@ use tch::{Kind, Tensor};
 
 use crate::adapter::{Init, LinearAdapter, ParameterSpec, Parameters};
 use crate::class::LinearClass;
-use crate::config::Group;
 use crate::factors::{Factors, LowRank};
 use crate::norms::unit_rows;
+use crate::parameter_group::Group;
 
 /// Which features are reflected.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]

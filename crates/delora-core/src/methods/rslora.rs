@@ -14,9 +14,9 @@ use serde_json::Value;
 use super::lora;
 use crate::adapter::{LinearAdapter, LinearSettings};
 use crate::class::LinearClass;
-use crate::config::Group;
 use crate::limits::Checked;
 use crate::method::{About, Method};
+use crate::parameter_group::Group;
 use crate::site::LinearShape;
 
 pub const METHOD: Method = Method::linear::<Settings>(About {

@@ -23,10 +23,10 @@ use tch::Tensor;
 
 use crate::adapter::{Init, LinearAdapter, LinearSettings, ParameterSpec, Parameters};
 use crate::class::LinearClass;
-use crate::config::Group;
 use crate::factors::{Factors, LowRank, Scales};
 use crate::limits::{Checked, check_count, check_scale};
 use crate::method::{About, Method};
+use crate::parameter_group::Group;
 use crate::site::LinearShape;
 
 pub const METHOD: Method = Method::linear::<Settings>(About {

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 use tch::{Kind, Tensor};
 
-use super::{DELORA, IA3, LORA, Names, OFT, PREFIX, PeftAdapter, VERA, VERA_SHARED, low_rank};
+use super::folder::{DELORA, IA3, LORA, Names, OFT, PREFIX, PeftAdapter, VERA, VERA_SHARED};
+use super::low_rank;
 use crate::adapter_file::AdapterFile;
 use crate::bank::Bank;
 use crate::error::CoreError;

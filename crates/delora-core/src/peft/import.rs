@@ -8,7 +8,7 @@ use serde_json::json;
 use tch::{Kind, Tensor};
 
 use super::config::Form;
-use super::{IA3, OFT, PREFIX, TENSORS_FILE, VERA, VERA_SHARED, misfit};
+use super::folder::{IA3, OFT, PREFIX, TENSORS_FILE, VERA, VERA_SHARED, misfit};
 use crate::adapter_file::AdapterFile;
 use crate::bank::Bank;
 use crate::error::CoreError;

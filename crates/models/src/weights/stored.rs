@@ -8,7 +8,8 @@ use memmap2::Mmap;
 use safetensors::{Dtype, SafeTensors};
 use tch::{Kind, Tensor};
 
-use super::{WeightsError, archive, files};
+use super::error::WeightsError;
+use super::{archive, files};
 
 /// A tensor of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{Config, Others, bounded, depth, each_bounded, matrix, multiple, positive_number, shown};
+use crate::config::{Config, Others, bounded, depth, each_bounded, matrix, multiple, positive_number, shown};
 use crate::control::ConditionEncoderConfig;
 use crate::scheduler::ScheduleConfig;
 use crate::unet::UNetConfig;
@@ -18,7 +18,7 @@ impl Config for UNetConfig {
     const OTHERS: Others = Others {
         // Sizes of parts that `addition_embed_type` would switch on.
         ignored: &[&["addition_embed_type_num_heads"]],
-        only: &[
+        only: &[&[
             ("act_fn", SILU),
             ("addition_embed_type", NULL),
             ("addition_time_embed_dim", NULL),
@@ -55,7 +55,7 @@ impl Config for UNetConfig {
             ("transformer_layers_per_block", &["1"]),
             ("upcast_attention", OFF),
             ("use_linear_projection", OFF),
-        ],
+        ]],
     };
 
     fn check(&self) -> Result<(), String> {
@@ -104,7 +104,7 @@ impl Config for VaeConfig {
             // Read with the levels.
             &["down_block_types", "up_block_types"],
         ],
-        only: &[
+        only: &[&[
             ("act_fn", SILU),
             ("latents_mean", NULL),
             ("latents_std", NULL),
@@ -112,7 +112,7 @@ impl Config for VaeConfig {
             ("shift_factor", &["null", "0"]),
             ("use_post_quant_conv", &["true"]),
             ("use_quant_conv", &["true"]),
-        ],
+        ]],
     };
 
     fn check_file(file: &Map<String, Value>) -> Result<(), String> {
@@ -161,7 +161,7 @@ impl Config for ScheduleConfig {
             // Used with `clip_sample`, `thresholding` and flow matching alone, which are refused.
             &["clip_sample_range", "dynamic_thresholding_ratio", "sample_max_value", "flow_shift"],
         ],
-        only: &[
+        only: &[&[
             ("algorithm_type", &["\"dpmsolver++\""]),
             ("clip_sample", OFF),
             ("euler_at_final", OFF),
@@ -181,7 +181,7 @@ impl Config for ScheduleConfig {
             ("use_exponential_sigmas", OFF),
             ("use_flow_sigmas", OFF),
             ("use_karras_sigmas", OFF),
-        ],
+        ]],
     };
 
     fn check(&self) -> Result<(), String> {
@@ -228,7 +228,7 @@ impl Config for ConditionEncoderConfig {
             "upcast_attention",
             "use_linear_projection",
         ]],
-        only: &[("controlnet_conditioning_channel_order", &["\"rgb\""])],
+        only: &[&[("controlnet_conditioning_channel_order", &["\"rgb\""])]],
     };
 
     fn check(&self) -> Result<(), String> {
