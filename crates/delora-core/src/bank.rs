@@ -29,6 +29,33 @@ use plan::{Classes, PlannedGroup};
 /// Adapters, optimizer and fate of trials that run through one frozen network with a leading `trials` axis.
 ///
 /// A trial's result depends on its own config alone, never on the bank it is in.
+///
+/// ```
+/// use delora_core::settings::{Dora, Lora};
+/// use delora_core::{Bank, Role, Site, TrialConfig};
+/// use tch::{Device, Kind, Tensor};
+///
+/// let weight = Tensor::randn([4, 6], (Kind::Float, Device::Cpu));
+/// let site = Site::linear("layer", Role::Query, &weight, None);
+/// let dora = || Dora(Lora { rank: 2, ..Default::default() });
+/// let trials = [1, 2].map(|seed| TrialConfig::new(dora(), 1e-2, seed));
+/// let mut bank = Bank::new(&[site], &trials, Device::Cpu)?;
+/// let input = Tensor::randn([2, 5, 6], (Kind::Float, Device::Cpu)); // [trials, rows, in_features]
+/// for _ in 0..3 {
+///     let output = bank.forward("layer", &weight, None, &input); // [trials, rows, out_features]
+///     bank.step(&output.square().mean_dim([1, 2].as_slice(), false, Kind::Float)); // a loss for each trial
+/// }
+/// // The adapted weight by the method's definition gives what training computed.
+/// let output = bank.forward("layer", &weight, None, &input);
+/// for slot in 0..2 {
+///     let merged = bank.merged("layer", slot)?;
+///     let difference = output.get(slot as i64) - input.get(slot as i64).matmul(&merged.tr());
+///     assert!(f64::try_from(difference.abs().max())? < 1e-5);
+///     assert!(f64::try_from((merged - &weight).norm())? > 1e-3);
+/// }
+/// assert_eq!(bank.health(), [None, None]); // no loss was infinite or NaN
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Bank {
     /// All that may be adapted, and those of them that are, by class.
     sites: Vec<Site>,
@@ -51,6 +78,7 @@ pub struct Bank {
 
 /// What is known of one adapted linear site without a dense product, for each slot.
 pub struct SiteReading {
+    /// The site's name.
     pub site: String,
     /// ‖W' − W‖ (Frobenius), where the trial adapts the site.
     pub distances: Vec<Option<f64>>,
@@ -60,10 +88,11 @@ pub struct SiteReading {
     pub bounds: Vec<Option<f64>>,
 }
 
-/// A run of trials, and the tensor that each of them has.
-pub struct OwnTensor {
+/// Neighbouring trials of a bank, and the values that each of them has of one tensor.
+pub struct TensorRun {
+    /// How many trials.
     pub trials: i64,
-    /// [trials, shape…]; absent: the frozen one.
+    /// [trials, shape…]; absent: all have the frozen values.
     pub values: Option<Tensor>,
 }
 
@@ -104,6 +133,7 @@ impl Bank {
         &self.order
     }
 
+    /// How many trials the bank has, which is how many slots.
     pub fn num_trials(&self) -> usize {
         self.order.len()
     }
@@ -113,10 +143,12 @@ impl Bank {
         self.steps
     }
 
+    /// The trial in a slot. Panics where there is no such slot.
     pub fn trial(&self, slot: usize) -> &TrialConfig {
         &self.trials[slot]
     }
 
+    /// The method of the trial in a slot. Panics where there is no such slot.
     pub fn method(&self, slot: usize) -> &'static Method {
         self.group_of(slot).method
     }
@@ -154,7 +186,8 @@ impl Bank {
         self.forward_with(site, weight, bias, input, input)
     }
 
-    /// As [`Bank::forward`]; additive updates of low rank see `dropped`, `input` after dropout.
+    /// The same as [`Bank::forward`], where additive updates of low rank get `dropped` in place of `input`: what dropout
+    /// leaves of it, in the same shape.
     pub fn forward_with(
         &self,
         site: &str,
@@ -183,7 +216,7 @@ impl Bank {
         }
     }
 
-    /// Whether a method wants to know [`Hidden::normed`] at this site.
+    /// Whether a method reads [`Hidden::normed`] at this site, in passes of this kind.
     pub fn reads_normed(&self, site: &str, kind: Kind) -> bool {
         self.places.get(site).is_some_and(|&(class, _)| match &self.applied(kind)[class] {
             AppliedClass::Hidden(applied) => applied.reads_normed,
@@ -191,17 +224,17 @@ impl Bank {
         })
     }
 
-    /// A tensor of the network by runs of trials, in slot order: theirs, or the frozen one. `None` where it is frozen
-    /// for all.
-    pub fn tensor(&self, site: &str, kind: Kind) -> Option<Vec<OwnTensor>> {
+    /// The values that trials have of a tensor of the network or of the task, in `kind`, by runs of neighbouring trials in
+    /// slot order. `None` where it is frozen for all.
+    pub fn tensor(&self, site: &str, kind: Kind) -> Option<Vec<TensorRun>> {
         let &(class, place) = self.places.get(site)?;
         let applied = self.applied(kind);
         let AppliedClass::Tensor(applied) = &applied[class] else { return None };
-        let own = |(trials, values): &(i64, Option<Tensor>)| OwnTensor {
+        let run = |(trials, values): &(i64, Option<Tensor>)| TensorRun {
             trials: *trials,
             values: values.as_ref().map(|values| values.select(1, place as i64)),
         };
-        Some(applied.groups.iter().map(own).collect())
+        Some(applied.groups.iter().map(run).collect())
     }
 
     /// For each slot the step, counted from 0, whose loss or gradient was not finite. Waits for the device.

@@ -9,17 +9,25 @@ use crate::site::{Part, Role, Site, Start};
 /// Sites of a bank that have one shape and are adapted by the same methods; their parameters are stacked on a
 /// `sites` axis.
 pub enum Class {
+    /// Linear layers.
     Linear(LinearClass),
+    /// Other tensors of the network.
     Tensor(TensorClass),
+    /// Hidden states.
     Hidden(HiddenClass),
+    /// Tensors of the task.
     TaskTensor(TaskTensorClass),
 }
 
 /// Linear layers of one shape.
 pub struct LinearClass {
+    /// Columns of each weight.
     pub in_features: i64,
+    /// Rows of each weight.
     pub out_features: i64,
+    /// For each site.
     pub names: Vec<String>,
+    /// For each site.
     pub roles: Vec<Role>,
     /// One [out_features, in_features] per site, f32 (f64 where it was given), sharing the network's storage where
     /// kind and device agree.
@@ -30,8 +38,9 @@ pub struct LinearClass {
 
 /// Tensors of one shape that belong to no adaptable linear layer.
 pub struct TensorClass {
+    /// For each site.
     pub names: Vec<String>,
-    /// f32
+    /// For each site, f32, all of one shape.
     pub values: Vec<Tensor>,
 }
 
@@ -47,13 +56,15 @@ pub struct TaskTensorClass {
 
 /// Hidden states of one width.
 pub struct HiddenClass {
+    /// Their width, the last side.
     pub features: i64,
+    /// For each site.
     pub names: Vec<String>,
     device: Device,
 }
 
 impl Class {
-    /// The class of `sites`, which agree in their shape.
+    /// The class of `sites`, which agree in their shape; tensors are on `device`. Panics without any.
     pub fn new(sites: &[&Site], device: Device) -> Class {
         let names = sites.iter().map(|site| site.name.clone()).collect();
         match &sites[0].part {
@@ -63,11 +74,11 @@ impl Class {
                 Class::Linear(class)
             }
             Part::Tensor { .. } => {
-                let own = |site: &&Site| match &site.part {
+                let value = |site: &&Site| match &site.part {
                     Part::Tensor { value } => value.detach().to_device(device).to_kind(Kind::Float),
                     _ => unreachable!("the sites of a class are of one kind"),
                 };
-                Class::Tensor(TensorClass { names, values: sites.iter().map(own).collect() })
+                Class::Tensor(TensorClass { names, values: sites.iter().map(value).collect() })
             }
             Part::Hidden(shape) => Class::Hidden(HiddenClass { features: shape.features, names, device }),
             Part::TaskTensor { shape, group, .. } => {
@@ -87,6 +98,7 @@ impl Class {
         }
     }
 
+    /// Name of each site.
     pub fn names(&self) -> &[String] {
         match self {
             Class::Linear(class) => &class.names,
@@ -96,6 +108,7 @@ impl Class {
         }
     }
 
+    /// How many sites it has.
     pub fn num_sites(&self) -> i64 {
         self.names().len() as i64
     }
@@ -110,6 +123,7 @@ impl Class {
         }
     }
 
+    /// Where parameters at these sites lie.
     pub fn device(&self) -> Device {
         match self {
             Class::Linear(class) => class.device(),
@@ -146,22 +160,25 @@ impl LinearClass {
             unreachable!("the sites of a class are of one kind")
         };
         let kind = if weight.kind() == Kind::Double { Kind::Double } else { Kind::Float };
-        let own = |tensor: &Tensor| tensor.detach().to_device(device).to_kind(kind);
+        let local = |tensor: &Tensor| tensor.detach().to_device(device).to_kind(kind);
         (self.out_features, self.in_features) = weight.size2().expect("a weight is a matrix");
         self.names.push(site.name.clone());
         self.roles.push(*role);
-        self.weights.push(own(weight));
-        self.biases.push(bias.as_ref().map(own));
+        self.weights.push(local(weight));
+        self.biases.push(bias.as_ref().map(local));
     }
 
+    /// How many layers it has.
     pub fn num_sites(&self) -> i64 {
         self.weights.len() as i64
     }
 
+    /// Where the weights lie.
     pub fn device(&self) -> Device {
         self.weights[0].device()
     }
 
+    /// Of the weights: f32 or f64.
     pub fn kind(&self) -> Kind {
         self.weights[0].kind()
     }
@@ -233,6 +250,7 @@ impl LinearClass {
 }
 
 impl HiddenClass {
+    /// Where parameters at these sites lie.
     pub fn device(&self) -> Device {
         self.device
     }

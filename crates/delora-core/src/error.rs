@@ -5,7 +5,11 @@ use std::path::PathBuf;
 use crate::limits::Problem;
 use crate::parameter_group::Group;
 
+/// An error of this crate. Its message says where it is, what is wrong, the value, and the remedy; the fields of a variant
+/// are what the message names. `trial` is an index of the list given to [`Bank::new`](crate::Bank::new), `slot` a place in
+/// the bank, and `site` a site's name.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "each variant says in its message what its fields are")]
 pub enum CoreError {
     #[error("a bank needs at least one {what}; give some")]
     Empty { what: &'static str },

@@ -6,6 +6,7 @@
 //! gives its layers, tensors and hidden states as named [`Site`]s and asks the bank ([`Bank::forward`],
 //! [`Bank::tensor`], [`Bank::hidden`]) where it would have used its own.
 
+#![warn(missing_docs)]
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
 mod adapter;
@@ -38,7 +39,7 @@ pub use adapter_file::AdapterFile;
 pub use bank::parameters::ParameterName;
 pub use bank::plan::check_trial;
 pub use bank::trained::Untrained;
-pub use bank::{Bank, OwnTensor, SiteReading};
+pub use bank::{Bank, SiteReading, TensorRun};
 pub use class::{Class, HiddenClass, LinearClass, TensorClass};
 pub use config::{MethodConfig, OptimizerConfig, Schedule, TrialConfig};
 pub use error::CoreError;

@@ -7,6 +7,7 @@ use std::fmt;
 pub struct Problem {
     /// Name of the setting.
     pub setting: &'static str,
+    /// What is wrong and what would do, in a sentence without a full stop.
     pub message: String,
 }
 

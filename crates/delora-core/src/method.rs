@@ -14,11 +14,13 @@ use crate::site::{PartShape, Role, SiteShape};
 
 /// What tables, legends and the command line say about a method.
 pub struct About {
-    /// As in configs and files.
+    /// How configs and files call it.
     pub name: &'static str,
-    /// As in the paper's tables.
+    /// How the paper's tables call it.
     pub title: &'static str,
+    /// The adapted weight in one line.
     pub formula: &'static str,
+    /// Groups of its parameters, each with a learning rate of its own.
     pub groups: &'static [Group],
     /// What ‖W' − W‖ (Frobenius) cannot exceed, in words.
     pub bound: &'static str,
@@ -53,8 +55,11 @@ struct Builder {
     build: fn(&[&Settings], &Class) -> Result<Adapter, String>,
 }
 
+/// A method: what it is called, what it acts on, and how settings become adapters.
 pub struct Method {
+    /// For tables, legends and the command line.
     pub about: About,
+    /// What it acts on.
     pub adapts: Adapts,
     builder: Builder,
 }
@@ -212,7 +217,7 @@ fn parse<S: DeserializeOwned>(settings: &Settings) -> Result<S, String> {
     serde_json::from_value(Value::Object(settings.clone())).map_err(|error| error.to_string())
 }
 
-/// As [`parse`], where settings have been parsed before.
+/// The same as [`parse`], with the error of a check.
 fn parsed<S: DeserializeOwned>(settings: &Settings) -> Result<S, Problem> {
     parse(settings).map_err(|message| Problem::new("", message))
 }

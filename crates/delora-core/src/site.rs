@@ -11,8 +11,11 @@ use crate::parameter_group::Group;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
+    /// Attention's query projection.
     Query,
+    /// Attention's key projection.
     Key,
+    /// Attention's value projection.
     Value,
     /// The projection behind attention.
     Output,
@@ -38,20 +41,40 @@ pub enum Place {
 
 /// A place of the frozen network where a method may act. `name` is the state-dict name of the layer, or of the tensor.
 pub struct Site {
+    /// Unique among the sites of a bank.
     pub name: String,
+    /// What is there.
     pub part: Part,
 }
 
+/// What is at a [`Site`], with its frozen values.
 pub enum Part {
-    /// A linear layer: `weight` [out_features, in_features], `bias` [out_features].
-    Linear { role: Role, weight: Tensor, bias: Option<Tensor> },
+    /// A linear layer.
+    Linear {
+        /// By which trials target layers.
+        role: Role,
+        /// [out_features, in_features]
+        weight: Tensor,
+        /// [out_features]
+        bias: Option<Tensor>,
+    },
     /// A tensor of any other layer: a convolution, a norm, an embedding.
-    Tensor { value: Tensor },
-    /// Hidden states [.., features] of block number `layer`.
+    Tensor {
+        /// Of any shape.
+        value: Tensor,
+    },
+    /// Hidden states [.., features] of a block.
     Hidden(HiddenShape),
     /// A tensor that the frozen network does not have and every trial trains beside its method: a task's head, or an
     /// encoder of conditions. `group` decides its learning rate and decay.
-    TaskTensor { shape: Vec<i64>, group: Group, start: Start },
+    TaskTensor {
+        /// Of any number of sides.
+        shape: Vec<i64>,
+        /// [`Group::Head`] or [`Group::HeadBias`].
+        group: Group,
+        /// Its first values.
+        start: Start,
+    },
 }
 
 /// The first values of a [`Part::TaskTensor`].
@@ -71,32 +94,46 @@ pub enum Start {
 /// A site without its weights, from which parameters can be counted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SiteShape {
+    /// The site's name.
     pub name: String,
+    /// What is there.
     pub part: PartShape,
 }
 
+/// What is at a [`SiteShape`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PartShape {
+    /// A linear layer.
     Linear(LinearShape),
-    /// Sizes of the tensor.
+    /// Sizes of a tensor of any other layer.
     Tensor(Vec<i64>),
+    /// Hidden states.
     Hidden(HiddenShape),
     /// Sizes of the tensor, see [`Part::TaskTensor`].
     TaskTensor(Vec<i64>),
 }
 
+/// A linear layer without its weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LinearShape {
+    /// What the layer does in its network.
     pub role: Role,
+    /// Columns of its weight.
     pub in_features: i64,
+    /// Rows of its weight.
     pub out_features: i64,
+    /// Whether it has a bias [out_features].
     pub has_bias: bool,
 }
 
+/// Hidden states that pass by at one place of a network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HiddenShape {
+    /// Where in its block.
     pub place: Place,
+    /// The number of its block, counted from 0.
     pub layer: i64,
+    /// Its width, the last side.
     pub features: i64,
 }
 
@@ -112,15 +149,18 @@ impl Start {
 }
 
 impl Site {
+    /// A linear layer with `weight` [out_features, in_features] and `bias` [out_features], whose storage it shares.
     pub fn linear(name: &str, role: Role, weight: &Tensor, bias: Option<&Tensor>) -> Site {
         let (weight, bias) = (weight.shallow_clone(), bias.map(Tensor::shallow_clone));
         Site { name: name.to_owned(), part: Part::Linear { role, weight, bias } }
     }
 
+    /// A tensor of any other layer, whose storage it shares.
     pub fn tensor(name: &str, value: &Tensor) -> Site {
         Site { name: name.to_owned(), part: Part::Tensor { value: value.shallow_clone() } }
     }
 
+    /// Hidden states of block number `layer`, [.., features].
     pub fn hidden(name: &str, place: Place, layer: i64, features: i64) -> Site {
         Site { name: name.to_owned(), part: Part::Hidden(HiddenShape { place, layer, features }) }
     }
@@ -143,7 +183,7 @@ impl Site {
         }
     }
 
-    /// Absent for a linear layer whose weight is no matrix.
+    /// Name and sizes of the site; absent for a linear layer whose weight is no matrix.
     pub fn shape(&self) -> Option<SiteShape> {
         let part = match &self.part {
             Part::Linear { role, weight, bias } => {
@@ -160,6 +200,7 @@ impl Site {
 }
 
 impl SiteShape {
+    /// A linear layer with a weight [out_features, in_features].
     pub fn linear(
         name: &str,
         role: Role,
@@ -170,15 +211,17 @@ impl SiteShape {
         SiteShape { name: name.to_owned(), part: PartShape::Linear(shape) }
     }
 
+    /// A tensor of any other layer.
     pub fn tensor(name: &str, shape: &[i64]) -> SiteShape {
         SiteShape { name: name.to_owned(), part: PartShape::Tensor(shape.to_vec()) }
     }
 
+    /// Hidden states of block number `layer`, [.., features].
     pub fn hidden(name: &str, place: Place, layer: i64, features: i64) -> SiteShape {
         SiteShape { name: name.to_owned(), part: PartShape::Hidden(HiddenShape { place, layer, features }) }
     }
 
-    /// Weights and biases of the frozen network at this site.
+    /// How many values the frozen network has at this site: weight and bias, or tensor.
     pub fn num_values(&self) -> i64 {
         match &self.part {
             PartShape::Linear(shape) => shape.out_features * (shape.in_features + i64::from(shape.has_bias)),

@@ -9,7 +9,7 @@ mod watch;
 
 use std::path::Path;
 
-use delora_core::{Bank, Group, OwnTensor, Part, Place, Role, Site, SiteShape, Start};
+use delora_core::{Bank, Group, Part, Place, Role, Site, SiteShape, Start, TensorRun};
 use models::config::Config;
 use models::diffusion::Loaded;
 use models::roberta::ClassificationHead;
@@ -100,7 +100,7 @@ impl<'a> BankHook<'a> {
 
     /// A tensor of each trial, [trials, shape…]; `None` where it is frozen for all.
     fn stacked(&self, name: &str, frozen: &Tensor, kind: Kind) -> Option<Tensor> {
-        let own = |OwnTensor { trials, values }| {
+        let values_of_run = |TensorRun { trials, values }| {
             values.unwrap_or_else(|| {
                 let frozen = frozen.to_kind(kind).unsqueeze(0);
                 let mut sizes = frozen.size();
@@ -108,16 +108,17 @@ impl<'a> BankHook<'a> {
                 frozen.expand(sizes, false)
             })
         };
-        let runs: Vec<Tensor> = self.bank.tensor(name, kind)?.into_iter().map(own).collect();
+        let runs: Vec<Tensor> = self.bank.tensor(name, kind)?.into_iter().map(values_of_run).collect();
         Some(Tensor::cat(&runs, 0))
     }
 
     /// A linear layer of a task's head, which each trial has for its own: `folded` [trials, rows, in_features].
     fn head(&self, layer: &Linear, folded: &Tensor) -> Option<Tensor> {
         let kind = folded.kind();
-        let own = |part: &str, frozen: &Tensor| self.stacked(&format!("{}.{part}", layer.name), frozen, kind);
-        let weight = own("weight", &layer.weight)?.transpose(1, 2); // [trials, in_features, out_features]
-        let bias = layer.bias.as_ref().and_then(|bias| own("bias", bias));
+        let tensor =
+            |part: &str, frozen: &Tensor| self.stacked(&format!("{}.{part}", layer.name), frozen, kind);
+        let weight = tensor("weight", &layer.weight)?.transpose(1, 2); // [trials, in_features, out_features]
+        let bias = layer.bias.as_ref().and_then(|bias| tensor("bias", bias));
         Some(match bias {
             Some(bias) => bias.unsqueeze(1).baddbmm(folded, &weight, 1.0, 1.0),
             None => folded.bmm(&weight),
@@ -127,14 +128,14 @@ impl<'a> BankHook<'a> {
     /// `layer` of each run of trials: once for those that have the frozen tensor, else trial by trial.
     fn by_run(
         &self,
-        runs: Vec<OwnTensor>,
+        runs: Vec<TensorRun>,
         input: &Tensor,
         layer: impl Fn(&Tensor, Option<&Tensor>) -> Tensor,
     ) -> Tensor {
         let rows = input.size()[0] / self.trials();
         let mut outputs = Vec::new();
         let mut first = 0;
-        for OwnTensor { trials, values } in runs {
+        for TensorRun { trials, values } in runs {
             let part = input.narrow(0, first * rows, trials * rows);
             match values {
                 None => outputs.push(layer(&part, None)),
@@ -157,15 +158,15 @@ impl<'a> BankHook<'a> {
         shape: &[i64],
     ) -> Option<Tensor> {
         let kind = normalised.kind();
-        let own = |part: &str, frozen: &Tensor| self.stacked(&format!("{name}.{part}"), frozen, kind);
-        let (own_weight, own_bias) = (own("weight", weight), own("bias", bias));
+        let trained = |part: &str, frozen: &Tensor| self.stacked(&format!("{name}.{part}"), frozen, kind);
+        let (own_weight, own_bias) = (trained("weight", weight), trained("bias", bias));
         if own_weight.is_none() && own_bias.is_none() {
             return None;
         }
         let rows = normalised.size()[0] / self.trials();
-        let placed = |own: Option<Tensor>, frozen: &Tensor| match own {
-            Some(own) => {
-                own.repeat_interleave_self_int(rows, 0, None).view([&[-1], shape].concat().as_slice())
+        let placed = |trained: Option<Tensor>, frozen: &Tensor| match trained {
+            Some(trained) => {
+                trained.repeat_interleave_self_int(rows, 0, None).view([&[-1], shape].concat().as_slice())
             }
             None => frozen.to_kind(kind).view([&[1], shape].concat().as_slice()),
         };
@@ -221,8 +222,8 @@ impl Hook for BankHook<'_> {
         }
         let tensors = [&layer.weight, &layer.bias];
         let channels = [layer.weight.size()[0], 1, 1];
-        let own = self.affine(&layer.name, tensors, &layer.normalised(input), &channels);
-        own.unwrap_or_else(|| layer.forward(input))
+        let trained = self.affine(&layer.name, tensors, &layer.normalised(input), &channels);
+        trained.unwrap_or_else(|| layer.forward(input))
     }
 
     fn layer_norm(&self, layer: &LayerNorm, input: &Tensor) -> Tensor {
@@ -233,27 +234,27 @@ impl Hook for BankHook<'_> {
         let tensors = [&layer.weight, &layer.bias];
         let mut shape = vec![1; input.dim() - 1];
         *shape.last_mut().expect("an input has features") = layer.weight.size()[0];
-        let own = self.affine(&layer.name, tensors, &layer.normalised(input), &shape);
-        own.unwrap_or_else(|| layer.forward(input))
+        let trained = self.affine(&layer.name, tensors, &layer.normalised(input), &shape);
+        trained.unwrap_or_else(|| layer.forward(input))
     }
 
     fn rms_norm(&self, layer: &RmsNorm, input: &Tensor) -> Tensor {
         self.look(input);
-        let own = self.stacked(&format!("{}.weight", layer.name), &layer.weight, input.kind());
-        let Some(own) = own else { return layer.forward(input) };
+        let trained = self.stacked(&format!("{}.weight", layer.name), &layer.weight, input.kind());
+        let Some(trained) = trained else { return layer.forward(input) };
         let rows = input.size()[0] / self.trials();
         let mut shape = vec![1; input.dim()];
         shape[0] = input.size()[0];
         shape[input.dim() - 1] = -1;
-        layer.normalised(input) * own.repeat_interleave_self_int(rows, 0, None).view(shape.as_slice())
+        layer.normalised(input) * trained.repeat_interleave_self_int(rows, 0, None).view(shape.as_slice())
     }
 
     fn unembed(&self, table: &Embedding, input: &Tensor) -> Tensor {
-        let own = self.stacked(&format!("{}.weight", table.name), &table.weight, input.kind());
-        let Some(own) = own else { return table.logits(input) };
+        let trained = self.stacked(&format!("{}.weight", table.name), &table.weight, input.kind());
+        let Some(trained) = trained else { return table.logits(input) };
         let mut shape = input.size();
         let features = shape[shape.len() - 1];
-        let logits = input.reshape([self.trials(), -1, features]).bmm(&own.transpose(1, 2));
+        let logits = input.reshape([self.trials(), -1, features]).bmm(&trained.transpose(1, 2));
         *shape.last_mut().expect("an input has features") = -1;
         logits.view(shape.as_slice())
     }

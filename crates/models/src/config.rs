@@ -50,7 +50,7 @@ pub fn parse<C: Config>(file: &Value) -> Result<C, String> {
     Ok(config)
 }
 
-/// As [`parse`], as an error of JSON.
+/// The config of `file`, with the error of [`parse`] as an error of JSON.
 pub(crate) fn parse_json<C: Config>(file: &Value) -> Result<C, serde_json::Error> {
     parse(file).map_err(serde_json::Error::custom)
 }

@@ -78,7 +78,7 @@ impl CaptionEncoder {
         self.encode_ids(&self.tokenizer.encode_batch(captions), kind)
     }
 
-    /// As [`CaptionEncoder::encode`], of token ids `[N, S]`.
+    /// Hidden states `[N, S, D]` of the token ids `[N, S]` of captions, in `kind`.
     pub fn encode_ids(&self, ids: &Tensor, kind: Kind) -> Tensor {
         let ids = ids.to_device(self.device);
         gradient_mode::off(|| self.tower.network.forward(&ids, kind))

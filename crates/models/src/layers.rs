@@ -70,11 +70,11 @@ pub(crate) fn drop_out(hook: &dyn Hook, dropout: Dropout, site: &str, values: Te
 /// Which of a network's dropouts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dropout {
-    /// Of hidden states, `[N, T, features]`.
+    /// Drops out hidden states, `[N, T, features]`.
     Hidden,
-    /// Of attention's probabilities, `[N, heads, T, T]`.
+    /// Drops out attention's probabilities, `[N, heads, T, T]`.
     Attention,
-    /// Of a head's features, `[N, features]`.
+    /// Drops out a head's features, `[N, features]`.
     Head,
 }
 
@@ -193,7 +193,7 @@ impl Conv2d {
         self.with(input, &self.weight, self.bias.as_ref())
     }
 
-    /// As `forward`, with other values.
+    /// The same as `forward`, with other values of weight and bias.
     pub fn with(&self, input: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Tensor {
         let kind = input.kind();
         let bias = bias.map(|bias| bias.to_kind(kind));

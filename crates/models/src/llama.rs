@@ -55,7 +55,7 @@ struct Layer {
     gate: Linear,
     up: Linear,
     down: Linear,
-    /// Of queries, and of keys and values.
+    /// How many heads the queries have, and how many the keys and values.
     heads: [i64; 2],
     head_dim: i64,
     /// Behind attention, behind the feed-forward block, and of the whole.
@@ -240,7 +240,7 @@ impl Llama {
         hook.rms_norm(&self.norm, hidden)
     }
 
-    /// As [`Llama::forward`], behind what `cache` has of each row; adds to the cache. `mask` `[N, T]` is 1 at tokens and 0
+    /// The same as [`Llama::forward`], for tokens behind those that `cache` has of each row; adds to the cache. `mask` `[N, T]` is 1 at tokens and 0
     /// at padding, which may be at the end of rows alone.
     pub fn extend(
         &self,

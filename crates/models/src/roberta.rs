@@ -89,7 +89,7 @@ pub struct EncoderConfig {
     pub pad_token_id: i64,
     /// For whoever trains a network: here dropout is the hook's.
     pub hidden_dropout_prob: f64,
-    /// As `hidden_dropout_prob`.
+    /// The same for attention's probabilities.
     pub attention_probs_dropout_prob: f64,
     #[serde(default)]
     pub position_embedding_type: Positions,
@@ -131,7 +131,7 @@ pub struct Tokens<'a> {
 
 /// What every layer of one forward pass needs.
 struct Pass<'a> {
-    /// As [`padding_mask`] gives it.
+    /// What [`padding_mask`] makes of the lengths.
     mask: Tensor,
     /// `[N]`
     lengths: Tensor,

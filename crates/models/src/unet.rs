@@ -78,14 +78,14 @@ pub struct State {
 }
 
 impl State {
-    /// As a list, for gradients.
+    /// Its tensors as a list, for gradients.
     pub fn into_tensors(self) -> Vec<Tensor> {
         let mut tensors = vec![self.time, self.values];
         tensors.extend(self.skips);
         tensors
     }
 
-    /// Of a list that [`State::into_tensors`] has made.
+    /// The state whose list [`State::into_tensors`] has made. Panics where the list is shorter than two.
     pub fn from_tensors(tensors: &[Tensor]) -> State {
         let mut tensors = tensors.iter().map(Tensor::shallow_clone);
         let mut next = || tensors.next().expect("a time embedding and values");
@@ -151,7 +151,7 @@ impl UNet2DCondition {
         self.forward_controlled(sample, timesteps, context, None, hook)
     }
 
-    /// As [`UNet2DCondition::forward`], with `control` `[N, block_out_channels[0], H, W]` added to what `conv_in` gives,
+    /// The same as [`UNet2DCondition::forward`], with `control` `[N, block_out_channels[0], H, W]` added to what `conv_in` gives,
     /// as OFT's semantic-map-to-image code adds the condition encoder's output.
     pub fn forward_controlled(
         &self,

@@ -32,7 +32,7 @@ pub fn load_weights(store: &nn::VarStore, path: &Path) -> Result<(), WeightsErro
     load_named(store, path, &naming::PLAIN)
 }
 
-/// As [`load_weights`], from a file that may have other names.
+/// The same as [`load_weights`], from a file that may have the names that `naming` lists.
 pub(crate) fn load_named(store: &nn::VarStore, path: &Path, naming: &Naming) -> Result<(), WeightsError> {
     let weights = Weights::open(path)?;
     let variables = store.variables();

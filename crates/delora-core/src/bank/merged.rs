@@ -16,14 +16,15 @@ impl Bank {
     /// The adapted weight W' of one trial, [out_features, in_features], by the method's definition.
     pub fn merged(&self, site: &str, slot: usize) -> Result<Tensor, CoreError> {
         let (class, _) = self.layer(site, slot)?;
-        let merged = self.by_definition(site, slot, |adapter, own| Some(adapter.adapted_weight(own)));
+        let merged =
+            self.by_definition(site, slot, |adapter, parameters| Some(adapter.adapted_weight(parameters)));
         Ok(merged.map_or_else(|| class.weights[0].shallow_clone(), |weight| alone(&weight)))
     }
 
     /// The adapted bias of one trial, [out_features], where the layer has one.
     pub fn merged_bias(&self, site: &str, slot: usize) -> Result<Option<Tensor>, CoreError> {
         let (_, bias) = self.layer(site, slot)?;
-        let merged = self.by_definition(site, slot, |adapter, own| adapter.adapted_bias(own));
+        let merged = self.by_definition(site, slot, |adapter, parameters| adapter.adapted_bias(parameters));
         Ok(merged.map(|bias| alone(&bias)).or(bias))
     }
 
@@ -59,7 +60,7 @@ impl Bank {
     /// such an update and does nothing else.
     pub fn update(&self, site: &str, slot: usize) -> Result<Option<LowRank>, CoreError> {
         self.layer(site, slot)?;
-        Ok(self.by_definition(site, slot, |adapter, own| match adapter.factors(own) {
+        Ok(self.by_definition(site, slot, |adapter, parameters| match adapter.factors(parameters) {
             factors @ Factors {
                 update: Some(_),
                 update_scales: _,
@@ -106,8 +107,8 @@ impl Bank {
             return None;
         };
         let trial = (slot - group.first) as i64;
-        let own = |value: &Tensor| value.narrow(0, trial, 1).narrow(1, place as i64, 1);
-        gradient_mode::off(|| definition(adapter.as_ref(), &group.parameters()[class].map(own)))
+        let of_trial = |value: &Tensor| value.narrow(0, trial, 1).narrow(1, place as i64, 1);
+        gradient_mode::off(|| definition(adapter.as_ref(), &group.parameters()[class].map(of_trial)))
     }
 }
 

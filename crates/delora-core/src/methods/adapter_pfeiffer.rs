@@ -38,11 +38,13 @@ pub const METHOD: Method = Method::hidden::<Settings>(About {
     starts_at_identity: false,
 });
 
+/// The settings of Pfeiffer's adapter.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
     /// Features inside the adapter.
     pub bottleneck: i64,
+    /// Between the two layers.
     pub activation: Activation,
 }
 

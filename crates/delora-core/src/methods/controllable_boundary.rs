@@ -40,9 +40,11 @@ pub const METHOD: Method = Method::linear::<Settings>(About {
 /// One u and one v.
 const RANK: i64 = 2;
 
+/// The settings of ETHER+ with a controllable boundary.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
+    /// λ at the start, above 0.
     pub lambda: f64,
 }
 

@@ -44,9 +44,13 @@ pub const METHOD: Method = Method::linear::<Settings>(About {
 /// Floor under the norms of adapted rows.
 const SMALLEST_NORM: f64 = 1e-12;
 
+/// DoRA has LoRA's settings.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Settings(pub lora::Settings);
+pub struct Settings(
+    /// Rank and alpha.
+    pub lora::Settings,
+);
 
 impl LinearSettings for Settings {
     fn structure(&self) -> Value {

@@ -37,10 +37,13 @@ pub const METHOD: Method = Method::linear::<Settings>(About {
     starts_at_identity: false,
 });
 
+/// ETHER's settings.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
+    /// Which side of the weight is multiplied.
     pub side: Side,
+    /// Diagonal blocks, a divisor of that side's features.
     pub blocks: i64,
 }
 

@@ -43,9 +43,11 @@ pub const METHOD: Method = Method::linear::<Settings>(About {
     starts_at_identity: true,
 });
 
+/// ETHER+'s settings.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
+    /// Diagonal blocks, a divisor of both sides' features.
     pub blocks: i64,
 }
 

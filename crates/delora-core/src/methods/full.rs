@@ -33,6 +33,7 @@ pub const METHOD: Method = Method::whole::<Settings>(About {
     starts_at_identity: true,
 });
 
+/// Full finetuning has no settings.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {}

@@ -37,6 +37,7 @@ pub const METHOD: Method = Method::linear::<Settings>(About {
     starts_at_identity: true,
 });
 
+/// IA3 has no settings.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {}

@@ -37,9 +37,11 @@ pub const METHOD: Method = Method::linear::<Settings>(About {
     starts_at_identity: true,
 });
 
+/// LoRA's settings.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
+    /// Rows of A and columns of B.
     pub rank: i64,
     /// Absent: twice the rank.
     #[serde(skip_serializing_if = "Option::is_none")]

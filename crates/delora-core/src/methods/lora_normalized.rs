@@ -38,11 +38,15 @@ pub const METHOD: Method = Method::linear::<Settings>(About {
     starts_at_identity: true,
 });
 
+/// The settings of LoRA with normalized directions.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
+    /// Rows of A and columns of B.
     pub rank: i64,
+    /// λ at the start, above 0.
     pub lambda: f64,
+    /// How the update is made to start at zero.
     pub initial_update: InitialUpdate,
 }
 

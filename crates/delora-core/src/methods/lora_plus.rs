@@ -30,9 +30,13 @@ pub const METHOD: Method = Method::linear::<Settings>(About {
     starts_at_identity: true,
 });
 
+/// LoRA+ has LoRA's settings.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Settings(pub lora::Settings);
+pub struct Settings(
+    /// Rank and alpha.
+    pub lora::Settings,
+);
 
 impl LinearSettings for Settings {
     fn structure(&self) -> Value {

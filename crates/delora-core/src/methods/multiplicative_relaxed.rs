@@ -40,10 +40,13 @@ pub const METHOD: Method = Method::linear::<Settings>(About {
     starts_at_identity: true,
 });
 
+/// The settings of the relaxed multiplicative method.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
+    /// Even, and at most the input features.
     pub rank: i64,
+    /// λ at the start, above 0.
     pub lambda: f64,
 }
 

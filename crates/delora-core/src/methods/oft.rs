@@ -42,9 +42,11 @@ pub const METHOD: Method = Method::linear::<Settings>(About {
     starts_at_identity: true,
 });
 
+/// OFT's settings.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
+    /// Diagonal blocks, a divisor of the input features.
     pub blocks: i64,
     /// Absent: any rotation.
     #[serde(skip_serializing_if = "Option::is_none")]

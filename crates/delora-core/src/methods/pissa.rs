@@ -38,9 +38,13 @@ pub const METHOD: Method = Method::linear::<Settings>(About {
     starts_at_identity: true,
 });
 
+/// PiSSA has LoRA's settings.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Settings(pub lora::Settings);
+pub struct Settings(
+    /// Rank and alpha.
+    pub lora::Settings,
+);
 
 struct Pissa {
     rank: i64,

@@ -34,6 +34,7 @@ pub const METHOD: Method = Method::hidden::<Settings>(About {
     starts_at_identity: true,
 });
 
+/// RED has no settings.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {}

@@ -29,9 +29,13 @@ pub const METHOD: Method = Method::linear::<Settings>(About {
     starts_at_identity: true,
 });
 
+/// rsLoRA has LoRA's settings; the scale is alpha / √rank.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Settings(pub lora::Settings);
+pub struct Settings(
+    /// Rank and alpha.
+    pub lora::Settings,
+);
 
 impl LinearSettings for Settings {
     fn structure(&self) -> Value {

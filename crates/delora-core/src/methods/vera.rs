@@ -39,10 +39,13 @@ pub const METHOD: Method = Method::linear::<Settings>(About {
     starts_at_identity: true,
 });
 
+/// VeRA's settings.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
+    /// Rows of the projection A, which all layers share.
     pub rank: i64,
+    /// The first value of d.
     pub initial_d: f64,
 }
 
@@ -96,9 +99,9 @@ impl LinearAdapter for Vera {
     }
 
     fn factors(&self, parameters: &Parameters) -> Factors {
-        let own = |name: &str| parameters[name].shallow_clone();
-        let update = LowRank { a: own("A"), b: own("B") };
-        let scales = Scales { inner: own("d"), outer: own("b") };
+        let parameter = |name: &str| parameters[name].shallow_clone();
+        let update = LowRank { a: parameter("A"), b: parameter("B") };
+        let scales = Scales { inner: parameter("d"), outer: parameter("b") };
         Factors { update: Some(update), update_scales: Some(scales), ..Factors::default() }
     }
 

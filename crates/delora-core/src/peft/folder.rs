@@ -31,7 +31,9 @@ pub const VERA_SHARED: [&str; 2] = ["base_model.vera_A", "base_model.vera_B"];
 
 /// A PEFT adapter, as its folder holds it.
 pub struct PeftAdapter {
+    /// `adapter_config.json`
     pub config: Map<String, Value>,
+    /// `adapter_model.safetensors`, by PEFT's names.
     pub tensors: BTreeMap<String, Tensor>,
     /// What is not as a reader would expect, in sentences.
     pub notes: Vec<String>,

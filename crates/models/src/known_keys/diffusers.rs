@@ -99,7 +99,7 @@ impl Config for VaeConfig {
         ignored: &[
             // What pictures the network was trained on; it takes others too.
             &["sample_size"],
-            // Of half precision alone; the network is computed in f32.
+            // It matters in half precision alone; the network is computed in f32.
             &["force_upcast"],
             // Read with the levels.
             &["down_block_types", "up_block_types"],
@@ -148,7 +148,7 @@ impl Config for VaeConfig {
 impl Config for ScheduleConfig {
     const OTHERS: Others = Others {
         ignored: &[
-            // Of samplers that are not used here: an experiment's `sampling` says which one draws.
+            // They are settings of samplers that are not used here: an experiment's `sampling` says which one draws.
             &[
                 "skip_prk_steps",
                 "interpolation_type",
@@ -156,7 +156,7 @@ impl Config for ScheduleConfig {
                 "use_lu_lambdas",
                 "lambda_min_clipped",
             ],
-            // Of noise that is added while drawing; both samplers here add none.
+            // They are settings of noise that is added while drawing; both samplers here add none.
             &["variance_type"],
             // Used with `clip_sample`, `thresholding` and flow matching alone, which are refused.
             &["clip_sample_range", "dynamic_thresholding_ratio", "sample_max_value", "flow_shift"],
@@ -197,7 +197,7 @@ impl Config for ScheduleConfig {
 
 impl Config for ConditionEncoderConfig {
     const OTHERS: Others = Others {
-        // Of the ControlNet behind its condition encoder, which alone is used.
+        // They describe the ControlNet behind its condition encoder, and only the encoder is used.
         ignored: &[&[
             "act_fn",
             "addition_embed_type",
@@ -244,7 +244,7 @@ impl Config for UPerNetConfig {
     }
 }
 
-/// As many levels as there are widths, and one at least.
+/// Refuses lists of levels that are not as long as the list of widths, and a network without a level.
 fn levels<const N: usize>(channels: &[i64], kinds: [(&str, &[String]); N]) -> Result<(), String> {
     if channels.is_empty() {
         return Err("`block_out_channels` is empty; it has a width for each level".to_owned());

@@ -95,7 +95,7 @@ impl Config for ClipTextConfig {
             TOKENS,
             // The projection is of the whole model's `projection_dim`; the tower by itself has none.
             &["projection_dim"],
-            // Of heads, of which the tower has none.
+            // It is a setting of heads, of which the tower has none.
             &["tie_word_embeddings"],
         ],
         only: &[SHARED, &[("is_decoder", OFF)]],
@@ -159,14 +159,14 @@ impl Config for ClipConfig {
 /// Keys of a tower's config, and of its older copy, which transformers prefers: both have to say the same.
 fn tower<C: Config>(file: &Map<String, Value>, part: &str, copy: &str) -> Result<(), String> {
     let keys = |key| file.get(key).and_then(Value::as_object);
-    let Some(own) = keys(part) else { return Ok(()) };
-    check_keys::<C>(own).map_err(|problem| format!("{part}: {problem}"))?;
+    let Some(newer) = keys(part) else { return Ok(()) };
+    check_keys::<C>(newer).map_err(|problem| format!("{part}: {problem}"))?;
     let fields = C::fields();
     let mut older = keys(copy).into_iter().flatten().filter(|(key, _)| fields.contains(&key.as_str()));
-    match older.find(|(key, value)| own.get(*key).is_some_and(|own| own != *value)) {
+    match older.find(|(key, value)| newer.get(*key).is_some_and(|ours| ours != *value)) {
         Some((key, value)) => {
-            let (value, own) = (shown(value), shown(&own[key]));
-            Err(format!("`{copy}.{key}` is {value} and `{part}.{key}` {own}; one of the two is wrong"))
+            let (value, ours) = (shown(value), shown(&newer[key]));
+            Err(format!("`{copy}.{key}` is {value} and `{part}.{key}` {ours}; one of the two is wrong"))
         }
         None => Ok(()),
     }
@@ -178,7 +178,7 @@ impl Config for VitConfig {
             EVERYWHERE,
             DROPOUT,
             TOKENS,
-            // Of the head for masked pictures, of the pooler, and of heads: only the class token is used.
+            // They are settings of heads and of the pooler: only the class token is used.
             &["encoder_stride", "eos_token_id", "pooler_act", "pooler_output_size", "tie_word_embeddings"],
         ],
         only: &[SHARED, &[("is_decoder", OFF), ("num_channels", &["3"]), ("qkv_bias", &["true"])]],
@@ -199,7 +199,7 @@ impl Config for EncoderConfig {
             &["eos_token_id"],
             // Compared with the dropout of hidden states, which the head takes.
             &["classifier_dropout"],
-            // Of an older pooler's form, and of the language model's head, which is not read.
+            // They are settings of an older pooler, and of the language model's head, which is not read.
             &[
                 "pooler_fc_size",
                 "pooler_num_attention_heads",

@@ -14,7 +14,7 @@ use super::{archive, files};
 /// A tensor of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stored {
-    /// As the file calls it.
+    /// The name that the file gives it.
     pub name: String,
     pub shape: Vec<i64>,
     pub dtype: Dtype,

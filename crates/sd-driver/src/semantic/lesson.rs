@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 
 use anyhow::Result;
-use delora_core::{Bank, Group, OwnTensor, Site, Start, TENSOR_VALUE, stream};
+use delora_core::{Bank, Group, Site, Start, TENSOR_VALUE, TensorRun, stream};
 use driver::epoch_order;
 use models::palette::colored;
 use tch::{Kind, Tensor};
@@ -52,7 +52,7 @@ pub fn control(bank: &Bank, world: &World, labels: &Tensor, kind: Kind) -> Tenso
     let maps = colored(&labels.to_device(world.device), kind);
     let own = |name: &str| {
         let runs = bank.tensor(&format!("{PREFIX}{name}"), kind)?;
-        let values = |run: OwnTensor| run.values.expect("each trial has its own encoder");
+        let values = |run: TensorRun| run.values.expect("each trial has its own encoder");
         Some(Tensor::cat(&runs.into_iter().map(values).collect::<Vec<_>>(), 0))
     };
     let names = world.encoder.parameters();
