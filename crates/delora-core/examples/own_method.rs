@@ -5,10 +5,9 @@ use std::error::Error;
 use delora_core::settings::Lora;
 use delora_core::{
     About, Bank, Factors, Group, Init, LinearAdapter, LinearClass, LinearSettings, LinearShape, Method,
-    ParameterSpec, Parameters, Problem, Role, Site, TrialConfig, add_method,
+    ParameterSpec, Parameters, Role, Site, TrialConfig, add_method,
 };
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 use tch::{Device, Kind, Tensor, nn};
 
 pub static ROW_SCALE: Method = Method::linear::<RowScale>(About {
@@ -29,24 +28,12 @@ pub struct RowScale {}
 struct RowScales(LinearClass);
 
 impl LinearSettings for RowScale {
-    fn structure(&self) -> Value {
-        json!({})
-    }
-
-    fn check(&self, _in_features: i64, _out_features: i64) -> Result<(), Problem> {
-        Ok(())
-    }
-
     fn num_parameters(&self, shape: &LinearShape) -> i64 {
         shape.out_features
     }
 
     fn build(_: &[RowScale], class: &LinearClass) -> Box<dyn LinearAdapter> {
         Box::new(RowScales(class.shared()))
-    }
-
-    fn examples(_rank: i64) -> Vec<RowScale> {
-        vec![RowScale {}]
     }
 }
 
@@ -61,14 +48,6 @@ impl LinearAdapter for RowScales {
 
     fn adapted_weight(&self, parameters: &Parameters) -> Tensor {
         (&parameters["s"] + 1.0).unsqueeze(-1) * self.0.dense()
-    }
-
-    fn bound(&self, _: &Parameters) -> Option<Tensor> {
-        None
-    }
-
-    fn update_rank(&self) -> Option<i64> {
-        None
     }
 }
 

@@ -130,11 +130,15 @@ pub trait LinearAdapter {
         None
     }
 
-    /// What ‖W' − W‖ (Frobenius) cannot exceed at these λ, whatever else was learnt, [trials, sites].
-    fn bound(&self, parameters: &Parameters) -> Option<Tensor>;
+    /// What ‖W' − W‖ (Frobenius) cannot exceed at these λ, whatever else was learnt, [trials, sites]; absent: unbounded.
+    fn bound(&self, _: &Parameters) -> Option<Tensor> {
+        None
+    }
 
     /// What the rank of W' − W cannot exceed, when it is less than full.
-    fn update_rank(&self) -> Option<i64>;
+    fn update_rank(&self) -> Option<i64> {
+        None
+    }
 
     /// Whether [`LinearAdapter::constrain`] does anything.
     fn constrains(&self) -> bool {
@@ -176,8 +180,10 @@ pub trait HiddenAdapter {
 
 /// The settings of a linear method for one trial; absent fields take their defaults, unknown ones are errors.
 pub trait LinearSettings: Default + Serialize + DeserializeOwned {
-    /// The settings that trials must have in common to be stacked.
-    fn structure(&self) -> Value;
+    /// The settings that trials must have in common to be stacked: all, if the method does not say otherwise.
+    fn structure(&self) -> Value {
+        serde_json::to_value(self).expect("settings are plain data")
+    }
 
     /// Which form of the method a layer gets, if any; `targeted` says whether the trial names the layer's role.
     fn variant(&self, _: &LinearShape, targeted: bool) -> Option<u8> {
@@ -185,7 +191,9 @@ pub trait LinearSettings: Default + Serialize + DeserializeOwned {
     }
 
     /// Says what is impossible at a weight [out_features, in_features], and what would do.
-    fn check(&self, in_features: i64, out_features: i64) -> Result<(), Problem>;
+    fn check(&self, _in_features: i64, _out_features: i64) -> Result<(), Problem> {
+        Ok(())
+    }
 
     /// Trained parameters at one site.
     fn num_parameters(&self, shape: &LinearShape) -> i64;
@@ -193,20 +201,27 @@ pub trait LinearSettings: Default + Serialize + DeserializeOwned {
     /// The adapter of a stack of trials, which agree in their structure and have passed `check`.
     fn build(trials: &[Self], class: &LinearClass) -> Box<dyn LinearAdapter>;
 
-    /// An example of each structural form with this even rank and no factor equal to one, which tests run over.
-    fn examples(rank: i64) -> Vec<Self>;
+    /// An example of each structural form with this even rank and no factor equal to one, which tests run over: the
+    /// defaults, where there are no settings.
+    fn examples(_rank: i64) -> Vec<Self> {
+        vec![Self::default()]
+    }
 }
 
 /// The settings of a method of hidden states for one trial.
 pub trait HiddenSettings: Default + Serialize + DeserializeOwned {
-    /// The settings that trials must have in common to be stacked.
-    fn structure(&self) -> Value;
+    /// The settings that trials must have in common to be stacked: all, if the method does not say otherwise.
+    fn structure(&self) -> Value {
+        serde_json::to_value(self).expect("settings are plain data")
+    }
 
     /// Whether the method changes the hidden states of such a site.
     fn acts_on(&self, shape: &HiddenShape) -> bool;
 
     /// Says what is impossible at this width, and what would do.
-    fn check(&self, features: i64) -> Result<(), Problem>;
+    fn check(&self, _features: i64) -> Result<(), Problem> {
+        Ok(())
+    }
 
     /// Trained parameters at one site.
     fn num_parameters(&self, features: i64) -> i64;
@@ -214,8 +229,10 @@ pub trait HiddenSettings: Default + Serialize + DeserializeOwned {
     /// The adapter of a stack of trials, which agree in their structure and have passed `check`.
     fn build(trials: &[Self], class: &HiddenClass) -> Box<dyn HiddenAdapter>;
 
-    /// An example of each structural form with this even rank.
-    fn examples(rank: i64) -> Vec<Self>;
+    /// An example of each structural form with this even rank: the defaults, where there are no settings.
+    fn examples(_rank: i64) -> Vec<Self> {
+        vec![Self::default()]
+    }
 }
 
 /// The settings of a method that trains the network's own tensors, which are the same for all trials.

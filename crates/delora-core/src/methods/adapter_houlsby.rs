@@ -18,7 +18,6 @@
 //! Departures: the original also trains the norms; the library, and the counts of the paper's table, do not.
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 
 use super::bottleneck::{self, Activation, Bottleneck};
 use crate::adapter::{HiddenAdapter, HiddenSettings};
@@ -55,10 +54,6 @@ impl Default for Settings {
 }
 
 impl HiddenSettings for Settings {
-    fn structure(&self) -> Value {
-        json!({ "bottleneck": self.bottleneck, "activation": self.activation })
-    }
-
     fn acts_on(&self, shape: &HiddenShape) -> bool {
         matches!(shape.place, Place::AttentionOutput | Place::FeedForwardOutput)
     }

@@ -18,7 +18,6 @@
 //! Departures: none.
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 
 use super::bottleneck::{self, Activation, Bottleneck};
 use crate::adapter::{HiddenAdapter, HiddenSettings};
@@ -55,10 +54,6 @@ impl Default for Settings {
 }
 
 impl HiddenSettings for Settings {
-    fn structure(&self) -> Value {
-        json!({ "bottleneck": self.bottleneck, "activation": self.activation })
-    }
-
     fn acts_on(&self, shape: &HiddenShape) -> bool {
         shape.place == Place::FeedForwardOutput
     }

@@ -137,8 +137,4 @@ impl LinearAdapter for Dora {
         let lengths = self.class.frobenius_norms().unsqueeze(0) * 2.0; // [1, sites]
         Some(lengths)
     }
-
-    fn update_rank(&self) -> Option<i64> {
-        None
-    }
 }

@@ -17,7 +17,6 @@
 //! it is, as in their paper.
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 
 use super::reflections::{OneSided, Side};
 use crate::adapter::{LinearAdapter, LinearSettings};
@@ -57,10 +56,6 @@ impl Default for Settings {
 const TERMS: &[(&str, f64)] = &[("R", -2.0)];
 
 impl LinearSettings for Settings {
-    fn structure(&self) -> Value {
-        json!({ "side": self.side, "blocks": self.blocks })
-    }
-
     fn check(&self, in_features: i64, out_features: i64) -> Checked {
         check_blocks(self.blocks, self.side.features(in_features, out_features))
     }

@@ -21,7 +21,6 @@
 //! in their paper.
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 use tch::Tensor;
 
 use super::reflections::{Reflections, Side, bound};
@@ -65,10 +64,6 @@ struct EtherPlus {
 }
 
 impl LinearSettings for Settings {
-    fn structure(&self) -> Value {
-        json!({ "blocks": self.blocks })
-    }
-
     fn check(&self, in_features: i64, out_features: i64) -> Checked {
         check_blocks(self.blocks, in_features)?;
         check_blocks(self.blocks, out_features)

@@ -18,7 +18,6 @@
 //! it is, as in their paper. A block of H is done on activations as two rows of a low-rank product.
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 
 use super::reflections::{OneSided, Side};
 use crate::adapter::{LinearAdapter, LinearSettings};
@@ -58,10 +57,6 @@ impl Default for Settings {
 const TERMS: &[(&str, f64)] = &[("R1", -1.0), ("R2", 1.0)];
 
 impl LinearSettings for Settings {
-    fn structure(&self) -> Value {
-        json!({ "side": self.side, "blocks": self.blocks })
-    }
-
     fn check(&self, in_features: i64, out_features: i64) -> Checked {
         check_blocks(self.blocks, self.side.features(in_features, out_features))
     }

@@ -77,12 +77,4 @@ impl LinearAdapter for Full {
     fn adapted_bias(&self, parameters: &Parameters) -> Option<Tensor> {
         self.class.biases[0].as_ref().map(|_| parameters["bias"].shallow_clone())
     }
-
-    fn bound(&self, _: &Parameters) -> Option<Tensor> {
-        None
-    }
-
-    fn update_rank(&self) -> Option<i64> {
-        None
-    }
 }

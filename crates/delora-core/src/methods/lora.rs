@@ -131,10 +131,6 @@ impl LinearAdapter for Lora {
         self.class.dense() + parameters["B"].matmul(&parameters["A"]) * scale
     }
 
-    fn bound(&self, _: &Parameters) -> Option<Tensor> {
-        None
-    }
-
     fn update_rank(&self) -> Option<i64> {
         Some(self.rank)
     }

@@ -110,10 +110,6 @@ impl LinearAdapter for Pissa {
         self.class.dense() + (product("A", "B") - product("A0", "B0")) * self.scale
     }
 
-    fn bound(&self, _: &Parameters) -> Option<Tensor> {
-        None
-    }
-
     fn update_rank(&self) -> Option<i64> {
         Some(2 * self.rank)
     }

@@ -110,10 +110,6 @@ impl LinearAdapter for Vera {
         self.class.dense() + parameters["b"].unsqueeze(-1) * parameters["B"].matmul(&rows)
     }
 
-    fn bound(&self, _: &Parameters) -> Option<Tensor> {
-        None
-    }
-
     fn update_rank(&self) -> Option<i64> {
         Some(self.rank)
     }
