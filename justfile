@@ -156,6 +156,7 @@ doctor *ARGS: _libtorch
 [group("checks")]
 test: lint test-justw _libtorch
     cargo test --workspace --doc --quiet
+    cargo run --quiet -p delora-core --example own_model
     {{ just_executable() }} --justfile {{ justfile() }} smoke
     @if cargo nextest --version >/dev/null 2>&1; then \
         OMP_NUM_THREADS=1 cargo nextest run --workspace; \

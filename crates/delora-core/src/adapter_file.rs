@@ -15,11 +15,34 @@ use crate::site::{Role, Site};
 use crate::tensor_file::{Values, decode, encode, write_whole};
 
 /// What a trial has learnt, and all that its method needs beside the network to use it.
+///
+/// ```
+/// use delora_core::{AdapterFile, Bank, Role, Site, TrialConfig, settings::Delora};
+/// use tch::{Device, Kind, Tensor};
+///
+/// let weight = Tensor::randn([4, 6], (Kind::Float, Device::Cpu));
+/// let sites = [Site::linear("layer", Role::Other, &weight, None)];
+/// let trial = TrialConfig::new(Delora { rank: 2, ..Default::default() }, 1e-2, 1);
+/// let mut bank = Bank::new(&sites, &[trial], Device::Cpu)?;
+/// let input = Tensor::randn([1, 5, 6], (Kind::Float, Device::Cpu));
+/// bank.step(&bank.forward("layer", &weight, None, &input).square().sum(Kind::Float).view(1));
+///
+/// let path = std::env::temp_dir().join(format!("delora_doc_{}.safetensors", std::process::id()));
+/// bank.adapter(0)?.save(&path)?;
+/// let loaded = AdapterFile::load(&path)?;
+/// assert_eq!(loaded.method.name, "delora");
+/// assert_eq!(loaded.tensors, bank.adapter(0)?.tensors);
+/// assert_eq!(loaded.bank(&sites)?.merged("layer", 0)?, bank.merged("layer", 0)?);
+/// std::fs::remove_file(&path)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct AdapterFile {
+    /// The trial's method with its settings.
     pub method: MethodConfig,
     /// Roles of the linear layers that the method adapts; absent: all.
     pub targets: Option<Vec<Role>>,
+    /// The trial's seed.
     pub seed: u64,
     /// Parameters and constants, named `site.parameter` and shaped as in the method's header, f32.
     pub tensors: BTreeMap<String, Tensor>,
@@ -73,15 +96,9 @@ impl AdapterFile {
 
     /// A trial that has this adapter's form; its learning rates are zero.
     pub fn trial(&self) -> Result<TrialConfig, CoreError> {
-        let groups = find_method(&self.method.name)?.about.groups;
-        Ok(TrialConfig {
-            method: self.method.clone(),
-            learning_rate: groups.iter().map(|&group| (group, 0.0)).collect(),
-            optimizer: Default::default(),
-            schedule: Default::default(),
-            targets: self.targets.clone(),
-            seed: self.seed,
-        })
+        find_method(&self.method.name)?;
+        let trial = TrialConfig::new(self.method.clone(), 0.0, self.seed);
+        Ok(TrialConfig { targets: self.targets.clone(), ..trial })
     }
 
     /// A bank of one trial, on the CPU, that has this adapter; `sites` are its network's.
@@ -108,8 +125,11 @@ impl Bank {
         self.known_slot(slot)?;
         let TrialConfig { method, targets, seed, .. } = self.trial(slot).clone();
         let mut tensors = BTreeMap::new();
-        for own in self.parameter_names(slot) {
-            tensors.insert(format!("{}.{}", own.site, own.name), self.parameter(&own.site, slot, own.name)?);
+        for parameter in self.parameter_names(slot) {
+            tensors.insert(
+                format!("{}.{}", parameter.site, parameter.name),
+                self.parameter(&parameter.site, slot, parameter.name)?,
+            );
         }
         Ok(AdapterFile { method, targets, seed, tensors, path: None })
     }
@@ -123,9 +143,11 @@ impl Bank {
         let misfit = |problem: String| CoreError::Adapter { place: adapter.place(), problem };
         self.check_form(slot, adapter).map_err(misfit)?;
         let mut pairs = Vec::new();
-        for own in self.parameter_names(slot) {
-            let (view, name) =
-                (self.parameter_view(&own.site, slot, own.name)?, format!("{}.{}", own.site, own.name));
+        for parameter in self.parameter_names(slot) {
+            let (view, name) = (
+                self.parameter_view(&parameter.site, slot, parameter.name)?,
+                format!("{}.{}", parameter.site, parameter.name),
+            );
             let wanted = format!("{:?} {:?}", Kind::Float, view.size());
             let value = adapter.tensors.get(&name);
             let value =
@@ -144,20 +166,20 @@ impl Bank {
                 format!("tensor `{name}` belongs to no layer that its method adapts in this network");
             return Err(misfit(problem));
         }
-        gradient_mode::off(|| pairs.iter_mut().for_each(|(_, own, value)| own.copy_(value)));
+        gradient_mode::off(|| pairs.iter_mut().for_each(|(_, view, value)| view.copy_(value)));
         self.refresh();
         Ok(())
     }
 
     /// Says why the adapter is of another form than the trial.
     fn check_form(&self, slot: usize, adapter: &AdapterFile) -> Result<(), String> {
-        let (method, own, given) = (self.method(slot), &self.trial(slot).method, &adapter.method);
-        if own.name != given.name {
-            return Err(format!("it is of method `{}`; the trial is of `{}`", given.name, own.name));
+        let (method, trial, given) = (self.method(slot), &self.trial(slot).method, &adapter.method);
+        if trial.name != given.name {
+            return Err(format!("it is of method `{}`; the trial is of `{}`", given.name, trial.name));
         }
-        let (given, own) = (method.structure(&given.settings)?, method.structure(&own.settings)?);
-        if given != own {
-            return Err(format!("its settings are {given}; the trial's are {own}"));
+        let (given, trial) = (method.structure(&given.settings)?, method.structure(&trial.settings)?);
+        if given != trial {
+            return Err(format!("its settings are {given}; the trial's are {trial}"));
         }
         Ok(())
     }

@@ -4,34 +4,58 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Kind, Tensor, nn};
 
-use crate::adapter::{Adapter, Hidden, Parameters};
+use crate::adapter::{Adapter, Hidden, Parameters, TENSOR_VALUE};
 use crate::class::{Class, LinearClass};
 use crate::config::TrialConfig;
 use crate::error::CoreError;
 use crate::factors::Factors;
 use crate::group::MethodGroup;
 use crate::method::Method;
-use crate::site::Site;
+use crate::site::{Part, Site};
 
 mod applied;
 mod gradients;
 mod kept;
 mod merged;
-mod parameters;
-mod plan;
-mod trained;
+pub(crate) mod parameters;
+pub(crate) mod plan;
+pub(crate) mod trained;
 
 use applied::{AppliedClass, AppliedHidden, AppliedLinear, AppliedTensor};
-pub use parameters::ParameterName;
-pub use plan::check_trial;
 use plan::{Classes, PlannedGroup};
-pub use trained::Untrained;
 
 /// Adapters, optimizer and fate of trials that run through one frozen network with a leading `trials` axis.
 ///
 /// A trial's result depends on its own config alone, never on the bank it is in.
+///
+/// ```
+/// use delora_core::settings::{Dora, Lora};
+/// use delora_core::{Bank, Role, Site, TrialConfig};
+/// use tch::{Device, Kind, Tensor};
+///
+/// let weight = Tensor::randn([4, 6], (Kind::Float, Device::Cpu));
+/// let site = Site::linear("layer", Role::Query, &weight, None);
+/// let dora = || Dora(Lora { rank: 2, ..Default::default() });
+/// let trials = [1, 2].map(|seed| TrialConfig::new(dora(), 1e-2, seed));
+/// let mut bank = Bank::new(&[site], &trials, Device::Cpu)?;
+/// let input = Tensor::randn([2, 5, 6], (Kind::Float, Device::Cpu)); // [trials, rows, in_features]
+/// for _ in 0..3 {
+///     let output = bank.forward("layer", &weight, None, &input); // [trials, rows, out_features]
+///     bank.step(&output.square().mean_dim([1, 2].as_slice(), false, Kind::Float)); // a loss for each trial
+/// }
+/// // The adapted weight by the method's definition gives what training computed.
+/// let output = bank.forward("layer", &weight, None, &input);
+/// for slot in 0..2 {
+///     let merged = bank.merged("layer", slot)?;
+///     let difference = output.get(slot as i64) - input.get(slot as i64).matmul(&merged.tr());
+///     assert!(f64::try_from(difference.abs().max())? < 1e-5);
+///     assert!(f64::try_from((merged - &weight).norm())? > 1e-3);
+/// }
+/// assert_eq!(bank.health(), [None, None]); // no loss was infinite or NaN
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Bank {
     /// All that may be adapted, and those of them that are, by class.
     sites: Vec<Site>,
@@ -54,6 +78,7 @@ pub struct Bank {
 
 /// What is known of one adapted linear site without a dense product, for each slot.
 pub struct SiteReading {
+    /// The site's name.
     pub site: String,
     /// ‖W' − W‖ (Frobenius), where the trial adapts the site.
     pub distances: Vec<Option<f64>>,
@@ -63,10 +88,11 @@ pub struct SiteReading {
     pub bounds: Vec<Option<f64>>,
 }
 
-/// A run of trials, and the tensor that each of them has.
-pub struct OwnTensor {
+/// Neighbouring trials of a bank, and the values that each of them has of one tensor.
+pub struct TensorRun {
+    /// How many trials.
     pub trials: i64,
-    /// [trials, shape…]; absent: the frozen one.
+    /// [trials, shape…]; absent: all have the frozen values.
     pub values: Option<Tensor>,
 }
 
@@ -107,6 +133,7 @@ impl Bank {
         &self.order
     }
 
+    /// How many trials the bank has, which is how many slots.
     pub fn num_trials(&self) -> usize {
         self.order.len()
     }
@@ -116,10 +143,12 @@ impl Bank {
         self.steps
     }
 
+    /// The trial in a slot. Panics where there is no such slot.
     pub fn trial(&self, slot: usize) -> &TrialConfig {
         &self.trials[slot]
     }
 
+    /// The method of the trial in a slot. Panics where there is no such slot.
     pub fn method(&self, slot: usize) -> &'static Method {
         self.group_of(slot).method
     }
@@ -129,15 +158,36 @@ impl Bank {
         self.places.contains_key(site)
     }
 
-    /// The adapted layer: `input` [trials, rows, in_features] gives [trials, rows, out_features], in `input`'s kind.
+    /// A layer of one's own network under this bank: `input` [trials, .., in_features] gives [trials, ..,
+    /// out_features], in `input`'s kind. A layer that no trial adapts, or that is no site, stays as it is.
     ///
-    /// One frozen product serves all trials whose methods act at the same places, whatever they are. Panics when
-    /// `site` is no adapted linear layer or `input` does not fit.
+    /// The bank knows the layer by the storage of its weight, so the site has to be made from the layer itself and not
+    /// from a copy. Panics when `input` does not fit, or has another number of trials.
+    pub fn linear(&self, layer: &nn::Linear, input: &Tensor) -> Tensor {
+        let is_layer = |site: &&Site| match &site.part {
+            Part::Linear { weight, .. } => weight.data_ptr() == layer.ws.data_ptr(),
+            _ => false,
+        };
+        let name = self.sites.iter().find(is_layer).map_or("", |site| &site.name);
+        let mut shape = input.size();
+        let rows =
+            input.reshape([self.num_trials() as i64, -1, *shape.last().expect("an input has features")]);
+        let output = self.forward(name, &layer.ws, layer.bs.as_ref(), &rows);
+        *shape.last_mut().expect("an input has features") = layer.ws.size()[0];
+        output.reshape(shape)
+    }
+
+    /// The linear layer `site`: `input` [trials, rows, in_features] gives [trials, rows, out_features], in `input`'s
+    /// kind. `weight` [out_features, in_features] and `bias` [out_features] are the frozen ones.
+    ///
+    /// One frozen product serves all trials whose methods act at the same places, whatever they are; where no trial
+    /// adapts the layer, that product is all. Panics when `site` is something else or `input` does not fit.
     pub fn forward(&self, site: &str, weight: &Tensor, bias: Option<&Tensor>, input: &Tensor) -> Tensor {
         self.forward_with(site, weight, bias, input, input)
     }
 
-    /// As [`Bank::forward`]; additive updates of low rank see `dropped`, `input` after dropout.
+    /// The same as [`Bank::forward`], where additive updates of low rank get `dropped` in place of `input`: what dropout
+    /// leaves of it, in the same shape.
     pub fn forward_with(
         &self,
         site: &str,
@@ -146,7 +196,10 @@ impl Bank {
         input: &Tensor,
         dropped: &Tensor,
     ) -> Tensor {
-        let (class, place) = self.places[site];
+        let Some(&(class, place)) = self.places.get(site) else {
+            let kind = input.kind();
+            return input.linear(&weight.to_kind(kind), bias.map(|bias| bias.to_kind(kind)).as_ref());
+        };
         match &self.applied(input.kind())[class] {
             AppliedClass::Linear(applied) => applied.forward(place, weight, bias, [input, dropped]),
             _ => panic!("site `{site}` is no linear layer"),
@@ -163,7 +216,7 @@ impl Bank {
         }
     }
 
-    /// Whether a method wants to know [`Hidden::normed`] at this site.
+    /// Whether a method reads [`Hidden::normed`] at this site, in passes of this kind.
     pub fn reads_normed(&self, site: &str, kind: Kind) -> bool {
         self.places.get(site).is_some_and(|&(class, _)| match &self.applied(kind)[class] {
             AppliedClass::Hidden(applied) => applied.reads_normed,
@@ -171,17 +224,17 @@ impl Bank {
         })
     }
 
-    /// A tensor of the network by runs of trials, in slot order: theirs, or the frozen one. `None` where it is frozen
-    /// for all.
-    pub fn tensor(&self, site: &str, kind: Kind) -> Option<Vec<OwnTensor>> {
+    /// The values that trials have of a tensor of the network or of the task, in `kind`, by runs of neighbouring trials in
+    /// slot order. `None` where it is frozen for all.
+    pub fn tensor(&self, site: &str, kind: Kind) -> Option<Vec<TensorRun>> {
         let &(class, place) = self.places.get(site)?;
         let applied = self.applied(kind);
         let AppliedClass::Tensor(applied) = &applied[class] else { return None };
-        let own = |(trials, values): &(i64, Option<Tensor>)| OwnTensor {
+        let run = |(trials, values): &(i64, Option<Tensor>)| TensorRun {
             trials: *trials,
             values: values.as_ref().map(|values| values.select(1, place as i64)),
         };
-        Some(applied.groups.iter().map(own).collect())
+        Some(applied.groups.iter().map(run).collect())
     }
 
     /// For each slot the step, counted from 0, whose loss or gradient was not finite. Waits for the device.
@@ -258,9 +311,9 @@ impl Bank {
                 };
                 AppliedClass::Linear(AppliedLinear::new(groups.map(factors), class, kind))
             }
-            Class::Tensor(_) | Class::Head(_) => {
+            Class::Tensor(_) | Class::TaskTensor(_) => {
                 let values = groups.map(|(trials, adapter, parameters)| {
-                    (trials, adapter.map(|_| parameters[crate::TENSOR_VALUE].to_kind(kind)))
+                    (trials, adapter.map(|_| parameters[TENSOR_VALUE].to_kind(kind)))
                 });
                 AppliedClass::Tensor(AppliedTensor { groups: values.collect() })
             }

@@ -3,22 +3,31 @@
 use tch::{Device, Kind, Tensor};
 
 use crate::norms::{column_norms, row_norms};
-use crate::site::{Part, Role, Site};
+use crate::parameter_group::Group;
+use crate::site::{Part, Role, Site, Start};
 
 /// Sites of a bank that have one shape and are adapted by the same methods; their parameters are stacked on a
 /// `sites` axis.
 pub enum Class {
+    /// Linear layers.
     Linear(LinearClass),
+    /// Other tensors of the network.
     Tensor(TensorClass),
+    /// Hidden states.
     Hidden(HiddenClass),
-    Head(HeadClass),
+    /// Tensors of the task.
+    TaskTensor(TaskTensorClass),
 }
 
 /// Linear layers of one shape.
 pub struct LinearClass {
+    /// Columns of each weight.
     pub in_features: i64,
+    /// Rows of each weight.
     pub out_features: i64,
+    /// For each site.
     pub names: Vec<String>,
+    /// For each site.
     pub roles: Vec<Role>,
     /// One [out_features, in_features] per site, f32 (f64 where it was given), sharing the network's storage where
     /// kind and device agree.
@@ -29,29 +38,33 @@ pub struct LinearClass {
 
 /// Tensors of one shape that belong to no adaptable linear layer.
 pub struct TensorClass {
+    /// For each site.
     pub names: Vec<String>,
-    /// f32
+    /// For each site, f32, all of one shape.
     pub values: Vec<Tensor>,
 }
 
-/// Tensors of one shape of a task's head.
-pub struct HeadClass {
+/// Tensors of a task, see [`Part::TaskTensor`], of one shape, group and kind of start.
+pub struct TaskTensorClass {
     pub names: Vec<String>,
     pub shape: Vec<i64>,
-    /// Standard deviation of their start.
-    pub std: f64,
+    pub group: Group,
+    /// For each site.
+    pub starts: Vec<Start>,
     device: Device,
 }
 
 /// Hidden states of one width.
 pub struct HiddenClass {
+    /// Their width, the last side.
     pub features: i64,
+    /// For each site.
     pub names: Vec<String>,
     device: Device,
 }
 
 impl Class {
-    /// The class of `sites`, which agree in their shape.
+    /// The class of `sites`, which agree in their shape; tensors are on `device`. Panics without any.
     pub fn new(sites: &[&Site], device: Device) -> Class {
         let names = sites.iter().map(|site| site.name.clone()).collect();
         match &sites[0].part {
@@ -61,30 +74,41 @@ impl Class {
                 Class::Linear(class)
             }
             Part::Tensor { .. } => {
-                let own = |site: &&Site| match &site.part {
+                let value = |site: &&Site| match &site.part {
                     Part::Tensor { value } => value.detach().to_device(device).to_kind(Kind::Float),
                     _ => unreachable!("the sites of a class are of one kind"),
                 };
-                Class::Tensor(TensorClass { names, values: sites.iter().map(own).collect() })
+                Class::Tensor(TensorClass { names, values: sites.iter().map(value).collect() })
             }
-            Part::Hidden { features, .. } => {
-                Class::Hidden(HiddenClass { features: *features, names, device })
-            }
-            Part::Head { shape, std } => {
-                Class::Head(HeadClass { names, shape: shape.clone(), std: *std, device })
+            Part::Hidden(shape) => Class::Hidden(HiddenClass { features: shape.features, names, device }),
+            Part::TaskTensor { shape, group, .. } => {
+                let start = |site: &&Site| match &site.part {
+                    Part::TaskTensor { start, .. } => start.shared(),
+                    _ => unreachable!("the sites of a class are of one kind"),
+                };
+                let starts = sites.iter().map(start).collect();
+                Class::TaskTensor(TaskTensorClass {
+                    names,
+                    shape: shape.clone(),
+                    group: *group,
+                    starts,
+                    device,
+                })
             }
         }
     }
 
+    /// Name of each site.
     pub fn names(&self) -> &[String] {
         match self {
             Class::Linear(class) => &class.names,
             Class::Tensor(class) => &class.names,
             Class::Hidden(class) => &class.names,
-            Class::Head(class) => &class.names,
+            Class::TaskTensor(class) => &class.names,
         }
     }
 
+    /// How many sites it has.
     pub fn num_sites(&self) -> i64 {
         self.names().len() as i64
     }
@@ -95,16 +119,17 @@ impl Class {
             Class::Linear(class) => vec![class.out_features, class.in_features],
             Class::Tensor(class) => class.values[0].size(),
             Class::Hidden(class) => vec![class.features],
-            Class::Head(class) => class.shape.clone(),
+            Class::TaskTensor(class) => class.shape.clone(),
         }
     }
 
+    /// Where parameters at these sites lie.
     pub fn device(&self) -> Device {
         match self {
             Class::Linear(class) => class.device(),
             Class::Tensor(class) => class.values[0].device(),
             Class::Hidden(class) => class.device,
-            Class::Head(class) => class.device,
+            Class::TaskTensor(class) => class.device,
         }
     }
 }
@@ -135,22 +160,25 @@ impl LinearClass {
             unreachable!("the sites of a class are of one kind")
         };
         let kind = if weight.kind() == Kind::Double { Kind::Double } else { Kind::Float };
-        let own = |tensor: &Tensor| tensor.detach().to_device(device).to_kind(kind);
+        let local = |tensor: &Tensor| tensor.detach().to_device(device).to_kind(kind);
         (self.out_features, self.in_features) = weight.size2().expect("a weight is a matrix");
         self.names.push(site.name.clone());
         self.roles.push(*role);
-        self.weights.push(own(weight));
-        self.biases.push(bias.as_ref().map(own));
+        self.weights.push(local(weight));
+        self.biases.push(bias.as_ref().map(local));
     }
 
+    /// How many layers it has.
     pub fn num_sites(&self) -> i64 {
         self.weights.len() as i64
     }
 
+    /// Where the weights lie.
     pub fn device(&self) -> Device {
         self.weights[0].device()
     }
 
+    /// Of the weights: f32 or f64.
     pub fn kind(&self) -> Kind {
         self.weights[0].kind()
     }
@@ -222,6 +250,7 @@ impl LinearClass {
 }
 
 impl HiddenClass {
+    /// Where parameters at these sites lie.
     pub fn device(&self) -> Device {
         self.device
     }

@@ -1,55 +1,19 @@
 //! What one trial is: its method with settings, its optimizer, schedule and seed.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::parameter_group::Group;
 use crate::site::Role;
-
-/// Parameters that share a learning rate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Group {
-    /// Directions: the low-rank factors and reflection vectors.
-    Angles,
-    /// LoRA+'s second factor, B.
-    AnglesB,
-    /// The scale λ of an update.
-    Strength,
-    /// Sizes of features: DoRA's norms of the rows of a weight, the scales of IA3, RED and VeRA.
-    Magnitude,
-    /// A whole weight: the network's own, or a bottleneck adapter's.
-    Weight,
-    /// A bias.
-    Bias,
-    /// The weights of a task's head.
-    Head,
-    /// The biases of a task's head.
-    HeadBias,
-}
-
-impl fmt::Display for Group {
-    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
-        let name = match self {
-            Group::Angles => "angles",
-            Group::AnglesB => "angles_b",
-            Group::Strength => "strength",
-            Group::Magnitude => "magnitude",
-            Group::Weight => "weight",
-            Group::Bias => "bias",
-            Group::Head => "head",
-            Group::HeadBias => "head_bias",
-        };
-        formatter.write_str(name)
-    }
-}
 
 /// A method by name, and those of its settings that differ from its defaults.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MethodConfig {
+    /// As in [`METHODS`](crate::METHODS), or of a method that was [added](crate::add_method).
     pub name: String,
+    /// By name; [`settings`](crate::settings) has them as types.
     #[serde(flatten)]
     pub settings: Map<String, Value>,
 }
@@ -58,8 +22,11 @@ pub struct MethodConfig {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct OptimizerConfig {
+    /// Decay of the first and of the second moment, each at least 0 and below 1.
     pub betas: [f64; 2],
+    /// What the root of the second moment is increased by, above 0.
     pub eps: f64,
+    /// Share of a value that a step takes away, per learning rate.
     pub weight_decay: f64,
     /// Groups that do not decay.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -85,18 +52,26 @@ impl Default for OptimizerConfig {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "name", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Schedule {
+    /// 1 behind the warm-up.
     Constant {
+        /// Steps in which the factor rises from 0 to 1.
         #[serde(default)]
         warmup_steps: u64,
     },
+    /// A line from 1 down to 0.
     Linear {
+        /// Steps in which the factor rises from 0 to 1.
         #[serde(default)]
         warmup_steps: u64,
+        /// The step, warm-up included, at which the factor is 0.
         total_steps: u64,
     },
+    /// Half a cosine from 1 down to 0.
     Cosine {
+        /// Steps in which the factor rises from 0 to 1.
         #[serde(default)]
         warmup_steps: u64,
+        /// The step, warm-up included, at which the factor is 0.
         total_steps: u64,
     },
 }
@@ -109,6 +84,11 @@ impl Default for Schedule {
 
 impl Schedule {
     /// The factor at `step`, counted from 0; with a warm-up the first factor is 0.
+    ///
+    /// ```
+    /// let schedule = delora_core::Schedule::Linear { warmup_steps: 10, total_steps: 110 };
+    /// assert_eq!([0, 5, 10, 60, 110].map(|step| schedule.factor(step)), [0.0, 0.5, 1.0, 0.5, 0.0]);
+    /// ```
     pub fn factor(&self, step: u64) -> f64 {
         let (warmup_steps, total_steps) = match *self {
             Schedule::Constant { warmup_steps } => (warmup_steps, u64::MAX),
@@ -132,17 +112,21 @@ impl Schedule {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrialConfig {
+    /// What is trained.
     pub method: MethodConfig,
     /// A parameter group that is absent stays as it starts.
     pub learning_rate: BTreeMap<Group, f64>,
+    /// How it is trained.
     #[serde(default)]
     pub optimizer: OptimizerConfig,
+    /// The learning rates' factor over the steps.
     #[serde(default)]
     pub schedule: Schedule,
     /// Roles of the linear layers that linear methods adapt; absent: all. Methods that choose their own sites, such
     /// as IA3, take no notice.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub targets: Option<Vec<Role>>,
+    /// Decides every draw of the trial.
     pub seed: u64,
 }
 

@@ -2,16 +2,23 @@
 
 use std::path::PathBuf;
 
-use crate::config::Group;
 use crate::limits::Problem;
+use crate::parameter_group::Group;
 
+/// An error of this crate. Its message says where it is, what is wrong, the value, and the remedy; the fields of a variant
+/// are what the message names. `trial` is an index of the list given to [`Bank::new`](crate::Bank::new), `slot` a place in
+/// the bank, and `site` a site's name.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "each variant says in its message what its fields are")]
 pub enum CoreError {
     #[error("a bank needs at least one {what}; give some")]
     Empty { what: &'static str },
 
     #[error("site `{site}` is given twice; give each linear layer once")]
     DuplicateSite { site: String },
+
+    #[error("site `{site}` is a tensor of the task: {problem}")]
+    TaskTensor { site: String, problem: String },
 
     #[error("site `{site}`: its weight has shape {shape:?}; give a matrix [out_features, in_features]")]
     NotAMatrix { site: String, shape: Vec<i64> },
@@ -35,6 +42,9 @@ pub enum CoreError {
 
     #[error("there is no method `{name}`; known methods are {known}")]
     UnknownMethod { name: String, known: String },
+
+    #[error("there is a method `{name}` already; give yours another name")]
+    MethodExists { name: &'static str },
 
     #[error("trial {trial}, method `{method}`: {problem}; its settings and their defaults are {defaults}")]
     Settings { trial: usize, method: &'static str, problem: String, defaults: String },

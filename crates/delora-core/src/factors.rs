@@ -4,9 +4,11 @@ use tch::{Kind, Tensor};
 
 use crate::class::LinearClass;
 
-/// A matrix b · a, [.., out, in], of low rank: `a` is [.., rank, in] and `b` is [.., out, rank].
+/// A matrix b · a, [.., out, in], of low rank.
 pub struct LowRank {
+    /// [.., rank, in]
     pub a: Tensor,
+    /// [.., out, rank]
     pub b: Tensor,
 }
 
@@ -31,21 +33,21 @@ pub struct Scales {
 /// A method uses either the low-rank factors and `row_scale`, or one of the others.
 #[derive(Default)]
 pub struct Factors {
-    /// [trials, sites, in_features]
+    /// Multiplies the input, [trials, sites, in_features].
     pub input_scale: Option<Tensor>,
-    /// [trials, sites, in_features, in_features]
+    /// Is added to the input, [trials, sites, in_features, in_features].
     pub input: Option<LowRank>,
     /// Diagonal blocks of a matrix from the right, [trials, sites, blocks, in_features/blocks, in_features/blocks].
     pub input_blocks: Option<Tensor>,
     /// Each trial's own weight, [trials, sites, out_features, in_features].
     pub weight: Option<Tensor>,
-    /// [trials, sites, out_features]
+    /// Multiplies the rows of the weight, [trials, sites, out_features].
     pub row_scale: Option<Tensor>,
-    /// [trials, sites, out_features, in_features]
+    /// Is added to the weight, [trials, sites, out_features, in_features].
     pub update: Option<LowRank>,
-    /// Scales of the update.
+    /// Diagonal matrices around the update's factors.
     pub update_scales: Option<Scales>,
-    /// [trials, sites, out_features, out_features]
+    /// Is added to the output, [trials, sites, out_features, out_features].
     pub output: Option<LowRank>,
     /// Each trial's own bias, [trials, sites, out_features].
     pub bias: Option<Tensor>,
@@ -68,7 +70,7 @@ impl LowRank {
 
 impl Factors {
     /// Whether both have the same factors present, so that one set of products can serve them.
-    pub fn acts_like(&self, other: &Factors) -> bool {
+    pub(crate) fn acts_like(&self, other: &Factors) -> bool {
         let low_rank =
             |factors: &Factors| [&factors.input, &factors.update, &factors.output].map(Option::is_some);
         let plain = |factors: &Factors| {
@@ -88,7 +90,7 @@ impl Factors {
     }
 
     /// Groups of trials that act alike, one after another; lower ranks are padded with zeros, which change nothing.
-    pub fn joined(groups: Vec<Factors>) -> Factors {
+    pub(crate) fn joined(groups: Vec<Factors>) -> Factors {
         let tensor = |of: fn(&Factors) -> &Option<Tensor>| {
             let parts: Vec<&Tensor> = groups.iter().filter_map(|group| of(group).as_ref()).collect();
             (!parts.is_empty()).then(|| joined(&parts))
@@ -110,7 +112,7 @@ impl Factors {
     }
 
     /// The update, its scales multiplied into its factors.
-    pub fn scaled_update(&self) -> Option<LowRank> {
+    pub(crate) fn scaled_update(&self) -> Option<LowRank> {
         let LowRank { a, b } = self.update.as_ref()?;
         Some(match &self.update_scales {
             None => LowRank { a: a.shallow_clone(), b: b.shallow_clone() },
@@ -124,7 +126,7 @@ impl Factors {
     ///
     /// W' − W = diag(row_scale − 1) W + b a with stacked low-rank factors, so its norm needs only products of W
     /// with the factors, and Gram matrices.
-    pub fn distance(&self, class: &LinearClass) -> Tensor {
+    pub(crate) fn distance(&self, class: &LinearClass) -> Tensor {
         if let Some(squares) = self.plain_squares(class) {
             return squares.clamp_min(0.0).sqrt();
         }
@@ -196,7 +198,8 @@ fn joined_low_rank(parts: &[&LowRank]) -> Option<LowRank> {
     Some(LowRank { a: joined(&a), b: joined(&b) })
 }
 
-/// Of groups that act alike: all have scales, or none has. Missing ranks are scaled like their factors, by zero.
+/// The scales of groups that act alike, one after another: all have scales, or none has. Ranks that a group lacks are
+/// scaled by zero, as their factors are.
 fn joined_scales(groups: &[Factors]) -> Option<Scales> {
     let rank = groups.iter().filter_map(|group| group.update.as_ref()).map(LowRank::rank).max()?;
     let scales: Option<Vec<&Scales>> = groups.iter().map(|group| group.update_scales.as_ref()).collect();

@@ -1,16 +1,18 @@
 //! The trials of a bank that share a method, its structure and its sites, stacked.
 
 use serde_json::{Map, Value};
-use tch::{Device, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use crate::adapter::{Adapter, Init, ParameterSpec, Parameters, TENSOR_VALUE};
 use crate::class::Class;
-use crate::config::{Group, TrialConfig};
+use crate::config::TrialConfig;
 use crate::method::Method;
 use crate::optimizer::BankAdamW;
+use crate::parameter_group::Group;
+use crate::site::Start;
 use crate::store::{Origin, Store};
 
-/// What a task's head adds to every method's groups.
+/// The groups of a task's own tensors, beside every method's.
 pub const HEAD: [Group; 2] = [Group::Head, Group::HeadBias];
 
 pub struct MethodGroup {
@@ -36,7 +38,7 @@ impl MethodGroup {
     ) -> Result<MethodGroup, String> {
         let settings: Vec<&Map<String, Value>> = trials.iter().map(|trial| &trial.method.settings).collect();
         let adapter = |(class, &acts): (&Class, &bool)| match class {
-            Class::Head(class) => Ok(Some(Adapter::Tensor(if class.std > 0.0 { HEAD[0] } else { HEAD[1] }))),
+            Class::TaskTensor(class) => Ok(Some(Adapter::Tensor(class.group))),
             _ if acts => method.build(&settings, class).map(Some),
             _ => Ok(None),
         };
@@ -110,11 +112,23 @@ fn specs(adapter: &Option<Adapter>, class: &Class) -> Vec<ParameterSpec> {
             let start = Init::PerSite(Tensor::stack(&class.values, 0));
             vec![ParameterSpec::trained(TENSOR_VALUE, *group, &class.values[0].size(), start)]
         }
-        (Some(Adapter::Tensor(group)), Class::Head(class)) => {
-            let start = if class.std > 0.0 { Init::Normal { std: class.std } } else { Init::Zero };
-            vec![ParameterSpec::trained(TENSOR_VALUE, *group, &class.shape, start)]
+        (Some(Adapter::Tensor(group)), Class::TaskTensor(class)) => {
+            vec![ParameterSpec::trained(TENSOR_VALUE, *group, &class.shape, init(&class.starts))]
         }
         _ => Vec::new(),
+    }
+}
+
+/// How the task's tensors of a class start, at all its sites.
+fn init(starts: &[Start]) -> Init {
+    let given = starts.iter().filter_map(|start| match start {
+        Start::Given(values) => Some(values.to_kind(Kind::Float).to_device(Device::Cpu)),
+        _ => None,
+    });
+    match &starts[0] {
+        &Start::Normal { std } => Init::Normal { std },
+        Start::Zero => Init::Zero,
+        Start::Given(_) => Init::PerSite(Tensor::stack(&given.collect::<Vec<_>>(), 0)),
     }
 }
 

@@ -1,9 +1,12 @@
-//! Every adaptation method behind one trait, and banks that train many trials of them over one frozen network.
+#![doc = include_str!("../README.md")]
 //!
-//! Start reading at [`METHODS`] and one file of `methods/`, then [`LinearAdapter`], then [`Bank`].
-//! This crate knows no model: a network gives its layers, tensors and hidden states as named [`Site`]s and asks the
-//! bank ([`Bank::forward`], [`Bank::tensor`], [`Bank::hidden`]) where it would have used its own.
+//! # Where to start reading
+//!
+//! [`METHODS`] and one file of `methods/`, then [`LinearAdapter`], then [`Bank`]. This crate knows no model: a network
+//! gives its layers, tensors and hidden states as named [`Site`]s and asks the bank ([`Bank::forward`],
+//! [`Bank::tensor`], [`Bank::hidden`]) where it would have used its own.
 
+#![warn(missing_docs)]
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
 mod adapter;
@@ -20,6 +23,7 @@ mod method;
 mod methods;
 mod norms;
 mod optimizer;
+mod parameter_group;
 mod peft;
 mod random;
 mod site;
@@ -32,16 +36,20 @@ pub use adapter::{
     ParameterSpec, Parameters, TENSOR_VALUE, WholeSettings,
 };
 pub use adapter_file::AdapterFile;
-pub use bank::{Bank, OwnTensor, ParameterName, SiteReading, Untrained, check_trial};
+pub use bank::parameters::ParameterName;
+pub use bank::plan::check_trial;
+pub use bank::trained::Untrained;
+pub use bank::{Bank, SiteReading, TensorRun};
 pub use class::{Class, HiddenClass, LinearClass, TensorClass};
-pub use config::{Group, MethodConfig, OptimizerConfig, Schedule, TrialConfig};
+pub use config::{MethodConfig, OptimizerConfig, Schedule, TrialConfig};
 pub use error::CoreError;
-pub use factors::{Factors, LowRank};
+pub use factors::{Factors, LowRank, Scales};
 pub use limits::Problem;
 pub use method::{About, Adapts, Method};
-pub use methods::{METHODS, find_method};
+pub use methods::{METHODS, add_method, find_method, settings};
 pub use optimizer::BankAdamW;
+pub use parameter_group::Group;
 pub use peft::{DiffusersLora, Imported, PeftAdapter, from_peft, to_diffusers, to_peft};
 pub use random::stream;
-pub use site::{HiddenShape, LinearShape, Part, PartShape, Place, Role, Site, SiteShape};
+pub use site::{HiddenShape, LinearShape, Part, PartShape, Place, Role, Site, SiteShape, Start};
 pub use tensor_file::copy_with;

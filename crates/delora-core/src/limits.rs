@@ -7,11 +7,13 @@ use std::fmt;
 pub struct Problem {
     /// Name of the setting.
     pub setting: &'static str,
+    /// What is wrong and what would do, in a sentence without a full stop.
     pub message: String,
 }
 
 impl Problem {
-    pub(crate) fn new(setting: &'static str, message: String) -> Problem {
+    /// `message` says what is wrong and what would do.
+    pub fn new(setting: &'static str, message: String) -> Problem {
         Problem { setting, message }
     }
 }

@@ -6,18 +6,21 @@ use serde_json::{Map, Value};
 
 use crate::adapter::{Adapter, HiddenSettings, LinearSettings, WholeSettings};
 use crate::class::Class;
-use crate::config::Group;
+use crate::config::MethodConfig;
 use crate::field_names::field_names;
 use crate::limits::Problem;
+use crate::parameter_group::Group;
 use crate::site::{PartShape, Role, SiteShape};
 
 /// What tables, legends and the command line say about a method.
 pub struct About {
-    /// As in configs and files.
+    /// How configs and files call it.
     pub name: &'static str,
-    /// As in the paper's tables.
+    /// How the paper's tables call it.
     pub title: &'static str,
+    /// The adapted weight in one line.
     pub formula: &'static str,
+    /// Groups of its parameters, each with a learning rate of its own.
     pub groups: &'static [Group],
     /// What ‖W' − W‖ (Frobenius) cannot exceed, in words.
     pub bound: &'static str,
@@ -52,8 +55,11 @@ struct Builder {
     build: fn(&[&Settings], &Class) -> Result<Adapter, String>,
 }
 
+/// A method: what it is called, what it acts on, and how settings become adapters.
 pub struct Method {
+    /// For tables, legends and the command line.
     pub about: About,
+    /// What it acts on.
     pub adapts: Adapts,
     builder: Builder,
 }
@@ -144,8 +150,16 @@ impl Method {
         Method { about, adapts: Adapts::Whole, builder }
     }
 
+    /// The name by which trials choose the method.
     pub fn name(&self) -> &'static str {
         self.about.name
+    }
+
+    /// What a trial says to choose this method with `settings`, of which it keeps those that differ from the defaults.
+    pub fn config<S: Serialize>(&self, settings: &S) -> MethodConfig {
+        let (mut settings, defaults) = (settings_of(settings), self.defaults());
+        settings.retain(|name, value| defaults.get(name) != Some(value));
+        MethodConfig { name: self.name().to_owned(), settings }
     }
 
     /// Every setting that has a default, with it.
@@ -203,7 +217,7 @@ fn parse<S: DeserializeOwned>(settings: &Settings) -> Result<S, String> {
     serde_json::from_value(Value::Object(settings.clone())).map_err(|error| error.to_string())
 }
 
-/// As [`parse`], where settings have been parsed before.
+/// The same as [`parse`], with the error of a check.
 fn parsed<S: DeserializeOwned>(settings: &Settings) -> Result<S, Problem> {
     parse(settings).map_err(|message| Problem::new("", message))
 }

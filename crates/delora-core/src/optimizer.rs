@@ -2,7 +2,8 @@
 
 use tch::{Device, Kind, Tensor};
 
-use crate::config::{Group, TrialConfig};
+use crate::config::TrialConfig;
+use crate::parameter_group::Group;
 
 /// Steps whose coefficients are sent to the device at once, so that a step sends nothing.
 const TABLE_STEPS: u64 = 256;

@@ -7,6 +7,15 @@ use rand_chacha::ChaCha8Rng;
 ///
 /// `seed` keys the cipher and a 64-bit FNV-1a hash of `purpose` picks its stream, so what is drawn depends on
 /// these two alone: not on the bank, nor on how much any other stream has drawn.
+///
+/// ```
+/// use delora_core::stream;
+/// use rand::RngExt;
+///
+/// let first: u64 = stream(7, "data order").random();
+/// let _: u64 = stream(7, "noise").random();
+/// assert_eq!(first, stream(7, "data order").random::<u64>());
+/// ```
 pub fn stream(seed: u64, purpose: &str) -> ChaCha8Rng {
     let mut generator = ChaCha8Rng::seed_from_u64(seed);
     generator.set_stream(fnv1a(purpose.as_bytes()));

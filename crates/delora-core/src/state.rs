@@ -38,16 +38,16 @@ impl Bank {
             self.keep(&vec![true; self.num_trials()]);
         }
         let mut pairs = Vec::new();
-        for (name, own) in self.tensors() {
+        for (name, tensor) in self.tensors() {
             let value = stored.tensors.remove(&name);
             let value = value.ok_or_else(|| problem(path, format!("tensor `{name}` is missing")))?;
-            if value.size() != own.size() || value.kind() != own.kind() {
+            if value.size() != tensor.size() || value.kind() != tensor.kind() {
                 let found = format!("tensor `{name}` is {:?} {:?}", value.kind(), value.size());
                 return Err(problem(path, found));
             }
-            pairs.push((own.shallow_clone(), value));
+            pairs.push((tensor.shallow_clone(), value));
         }
-        gradient_mode::off(|| pairs.iter_mut().for_each(|(own, value)| own.copy_(value)));
+        gradient_mode::off(|| pairs.iter_mut().for_each(|(tensor, value)| tensor.copy_(value)));
         self.steps = steps;
         self.refresh();
         Ok(())

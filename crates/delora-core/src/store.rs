@@ -7,7 +7,7 @@ use tch::{Device, Kind, Tensor};
 
 use crate::adapter::{Init, ParameterSpec, Parameters};
 use crate::class::Class;
-use crate::config::Group;
+use crate::parameter_group::Group;
 use crate::random::stream;
 
 /// One parameter at all sites of one class: `sites` times `shape` consecutive values of each trial.
@@ -164,8 +164,8 @@ fn drawn(
     let mut values: Vec<f32> = Vec::with_capacity(origin.seeds.len() * segment.len() as usize);
     for &seed in origin.seeds {
         for site in class.names() {
-            // A head starts alike whatever the method beside it.
-            let owner = if matches!(class, Class::Head(_)) { "head" } else { origin.method };
+            // A task's tensor starts alike whatever the method beside it.
+            let owner = if matches!(class, Class::TaskTensor(_)) { "head" } else { origin.method };
             let mut generator = stream(seed, &format!("init/{owner}/{site}/{}", spec.name));
             values.extend((0..segment.values_per_site()).map(|_| draw(&mut generator) as f32));
         }

@@ -114,15 +114,15 @@ pub fn copy_with(original: &Path, changed: &BTreeMap<String, Tensor>, copy: &Pat
             )));
         }
     }
-    let own: BTreeMap<&str, Stored> =
+    let replaced: BTreeMap<&str, Stored> =
         changed.iter().map(|(name, value)| (name.as_str(), Stored::of(value))).collect();
     for (name, view) in stored.iter() {
         Values::Finite.check(name, &view).map_err(|problem| refused(original, problem))?;
     }
-    for (name, stored) in &own {
+    for (name, stored) in &replaced {
         Values::Finite.check(name, &stored.view()).map_err(|problem| refused(copy, problem))?;
     }
-    let views = stored.iter().map(|(name, view)| (name, own.get(name).map_or(view, Stored::view)));
+    let views = stored.iter().map(|(name, view)| (name, replaced.get(name).map_or(view, Stored::view)));
     let file = safetensors::serialize(views, metadata).map_err(|error| refused(copy, error.to_string()))?;
     write_whole(copy, &file).map_err(|source| io(copy, source))
 }

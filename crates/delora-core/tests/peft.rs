@@ -56,14 +56,8 @@ impl Stack {
 
     /// A trial of `method` after some steps, by which no parameter is at its start.
     fn trained(&self, method: &Method, settings: &serde_json::Map<String, Value>) -> AdapterFile {
-        let trial = TrialConfig {
-            method: MethodConfig { name: method.name().to_owned(), settings: settings.clone() },
-            learning_rate: method.about.groups.iter().map(|&group| (group, 0.05)).collect(),
-            optimizer: Default::default(),
-            schedule: Default::default(),
-            targets: None,
-            seed: 5,
-        };
+        let method = MethodConfig { name: method.name().to_owned(), settings: settings.clone() };
+        let trial = TrialConfig::new(method, 0.05, 5);
         let mut bank = Bank::new(&self.sites(), &[trial], Device::Cpu).unwrap();
         for _ in 0..5 {
             let error = self.output(&bank) - 1.0;

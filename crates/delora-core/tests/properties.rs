@@ -19,6 +19,10 @@ mod gradients;
 mod heads;
 #[path = "properties/network.rs"]
 mod network;
+#[path = "properties/outside.rs"]
+mod outside;
+#[path = "../examples/own_method.rs"]
+mod own_method;
 #[path = "properties/proof.rs"]
 mod proof;
 #[path = "properties/trained.rs"]

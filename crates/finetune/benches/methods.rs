@@ -46,14 +46,8 @@ fn settings(method: &Method) -> Map<String, Value> {
 }
 
 fn trial(method: &Method) -> TrialConfig {
-    TrialConfig {
-        method: MethodConfig { name: method.name().to_owned(), settings: settings(method) },
-        learning_rate: method.about.groups.iter().map(|&group| (group, 1e-4)).collect(),
-        optimizer: Default::default(),
-        schedule: Default::default(),
-        targets: Some(vec![Role::Query, Role::Value]),
-        seed: 0,
-    }
+    let config = MethodConfig { name: method.name().to_owned(), settings: settings(method) };
+    TrialConfig { targets: Some(vec![Role::Query, Role::Value]), ..TrialConfig::new(config, 1e-4, 0) }
 }
 
 struct Bench {

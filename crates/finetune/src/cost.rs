@@ -15,7 +15,7 @@ fn trained_parameters(sites: &[Site], trial: &TrialConfig) -> i64 {
     let settings = &trial.method.settings;
     let count = |site: &Site| -> Option<i64> {
         let shape = site.shape()?;
-        if let PartShape::Head(sizes) = &shape.part {
+        if let PartShape::TaskTensor(sizes) = &shape.part {
             return Some(sizes.iter().product());
         }
         method.variant(settings, &shape, trial.targets.as_deref()).ok()??;

@@ -8,13 +8,13 @@ use tch::{Device, Tensor};
 /// Probabilities of one trial.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct DropoutRates {
-    /// Of the network's hidden states.
+    /// For the network's hidden states.
     pub hidden: f64,
-    /// Of attention's probabilities.
+    /// For attention's probabilities.
     pub attention: f64,
-    /// Of the head's features.
+    /// For the head's features.
     pub head: f64,
-    /// Of what additive updates of low rank see, and of what LoReFT changes.
+    /// For the inputs of additive updates of low rank, and for what LoReFT changes.
     pub adapter: f64,
 }
 
@@ -28,7 +28,7 @@ pub struct StepDropout<'a> {
     pub seeds: &'a [u64],
     /// By slot.
     pub rates: &'a [DropoutRates],
-    /// The place in its trial's batch of each of a trial's first row in this pass.
+    /// The index in each trial's batch of the first row of this pass.
     pub first_row: usize,
     /// Tokens of each row, trial-major.
     pub lengths: &'a [i64],
@@ -39,7 +39,7 @@ pub struct StepDropout<'a> {
 const STEPS: f64 = 65536.0;
 
 impl StepDropout<'_> {
-    /// As [`models::Hook::dropout`].
+    /// What [`models::Hook::dropout`] has to give.
     pub fn of_network(&self, dropout: Dropout, site: &str, shape: &[i64]) -> Option<Tensor> {
         match dropout {
             Dropout::Hidden => self.draw(|rates| rates.hidden, "hidden", site, shape),
@@ -48,7 +48,7 @@ impl StepDropout<'_> {
         }
     }
 
-    /// As `of_network`, for adapters.
+    /// What multiplies the input of an adapter at `site`, in this shape; `None`: nothing is dropped out.
     pub fn of_adapters(&self, site: &str, shape: &[i64]) -> Option<Tensor> {
         self.draw(|rates| rates.adapter, "adapter", site, shape)
     }

@@ -4,14 +4,13 @@
 
 use std::path::Path;
 
-use delora_core::{Bank, OwnTensor, Site, SiteShape};
+use delora_core::{Bank, Group, Part, Place, Role, Site, SiteShape, Start, TensorRun};
 use models::config::Config;
 use models::diffusion::Loaded;
 use models::roberta::ClassificationHead;
-use models::shapes::{LinearShape, Scalable, Shapes};
+use models::shapes::{Scalable, Shapes};
 use models::{
-    Adaptable, Conv2d, Dropout, Embedding, GroupNorm, Hidden, HiddenSite, Hook, LayerNorm, Linear, Place,
-    RmsNorm, Role,
+    Adaptable, Conv2d, Dropout, Embedding, GroupNorm, Hidden, HiddenSite, Hook, LayerNorm, Linear, RmsNorm,
 };
 use tch::{Kind, Tensor};
 
@@ -21,10 +20,10 @@ use crate::watch::Watch;
 /// Everything of a network that can be adapted: its linear layers and hidden states in its own order, then its other
 /// tensors by name.
 pub fn sites<T: Adaptable>(network: &Loaded<T>) -> Vec<Site> {
-    let linear = |(linear, own): (&Linear, Role)| {
-        Site::linear(&linear.name, role(own), &linear.weight, linear.bias.as_ref())
+    let linear = |(linear, role): (&Linear, Role)| {
+        Site::linear(&linear.name, role, &linear.weight, linear.bias.as_ref())
     };
-    let hidden = |site: HiddenSite| Site::hidden(&site.name, place(site.place), site.layer, site.features);
+    let hidden = |site: HiddenSite| Site { name: site.name, part: Part::Hidden(site.shape) };
     let linears = network.network.linears().into_iter().map(linear);
     let hidden = network.network.hidden_sites().into_iter().map(hidden);
     let others = network.other_tensors().into_iter().map(|(name, value)| Site::tensor(&name, &value));
@@ -34,55 +33,24 @@ pub fn sites<T: Adaptable>(network: &Loaded<T>) -> Vec<Site> {
 /// transformers' `initializer_range`: new heads are drawn from N(0, 0.02²), their biases are 0.
 const HEAD_STD: f64 = 0.02;
 
-/// A head, whose layers each trial has for its own.
+/// The weights and biases of a task's head, which each trial trains for itself.
 pub fn head_sites(head: &ClassificationHead) -> Vec<Site> {
     let of_layer = |layer: &Linear| {
-        let site = |part: &str, tensor: &Tensor, std| {
-            Site::head(&format!("{}.{part}", layer.name), &tensor.size(), std)
+        let site = |part: &str, tensor: &Tensor, group, start| {
+            Site::task_tensor(&format!("{}.{part}", layer.name), &tensor.size(), group, start)
         };
-        let bias = layer.bias.as_ref().map(|bias| site("bias", bias, 0.0));
-        [Some(site("weight", &layer.weight, HEAD_STD)), bias].into_iter().flatten()
+        let weight = site("weight", &layer.weight, Group::Head, Start::Normal { std: HEAD_STD });
+        let bias = layer.bias.as_ref().map(|bias| site("bias", bias, Group::HeadBias, Start::Zero));
+        std::iter::once(weight).chain(bias)
     };
     head.linears().into_iter().flat_map(of_layer).collect()
 }
 
-/// As [`sites`], of a network that is known by its shapes.
-pub fn site_shapes(shapes: &Shapes) -> Vec<SiteShape> {
-    let linear = |linear: &LinearShape| {
-        SiteShape::linear(&linear.name, role(linear.role), linear.shape, linear.has_bias)
-    };
-    let hidden =
-        |site: &HiddenSite| SiteShape::hidden(&site.name, place(site.place), site.layer, site.features);
-    let linears = shapes.linears.iter().map(linear);
-    let hidden = shapes.hidden.iter().map(hidden);
-    let others = shapes.tensors.iter().map(|(name, shape)| SiteShape::tensor(name, shape));
-    linears.chain(hidden).chain(others).collect()
-}
-
-/// As [`site_shapes`], of the network whose `config.json` is at `path`; `None` where that cannot be read.
+/// What [`sites`] would list, without weights, for the network whose `config.json` is at `path`; `None` where that cannot
+/// be read.
 pub fn sites_of<C: Scalable + Config>(path: &Path) -> Option<Vec<SiteShape>> {
     let config: C = models::read_config(path).ok()?;
-    Some(site_shapes(&Shapes::of_config(&config).ok()?))
-}
-
-fn role(role: Role) -> delora_core::Role {
-    match role {
-        Role::Query => delora_core::Role::Query,
-        Role::Key => delora_core::Role::Key,
-        Role::Value => delora_core::Role::Value,
-        Role::Output => delora_core::Role::Output,
-        Role::FeedForwardIn => delora_core::Role::FeedForwardIn,
-        Role::FeedForwardOut => delora_core::Role::FeedForwardOut,
-        Role::Other => delora_core::Role::Other,
-    }
-}
-
-fn place(place: Place) -> delora_core::Place {
-    match place {
-        Place::AttentionOutput => delora_core::Place::AttentionOutput,
-        Place::FeedForwardOutput => delora_core::Place::FeedForwardOutput,
-        Place::BlockOutput => delora_core::Place::BlockOutput,
-    }
+    Some(Shapes::of_config(&config).ok()?.sites)
 }
 
 /// Sends a network's layers and hidden states through a bank; rows are trial-major, as many for each trial.
@@ -127,7 +95,7 @@ impl<'a> BankHook<'a> {
 
     /// A tensor of each trial, [trials, shape…]; `None` where it is frozen for all.
     fn stacked(&self, name: &str, frozen: &Tensor, kind: Kind) -> Option<Tensor> {
-        let own = |OwnTensor { trials, values }| {
+        let values_of_run = |TensorRun { trials, values }| {
             values.unwrap_or_else(|| {
                 let frozen = frozen.to_kind(kind).unsqueeze(0);
                 let mut sizes = frozen.size();
@@ -135,16 +103,17 @@ impl<'a> BankHook<'a> {
                 frozen.expand(sizes, false)
             })
         };
-        let runs: Vec<Tensor> = self.bank.tensor(name, kind)?.into_iter().map(own).collect();
+        let runs: Vec<Tensor> = self.bank.tensor(name, kind)?.into_iter().map(values_of_run).collect();
         Some(Tensor::cat(&runs, 0))
     }
 
     /// A linear layer of a task's head, which each trial has for its own: `folded` [trials, rows, in_features].
     fn head(&self, layer: &Linear, folded: &Tensor) -> Option<Tensor> {
         let kind = folded.kind();
-        let own = |part: &str, frozen: &Tensor| self.stacked(&format!("{}.{part}", layer.name), frozen, kind);
-        let weight = own("weight", &layer.weight)?.transpose(1, 2); // [trials, in_features, out_features]
-        let bias = layer.bias.as_ref().and_then(|bias| own("bias", bias));
+        let tensor =
+            |part: &str, frozen: &Tensor| self.stacked(&format!("{}.{part}", layer.name), frozen, kind);
+        let weight = tensor("weight", &layer.weight)?.transpose(1, 2); // [trials, in_features, out_features]
+        let bias = layer.bias.as_ref().and_then(|bias| tensor("bias", bias));
         Some(match bias {
             Some(bias) => bias.unsqueeze(1).baddbmm(folded, &weight, 1.0, 1.0),
             None => folded.bmm(&weight),
@@ -154,14 +123,14 @@ impl<'a> BankHook<'a> {
     /// `layer` of each run of trials: once for those that have the frozen tensor, else trial by trial.
     fn by_run(
         &self,
-        runs: Vec<OwnTensor>,
+        runs: Vec<TensorRun>,
         input: &Tensor,
         layer: impl Fn(&Tensor, Option<&Tensor>) -> Tensor,
     ) -> Tensor {
         let rows = input.size()[0] / self.trials();
         let mut outputs = Vec::new();
         let mut first = 0;
-        for OwnTensor { trials, values } in runs {
+        for TensorRun { trials, values } in runs {
             let part = input.narrow(0, first * rows, trials * rows);
             match values {
                 None => outputs.push(layer(&part, None)),
@@ -184,15 +153,15 @@ impl<'a> BankHook<'a> {
         shape: &[i64],
     ) -> Option<Tensor> {
         let kind = normalised.kind();
-        let own = |part: &str, frozen: &Tensor| self.stacked(&format!("{name}.{part}"), frozen, kind);
-        let (own_weight, own_bias) = (own("weight", weight), own("bias", bias));
+        let trained = |part: &str, frozen: &Tensor| self.stacked(&format!("{name}.{part}"), frozen, kind);
+        let (own_weight, own_bias) = (trained("weight", weight), trained("bias", bias));
         if own_weight.is_none() && own_bias.is_none() {
             return None;
         }
         let rows = normalised.size()[0] / self.trials();
-        let placed = |own: Option<Tensor>, frozen: &Tensor| match own {
-            Some(own) => {
-                own.repeat_interleave_self_int(rows, 0, None).view([&[-1], shape].concat().as_slice())
+        let placed = |trained: Option<Tensor>, frozen: &Tensor| match trained {
+            Some(trained) => {
+                trained.repeat_interleave_self_int(rows, 0, None).view([&[-1], shape].concat().as_slice())
             }
             None => frozen.to_kind(kind).view([&[1], shape].concat().as_slice()),
         };
@@ -248,8 +217,8 @@ impl Hook for BankHook<'_> {
         }
         let tensors = [&layer.weight, &layer.bias];
         let channels = [layer.weight.size()[0], 1, 1];
-        let own = self.affine(&layer.name, tensors, &layer.normalised(input), &channels);
-        own.unwrap_or_else(|| layer.forward(input))
+        let trained = self.affine(&layer.name, tensors, &layer.normalised(input), &channels);
+        trained.unwrap_or_else(|| layer.forward(input))
     }
 
     fn layer_norm(&self, layer: &LayerNorm, input: &Tensor) -> Tensor {
@@ -260,27 +229,27 @@ impl Hook for BankHook<'_> {
         let tensors = [&layer.weight, &layer.bias];
         let mut shape = vec![1; input.dim() - 1];
         *shape.last_mut().expect("an input has features") = layer.weight.size()[0];
-        let own = self.affine(&layer.name, tensors, &layer.normalised(input), &shape);
-        own.unwrap_or_else(|| layer.forward(input))
+        let trained = self.affine(&layer.name, tensors, &layer.normalised(input), &shape);
+        trained.unwrap_or_else(|| layer.forward(input))
     }
 
     fn rms_norm(&self, layer: &RmsNorm, input: &Tensor) -> Tensor {
         self.look(input);
-        let own = self.stacked(&format!("{}.weight", layer.name), &layer.weight, input.kind());
-        let Some(own) = own else { return layer.forward(input) };
+        let trained = self.stacked(&format!("{}.weight", layer.name), &layer.weight, input.kind());
+        let Some(trained) = trained else { return layer.forward(input) };
         let rows = input.size()[0] / self.trials();
         let mut shape = vec![1; input.dim()];
         shape[0] = input.size()[0];
         shape[input.dim() - 1] = -1;
-        layer.normalised(input) * own.repeat_interleave_self_int(rows, 0, None).view(shape.as_slice())
+        layer.normalised(input) * trained.repeat_interleave_self_int(rows, 0, None).view(shape.as_slice())
     }
 
     fn unembed(&self, table: &Embedding, input: &Tensor) -> Tensor {
-        let own = self.stacked(&format!("{}.weight", table.name), &table.weight, input.kind());
-        let Some(own) = own else { return table.logits(input) };
+        let trained = self.stacked(&format!("{}.weight", table.name), &table.weight, input.kind());
+        let Some(trained) = trained else { return table.logits(input) };
         let mut shape = input.size();
         let features = shape[shape.len() - 1];
-        let logits = input.reshape([self.trials(), -1, features]).bmm(&own.transpose(1, 2));
+        let logits = input.reshape([self.trials(), -1, features]).bmm(&trained.transpose(1, 2));
         *shape.last_mut().expect("an input has features") = -1;
         logits.view(shape.as_slice())
     }
@@ -305,7 +274,7 @@ impl Hook for BankHook<'_> {
         let values = folded(&hidden.values.contiguous());
         let kept = self
             .dropout
-            .filter(|_| site.place == Place::BlockOutput)
+            .filter(|_| site.shape.place == Place::BlockOutput)
             .and_then(|dropout| dropout.of_adapters(&site.name, &hidden.values.size()));
         let kept = kept.map(|kept| folded(&kept.to_kind(values.kind())));
         let hidden = delora_core::Hidden {

@@ -139,13 +139,12 @@ fn main() {
     );
     for ((name, settings, groups), seconds) in methods().into_iter().zip(seconds) {
         let config = trial(name, &settings, groups);
-        let sites = finetune::site_shapes(&whole);
         let method = delora_core::find_method(name).expect("it is listed");
         let count = |site: &delora_core::SiteShape| {
             let variant = method.variant(&config.method.settings, site, config.targets.as_deref());
             variant.ok().flatten().and_then(|_| method.num_parameters(&config.method.settings, site).ok())
         };
-        let trained = sites.iter().filter_map(count).sum::<i64>() as f64;
+        let trained = whole.sites.iter().filter_map(count).sum::<i64>() as f64;
         for (seconds, recomputed) in seconds.into_iter().zip([false, true]) {
             let kept = bytes_per_token(&LLAMA2_7B, Kind::BFloat16, recomputed) as f64 * tokens;
             println!(

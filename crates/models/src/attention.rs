@@ -11,8 +11,8 @@ pub(crate) fn attention(query: &Tensor, key: &Tensor, value: &Tensor, heads: i64
     by_head(query, key, value, heads, None, causal)
 }
 
-/// As [`attention`], with `mask` of [`padding_mask`] added to the scores; `dropout` gives what multiplies the
-/// probabilities `[N, heads, T, S]`, if anything does.
+/// The same as [`attention`], with `mask`, which [`padding_mask`] makes, added to the scores; `dropout` gives what
+/// multiplies the probabilities `[N, heads, T, S]`, if anything does.
 pub(crate) fn masked_attention(
     query: &Tensor,
     key: &Tensor,

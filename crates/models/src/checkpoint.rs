@@ -1,13 +1,23 @@
 //! The configs of a checkpoint in Stable Diffusion's layout, read together and without weights.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::clip::ClipTextConfig;
-use crate::diffusion::DiffusionError;
-use crate::read_config;
 use crate::scheduler::ScheduleConfig;
 use crate::unet::UNetConfig;
 use crate::vae::VaeConfig;
+use crate::weights::{WeightsError, read_config};
+
+/// What can be wrong with a checkpoint folder.
+#[derive(Debug, thiserror::Error)]
+pub enum DiffusionError {
+    #[error(transparent)]
+    Weights(#[from] WeightsError),
+    #[error(transparent)]
+    Text(#[from] crate::text::TextError),
+    #[error("{checkpoint}: {problem}; its parts are of different checkpoints", checkpoint = checkpoint.display())]
+    Parts { checkpoint: PathBuf, problem: String },
+}
 
 /// Where a checkpoint has its schedule.
 pub(crate) const SCHEDULE_FILE: &str = "scheduler/scheduler_config.json";

@@ -3,10 +3,8 @@
 //! A file's fields are those of the struct that implements [`Config`]; the table [`Config::OTHERS`] has all other keys that
 //! public files have. So a key that nobody has thought of is an error, and no network reads its file in another way.
 
-mod diffusers;
 mod fields;
 mod sizes;
-mod transformers;
 
 use serde::de::{DeserializeOwned, Error as _};
 use serde_json::{Map, Value};
@@ -37,7 +35,7 @@ pub struct Others {
     /// Keys that decide nothing here, in lists that say why.
     pub ignored: &'static [&'static [&'static str]],
     /// Keys that decide results, with the values that mean the network of this crate, as JSON.
-    pub only: &'static [(&'static str, &'static [&'static str])],
+    pub only: &'static [&'static [(&'static str, &'static [&'static str])]],
 }
 
 /// `null` is how the libraries write that a key is absent.
@@ -52,7 +50,7 @@ pub fn parse<C: Config>(file: &Value) -> Result<C, String> {
     Ok(config)
 }
 
-/// As [`parse`], as an error of JSON.
+/// The config of `file`, with the error of [`parse`] as an error of JSON.
 pub(crate) fn parse_json<C: Config>(file: &Value) -> Result<C, serde_json::Error> {
     parse(file).map_err(serde_json::Error::custom)
 }
@@ -74,7 +72,7 @@ pub(crate) fn check_keys<C: Config>(file: &Map<String, Value>) -> Result<(), Str
                 shown(value)
             ));
         }
-        match C::OTHERS.only.iter().find(|(other, _)| *other == key) {
+        match C::OTHERS.only.iter().copied().flatten().find(|(other, _)| *other == key) {
             Some((_, right)) if right.iter().any(|right| is_same(value, right)) => {}
             Some((_, right)) => {
                 let right = right.join(" or ");

@@ -13,9 +13,8 @@ use rand::{Rng, RngExt};
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor, nn};
 
-use crate::WeightsError;
 use crate::weights::naming::{self, Naming};
-use crate::weights::{find_weights, load_named};
+use crate::weights::{WeightsError, find_weights, load_named};
 
 /// The keys of a ControlNet's `config.json` that decide shapes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,7 +48,7 @@ pub struct ConditionSizesError(ConditionEncoderConfig);
 /// One of the encoder's parameters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConditionParameter {
-    /// As diffusers names it behind `controlnet_cond_embedding.`, e.g. `blocks.3.weight`.
+    /// The name that diffusers gives it behind `controlnet_cond_embedding.`, e.g. `blocks.3.weight`.
     pub name: String,
     /// `[outputs, inputs, 3, 3]` or `[outputs]`
     pub shape: Vec<i64>,
@@ -177,7 +176,7 @@ impl ConditionEncoder {
         self.convolve(1, parameters, maps)
     }
 
-    /// As [`ConditionEncoder::forward`] for K trials at once: each of `parameters` is `[K, …]`, the rows of `maps`
+    /// The same as [`ConditionEncoder::forward`] for K trials at once: each of `parameters` is `[K, …]`, the rows of `maps`
     /// `[K·N, channels, H, W]` are ordered by trial, and so are those of the features.
     pub fn forward_stacked(&self, parameters: &[Tensor], maps: &Tensor) -> Tensor {
         let (rows, channels, height, width) = maps.size4().expect("maps are [K·N, channels, H, W]");

@@ -1,110 +1,25 @@
 //! Stable Diffusion's parts put together: a checkpoint folder, captions to contexts, and guided sampling.
 
-use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use tch::{Device, Kind, Tensor, nn};
 
+pub use crate::checkpoint::DiffusionError;
 use crate::checkpoint::{CheckpointConfigs, SCHEDULE_FILE};
 use crate::clip::{Clip, ClipConfig, ClipText, ClipTextConfig, ClipVision};
-use crate::config::Config;
+use crate::layers::Hook;
+pub use crate::loaded::Loaded;
+use crate::loaded::load_with_config;
 use crate::scheduler::{Ddim, DpmSolverPlusPlus, FinalStep, NoiseSchedule, Sampler};
 use crate::text::{CaptionTokenizer, tokenizer_files};
 use crate::unet::UNet2DCondition;
 use crate::vae::AutoencoderKl;
 use crate::vit::{Vit, VitConfig};
-use crate::weights::naming::{self, Naming};
-use crate::weights::{find_weights, load_named};
-use crate::{Adaptable, Hook, WeightsError, network_files, read_config};
+use crate::weights::{WeightsError, naming, network_files};
 
 /// Pixels that the VAE takes at once, four pictures of 512 × 512: its widest activations are 256 floats a pixel. Each
 /// picture is computed by itself, so this changes no result.
 const VAE_PIXELS: i64 = 1 << 20;
-
-/// What can be wrong with a checkpoint folder.
-#[derive(Debug, thiserror::Error)]
-pub enum DiffusionError {
-    #[error(transparent)]
-    Weights(#[from] WeightsError),
-    #[error(transparent)]
-    Text(#[from] crate::text::TextError),
-    #[error("{checkpoint}: {problem}; its parts are of different checkpoints", checkpoint = checkpoint.display())]
-    Parts { checkpoint: PathBuf, problem: String },
-}
-
-/// A frozen network and the store that owns its weights.
-#[derive(Debug)]
-pub struct Loaded<T> {
-    pub network: T,
-    store: nn::VarStore,
-}
-
-impl<T: Adaptable> Loaded<T> {
-    /// Name and value of every tensor that belongs to no linear layer behind the hook, by name.
-    pub fn other_tensors(&self) -> Vec<(String, Tensor)> {
-        let linears: HashSet<String> =
-            self.network.linears().into_iter().map(|(linear, _)| linear.name.clone()).collect();
-        let is_other = |name: &str| name.rsplit_once('.').is_none_or(|(layer, _)| !linears.contains(layer));
-        let mut others: Vec<(String, Tensor)> =
-            self.store.variables().into_iter().filter(|(name, _)| is_other(name)).collect();
-        others.sort_by(|left, right| left.0.cmp(&right.0));
-        others
-    }
-}
-
-impl<T> Loaded<T> {
-    /// A network that was built in `store` and not loaded, frozen.
-    pub fn built(network: T, mut store: nn::VarStore) -> Loaded<T> {
-        store.freeze();
-        Loaded { network, store }
-    }
-
-    /// The network that `build` makes, with fresh weights.
-    pub(crate) fn fresh(build: impl FnOnce(&nn::Path) -> T) -> Loaded<T> {
-        let store = nn::VarStore::new(Device::Cpu);
-        Loaded { network: build(&store.root()), store }
-    }
-
-    /// As [`Loaded::fresh`], for a `build` that may refuse its config.
-    pub(crate) fn try_fresh<E>(build: impl FnOnce(&nn::Path) -> Result<T, E>) -> Result<Loaded<T>, E> {
-        let store = nn::VarStore::new(Device::Cpu);
-        Ok(Loaded { network: build(&store.root())?, store })
-    }
-
-    /// Bytes of the network's weights.
-    pub fn bytes(&self) -> usize {
-        self.store.variables().values().map(|tensor| tensor.numel() * tensor.kind().elt_size_in_bytes()).sum()
-    }
-}
-
-/// The network that `build` makes, in `kind`, frozen and on `device`, filled from the weights that `folder` holds under the
-/// names of `naming`.
-pub(crate) fn load_folder<T, E: From<WeightsError>>(
-    folder: &Path,
-    naming: &Naming,
-    kind: Kind,
-    device: Device,
-    build: impl FnOnce(&nn::Path) -> Result<T, E>,
-) -> Result<Loaded<T>, E> {
-    let path = find_weights(folder)?;
-    let mut store = nn::VarStore::new(device);
-    store.set_kind(kind);
-    let network = build(&store.root())?;
-    load_named(&store, &path, naming)?;
-    store.freeze();
-    Ok(Loaded { network, store })
-}
-
-/// As [`load_folder`], in f32, by the `config.json` of `folder`.
-fn load_with_config<C: Config, T>(
-    folder: &Path,
-    naming: &Naming,
-    device: Device,
-    build: impl FnOnce(&nn::Path, &C) -> T,
-) -> Result<Loaded<T>, WeightsError> {
-    let config: C = read_config(&folder.join("config.json"))?;
-    load_folder(folder, naming, Kind::Float, device, |path| Ok(build(path, &config)))
-}
 
 /// `unet/` of a checkpoint.
 pub fn load_unet(checkpoint: &Path, device: Device) -> Result<Loaded<UNet2DCondition>, WeightsError> {
@@ -163,7 +78,7 @@ impl CaptionEncoder {
         self.encode_ids(&self.tokenizer.encode_batch(captions), kind)
     }
 
-    /// As [`CaptionEncoder::encode`], of token ids `[N, S]`.
+    /// Hidden states `[N, S, D]` of the token ids `[N, S]` of captions, in `kind`.
     pub fn encode_ids(&self, ids: &Tensor, kind: Kind) -> Tensor {
         let ids = ids.to_device(self.device);
         gradient_mode::off(|| self.tower.network.forward(&ids, kind))

@@ -32,7 +32,7 @@ pub struct Moments {
 }
 
 impl Moments {
-    /// Of `features` `[N, D]`.
+    /// Mean and covariance of `features` `[N, D]`.
     ///
     /// Errors: fewer than two rows; values that are not finite.
     pub fn of(features: &Tensor) -> Result<Moments, FrechetError> {

@@ -28,7 +28,7 @@ pub fn to_tensor(pictures: &[RgbImage]) -> Tensor {
     from_bytes(&bytes, pictures.len(), height as usize, width as usize)
 }
 
-/// As [`to_tensor`], from rows of RGB bytes `[count, height, width, 3]`.
+/// Pictures `[count, 3, height, width]` in [-1, 1], from rows of RGB bytes `[count, height, width, 3]`.
 pub fn from_bytes(bytes: &[u8], count: usize, height: usize, width: usize) -> Tensor {
     Tensor::from_slice(bytes)
         .view([count as i64, height as i64, width as i64, 3])
@@ -68,7 +68,7 @@ pub fn resize_and_crop(picture: &RgbImage, size: u32) -> RgbImage {
     resize_and_crop_at(picture, size, |slack| Middle::Even.start(slack))
 }
 
-/// As [`resize_and_crop`], the square starting where `start` says, which is told how many pixels lie outside it: first
+/// The same as [`resize_and_crop`], with the square starting where `start` says, which is told how many pixels lie outside it: first
 /// for the width, then for the height.
 pub fn resize_and_crop_at(picture: &RgbImage, size: u32, mut start: impl FnMut(u64) -> u64) -> RgbImage {
     let (width, height) = with_shorter_side(picture, size);

@@ -16,10 +16,9 @@ use std::path::Path;
 
 use tch::{Device, Tensor, nn};
 
-use crate::WeightsError;
 use crate::conv_norm::{ConvNorm, Window};
-use crate::diffusion::Loaded;
-use crate::weights::{find_weights, load_named, naming};
+use crate::loaded::Loaded;
+use crate::weights::{WeightsError, find_weights, load_named, naming};
 
 const EPS: f64 = 1e-3;
 /// Side of the pictures inside.
@@ -51,7 +50,7 @@ impl Layer {
 /// Windows of 3 × 3.
 #[derive(Debug, Clone, Copy)]
 enum Pool {
-    /// Of the picture's own pixels, stride 1.
+    /// The mean of those of a window's pixels that lie in the picture, stride 1.
     Mean,
     /// Stride 1.
     Max,
@@ -120,7 +119,7 @@ impl Branches<'_> {
         Branch { pool: None, chain: specs.iter().map(layer).collect(), fork: Vec::new() }
     }
 
-    /// As `chain`, and behind it the layers `ends`, each of `outputs` features.
+    /// A chain of layers, and behind it side by side the two layers `ends`, each with `outputs` features.
     fn forked(&self, specs: &[Spec], ends: [&str; 2], outputs: i64) -> Branch {
         let inputs = specs[specs.len() - 1].1;
         let end = |(name, window)| Layer::new(&self.path / name, (inputs, outputs), window);

@@ -1,6 +1,7 @@
 //! The layers the networks are made of. Each casts its weights to the kind of its input, so a network
 //! runs in the precision of what it is fed: bf16 in, bf16 out, over f32 weights.
 
+use delora_core::{HiddenShape, Place, Role};
 use tch::{Kind, Tensor, nn};
 
 /// A linear layer with the name under which adapters find it.
@@ -69,11 +70,11 @@ pub(crate) fn drop_out(hook: &dyn Hook, dropout: Dropout, site: &str, values: Te
 /// Which of a network's dropouts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dropout {
-    /// Of hidden states, `[N, T, features]`.
+    /// Drops out hidden states, `[N, T, features]`.
     Hidden,
-    /// Of attention's probabilities, `[N, heads, T, T]`.
+    /// Drops out attention's probabilities, `[N, heads, T, T]`.
     Attention,
-    /// Of a head's features, `[N, features]`.
+    /// Drops out a head's features, `[N, features]`.
     Head,
 }
 
@@ -83,38 +84,17 @@ pub struct Frozen;
 
 impl Hook for Frozen {}
 
-/// What a linear layer does in its network.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Role {
-    Query,
-    Key,
-    Value,
-    /// The projection behind attention.
-    Output,
-    /// Into a feed-forward block, gate included.
-    FeedForwardIn,
-    FeedForwardOut,
-    Other,
-}
-
-/// Which hidden states of a block.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Place {
-    /// Behind attention's output projection, before the residual is added.
-    AttentionOutput,
-    /// Behind the feed-forward block, before the residual is added.
-    FeedForwardOutput,
-    /// What the block hands on.
-    BlockOutput,
-}
-
-/// A place where hidden states pass by; `layer` numbers the network's blocks from 0.
+/// A place where hidden states pass by, whose `layer` numbers the network's blocks from 0.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HiddenSite {
     pub name: String,
-    pub place: Place,
-    pub layer: i64,
-    pub features: i64,
+    pub shape: HiddenShape,
+}
+
+impl HiddenSite {
+    pub(crate) fn new(name: String, place: Place, layer: i64, features: i64) -> HiddenSite {
+        HiddenSite { name, shape: HiddenShape { place, layer, features } }
+    }
 }
 
 /// Hidden states at a site.
@@ -213,7 +193,7 @@ impl Conv2d {
         self.with(input, &self.weight, self.bias.as_ref())
     }
 
-    /// As `forward`, with other values.
+    /// The same as `forward`, with other values of weight and bias.
     pub fn with(&self, input: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Tensor {
         let kind = input.kind();
         let bias = bias.map(|bias| bias.to_kind(kind));

@@ -18,9 +18,11 @@ pub mod frechet;
 pub mod images;
 pub mod inception;
 pub mod inputs;
+mod known_keys;
 mod layers;
 pub mod listing;
 pub mod llama;
+mod loaded;
 pub mod networks;
 pub mod palette;
 mod published;
@@ -35,10 +37,12 @@ pub mod vae;
 pub mod vit;
 pub mod weights;
 
+pub use delora_core::{Place, Role};
 pub use layers::{
     Activation, Adaptable, Conv2d, Dropout, Embedding, Frozen, GroupNorm, Hidden, HiddenSite, Hook,
-    LayerNorm, Linear, Place, RmsNorm, Role,
+    LayerNorm, Linear, RmsNorm,
 };
+pub use loaded::Loaded;
 pub use weights::{
     WeightsError, find_weights, load_weights, network_files, read_config, read_json, save_weights,
     weight_files,

@@ -16,11 +16,12 @@ mod config;
 
 use std::path::Path;
 
+use delora_core::{Place, Role};
 use tch::{Device, Kind, Tensor, nn};
 
 use crate::attention::sub;
-use crate::diffusion::{Loaded, load_folder};
-use crate::layers::{Adaptable, Embedding, Hidden, HiddenSite, Hook, Linear, Place, RmsNorm, Role, name_of};
+use crate::layers::{Adaptable, Embedding, Hidden, HiddenSite, Hook, Linear, RmsNorm, name_of};
+use crate::loaded::{Loaded, load_folder};
 use crate::weights::naming;
 
 pub use cache::Cache;
@@ -54,7 +55,7 @@ struct Layer {
     gate: Linear,
     up: Linear,
     down: Linear,
-    /// Of queries, and of keys and values.
+    /// How many heads the queries have, and how many the keys and values.
     heads: [i64; 2],
     head_dim: i64,
     /// Behind attention, behind the feed-forward block, and of the whole.
@@ -69,7 +70,7 @@ impl Layer {
         let [of_queries, of_keys] = heads.map(|heads| heads * head_dim);
         let linear = |name: &str, inputs, outputs| Linear::new(sub(path, name), inputs, outputs, false);
         let norm = |name: &str| RmsNorm::new(path / name, features, config.rms_norm_eps);
-        let site = |name: String, place| HiddenSite { name, place, layer, features };
+        let site = |name: String, place| HiddenSite::new(name, place, layer, features);
         Layer {
             input_norm: norm("input_layernorm"),
             query: linear("self_attn.q_proj", features, of_queries),
@@ -239,7 +240,7 @@ impl Llama {
         hook.rms_norm(&self.norm, hidden)
     }
 
-    /// As [`Llama::forward`], behind what `cache` has of each row; adds to the cache. `mask` `[N, T]` is 1 at tokens and 0
+    /// The same as [`Llama::forward`], for tokens behind those that `cache` has of each row; adds to the cache. `mask` `[N, T]` is 1 at tokens and 0
     /// at padding, which may be at the end of rows alone.
     pub fn extend(
         &self,

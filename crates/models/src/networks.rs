@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use crate::clip::{Clip, ClipConfig, ClipText, ClipTextConfig, ClipVision, ClipVisionConfig};
 use crate::config::{self, Config, Others};
-use crate::diffusion::Loaded;
 use crate::llama::{Llama, LlamaConfig};
+use crate::loaded::Loaded;
 use crate::roberta::{Encoder, EncoderConfig};
 use crate::shapes::{ARCHITECTURES, Architecture, Scalable, Shapes, Width};
 use crate::unet::{UNet2DCondition, UNetConfig};

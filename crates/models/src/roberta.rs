@@ -15,15 +15,15 @@ mod classifier;
 
 use std::path::Path;
 
+use delora_core::{Place, Role};
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor, nn};
 
 use crate::attention::{masked_attention, padding_mask, sub};
-use crate::diffusion::{Loaded, load_folder};
 use crate::layers::{
-    Activation, Adaptable, Dropout, Embedding, Hidden, HiddenSite, Hook, LayerNorm, Linear, Place, Role,
-    drop_out, name_of,
+    Activation, Adaptable, Dropout, Embedding, Hidden, HiddenSite, Hook, LayerNorm, Linear, drop_out, name_of,
 };
+use crate::loaded::{Loaded, load_folder};
 use crate::weights::{WeightsError, naming, read_config};
 
 pub use classifier::{ClassificationHead, SequenceClassifier, load_classifier};
@@ -89,7 +89,7 @@ pub struct EncoderConfig {
     pub pad_token_id: i64,
     /// For whoever trains a network: here dropout is the hook's.
     pub hidden_dropout_prob: f64,
-    /// As `hidden_dropout_prob`.
+    /// The same for attention's probabilities.
     pub attention_probs_dropout_prob: f64,
     #[serde(default)]
     pub position_embedding_type: Positions,
@@ -131,7 +131,7 @@ pub struct Tokens<'a> {
 
 /// What every layer of one forward pass needs.
 struct Pass<'a> {
-    /// As [`padding_mask`] gives it.
+    /// What [`padding_mask`] makes of the lengths.
     mask: Tensor,
     /// `[N]`
     lengths: Tensor,
@@ -180,7 +180,7 @@ impl Layer {
         let features = config.hidden_size;
         let linear = |name: &str, inputs, outputs| Linear::new(sub(path, name), inputs, outputs, true);
         let norm = |name: &str| LayerNorm::new(sub(path, name), features, config.layer_norm_eps);
-        let site = |name: &str, place| HiddenSite { name: name_of(&sub(path, name)), place, layer, features };
+        let site = |name: &str, place| HiddenSite::new(name_of(&sub(path, name)), place, layer, features);
         Layer {
             query: linear("attention.self.query", features, features),
             key: linear("attention.self.key", features, features),
@@ -195,7 +195,7 @@ impl Layer {
             hidden: [
                 site("attention.output", Place::AttentionOutput),
                 site("output", Place::FeedForwardOutput),
-                HiddenSite { name: name_of(path), place: Place::BlockOutput, layer, features },
+                HiddenSite::new(name_of(path), Place::BlockOutput, layer, features),
             ],
         }
     }

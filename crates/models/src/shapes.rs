@@ -3,10 +3,11 @@
 //! A network of this crate is built twice, at a small width and at twice that. Each side of each tensor is a constant plus a
 //! multiple of the width, so the two give every side at any width, and nothing about the network is written a second time.
 
+use delora_core::{PartShape, Role, SiteShape};
 use tch::nn;
 
-use crate::diffusion::Loaded;
-use crate::layers::{Adaptable, HiddenSite, Linear, Role};
+use crate::layers::{Adaptable, HiddenSite, Linear};
+use crate::loaded::Loaded;
 use crate::networks::Network;
 use crate::published;
 use crate::weights::Layout;
@@ -55,23 +56,10 @@ impl Architecture {
     }
 }
 
-/// The parts of one network, in its own order.
+/// The parts of one network: its linear layers and hidden states in its own order, then its other tensors by name.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Shapes {
-    pub linears: Vec<LinearShape>,
-    /// Tensors of other layers, by name.
-    pub tensors: Vec<(String, Vec<i64>)>,
-    pub hidden: Vec<HiddenSite>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LinearShape {
-    /// State-dict prefix.
-    pub name: String,
-    pub role: Role,
-    /// `[out_features, in_features]`
-    pub shape: [i64; 2],
-    pub has_bias: bool,
+    pub sites: Vec<SiteShape>,
 }
 
 impl Shapes {
@@ -79,24 +67,23 @@ impl Shapes {
     pub fn of<T: Adaptable>(network: &Loaded<T>) -> Shapes {
         let linear = |(linear, role): (&Linear, Role)| {
             let (outputs, inputs) = linear.weight.size2().expect("a weight is a matrix");
-            let (name, has_bias) = (linear.name.clone(), linear.bias.is_some());
-            LinearShape { name, role, shape: [outputs, inputs], has_bias }
+            SiteShape::linear(&linear.name, role, [outputs, inputs], linear.bias.is_some())
         };
-        Shapes {
-            linears: network.network.linears().into_iter().map(linear).collect(),
-            tensors: network.other_tensors().into_iter().map(|(name, value)| (name, value.size())).collect(),
-            hidden: network.network.hidden_sites(),
-        }
+        let hidden = |site: HiddenSite| SiteShape { name: site.name, part: PartShape::Hidden(site.shape) };
+        let linears = network.network.linears().into_iter().map(linear);
+        let hidden = network.network.hidden_sites().into_iter().map(hidden);
+        let others = network.other_tensors().into_iter();
+        let others = others.map(|(name, value)| SiteShape::tensor(&name, &value.size()));
+        Shapes { sites: linears.chain(hidden).chain(others).collect() }
     }
 
     /// Those of a network that no method adapts: its tensors.
     pub(crate) fn of_tensors(build: impl FnOnce(&nn::Path)) -> Shapes {
         let store = nn::VarStore::new(tch::Device::Cpu);
         build(&store.root());
-        let variables = store.variables().into_iter();
-        let mut tensors: Vec<_> = variables.map(|(name, value)| (name, value.size())).collect();
-        tensors.sort();
-        Shapes { tensors, ..Shapes::default() }
+        let layout: Layout =
+            store.variables().iter().map(|(name, value)| (name.clone(), value.size())).collect();
+        Shapes { sites: layout.iter().map(|(name, shape)| SiteShape::tensor(name, shape)).collect() }
     }
 
     /// Those of the network that `config` asks for, of which no more is built than shows them.
@@ -115,41 +102,47 @@ impl Shapes {
         }
         let twice = at(2)?;
         let side = |one: i64, two: i64| one + (two - one) * (unit - 1);
-        for (shape, two) in shapes.linears.iter_mut().zip(&twice.linears) {
-            shape.shape = [0, 1].map(|axis| side(shape.shape[axis], two.shape[axis]));
-        }
-        for ((_, shape), (_, two)) in shapes.tensors.iter_mut().zip(&twice.tensors) {
-            shape.iter_mut().zip(two).for_each(|(one, two)| *one = side(*one, *two));
-        }
-        for (site, two) in shapes.hidden.iter_mut().zip(&twice.hidden) {
-            site.features = side(site.features, two.features);
+        for (one, two) in shapes.sites.iter_mut().zip(&twice.sites) {
+            match (&mut one.part, &two.part) {
+                (PartShape::Linear(one), PartShape::Linear(two)) => {
+                    one.in_features = side(one.in_features, two.in_features);
+                    one.out_features = side(one.out_features, two.out_features);
+                }
+                (PartShape::Tensor(one), PartShape::Tensor(two)) => {
+                    one.iter_mut().zip(two).for_each(|(one, two)| *one = side(*one, *two));
+                }
+                (PartShape::Hidden(one), PartShape::Hidden(two)) => {
+                    one.features = side(one.features, two.features);
+                }
+                _ => unreachable!("both widths have the same parts"),
+            }
         }
         Ok(shapes)
     }
 
     /// Every weight and bias by name.
     pub fn layout(&self) -> Layout {
-        let linears = self.linears.iter().flat_map(|linear| {
-            let weight = (format!("{}.weight", linear.name), linear.shape.to_vec());
-            let bias = (format!("{}.bias", linear.name), vec![linear.shape[0]]);
-            std::iter::once(weight).chain(linear.has_bias.then_some(bias))
-        });
-        linears.chain(self.tensors.iter().cloned()).collect()
+        let mut layout = Layout::new();
+        for SiteShape { name, part } in &self.sites {
+            match part {
+                PartShape::Linear(shape) => {
+                    layout.insert(format!("{name}.weight"), vec![shape.out_features, shape.in_features]);
+                    layout.extend(shape.has_bias.then(|| (format!("{name}.bias"), vec![shape.out_features])));
+                }
+                PartShape::Tensor(shape) => _ = layout.insert(name.clone(), shape.clone()),
+                PartShape::Hidden(_) | PartShape::TaskTensor(_) => {}
+            }
+        }
+        layout
     }
 
     /// Weights and biases.
     pub fn num_parameters(&self) -> i64 {
-        let linear = |linear: &LinearShape| {
-            let [outputs, inputs] = linear.shape;
-            outputs * (inputs + i64::from(linear.has_bias))
-        };
-        let tensors = self.tensors.iter().map(|(_, shape)| shape.iter().product::<i64>());
-        self.linears.iter().map(linear).chain(tensors).sum()
+        self.sites.iter().map(SiteShape::num_values).sum()
     }
 
     pub fn num_tensors(&self) -> usize {
-        let linears = self.linears.iter().map(|linear| 1 + usize::from(linear.has_bias));
-        linears.sum::<usize>() + self.tensors.len()
+        self.layout().len()
     }
 }
 

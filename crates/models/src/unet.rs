@@ -5,10 +5,11 @@
 
 mod blocks;
 
+use delora_core::{HiddenShape, Role};
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor, nn};
 
-use crate::layers::{Adaptable, Conv2d, GroupNorm, HiddenSite, Hook, Linear, Role};
+use crate::layers::{Adaptable, Conv2d, GroupNorm, HiddenSite, Hook, Linear};
 use blocks::{ResnetBlock, SpatialTransformer};
 
 /// The keys of `unet/config.json` that decide shapes.
@@ -77,14 +78,14 @@ pub struct State {
 }
 
 impl State {
-    /// As a list, for gradients.
+    /// Its tensors as a list, for gradients.
     pub fn into_tensors(self) -> Vec<Tensor> {
         let mut tensors = vec![self.time, self.values];
         tensors.extend(self.skips);
         tensors
     }
 
-    /// Of a list that [`State::into_tensors`] has made.
+    /// The state whose list [`State::into_tensors`] has made. Panics where the list is shorter than two.
     pub fn from_tensors(tensors: &[Tensor]) -> State {
         let mut tensors = tensors.iter().map(Tensor::shallow_clone);
         let mut next = || tensors.next().expect("a time embedding and values");
@@ -150,7 +151,7 @@ impl UNet2DCondition {
         self.forward_controlled(sample, timesteps, context, None, hook)
     }
 
-    /// As [`UNet2DCondition::forward`], with `control` `[N, block_out_channels[0], H, W]` added to what `conv_in` gives,
+    /// The same as [`UNet2DCondition::forward`], with `control` `[N, block_out_channels[0], H, W]` added to what `conv_in` gives,
     /// as OFT's semantic-map-to-image code adds the condition encoder's output.
     pub fn forward_controlled(
         &self,
@@ -244,7 +245,11 @@ impl Adaptable for UNet2DCondition {
         let numbered = (0..).zip(self.transformers());
         numbered
             .flat_map(|(layer, block)| {
-                block.hidden.iter().map(move |site| HiddenSite { layer, ..site.clone() })
+                let numbered = move |site: &HiddenSite| HiddenSite {
+                    name: site.name.clone(),
+                    shape: HiddenShape { layer, ..site.shape },
+                };
+                block.hidden.iter().map(numbered)
             })
             .collect()
     }

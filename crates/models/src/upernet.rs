@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor, nn};
 
 use crate::conv_norm::{ConvNorm, Window};
-use crate::diffusion::{Loaded, load_folder};
 use crate::layers::Conv2d;
+use crate::loaded::{Loaded, load_folder};
 use crate::weights::{WeightsError, naming, read_config};
 
 const EPS: f64 = 1e-5;
@@ -66,7 +66,7 @@ impl Default for UPerNetConfig {
 impl UPerNetConfig {
     /// Heights and widths at which a picture of `height` × `width` pixels is looked at, one for each of `short_sides`.
     ///
-    /// As in the reference the picture is scaled until its shorter side is right, or its longer one is `longest_side`; the
+    /// The reference does the same: the picture is scaled until its shorter side is right, or its longer one is `longest_side`; the
     /// sides lose their fractions and go up to the next multiple, so that the proportions change a little.
     pub fn evaluation_sizes(&self, height: i64, width: i64) -> Vec<[i64; 2]> {
         let (shorter, longer) = (height.min(width) as f64, height.max(width) as f64);
@@ -119,7 +119,7 @@ pub enum UPerNetError {
 #[derive(Debug)]
 struct Bottleneck {
     layers: [ConvNorm; 3],
-    /// Of the input, where sizes change.
+    /// What the input passes on its way around, where sizes change.
     shortcut: Option<ConvNorm>,
 }
 

@@ -4,100 +4,24 @@
 //! libraries and generations that [`naming`] lists.
 
 mod archive;
+mod error;
 mod files;
+mod json;
 mod matching;
 pub mod naming;
 mod pickle;
 mod stored;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use safetensors::Dtype;
-use serde::de::DeserializeOwned;
-use serde_json::Value;
 use tch::{Device, Kind, Tensor, nn};
 
-use crate::config::{self, Config};
+pub use error::WeightsError;
 pub use files::{find_weights, network_files, weight_files};
+pub use json::{class_of, read_config, read_json};
 pub use matching::{Layout, Matching};
 pub use naming::Naming;
 pub use stored::{Stored, Weights};
-
-/// What can be wrong with a folder of weights.
-#[derive(Debug, thiserror::Error)]
-pub enum WeightsError {
-    #[error("{path}: cannot be read: {source}", path = path.display())]
-    Read { path: PathBuf, source: std::io::Error },
-    #[error("{path}: cannot be written: {source}", path = path.display())]
-    Write { path: PathBuf, source: std::io::Error },
-    #[error("{path}: not the expected configuration: {source}{of}", path = path.display())]
-    Config {
-        path: PathBuf,
-        source: serde_json::Error,
-        /// What network it is of, if it says so, behind a semicolon.
-        of: String,
-    },
-    #[error("{folder}: holds no weights: none of {names}, whole or with an index of shards; {there}", folder = folder.display())]
-    NoWeights { folder: PathBuf, names: String, there: String },
-    #[error("{path}: not a whole safetensors file ({source}); fetch or copy it again", path = path.display())]
-    Damaged { path: PathBuf, source: safetensors::SafeTensorError },
-    #[error("{path}: not a whole archive of PyTorch's ({problem}); fetch or copy it again", path = path.display())]
-    DamagedArchive { path: PathBuf, problem: String },
-    #[error("{path}: pickled in the form that PyTorch wrote before 1.6, which is not read here; convert it with\n{convert}", path = path.display())]
-    Legacy { path: PathBuf, convert: String },
-    #[error("{path}: not a state dict as PyTorch pickles it: it {problem}; if Python can read it, convert it with\n{convert}", path = path.display())]
-    Pickle { path: PathBuf, problem: String, convert: String },
-    #[error("{path}: tensor `{name}` is missing, and {more} more; the file is of another model or version", path = path.display())]
-    Missing { path: PathBuf, name: String, more: usize },
-    #[error("{path}: tensor `{name}` is not part of this model, and {more} more; the file is of another model or version", path = path.display())]
-    Unexpected { path: PathBuf, name: String, more: usize },
-    #[error("{index}: lists the shard `{name}`, which is not beside it; fetch or copy it, it may not have been finished", index = index.display())]
-    Shard { index: PathBuf, name: String },
-    #[error("{path}: tensor `{name}` has shape {found:?}, the configuration asks for {expected:?}", path = path.display())]
-    Shape { path: PathBuf, name: String, found: Vec<i64>, expected: Vec<i64> },
-    #[error("{path}: {problem}", path = path.display())]
-    Foreign {
-        path: PathBuf,
-        /// What the file is in place of weights or settings.
-        problem: String,
-    },
-    #[error("{path}: tensor `{name}` is of quantized weights, which are not read; take the checkpoint in F32, F16 or BF16", path = path.display())]
-    Quantized { path: PathBuf, name: String },
-    #[error("{path}: tensor `{name}` is stored as {found:?}; supported are F64, F32, F16 and BF16, and no quantized values", path = path.display())]
-    Kind { path: PathBuf, name: String, found: Dtype },
-    #[error("{path}: tensor `{name}` has {count} values that are NaN or infinite; the training that wrote it diverged or the file is damaged: take another one", path = path.display())]
-    NonFinite { path: PathBuf, name: String, count: usize },
-}
-
-/// Parses a network's config file, of which no key is skipped that may change results; see [`Config`].
-///
-/// Errors: it cannot be read, a key or a value is not supported, or it is of another network, which is then named.
-pub fn read_config<C: Config>(path: &Path) -> Result<C, WeightsError> {
-    let file: Value = read_json(path)?;
-    config::parse_json(&file).map_err(|source| {
-        let of = class_of(&file).map(|class| format!("; it is of a network of the class `{class}`"));
-        WeightsError::Config { path: path.to_owned(), source, of: of.unwrap_or_default() }
-    })
-}
-
-/// Parses a JSON file that is no network's config, or is looked at before it is read as one.
-///
-/// Errors: it cannot be read, or is something else, which is then named.
-pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, WeightsError> {
-    let bytes =
-        crate::inputs::read(path).map_err(|source| WeightsError::Read { path: path.to_owned(), source })?;
-    serde_json::from_slice(&bytes).map_err(|source| match ::stored::foreign(&bytes) {
-        Some(what) => WeightsError::Foreign { path: path.to_owned(), problem: format!("is {what}") },
-        None => WeightsError::Config { path: path.to_owned(), source, of: String::new() },
-    })
-}
-
-/// The class of the network that a `config.json` is of, as diffusers or transformers write it.
-pub fn class_of(config: &Value) -> Option<String> {
-    let class =
-        [&config["_class_name"], &config["architectures"][0]].into_iter().find_map(|key| key.as_str());
-    class.map(str::to_owned)
-}
 
 /// Fills every variable of `store` from the file at `path`, keeping the variables' own kind and device.
 ///
@@ -108,7 +32,7 @@ pub fn load_weights(store: &nn::VarStore, path: &Path) -> Result<(), WeightsErro
     load_named(store, path, &naming::PLAIN)
 }
 
-/// As [`load_weights`], from a file that may have other names.
+/// The same as [`load_weights`], from a file that may have the names that `naming` lists.
 pub(crate) fn load_named(store: &nn::VarStore, path: &Path, naming: &Naming) -> Result<(), WeightsError> {
     let weights = Weights::open(path)?;
     let variables = store.variables();

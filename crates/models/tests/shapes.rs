@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use models::Role;
+use delora_core::{PartShape, Role, SiteShape};
 use models::diffusion::load_unet;
 use models::read_config;
 use models::shapes::{ARCHITECTURES, Shapes};
@@ -51,23 +51,27 @@ fn the_full_size_networks_have_the_published_sizes() {
 fn stable_diffusion_has_128_attention_linears_of_the_published_sizes() {
     let shapes = shapes("sd15");
     let is_attention = |role| matches!(role, Role::Query | Role::Key | Role::Value | Role::Output);
-    let attention = shapes.linears.iter().filter(|linear| is_attention(linear.role));
-    let sum = attention.fold([0, 0, 0], |[count, outputs, inputs], linear| {
-        [count + 1, outputs + linear.shape[0], inputs + linear.shape[1]]
+    let linears = shapes.sites.iter().filter_map(|site| match site.part {
+        PartShape::Linear(shape) => Some((&site.name, shape)),
+        _ => None,
+    });
+    let attention = linears.clone().filter(|(_, shape)| is_attention(shape.role));
+    let sum = attention.fold([0, 0, 0], |[count, outputs, inputs], (_, shape)| {
+        [count + 1, outputs + shape.out_features, inputs + shape.in_features]
     });
     assert_eq!(sum, [128, 99_840, 99_456]);
     let name = "up_blocks.3.attentions.2.transformer_blocks.0.attn2.to_k";
-    let key = shapes.linears.iter().find(|linear| linear.name == name).unwrap();
-    assert_eq!((key.shape, key.has_bias), ([320, 768], false));
+    let (_, key) = linears.clone().find(|(linear, _)| *linear == name).unwrap();
+    assert_eq!((key.out_features, key.in_features, key.has_bias), (320, 768, false));
 }
 
 #[test]
 fn names_are_unique() {
     for architecture in &ARCHITECTURES {
         let shapes = architecture.shapes();
-        let linears = shapes.linears.iter().map(|linear| &linear.name);
-        let tensors = shapes.tensors.iter().map(|(name, _)| name);
-        let mut names: Vec<&String> = linears.chain(tensors).collect();
+        let is_hidden = |site: &&SiteShape| matches!(site.part, PartShape::Hidden(_));
+        let parts = shapes.sites.iter().filter(|site| !is_hidden(site));
+        let mut names: Vec<&String> = parts.map(|site| &site.name).collect();
         let count = names.len();
         names.sort_unstable();
         names.dedup();

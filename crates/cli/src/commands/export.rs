@@ -146,7 +146,7 @@ mod tests {
             .filter_map(|site| match &site.part {
                 Part::Linear { weight, .. } => Some((site.name.as_str(), weight)),
                 Part::Tensor { value } => Some((site.name.as_str(), value)),
-                Part::Hidden { .. } | Part::Head { .. } => None,
+                Part::Hidden(_) | Part::TaskTensor { .. } => None,
             })
             .collect()
     }

@@ -8,7 +8,6 @@ use models::shapes::{ARCHITECTURES, Shapes};
 pub struct Model {
     pub title: &'static str,
     pub shapes: Shapes,
-    sites: Vec<SiteShape>,
 }
 
 /// Trained parameters.
@@ -38,9 +37,7 @@ impl Model {
         let architecture = architecture.ok_or_else(|| {
             anyhow!("there is no model `{name}`; known models are {}", Model::names().join(", "))
         })?;
-        let shapes = architecture.shapes();
-        let sites = finetune::site_shapes(&shapes);
-        Ok(Model { title: architecture.title, shapes, sites })
+        Ok(Model { title: architecture.title, shapes: architecture.shapes() })
     }
 
     /// Linear layers of these roles.
@@ -49,7 +46,7 @@ impl Model {
             PartShape::Linear(shape) => targets.contains(&shape.role),
             _ => false,
         };
-        self.sites.iter().filter(is_target).count()
+        self.shapes.sites.iter().filter(is_target).count()
     }
 
     /// Errors name the method or the setting that is wrong, and what is known.
@@ -64,7 +61,7 @@ impl Model {
         };
         method.structure(settings).map_err(wrong)?;
         let mut count = Count::default();
-        for site in &self.sites {
+        for site in &self.shapes.sites {
             if method.variant(settings, site, Some(targets)).map_err(wrong)?.is_none() {
                 continue;
             }
@@ -99,7 +96,7 @@ fn shape_of(site: &SiteShape) -> String {
             format!("tensor {}", shape.iter().map(i64::to_string).collect::<Vec<_>>().join(" × "))
         }
         PartShape::Hidden(shape) => format!("hidden {}", shape.features),
-        PartShape::Head(shape) => format!("head {shape:?}"),
+        PartShape::TaskTensor(shape) => format!("head {shape:?}"),
     }
 }
 

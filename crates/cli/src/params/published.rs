@@ -173,6 +173,8 @@ fn aligned(rows: &[[String; 6]]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use delora_core::{PartShape, SiteShape};
+
     use super::*;
 
     #[test]
@@ -235,7 +237,8 @@ mod tests {
 
     #[test]
     fn every_model_whose_layers_can_be_adapted_is_in_the_paper() {
-        let has_layers = |name: &&str| !Model::find(name).unwrap().shapes.linears.is_empty();
+        let is_linear = |site: &SiteShape| matches!(site.part, PartShape::Linear(_));
+        let has_layers = |name: &&str| Model::find(name).unwrap().shapes.sites.iter().any(is_linear);
         for name in Model::names().into_iter().filter(has_layers) {
             assert!(!facts(name).unwrap().targets.is_empty());
             assert!(published().row.iter().any(|row| row.model == name));

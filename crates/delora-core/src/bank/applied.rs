@@ -158,7 +158,7 @@ impl AppliedHidden {
         let sizes: Vec<i64> = self.groups.iter().map(|(trials, _)| *trials).collect();
         let split = |tensor: &Tensor| tensor.split_with_sizes(&sizes, 0);
         let [lengths, normed, dropout] =
-            [hidden.lengths, hidden.normed, hidden.dropout].map(|own| own.map(split));
+            [hidden.lengths, hidden.normed, hidden.dropout].map(|tensor| tensor.map(split));
         let outputs: Vec<Tensor> = split(hidden.values)
             .iter()
             .enumerate()
@@ -185,16 +185,16 @@ impl Applied {
         let by_site = |tensor: &Option<Tensor>, change: fn(Tensor) -> Tensor| -> Vec<Option<Tensor>> {
             match tensor {
                 Some(tensor) => {
-                    tensor.to_kind(kind).unbind(1).into_iter().map(|own| Some(change(own))).collect()
+                    tensor.to_kind(kind).unbind(1).into_iter().map(|value| Some(change(value))).collect()
                 }
                 None => (0..sites).map(|_| None).collect(),
             }
         };
-        let row: fn(Tensor) -> Tensor = |own| own.unsqueeze(1);
+        let row: fn(Tensor) -> Tensor = |value| value.unsqueeze(1);
         let mut input_scales = by_site(&factors.input_scale, row).into_iter();
         let mut inputs = Product::of_sites(&factors.input, sites, kind).into_iter();
-        let mut blocks = by_site(&factors.input_blocks, |own| own).into_iter();
-        let mut weights = by_site(&factors.weight, |own| own.transpose(1, 2)).into_iter();
+        let mut blocks = by_site(&factors.input_blocks, |value| value).into_iter();
+        let mut weights = by_site(&factors.weight, |value| value.transpose(1, 2)).into_iter();
         let mut row_scales = by_site(&factors.row_scale, row).into_iter();
         let mut updates = Product::of_updates(factors, sites, kind).into_iter();
         let mut outputs = Product::of_sites(&factors.output, sites, kind).into_iter();

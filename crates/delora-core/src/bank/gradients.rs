@@ -33,10 +33,12 @@ impl Bank {
         self.add_pending(gradients, finite);
     }
 
-    /// As [`Bank::accumulate`], of a network that is computed in pieces, each of them a second time on the way back, so
-    /// that only what goes into each need be kept. `piece` gives what comes out of the piece of an index for what goes into it: as many
-    /// tensors as go into the next, and of the last one the losses [trials] alone. `inputs` are what goes into each.
-    /// Gives the losses. Panics as [`Bank::accumulate`] does.
+    /// Adds the gradients of a network that is computed in pieces. On the way back each piece is computed a second time,
+    /// so that only the inputs of the pieces are kept.
+    ///
+    /// `inputs` are the tensors that go into each piece. `piece(bank, index, inputs)` gives the outputs of one piece: the
+    /// inputs of the next, or the losses [trials] of the last. Gives the losses, and panics where [`Bank::accumulate`]
+    /// does.
     pub fn accumulate_recomputed(
         &mut self,
         inputs: &[Vec<Tensor>],
@@ -110,8 +112,8 @@ impl Bank {
         let mut gradients = gradients.into_iter();
         for group in &mut self.groups {
             let count = group.leaves().len();
-            let own: Vec<Tensor> = gradients.by_ref().take(count).collect();
-            group.update(self.steps, &own, &finite.narrow(0, group.first as i64, group.num_trials as i64));
+            let part: Vec<Tensor> = gradients.by_ref().take(count).collect();
+            group.update(self.steps, &part, &finite.narrow(0, group.first as i64, group.num_trials as i64));
         }
         self.steps += 1;
     }

@@ -15,15 +15,16 @@ use crate::site::{Part, Site};
 impl Bank {
     /// The adapted weight W' of one trial, [out_features, in_features], by the method's definition.
     pub fn merged(&self, site: &str, slot: usize) -> Result<Tensor, CoreError> {
-        let (class, _) = self.linear(site, slot)?;
-        let merged = self.by_definition(site, slot, |adapter, own| Some(adapter.adapted_weight(own)));
+        let (class, _) = self.layer(site, slot)?;
+        let merged =
+            self.by_definition(site, slot, |adapter, parameters| Some(adapter.adapted_weight(parameters)));
         Ok(merged.map_or_else(|| class.weights[0].shallow_clone(), |weight| alone(&weight)))
     }
 
     /// The adapted bias of one trial, [out_features], where the layer has one.
     pub fn merged_bias(&self, site: &str, slot: usize) -> Result<Option<Tensor>, CoreError> {
-        let (_, bias) = self.linear(site, slot)?;
-        let merged = self.by_definition(site, slot, |adapter, own| adapter.adapted_bias(own));
+        let (_, bias) = self.layer(site, slot)?;
+        let merged = self.by_definition(site, slot, |adapter, parameters| adapter.adapted_bias(parameters));
         Ok(merged.map(|bias| alone(&bias)).or(bias))
     }
 
@@ -46,10 +47,10 @@ impl Bank {
                     let bias = self.merged_bias(name, slot)?;
                     tensors.extend(bias.map(|bias| (format!("{name}.bias"), bias)));
                 }
-                Part::Tensor { .. } | Part::Head { .. } => {
+                Part::Tensor { .. } | Part::TaskTensor { .. } => {
                     tensors.insert(name.clone(), self.parameter(name, slot, TENSOR_VALUE)?);
                 }
-                Part::Hidden { .. } => {}
+                Part::Hidden(_) => {}
             }
         }
         Ok(tensors)
@@ -58,8 +59,8 @@ impl Bank {
     /// W' − W of one trial as b a, with `a` [rank, in_features] and `b` [out_features, rank], where the method adds
     /// such an update and does nothing else.
     pub fn update(&self, site: &str, slot: usize) -> Result<Option<LowRank>, CoreError> {
-        self.linear(site, slot)?;
-        Ok(self.by_definition(site, slot, |adapter, own| match adapter.factors(own) {
+        self.layer(site, slot)?;
+        Ok(self.by_definition(site, slot, |adapter, parameters| match adapter.factors(parameters) {
             factors @ Factors {
                 update: Some(_),
                 update_scales: _,
@@ -76,7 +77,7 @@ impl Bank {
     }
 
     /// One linear site, as a class of its own, and its bias.
-    fn linear(&self, site: &str, slot: usize) -> Result<(LinearClass, Option<Tensor>), CoreError> {
+    fn layer(&self, site: &str, slot: usize) -> Result<(LinearClass, Option<Tensor>), CoreError> {
         self.known_slot(slot)?;
         let known = self.sites.iter().find(|known| known.name == site);
         let known = known.ok_or_else(|| CoreError::UnknownSite { site: site.to_owned() })?;
@@ -106,8 +107,8 @@ impl Bank {
             return None;
         };
         let trial = (slot - group.first) as i64;
-        let own = |value: &Tensor| value.narrow(0, trial, 1).narrow(1, place as i64, 1);
-        gradient_mode::off(|| definition(adapter.as_ref(), &group.parameters()[class].map(own)))
+        let of_trial = |value: &Tensor| value.narrow(0, trial, 1).narrow(1, place as i64, 1);
+        gradient_mode::off(|| definition(adapter.as_ref(), &group.parameters()[class].map(of_trial)))
     }
 }
 

@@ -11,8 +11,11 @@ use crate::store::Store;
 /// A parameter or constant of a trial.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ParameterName {
+    /// The site's name.
     pub site: String,
+    /// As the method's header calls it.
     pub name: &'static str,
+    /// Whether the trial has a learning rate for it.
     pub trained: bool,
 }
 
@@ -50,16 +53,16 @@ impl Bank {
         name: &str,
         value: &Tensor,
     ) -> Result<(), CoreError> {
-        let mut own = self.parameter_view(site, slot, name)?;
-        if own.size() != value.size() {
+        let mut view = self.parameter_view(site, slot, name)?;
+        if view.size() != value.size() {
             return Err(CoreError::ParameterShape {
                 site: site.to_owned(),
                 name: name.to_owned(),
                 given: value.size(),
-                expected: own.size(),
+                expected: view.size(),
             });
         }
-        gradient_mode::off(|| own.copy_(value));
+        gradient_mode::off(|| view.copy_(value));
         self.group_of(slot).constrain();
         self.applied.borrow_mut().clear();
         Ok(())

@@ -7,12 +7,13 @@ use std::ops::Range;
 use tch::Device;
 
 use crate::class::Class;
-use crate::config::{Group, TrialConfig};
+use crate::config::TrialConfig;
 use crate::error::CoreError;
 use crate::group::HEAD;
 use crate::method::{Adapts, Method};
-use crate::methods::{METHODS, find_method};
-use crate::site::{Part, PartShape, Site, SiteShape};
+use crate::methods::find_method;
+use crate::parameter_group::Group;
+use crate::site::{Part, PartShape, Site, SiteShape, Start};
 
 /// Trials of one method and structure, by slot, and what they do at each site.
 pub struct PlannedGroup {
@@ -44,12 +45,28 @@ pub fn shapes(sites: &[Site]) -> Result<Vec<SiteShape>, CoreError> {
         (None, _) => unreachable!("other sites always have a shape"),
     };
     let once = |site: &Site| {
+        check_task_tensor(site)?;
         if seen.insert(site.name.clone()) {
             return shape(site);
         }
         Err(CoreError::DuplicateSite { site: site.name.clone() })
     };
     sites.iter().map(once).collect()
+}
+
+fn check_task_tensor(site: &Site) -> Result<(), CoreError> {
+    let Part::TaskTensor { shape, group, start } = &site.part else { return Ok(()) };
+    let problem = match start {
+        _ if !HEAD.contains(group) => format!("its group is `{group}`; give it {}", listed(HEAD.iter())),
+        Start::Normal { std } if !(std.is_finite() && *std > 0.0) => {
+            format!("its start has a standard deviation of {std}; give a positive one, or `Start::Zero`")
+        }
+        Start::Given(values) if values.size() != *shape => {
+            format!("its start has shape {:?}; give values of its own shape {shape:?}", values.size())
+        }
+        _ => return Ok(()),
+    };
+    Err(CoreError::TaskTensor { site: site.name.clone(), problem })
 }
 
 /// The order of trials by slot, and the groups that it makes.
@@ -65,15 +82,15 @@ pub fn groups(
     let mut order: Vec<usize> = (0..trials.len()).collect();
     order.sort_by(|&left, &right| keys[left].cmp(&keys[right]));
     let mut groups: Vec<PlannedGroup> = Vec::new();
-    let has_head = shapes.iter().any(|site| matches!(site.part, PartShape::Head(_)));
+    let has_head = shapes.iter().any(|site| matches!(site.part, PartShape::TaskTensor(_)));
     for slot in 0..order.len() {
         let (index, trial) = (order[slot], &trials[order[slot]]);
-        check_rates(index, trial, &METHODS[keys[index].0], has_head)?;
+        let method = find_method(&trial.method.name)?;
+        check_rates(index, trial, method, has_head)?;
         if slot > 0 && keys[order[slot]] == keys[order[slot - 1]] {
             groups.last_mut().expect("a group was begun").slots.end = slot + 1;
             continue;
         }
-        let method = &METHODS[keys[index].0];
         let variants = variants(index, trial, method, shapes)?;
         groups.push(PlannedGroup { method, slots: slot..slot + 1, variants });
     }
@@ -88,7 +105,8 @@ pub fn groups(
 /// Checks all that a trial's settings and the shapes of its network can tell, before any bank is made; without `shapes`
 /// what its settings tell alone. A trial that has a rate for a head has a head.
 pub fn check_trial(trial: &TrialConfig, shapes: &[SiteShape]) -> Result<(), CoreError> {
-    let method = &METHODS[key(0, trial)?.0];
+    key(0, trial)?;
+    let method = find_method(&trial.method.name)?;
     check_rates(0, trial, method, trial.learning_rate.contains_key(&Group::Head))?;
     if shapes.is_empty() {
         return Ok(());
@@ -106,7 +124,7 @@ pub fn classes(sites: &[Site], shapes: &[SiteShape], groups: &[PlannedGroup], de
         if forms.iter().all(Option::is_none) {
             continue;
         }
-        let key = (size(&shape.part), forms);
+        let key = (size(&shape.part), start(&site.part), forms);
         let class = members.iter().position(|(known, _)| *known == key).unwrap_or_else(|| {
             members.push((key, Vec::new()));
             members.len() - 1
@@ -115,21 +133,30 @@ pub fn classes(sites: &[Site], shapes: &[SiteShape], groups: &[PlannedGroup], de
         members[class].1.push(site);
     }
     Classes {
-        acts: members.iter().map(|((_, forms), _)| forms.iter().map(Option::is_some).collect()).collect(),
+        acts: members.iter().map(|((_, _, forms), _)| forms.iter().map(Option::is_some).collect()).collect(),
         classes: members.iter().map(|(_, sites)| Class::new(sites, device)).collect(),
         places,
     }
 }
 
-/// Kind and sizes of a site, and what each group does there.
-type ClassKey = ((&'static str, Vec<i64>), Vec<Option<u8>>);
+/// Kind and sizes of a site, how it starts, and what each group of trials does there.
+type ClassKey = ((&'static str, Vec<i64>), Option<(Group, String)>, Vec<Option<u8>>);
+
+/// Group and kind of start of a task's tensor; those that agree in it are stacked.
+fn start(part: &Part) -> Option<(Group, String)> {
+    match part {
+        Part::TaskTensor { group, start: Start::Given(_), .. } => Some((*group, "given".to_owned())),
+        Part::TaskTensor { group, start, .. } => Some((*group, format!("{start:?}"))),
+        _ => None,
+    }
+}
 
 fn size(part: &PartShape) -> (&'static str, Vec<i64>) {
     match part {
         PartShape::Linear(shape) => ("linear", vec![shape.out_features, shape.in_features]),
         PartShape::Tensor(shape) => ("tensor", shape.clone()),
         PartShape::Hidden(shape) => ("hidden", vec![shape.features]),
-        PartShape::Head(shape) => ("head", shape.clone()),
+        PartShape::TaskTensor(shape) => ("task tensor", shape.clone()),
     }
 }
 
@@ -146,10 +173,8 @@ fn key(index: usize, trial: &TrialConfig) -> Result<Key, CoreError> {
     let settings = &trial.method.settings;
     let structure = method.structure(settings).map_err(|problem| settings_error(method, index, problem))?;
     check_optimizer(index, trial)?;
-    let position =
-        METHODS.iter().position(|known| known.name() == method.name()).expect("it was found there");
     let targets = trial.targets.as_ref().map_or(String::new(), |targets| listed(targets.iter()));
-    Ok((position, format!("{structure}{targets}"), listed(trial.learning_rate.keys())))
+    Ok((method.position(), format!("{structure}{targets}"), listed(trial.learning_rate.keys())))
 }
 
 /// What the method does at each site; somewhere it has to act.
@@ -165,7 +190,7 @@ fn variants(
     let variants = variants.map_err(|problem| settings_error(method, index, problem))?;
     if variants.iter().any(Option::is_some) {
         let of_site = |(variant, site): (Option<u8>, &SiteShape)| match site.part {
-            PartShape::Head(_) => Some(0),
+            PartShape::TaskTensor(_) => Some(0),
             _ => variant,
         };
         return Ok(variants.into_iter().zip(shapes).map(of_site).collect());

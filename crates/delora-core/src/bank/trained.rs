@@ -8,8 +8,10 @@ use crate::group::HEAD;
 /// Why a trial is not trained, though it has parameters to train.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Untrained {
+    /// Every gradient was zero at every step.
     #[error("no gradient has reached what it trains")]
     NoGradient,
+    /// Gradients came, and the values are those of the start.
     #[error(
         "what it trains is still as it was at the start; is the learning rate too small for 32-bit numbers?"
     )]

@@ -18,14 +18,13 @@
 //! Departures: the original also trains the norms; the library, and the counts of the paper's table, do not.
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 
 use super::bottleneck::{self, Activation, Bottleneck};
 use crate::adapter::{HiddenAdapter, HiddenSettings};
 use crate::class::HiddenClass;
-use crate::config::Group;
 use crate::limits::Checked;
 use crate::method::{About, Method};
+use crate::parameter_group::Group;
 use crate::site::{HiddenShape, Place};
 
 pub const METHOD: Method = Method::hidden::<Settings>(About {
@@ -38,11 +37,13 @@ pub const METHOD: Method = Method::hidden::<Settings>(About {
     starts_at_identity: false,
 });
 
-#[derive(Serialize, Deserialize)]
+/// The settings of Houlsby's adapter.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
     /// Features inside the adapter.
     pub bottleneck: i64,
+    /// Between the two layers.
     pub activation: Activation,
 }
 
@@ -53,10 +54,6 @@ impl Default for Settings {
 }
 
 impl HiddenSettings for Settings {
-    fn structure(&self) -> Value {
-        json!({ "bottleneck": self.bottleneck, "activation": self.activation })
-    }
-
     fn acts_on(&self, shape: &HiddenShape) -> bool {
         matches!(shape.place, Place::AttentionOutput | Place::FeedForwardOutput)
     }

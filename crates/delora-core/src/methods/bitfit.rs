@@ -17,9 +17,9 @@ use tch::{Kind, Tensor};
 
 use crate::adapter::{Init, LinearAdapter, ParameterSpec, Parameters, WholeSettings};
 use crate::class::LinearClass;
-use crate::config::Group;
 use crate::factors::Factors;
 use crate::method::{About, Method};
+use crate::parameter_group::Group;
 use crate::site::{PartShape, SiteShape};
 
 pub const METHOD: Method = Method::whole::<Settings>(About {
@@ -32,7 +32,8 @@ pub const METHOD: Method = Method::whole::<Settings>(About {
     starts_at_identity: true,
 });
 
-#[derive(Default, Serialize, Deserialize)]
+/// BitFit has no settings.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {}
 

@@ -4,15 +4,18 @@ use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
 use crate::adapter::{HiddenAdapter, HiddenChange, Init, ParameterSpec, Parameters};
-use crate::config::Group;
 use crate::limits::{Checked, check_count};
+use crate::parameter_group::Group;
 
+/// What is between the two layers of a bottleneck adapter.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Activation {
+    /// max(x, 0)
     Relu,
     /// x · sigmoid(x)
     Swish,
+    /// The exact form, by the error function.
     Gelu,
 }
 

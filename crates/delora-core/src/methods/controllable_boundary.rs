@@ -22,9 +22,9 @@ use serde_json::{Value, json};
 use super::multiplicative_high_rank::Symmetric;
 use crate::adapter::{LinearAdapter, LinearSettings};
 use crate::class::LinearClass;
-use crate::config::Group;
 use crate::limits::{Checked, check_rank, check_scale};
 use crate::method::{About, Method};
+use crate::parameter_group::Group;
 use crate::site::LinearShape;
 
 pub const METHOD: Method = Method::linear::<Settings>(About {
@@ -40,9 +40,11 @@ pub const METHOD: Method = Method::linear::<Settings>(About {
 /// One u and one v.
 const RANK: i64 = 2;
 
-#[derive(Serialize, Deserialize)]
+/// The settings of ETHER+ with a controllable boundary.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
+    /// λ at the start, above 0.
     pub lambda: f64,
 }
 

@@ -30,11 +30,11 @@ use tch::Tensor;
 
 use crate::adapter::{Init, LinearAdapter, LinearSettings, ParameterSpec, Parameters};
 use crate::class::LinearClass;
-use crate::config::Group;
 use crate::factors::{Factors, LowRank};
 use crate::limits::{Checked, check_rank, check_scale};
 use crate::method::{About, Method};
 use crate::norms::{column_norms, row_norms};
+use crate::parameter_group::Group;
 use crate::site::LinearShape;
 
 pub const METHOD: Method = Method::linear::<Settings>(About {
@@ -54,8 +54,11 @@ const SMALLEST_NORM: f64 = 1e-4;
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum InitialUpdate {
+    /// The update of the start, with its λ, is taken off the weight.
     Merged,
+    /// The directions of the start are taken off, with the λ of today.
     Live,
+    /// B starts at zero, and norms have a floor.
     ZeroB,
 }
 
@@ -63,17 +66,25 @@ pub enum InitialUpdate {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WeightNorm {
+    /// The Frobenius norm of the whole weight.
     Frobenius,
+    /// The norm of each column, so each input feature has its own.
     InputColumn,
+    /// 1.
     None,
 }
 
-#[derive(Serialize, Deserialize)]
+/// DeLoRA's settings.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
+    /// Rows of A and columns of B.
     pub rank: i64,
+    /// λ at the start, above 0.
     pub lambda: f64,
+    /// How the update is made to start at zero.
     pub initial_update: InitialUpdate,
+    /// Which norm of the weight scales the update.
     pub weight_norm: WeightNorm,
 }
 

@@ -24,11 +24,11 @@ use tch::Tensor;
 use super::lora;
 use crate::adapter::{Init, LinearAdapter, LinearSettings, ParameterSpec, Parameters};
 use crate::class::LinearClass;
-use crate::config::Group;
 use crate::factors::{Factors, LowRank};
 use crate::limits::Checked;
 use crate::method::{About, Method};
 use crate::norms::row_norms;
+use crate::parameter_group::Group;
 use crate::site::LinearShape;
 
 pub const METHOD: Method = Method::linear::<Settings>(About {
@@ -44,9 +44,13 @@ pub const METHOD: Method = Method::linear::<Settings>(About {
 /// Floor under the norms of adapted rows.
 const SMALLEST_NORM: f64 = 1e-12;
 
-#[derive(Default, Serialize, Deserialize)]
+/// DoRA has LoRA's settings.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Settings(lora::Settings);
+pub struct Settings(
+    /// Rank and alpha.
+    pub lora::Settings,
+);
 
 impl LinearSettings for Settings {
     fn structure(&self) -> Value {
@@ -132,9 +136,5 @@ impl LinearAdapter for Dora {
         }
         let lengths = self.class.frobenius_norms().unsqueeze(0) * 2.0; // [1, sites]
         Some(lengths)
-    }
-
-    fn update_rank(&self) -> Option<i64> {
-        None
     }
 }

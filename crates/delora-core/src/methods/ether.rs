@@ -17,14 +17,13 @@
 //! it is, as in their paper.
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 
 use super::reflections::{OneSided, Side};
 use crate::adapter::{LinearAdapter, LinearSettings};
 use crate::class::LinearClass;
-use crate::config::Group;
 use crate::limits::{Checked, check_blocks};
 use crate::method::{About, Method};
+use crate::parameter_group::Group;
 use crate::site::LinearShape;
 
 pub const METHOD: Method = Method::linear::<Settings>(About {
@@ -37,10 +36,13 @@ pub const METHOD: Method = Method::linear::<Settings>(About {
     starts_at_identity: false,
 });
 
-#[derive(Serialize, Deserialize)]
+/// ETHER's settings.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
+    /// Which side of the weight is multiplied.
     pub side: Side,
+    /// Diagonal blocks, a divisor of that side's features.
     pub blocks: i64,
 }
 
@@ -54,10 +56,6 @@ impl Default for Settings {
 const TERMS: &[(&str, f64)] = &[("R", -2.0)];
 
 impl LinearSettings for Settings {
-    fn structure(&self) -> Value {
-        json!({ "side": self.side, "blocks": self.blocks })
-    }
-
     fn check(&self, in_features: i64, out_features: i64) -> Checked {
         check_blocks(self.blocks, self.side.features(in_features, out_features))
     }

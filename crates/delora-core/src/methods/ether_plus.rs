@@ -21,16 +21,15 @@
 //! in their paper.
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 use tch::Tensor;
 
 use super::reflections::{Reflections, Side, bound};
 use crate::adapter::{LinearAdapter, LinearSettings, ParameterSpec, Parameters};
 use crate::class::LinearClass;
-use crate::config::Group;
 use crate::factors::Factors;
 use crate::limits::{Checked, check_blocks};
 use crate::method::{About, Method};
+use crate::parameter_group::Group;
 use crate::site::LinearShape;
 
 pub const METHOD: Method = Method::linear::<Settings>(About {
@@ -43,9 +42,11 @@ pub const METHOD: Method = Method::linear::<Settings>(About {
     starts_at_identity: true,
 });
 
-#[derive(Serialize, Deserialize)]
+/// ETHER+'s settings.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
+    /// Diagonal blocks, a divisor of both sides' features.
     pub blocks: i64,
 }
 
@@ -63,10 +64,6 @@ struct EtherPlus {
 }
 
 impl LinearSettings for Settings {
-    fn structure(&self) -> Value {
-        json!({ "blocks": self.blocks })
-    }
-
     fn check(&self, in_features: i64, out_features: i64) -> Checked {
         check_blocks(self.blocks, in_features)?;
         check_blocks(self.blocks, out_features)

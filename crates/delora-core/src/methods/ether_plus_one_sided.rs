@@ -18,14 +18,13 @@
 //! it is, as in their paper. A block of H is done on activations as two rows of a low-rank product.
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 
 use super::reflections::{OneSided, Side};
 use crate::adapter::{LinearAdapter, LinearSettings};
 use crate::class::LinearClass;
-use crate::config::Group;
 use crate::limits::{Checked, check_blocks};
 use crate::method::{About, Method};
+use crate::parameter_group::Group;
 use crate::site::LinearShape;
 
 pub const METHOD: Method = Method::linear::<Settings>(About {
@@ -38,10 +37,13 @@ pub const METHOD: Method = Method::linear::<Settings>(About {
     starts_at_identity: true,
 });
 
-#[derive(Serialize, Deserialize)]
+/// The settings of one-sided ETHER+.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
+    /// Which side of the weight is multiplied.
     pub side: Side,
+    /// Diagonal blocks, a divisor of that side's features.
     pub blocks: i64,
 }
 
@@ -55,10 +57,6 @@ impl Default for Settings {
 const TERMS: &[(&str, f64)] = &[("R1", -1.0), ("R2", 1.0)];
 
 impl LinearSettings for Settings {
-    fn structure(&self) -> Value {
-        json!({ "side": self.side, "blocks": self.blocks })
-    }
-
     fn check(&self, in_features: i64, out_features: i64) -> Checked {
         check_blocks(self.blocks, self.side.features(in_features, out_features))
     }

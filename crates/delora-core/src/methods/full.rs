@@ -18,9 +18,9 @@ use tch::Tensor;
 
 use crate::adapter::{Init, LinearAdapter, ParameterSpec, Parameters, WholeSettings};
 use crate::class::LinearClass;
-use crate::config::Group;
 use crate::factors::Factors;
 use crate::method::{About, Method};
+use crate::parameter_group::Group;
 use crate::site::SiteShape;
 
 pub const METHOD: Method = Method::whole::<Settings>(About {
@@ -33,7 +33,8 @@ pub const METHOD: Method = Method::whole::<Settings>(About {
     starts_at_identity: true,
 });
 
-#[derive(Default, Serialize, Deserialize)]
+/// Full finetuning has no settings.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {}
 
@@ -75,13 +76,5 @@ impl LinearAdapter for Full {
 
     fn adapted_bias(&self, parameters: &Parameters) -> Option<Tensor> {
         self.class.biases[0].as_ref().map(|_| parameters["bias"].shallow_clone())
-    }
-
-    fn bound(&self, _: &Parameters) -> Option<Tensor> {
-        None
-    }
-
-    fn update_rank(&self) -> Option<i64> {
-        None
     }
 }

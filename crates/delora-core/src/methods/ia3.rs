@@ -16,15 +16,13 @@
 //! Departures: PEFT's pattern for RoBERTa also matches attention's output projection; here it is left alone.
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 use tch::{Kind, Tensor};
 
 use crate::adapter::{Init, LinearAdapter, LinearSettings, ParameterSpec, Parameters};
 use crate::class::LinearClass;
-use crate::config::Group;
 use crate::factors::Factors;
-use crate::limits::Checked;
 use crate::method::{About, Method};
+use crate::parameter_group::Group;
 use crate::site::{LinearShape, Role};
 
 pub const METHOD: Method = Method::linear::<Settings>(About {
@@ -37,7 +35,8 @@ pub const METHOD: Method = Method::linear::<Settings>(About {
     starts_at_identity: true,
 });
 
-#[derive(Default, Serialize, Deserialize)]
+/// IA3 has no settings.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {}
 
@@ -56,16 +55,8 @@ struct Ia3 {
 }
 
 impl LinearSettings for Settings {
-    fn structure(&self) -> Value {
-        json!({})
-    }
-
     fn variant(&self, shape: &LinearShape, _: bool) -> Option<u8> {
         form(shape.role, shape.has_bias)
-    }
-
-    fn check(&self, _: i64, _: i64) -> Checked {
-        Ok(())
     }
 
     fn num_parameters(&self, shape: &LinearShape) -> i64 {
@@ -79,10 +70,6 @@ impl LinearSettings for Settings {
     fn build(_: &[Self], class: &LinearClass) -> Box<dyn LinearAdapter> {
         let scales_input = class.roles[0] == Role::FeedForwardOut;
         Box::new(Ia3 { scales_input, class: class.shared() })
-    }
-
-    fn examples(_: i64) -> Vec<Self> {
-        vec![Settings {}]
     }
 }
 
@@ -109,13 +96,5 @@ impl LinearAdapter for Ia3 {
     fn adapted_bias(&self, parameters: &Parameters) -> Option<Tensor> {
         let biases = self.class.dense_biases().filter(|_| !self.scales_input)?;
         Some(biases * &parameters["l"])
-    }
-
-    fn bound(&self, _: &Parameters) -> Option<Tensor> {
-        None
-    }
-
-    fn update_rank(&self) -> Option<i64> {
-        None
     }
 }

@@ -21,10 +21,10 @@ use tch::Tensor;
 
 use crate::adapter::{Init, LinearAdapter, LinearSettings, ParameterSpec, Parameters};
 use crate::class::LinearClass;
-use crate::config::Group;
 use crate::factors::{Factors, LowRank};
 use crate::limits::{Checked, check_rank, check_scale};
 use crate::method::{About, Method};
+use crate::parameter_group::Group;
 use crate::site::LinearShape;
 
 pub const METHOD: Method = Method::linear::<Settings>(About {
@@ -37,9 +37,11 @@ pub const METHOD: Method = Method::linear::<Settings>(About {
     starts_at_identity: true,
 });
 
-#[derive(Serialize, Deserialize)]
+/// LoRA's settings.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
+    /// Rows of A and columns of B.
     pub rank: i64,
     /// Absent: twice the rank.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -127,10 +129,6 @@ impl LinearAdapter for Lora {
     fn adapted_weight(&self, parameters: &Parameters) -> Tensor {
         let scale = parameters["scale"].unsqueeze(-1).unsqueeze(-1); // [trials, sites, 1, 1]
         self.class.dense() + parameters["B"].matmul(&parameters["A"]) * scale
-    }
-
-    fn bound(&self, _: &Parameters) -> Option<Tensor> {
-        None
     }
 
     fn update_rank(&self) -> Option<i64> {

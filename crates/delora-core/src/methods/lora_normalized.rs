@@ -23,9 +23,9 @@ use serde_json::{Value, json};
 use super::delora::{Delora, InitialUpdate, WeightNorm};
 use crate::adapter::{LinearAdapter, LinearSettings};
 use crate::class::LinearClass;
-use crate::config::Group;
 use crate::limits::{Checked, check_rank, check_scale};
 use crate::method::{About, Method};
+use crate::parameter_group::Group;
 use crate::site::LinearShape;
 
 pub const METHOD: Method = Method::linear::<Settings>(About {
@@ -38,11 +38,15 @@ pub const METHOD: Method = Method::linear::<Settings>(About {
     starts_at_identity: true,
 });
 
-#[derive(Serialize, Deserialize)]
+/// The settings of LoRA with normalized directions.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
+    /// Rows of A and columns of B.
     pub rank: i64,
+    /// λ at the start, above 0.
     pub lambda: f64,
+    /// How the update is made to start at zero.
     pub initial_update: InitialUpdate,
 }
 

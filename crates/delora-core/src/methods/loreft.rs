@@ -27,9 +27,9 @@ use tch::{Kind, Tensor};
 
 use crate::adapter::{Hidden, HiddenAdapter, HiddenChange, HiddenSettings, Init, ParameterSpec, Parameters};
 use crate::class::HiddenClass;
-use crate::config::Group;
 use crate::limits::{Checked, Problem};
 use crate::method::{About, Method};
+use crate::parameter_group::Group;
 use crate::site::{HiddenShape, Place};
 
 pub const METHOD: Method = Method::hidden::<Settings>(About {
@@ -42,9 +42,11 @@ pub const METHOD: Method = Method::hidden::<Settings>(About {
     starts_at_identity: false,
 });
 
-#[derive(Serialize, Deserialize)]
+/// LoReFT's settings.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
+    /// Rows of R, below the features.
     pub rank: i64,
     /// Numbers of the blocks to act behind; absent: all.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -52,6 +54,7 @@ pub struct Settings {
     /// Positions from the start and from the end of each sequence to act on; both absent: all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub first_tokens: Option<i64>,
+    /// See `first_tokens`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_tokens: Option<i64>,
 }

@@ -22,11 +22,11 @@ use tch::{Kind, Tensor};
 
 use crate::adapter::{Init, LinearAdapter, LinearSettings, ParameterSpec, Parameters};
 use crate::class::LinearClass;
-use crate::config::Group;
 use crate::factors::{Factors, LowRank};
 use crate::limits::{Checked, Problem, check_rank, check_scale};
 use crate::method::{About, Method};
 use crate::norms::unit_rows;
+use crate::parameter_group::Group;
 use crate::site::LinearShape;
 
 pub const METHOD: Method = Method::linear::<Settings>(About {
@@ -39,10 +39,13 @@ pub const METHOD: Method = Method::linear::<Settings>(About {
     starts_at_identity: true,
 });
 
-#[derive(Serialize, Deserialize)]
+/// The settings of the multiplicative method of a higher rank.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
+    /// Even, and at most the input features.
     pub rank: i64,
+    /// λ at the start, above 0.
     pub lambda: f64,
 }
 

@@ -9,13 +9,11 @@
 //! Departures: none.
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 use tch::{Kind, Tensor};
 
 use crate::adapter::{LinearAdapter, LinearSettings, ParameterSpec, Parameters};
 use crate::class::LinearClass;
 use crate::factors::Factors;
-use crate::limits::Checked;
 use crate::method::{About, Method};
 use crate::site::LinearShape;
 
@@ -29,7 +27,8 @@ pub const METHOD: Method = Method::linear::<Settings>(About {
     starts_at_identity: true,
 });
 
-#[derive(Default, Serialize, Deserialize)]
+/// No finetuning has no settings.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {}
 
@@ -38,24 +37,12 @@ struct Nothing {
 }
 
 impl LinearSettings for Settings {
-    fn structure(&self) -> Value {
-        json!({})
-    }
-
-    fn check(&self, _: i64, _: i64) -> Checked {
-        Ok(())
-    }
-
     fn num_parameters(&self, _: &LinearShape) -> i64 {
         0
     }
 
     fn build(_: &[Self], class: &LinearClass) -> Box<dyn LinearAdapter> {
         Box::new(Nothing { class: class.shared() })
-    }
-
-    fn examples(_: i64) -> Vec<Self> {
-        vec![Settings {}]
     }
 }
 

@@ -26,10 +26,10 @@ use tch::{Kind, Tensor};
 use super::reflections::bound;
 use crate::adapter::{Init, LinearAdapter, LinearSettings, ParameterSpec, Parameters};
 use crate::class::LinearClass;
-use crate::config::Group;
 use crate::factors::Factors;
 use crate::limits::{Checked, Problem, check_blocks, check_scale};
 use crate::method::{About, Method};
+use crate::parameter_group::Group;
 use crate::site::LinearShape;
 
 pub const METHOD: Method = Method::linear::<Settings>(About {
@@ -42,9 +42,11 @@ pub const METHOD: Method = Method::linear::<Settings>(About {
     starts_at_identity: true,
 });
 
-#[derive(Serialize, Deserialize)]
+/// OFT's settings.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
+    /// Diagonal blocks, a divisor of the input features.
     pub blocks: i64,
     /// Absent: any rotation.
     #[serde(skip_serializing_if = "Option::is_none")]

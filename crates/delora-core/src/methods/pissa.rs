@@ -22,10 +22,10 @@ use tch::{Kind, Tensor};
 use super::lora;
 use crate::adapter::{Init, LinearAdapter, LinearSettings, ParameterSpec, Parameters};
 use crate::class::LinearClass;
-use crate::config::Group;
 use crate::factors::{Factors, LowRank};
 use crate::limits::Checked;
 use crate::method::{About, Method};
+use crate::parameter_group::Group;
 use crate::site::LinearShape;
 
 pub const METHOD: Method = Method::linear::<Settings>(About {
@@ -38,9 +38,13 @@ pub const METHOD: Method = Method::linear::<Settings>(About {
     starts_at_identity: true,
 });
 
-#[derive(Default, Serialize, Deserialize)]
+/// PiSSA has LoRA's settings.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Settings(lora::Settings);
+pub struct Settings(
+    /// Rank and alpha.
+    pub lora::Settings,
+);
 
 struct Pissa {
     rank: i64,
@@ -104,10 +108,6 @@ impl LinearAdapter for Pissa {
     fn adapted_weight(&self, parameters: &Parameters) -> Tensor {
         let product = |a: &str, b: &str| parameters[b].matmul(&parameters[a]);
         self.class.dense() + (product("A", "B") - product("A0", "B0")) * self.scale
-    }
-
-    fn bound(&self, _: &Parameters) -> Option<Tensor> {
-        None
     }
 
     fn update_rank(&self) -> Option<i64> {

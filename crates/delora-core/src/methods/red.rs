@@ -14,14 +14,12 @@
 //! Source: Wu et al. 2024, equation 5; mlwu22/RED. Departures: none.
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 use tch::{Kind, Tensor};
 
 use crate::adapter::{Hidden, HiddenAdapter, HiddenChange, HiddenSettings, Init, ParameterSpec, Parameters};
 use crate::class::HiddenClass;
-use crate::config::Group;
-use crate::limits::Checked;
 use crate::method::{About, Method};
+use crate::parameter_group::Group;
 use crate::site::{HiddenShape, Place};
 
 pub const METHOD: Method = Method::hidden::<Settings>(About {
@@ -34,7 +32,8 @@ pub const METHOD: Method = Method::hidden::<Settings>(About {
     starts_at_identity: true,
 });
 
-#[derive(Default, Serialize, Deserialize)]
+/// RED has no settings.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {}
 
@@ -44,16 +43,8 @@ struct Red {
 }
 
 impl HiddenSettings for Settings {
-    fn structure(&self) -> Value {
-        json!({})
-    }
-
     fn acts_on(&self, shape: &HiddenShape) -> bool {
         shape.place == Place::FeedForwardOutput
-    }
-
-    fn check(&self, _: i64) -> Checked {
-        Ok(())
     }
 
     fn num_parameters(&self, features: i64) -> i64 {
@@ -63,10 +54,6 @@ impl HiddenSettings for Settings {
     fn build(_: &[Self], class: &HiddenClass) -> Box<dyn HiddenAdapter> {
         let start = Tensor::ones([class.names.len() as i64, class.features], (Kind::Float, class.device()));
         Box::new(Red { features: class.features, start })
-    }
-
-    fn examples(_: i64) -> Vec<Self> {
-        vec![Settings {}]
     }
 }
 

@@ -5,19 +5,22 @@ use tch::{Kind, Tensor};
 
 use crate::adapter::{Init, LinearAdapter, ParameterSpec, Parameters};
 use crate::class::LinearClass;
-use crate::config::Group;
 use crate::factors::{Factors, LowRank};
 use crate::norms::unit_rows;
+use crate::parameter_group::Group;
 
 /// Which features are reflected.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Side {
+    /// Input features: the weight is multiplied from the right.
     In,
+    /// Output features: the weight is multiplied from the left.
     Out,
 }
 
 impl Side {
+    /// How many features that side has.
     pub fn features(self, in_features: i64, out_features: i64) -> i64 {
         match self {
             Side::In => in_features,

@@ -23,10 +23,10 @@ use tch::Tensor;
 
 use crate::adapter::{Init, LinearAdapter, LinearSettings, ParameterSpec, Parameters};
 use crate::class::LinearClass;
-use crate::config::Group;
 use crate::factors::{Factors, LowRank, Scales};
 use crate::limits::{Checked, check_count, check_scale};
 use crate::method::{About, Method};
+use crate::parameter_group::Group;
 use crate::site::LinearShape;
 
 pub const METHOD: Method = Method::linear::<Settings>(About {
@@ -39,10 +39,13 @@ pub const METHOD: Method = Method::linear::<Settings>(About {
     starts_at_identity: true,
 });
 
-#[derive(Serialize, Deserialize)]
+/// VeRA's settings.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
+    /// Rows of the projection A, which all layers share.
     pub rank: i64,
+    /// The first value of d.
     pub initial_d: f64,
 }
 
@@ -96,19 +99,15 @@ impl LinearAdapter for Vera {
     }
 
     fn factors(&self, parameters: &Parameters) -> Factors {
-        let own = |name: &str| parameters[name].shallow_clone();
-        let update = LowRank { a: own("A"), b: own("B") };
-        let scales = Scales { inner: own("d"), outer: own("b") };
+        let parameter = |name: &str| parameters[name].shallow_clone();
+        let update = LowRank { a: parameter("A"), b: parameter("B") };
+        let scales = Scales { inner: parameter("d"), outer: parameter("b") };
         Factors { update: Some(update), update_scales: Some(scales), ..Factors::default() }
     }
 
     fn adapted_weight(&self, parameters: &Parameters) -> Tensor {
         let rows = parameters["d"].unsqueeze(-1) * &parameters["A"];
         self.class.dense() + parameters["b"].unsqueeze(-1) * parameters["B"].matmul(&rows)
-    }
-
-    fn bound(&self, _: &Parameters) -> Option<Tensor> {
-        None
     }
 
     fn update_rank(&self) -> Option<i64> {

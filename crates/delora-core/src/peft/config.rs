@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
-use super::{CONFIG_FILE, DELORA, IA3, LORA, Names, OFT, VERA, misfit};
+use super::folder::{CONFIG_FILE, DELORA, IA3, LORA, Names, OFT, VERA, misfit};
 use crate::config::MethodConfig;
 use crate::error::CoreError;
 

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 use tch::{Kind, Tensor};
 
-use super::{DELORA, IA3, LORA, Names, OFT, PREFIX, PeftAdapter, VERA, VERA_SHARED, low_rank};
+use super::folder::{DELORA, IA3, LORA, Names, OFT, PREFIX, PeftAdapter, VERA, VERA_SHARED};
+use super::low_rank;
 use crate::adapter_file::AdapterFile;
 use crate::bank::Bank;
 use crate::error::CoreError;
@@ -93,7 +94,7 @@ fn setting(adapter: &AdapterFile, key: &str) -> Value {
     adapter.method.settings.get(key).cloned().unwrap_or_else(|| defaults().unwrap_or_default())
 }
 
-/// As an integer where it is one, as people write it.
+/// The number in JSON, as an integer where it is one: so people write it.
 fn number(value: f64) -> Value {
     if value.fract() == 0.0 { json!(value as i64) } else { json!(value) }
 }
@@ -122,7 +123,7 @@ impl<'a> Export<'a> {
         Ok(Export { adapter, bank, layers, config, tensors: BTreeMap::new() })
     }
 
-    fn own(&self, layer: &str, name: &str) -> Result<Tensor, CoreError> {
+    fn value(&self, layer: &str, name: &str) -> Result<Tensor, CoreError> {
         self.bank.parameter(layer, 0, name)
     }
 
@@ -147,7 +148,7 @@ impl<'a> Export<'a> {
 
     /// A parameter as it is, under PEFT's name.
     fn copy(&mut self, names: Names, name: &str) -> Result<(), CoreError> {
-        self.put(names, name, |export, layer, _, _| export.own(layer, name))
+        self.put(names, name, |export, layer, _, _| export.value(layer, name))
     }
 
     fn finish(self) -> Result<PeftAdapter, CoreError> {
@@ -165,17 +166,17 @@ impl<'a> Export<'a> {
         let is_fixed = self.adapter.method.name == "dora_fixed_magnitude";
         if use_dora {
             self.put(LORA, "m", |export, layer, _, weight| {
-                if is_fixed { Ok(row_norms(&weight.to_kind(Kind::Float))) } else { export.own(layer, "m") }
+                if is_fixed { Ok(row_norms(&weight.to_kind(Kind::Float))) } else { export.value(layer, "m") }
             })?;
         }
-        let scale = |&(layer, ..): &(&str, Role, &Tensor)| Ok(self.own(layer, "scale")?.double_value(&[]));
+        let scale = |&(layer, ..): &(&str, Role, &Tensor)| Ok(self.value(layer, "scale")?.double_value(&[]));
         let scales: Vec<f64> = self.layers.iter().map(scale).collect::<Result<_, CoreError>>()?;
         if scales.iter().any(|scale| *scale != scales[0]) {
             return Err(
                 self.problem(format!("its layers have different scales, {scales:?}; PEFT's have one alpha"))
             );
         }
-        let rank = self.own(self.layers[0].0, "A")?.size()[0];
+        let rank = self.value(self.layers[0].0, "A")?.size()[0];
         let divisor = if use_rslora { (rank as f64).sqrt() } else { rank as f64 };
         self.set([
             ("r", json!(rank)),
@@ -189,7 +190,7 @@ impl<'a> Export<'a> {
     fn delora(mut self) -> Result<PeftAdapter, CoreError> {
         self.copy(DELORA, "A")?;
         self.copy(DELORA, "B")?;
-        self.put(DELORA, "lambda", |export, layer, _, _| Ok(export.own(layer, "lambda")?.view([1])))?;
+        self.put(DELORA, "lambda", |export, layer, _, _| Ok(export.value(layer, "lambda")?.view([1])))?;
         self.put(DELORA, "w_norm", |_, _, _, weight| Ok(column_norms(&weight.to_kind(Kind::Float))))?;
         let (rank, lambda) = (setting(self.adapter, "rank"), setting(self.adapter, "lambda"));
         self.set([("r", rank), ("delora_lambda", lambda)]);
@@ -209,7 +210,7 @@ impl<'a> Export<'a> {
 
     fn ia3(mut self) -> Result<PeftAdapter, CoreError> {
         self.put(IA3, "l", |export, layer, role, _| {
-            Ok(export.own(layer, "l")?.view(if role == Role::FeedForwardOut { [1, -1] } else { [-1, 1] }))
+            Ok(export.value(layer, "l")?.view(if role == Role::FeedForwardOut { [1, -1] } else { [-1, 1] }))
         })?;
         let is_feedforward = |(_, role, _): &&(&str, Role, &Tensor)| *role == Role::FeedForwardOut;
         let feedforward: Vec<&str> =
@@ -224,9 +225,9 @@ impl<'a> Export<'a> {
         let size = |axis: usize| move |(_, _, weight): &&(&str, Role, &Tensor)| weight.size()[axis];
         let widest = self.layers.iter().max_by_key(size(1)).expect("a method acts somewhere").0;
         let tallest = self.layers.iter().max_by_key(size(0)).expect("a method acts somewhere").0;
-        let (a, b) = (self.own(widest, "A")?, self.own(tallest, "B")?);
+        let (a, b) = (self.value(widest, "A")?, self.value(tallest, "B")?);
         let ratio = |export: &Self, layer: &str| -> Result<f64, CoreError> {
-            let (own_a, own_b) = (export.own(layer, "A")?, export.own(layer, "B")?);
+            let (own_a, own_b) = (export.value(layer, "A")?, export.value(layer, "B")?);
             let cut = a.narrow(1, 0, own_a.size()[1]);
             let ratio = (&own_a * &cut).sum(Kind::Double).double_value(&[])
                 / cut.square().sum(Kind::Double).double_value(&[]);
@@ -239,7 +240,7 @@ impl<'a> Export<'a> {
                 format!("A and B of `{layer}` are no cuts of one pair for all layers, which PEFT's VeRA has");
             Err(export.problem(problem))
         };
-        self.put(VERA, "d", |export, layer, _, _| Ok(export.own(layer, "d")? * ratio(export, layer)?))?;
+        self.put(VERA, "d", |export, layer, _, _| Ok(export.value(layer, "d")? * ratio(export, layer)?))?;
         self.copy(VERA, "b")?;
         let [shared_a, shared_b] = VERA_SHARED;
         self.tensors.extend([(shared_a.to_owned(), a), (shared_b.to_owned(), b)]);

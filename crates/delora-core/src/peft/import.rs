@@ -8,7 +8,7 @@ use serde_json::json;
 use tch::{Kind, Tensor};
 
 use super::config::Form;
-use super::{IA3, OFT, PREFIX, TENSORS_FILE, VERA, VERA_SHARED, misfit};
+use super::folder::{IA3, OFT, PREFIX, TENSORS_FILE, VERA, VERA_SHARED, misfit};
 use crate::adapter_file::AdapterFile;
 use crate::bank::Bank;
 use crate::error::CoreError;
@@ -19,6 +19,7 @@ use crate::tensor_file::{Values, decode};
 /// A PEFT adapter as one of ours.
 #[derive(Debug)]
 pub struct Imported {
+    /// The adapter, with the folder that it was read from.
     pub adapter: AdapterFile,
     /// What is not as a reader would expect, in sentences.
     pub notes: Vec<String>,
@@ -182,7 +183,7 @@ impl<'a> Import<'a> {
         let mut notes = Vec::new();
         if self.form.names == OFT {
             let blocks =
-                self.tensors.values().next().and_then(|own| own.size().first().copied()).unwrap_or(0);
+                self.tensors.values().next().and_then(|tensor| tensor.size().first().copied()).unwrap_or(0);
             self.form.method.settings.insert("blocks".to_owned(), json!(blocks));
             notes.extend(self.form.series_terms.map(|terms| self.turn_back(terms)));
         }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use tch::Tensor;
 
-use super::save_tensors;
+use super::folder::save_tensors;
 use crate::adapter_file::AdapterFile;
 use crate::error::CoreError;
 use crate::factors::LowRank;

@@ -195,7 +195,7 @@ impl Bench {
             let name = format!("{name}.{part}");
             let frozen = &self.network[&name];
             let runs = self.bank.tensor(&name, Kind::Float);
-            let of_run = |run: delora_core::OwnTensor| {
+            let of_run = |run: delora_core::TensorRun| {
                 run.values.unwrap_or_else(|| frozen.unsqueeze(0).repeat([run.trials, 1]))
             };
             match runs {

@@ -1,6 +1,6 @@
 //! Heads that every trial trains beside its method; what is kept and recalled; gradients in parts; dropout.
 
-use delora_core::{Bank, CoreError, Group, Hidden, METHODS, Site, TrialConfig, find_method};
+use delora_core::{Bank, CoreError, Group, Hidden, METHODS, Site, Start, TrialConfig, find_method};
 use serde_json::json;
 use tch::{Device, Kind, Tensor};
 
@@ -12,8 +12,8 @@ const BIAS: &str = "head.bias";
 
 fn network() -> Network {
     let mut network = Network::new(12, 16, 1);
-    network.sites.push(Site::head(WEIGHT, &[CLASSES, 16], 0.02));
-    network.sites.push(Site::head(BIAS, &[CLASSES], 0.0));
+    network.sites.push(Site::task_tensor(WEIGHT, &[CLASSES, 16], Group::Head, Start::Normal { std: 0.02 }));
+    network.sites.push(Site::task_tensor(BIAS, &[CLASSES], Group::HeadBias, Start::Zero));
     network
 }
 
@@ -101,6 +101,39 @@ fn a_head_needs_a_rate_and_a_network_without_one_refuses_it() {
     config.learning_rate.clear();
     let error = Bank::new(&network().sites, &[config], Device::Cpu).err().unwrap();
     assert!(error.to_string().contains("head"), "{error}");
+}
+
+#[test]
+fn tensors_of_one_shape_start_each_as_its_site_says() {
+    let mut network = Network::new(12, 16, 1);
+    let values = |value: f64| Tensor::full([CLASSES], value, (Kind::Float, Device::Cpu));
+    let mut add = |name: &str, group, start| {
+        network.sites.push(Site::task_tensor(name, &[CLASSES], group, start));
+    };
+    add("given", Group::Head, Start::Given(values(2.0)));
+    add("zero", Group::HeadBias, Start::Zero);
+    add("also given", Group::Head, Start::Given(values(3.0)));
+    add("wide", Group::Head, Start::Normal { std: 100.0 });
+    add("narrow", Group::Head, Start::Normal { std: 1e-3 });
+    let bank = network.bank(&trials()[..2]);
+    for slot in 0..2 {
+        let start = |name: &str| bank.parameter(name, slot, "value").unwrap();
+        assert_eq!(start("given"), values(2.0));
+        assert_eq!(start("also given"), values(3.0));
+        assert_eq!(start("zero"), values(0.0));
+        assert!(f64::try_from(start("wide").norm()).unwrap() > 1.0);
+        assert!((1e-6..0.1).contains(&f64::try_from(start("narrow").norm()).unwrap()));
+    }
+    for (group, start) in [
+        (Group::Angles, Start::Zero),
+        (Group::Head, Start::Normal { std: 0.0 }),
+        (Group::Head, Start::Given(Tensor::zeros([2], (Kind::Float, Device::Cpu)))),
+    ] {
+        let mut network = Network::new(12, 16, 1);
+        network.sites.push(Site::task_tensor(WEIGHT, &[CLASSES], group, start));
+        let error = Bank::new(&network.sites, &trials(), Device::Cpu).err().unwrap();
+        assert!(matches!(error, CoreError::TaskTensor { .. }), "{error}");
+    }
 }
 
 #[test]

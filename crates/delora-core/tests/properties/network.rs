@@ -160,14 +160,8 @@ pub fn cases(rank: i64) -> Vec<(&'static Method, Map<String, Value>)> {
 }
 
 pub fn trial(method: &Method, settings: &Map<String, Value>, rate: f64, seed: u64) -> TrialConfig {
-    TrialConfig {
-        method: MethodConfig { name: method.name().to_owned(), settings: settings.clone() },
-        learning_rate: method.about.groups.iter().map(|&group| (group, rate)).collect(),
-        optimizer: Default::default(),
-        schedule: Default::default(),
-        targets: None,
-        seed,
-    }
+    let method = MethodConfig { name: method.name().to_owned(), settings: settings.clone() };
+    TrialConfig::new(method, rate, seed)
 }
 
 /// Two trials of one case that differ in seed, rate and, where there is one, strength.

@@ -12,7 +12,7 @@ pub(crate) fn bounded<const N: usize>(sizes: [(&str, i64); N]) -> Result<(), Str
     each_bounded(&sizes)
 }
 
-/// As [`bounded`], for a list.
+/// Refuses a list with a count or a size below 1, or beyond any network's.
 pub(crate) fn each_bounded(sizes: &[(&str, i64)]) -> Result<(), String> {
     match sizes.iter().find(|(_, size)| !(1..=LARGEST).contains(size)) {
         Some((key, size)) => Err(format!("`{key}` is {size}; it has to be from 1 to {LARGEST}")),

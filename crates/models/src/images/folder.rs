@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use image::ImageFormat;
 
-use super::PictureError;
+use super::read::PictureError;
 
 /// How names of files end that are read; what they hold decides, not the name.
 const READ: [&str; 9] = ["jpg", "jpeg", "jpe", "jfif", "jif", "pjpeg", "pjp", "png", "webp"];

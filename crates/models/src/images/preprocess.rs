@@ -8,7 +8,7 @@ use tch::Tensor;
 
 use super::resize::{Filter, Window, resize_window, with_shorter_side};
 use crate::config::{self, Others};
-use crate::{WeightsError, read_config};
+use crate::weights::{WeightsError, read_config};
 
 /// What can be wrong with a `preprocessor_config.json`.
 #[derive(Debug, thiserror::Error)]
@@ -85,11 +85,11 @@ impl config::Config for Config {
             // Pictures are read as RGB, and their channels are in front, whatever their file is like.
             &["do_convert_rgb", "data_format", "input_data_format"],
         ],
-        only: &[
+        only: &[&[
             ("do_pad", &["false", "null"]),
             ("do_rescale_offset", &["false", "null"]),
             ("rescale_offset", &["false", "null"]),
-        ],
+        ]],
     };
 
     fn check(&self) -> Result<(), String> {

@@ -33,7 +33,7 @@ pub const MAX_PIXELS: u64 = 178_956_970;
 
 /// The picture in a JPEG, PNG or WebP file, whatever its name ends in, upright.
 ///
-/// As Pillow's `convert("RGB")` after `ImageOps.exif_transpose`: grey becomes three equal channels, palettes are looked
+/// It is read as by Pillow's `convert("RGB")` after `ImageOps.exif_transpose`: grey becomes three equal channels, palettes are looked
 /// up, transparency is dropped and the colour below it kept, colour profiles are not applied, CMYK is taken to be
 /// inverted as Adobe writes it, and of 16 bits the upper 8 are kept. Pillow cuts 16-bit grey off at 255 instead, which
 /// leaves it white. Of an animation it is the first picture. One pixel is a picture too.
@@ -72,17 +72,17 @@ fn eight_bits(picture: DynamicImage) -> DynamicImage {
     let upper = |values: &[u16]| values.iter().map(|value| (value >> 8) as u8).collect();
     let (width, height) = (picture.width(), picture.height());
     let made = match &picture {
-        DynamicImage::ImageLuma16(own) => {
-            image::GrayImage::from_raw(width, height, upper(own)).map(DynamicImage::from)
+        DynamicImage::ImageLuma16(picture) => {
+            image::GrayImage::from_raw(width, height, upper(picture)).map(DynamicImage::from)
         }
-        DynamicImage::ImageLumaA16(own) => {
-            image::GrayAlphaImage::from_raw(width, height, upper(own)).map(DynamicImage::from)
+        DynamicImage::ImageLumaA16(picture) => {
+            image::GrayAlphaImage::from_raw(width, height, upper(picture)).map(DynamicImage::from)
         }
-        DynamicImage::ImageRgb16(own) => {
-            RgbImage::from_raw(width, height, upper(own)).map(DynamicImage::from)
+        DynamicImage::ImageRgb16(picture) => {
+            RgbImage::from_raw(width, height, upper(picture)).map(DynamicImage::from)
         }
-        DynamicImage::ImageRgba16(own) => {
-            image::RgbaImage::from_raw(width, height, upper(own)).map(DynamicImage::from)
+        DynamicImage::ImageRgba16(picture) => {
+            image::RgbaImage::from_raw(width, height, upper(picture)).map(DynamicImage::from)
         }
         _ => None,
     };

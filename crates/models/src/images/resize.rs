@@ -185,7 +185,7 @@ mod tests {
         for filter in [Filter::Nearest, Filter::Bilinear, Filter::Bicubic] {
             assert_eq!(resize(&picture, 13, 7, filter), picture);
             let pixel = RgbImage::from_pixel(1, 1, image::Rgb([1, 200, 255]));
-            assert!(resize(&pixel, 9, 5, filter).pixels().all(|own| own.0 == [1, 200, 255]));
+            assert!(resize(&pixel, 9, 5, filter).pixels().all(|pixel| pixel.0 == [1, 200, 255]));
         }
     }
 

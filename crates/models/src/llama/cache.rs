@@ -41,9 +41,9 @@ impl Cache {
         let is_later = Tensor::ones([length, total], (Kind::Bool, device)).triu(read + 1);
         let hidden = self.mask.eq(0).view([rows, 1, 1, total]).logical_or(&is_later); // [N, 1, T, S + T]
         // Padding sees itself, so that it has values, whatever they are.
-        let own = Tensor::eye(length, (Kind::Bool, device));
-        let own = Tensor::cat(&[Tensor::zeros([length, read], (Kind::Bool, device)), own], 1);
-        let hidden = hidden.logical_and(&own.logical_not());
+        let diagonal = Tensor::eye(length, (Kind::Bool, device));
+        let diagonal = Tensor::cat(&[Tensor::zeros([length, read], (Kind::Bool, device)), diagonal], 1);
+        let hidden = hidden.logical_and(&diagonal.logical_not());
         Tensor::zeros(hidden.size(), (kind, device)).masked_fill(&hidden, f64::NEG_INFINITY)
     }
 

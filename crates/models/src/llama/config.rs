@@ -55,10 +55,10 @@ pub struct LlamaConfig {
     /// Absent: 10000.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rope_theta: Option<f64>,
-    /// As newer files have it.
+    /// How newer files say the form of positions; only plain ones are supported, and the base `rope_theta`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rope_parameters: Option<Value>,
-    /// As files of between have it. In both only plain positions are supported, and the base `rope_theta`.
+    /// How files in between say it, see `rope_parameters`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rope_scaling: Option<Value>,
     /// The longest sequence.
@@ -70,7 +70,7 @@ pub struct LlamaConfig {
     /// Not supported, but for false.
     #[serde(default)]
     pub attention_bias: bool,
-    /// As `attention_bias`.
+    /// Not supported, but for false.
     #[serde(default)]
     pub mlp_bias: bool,
     #[serde(default)]

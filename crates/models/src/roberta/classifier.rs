@@ -2,12 +2,13 @@
 
 use std::path::Path;
 
+use delora_core::Role;
 use tch::{Device, Kind, Tensor, nn};
 
 use super::{Encoder, EncoderConfig, EncoderError, ModelType, Tokens};
 use crate::attention::sub;
-use crate::diffusion::{Loaded, load_folder};
-use crate::layers::{Adaptable, Dropout, HiddenSite, Hook, Linear, Role, drop_out};
+use crate::layers::{Adaptable, Dropout, HiddenSite, Hook, Linear, drop_out};
+use crate::loaded::{Loaded, load_folder};
 use crate::weights::{naming, read_config};
 
 /// Logits out of an encoder's hidden states: out(tanh(dense(first token))), with dropout before `out`, and in

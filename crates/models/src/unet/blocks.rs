@@ -1,10 +1,11 @@
 //! The denoiser's blocks: residual convolutions that see the timestep, and transformers that see the caption.
 
+use delora_core::{Place, Role};
 use tch::{Tensor, nn};
 
 use super::UNetConfig;
 use crate::attention::attention;
-use crate::layers::{Conv2d, GroupNorm, Hidden, HiddenSite, Hook, LayerNorm, Linear, Place, Role};
+use crate::layers::{Conv2d, GroupNorm, Hidden, HiddenSite, Hook, LayerNorm, Linear};
 
 /// diffusers' `ResnetBlock2D`.
 #[derive(Debug)]
@@ -105,8 +106,7 @@ impl SpatialTransformer {
         let block = &path / "transformer_blocks" / 0;
         let prefix = block.components().collect::<Vec<_>>().join(".");
         // The network numbers its blocks when all of them are there.
-        let site =
-            |name: &str, place| HiddenSite { name: format!("{prefix}{name}"), place, layer: 0, features };
+        let site = |name: &str, place| HiddenSite::new(format!("{prefix}{name}"), place, 0, features);
         let feed_forward = &block / "ff" / "net";
         let square = (features, features);
         SpatialTransformer {

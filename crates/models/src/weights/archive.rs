@@ -10,7 +10,7 @@ use std::path::Path;
 
 use zip::{CompressionMethod, ZipArchive};
 
-use super::WeightsError;
+use super::error::WeightsError;
 use super::pickle::{self, Pickled};
 use super::stored::Stored;
 

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::{WeightsError, read_json};
+use super::error::WeightsError;
+use super::json::read_json;
 
 /// Files that a network's weights may be in, the preferred ones first: those of diffusers and of transformers.
 const NAMES: [&str; 6] = [

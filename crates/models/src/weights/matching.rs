@@ -11,11 +11,11 @@ pub type Layout = BTreeMap<String, Vec<i64>>;
 /// A network's tensors beside those of its files.
 #[derive(Debug, Default)]
 pub struct Matching {
-    /// Of each tensor of the network that a file has in its shape.
+    /// Where each tensor of the network is that a file has in the right shape, by its name.
     pub found: BTreeMap<String, Found>,
     /// Names and shapes that no file has.
     pub missing: Vec<(String, Vec<i64>)>,
-    /// Of files' tensors that belong to nothing: place in the files.
+    /// Places in the files of tensors that belong to nothing.
     pub unexpected: Vec<usize>,
     /// Our name, place in the files and the shape that is right.
     pub misshapen: Vec<(String, usize, Vec<i64>)>,
@@ -84,10 +84,10 @@ fn names(layout: &Layout, naming: &Naming, stored: &[Stored]) -> Vec<Vec<String>
         .map(|tensor| format!("{added}{}", tensor.name.strip_prefix(taken).unwrap_or(&tensor.name)))
         .collect();
     // A file with both names keeps both, so that none is lost.
-    let own: BTreeSet<&String> = plain.iter().collect();
+    let plain_names: BTreeSet<&String> = plain.iter().collect();
     let ours = |name: &String| {
         let renamed = naming.renames.iter().find_map(|rename| rename.apply(name));
-        let renamed = renamed.filter(|names| names.iter().all(|name| !own.contains(name)));
+        let renamed = renamed.filter(|names| names.iter().all(|name| !plain_names.contains(name)));
         renamed.unwrap_or_else(|| vec![name.clone()])
     };
     plain.iter().map(ours).collect()

@@ -34,7 +34,7 @@ const fn rename(stored: &'static str, ours: &'static [&'static str]) -> Rename {
 pub(super) const BUFFERS: [&str; 6] = [
     "**.position_ids",
     "**.rotary_emb.inv_freq",
-    // Of batch norms, the latter of those that were trained on several GPUs.
+    // Counters of batch norms; the two behind it are of those that were trained on several GPUs.
     "**.num_batches_tracked",
     "**._tmp_running_mean",
     "**._tmp_running_var",

@@ -205,7 +205,7 @@ impl<'a> Machine<'a> {
         }
     }
 
-    /// Of a tuple `('storage', class, key, device, number of values)`.
+    /// The storage that a tuple `('storage', class, key, device, number of values)` describes.
     fn storage(&self, id: Id) -> Result<Storage, String> {
         let [_, class, key, ..] = self.sequence(id)? else {
             return Err("refers to something that is no storage".to_owned());

@@ -8,12 +8,13 @@ use memmap2::Mmap;
 use safetensors::{Dtype, SafeTensors};
 use tch::{Kind, Tensor};
 
-use super::{WeightsError, archive, files};
+use super::error::WeightsError;
+use super::{archive, files};
 
 /// A tensor of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stored {
-    /// As the file calls it.
+    /// The name that the file gives it.
     pub name: String,
     pub shape: Vec<i64>,
     pub dtype: Dtype,

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
+use delora_core::HiddenShape;
 use models::diffusion::Loaded;
 use models::roberta::{EncoderConfig, SequenceClassifier, Tokens, load_classifier, load_encoder};
 use models::{
@@ -237,9 +238,7 @@ fn hidden_states_pass_behind_both_sublayers_and_the_block() {
             ]
             .map(|(part, place)| HiddenSite {
                 name: format!("{case}.encoder.layer.{layer}{part}"),
-                place,
-                layer,
-                features: 32,
+                shape: HiddenShape { place, layer, features: 32 },
             })
         });
         assert!(expected.eq(sites));
@@ -266,7 +265,7 @@ struct Silence(Place);
 
 impl Hook for Silence {
     fn hidden(&self, site: &HiddenSite, hidden: &Hidden) -> Tensor {
-        if site.place == self.0 { hidden.values * 0.0 } else { hidden.values.shallow_clone() }
+        if site.shape.place == self.0 { hidden.values * 0.0 } else { hidden.values.shallow_clone() }
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::Result;
-use delora_core::{Bank, OwnTensor, Site, TENSOR_VALUE, stream};
+use delora_core::{Bank, Group, Site, Start, TENSOR_VALUE, TensorRun, stream};
 use finetune::{
     BankHook, Broken, EpochOrders, Finished, NotFinite, Scores, Slot, Training, epoch_order, untrained,
 };
@@ -30,27 +30,26 @@ const PREFIX: &str = "condition_encoder.";
 pub fn sites(world: &World, settings: &Settings) -> Vec<Site> {
     let mut sites = finetune::sites(&world.diffusion.unet);
     if settings.condition_encoder.learning_rate.is_some() {
-        sites.extend(world.encoder.parameters().into_iter().map(|parameter| {
-            // Values come from `place_encoders`; with a spread of 0 a tensor counts as a bias.
-            let spread = if parameter.name.ends_with("bias") { 0.0 } else { 1.0 };
-            Site::head(&format!("{PREFIX}{}", parameter.name), &parameter.shape, spread)
+        sites.extend(world.encoder.parameters().into_iter().enumerate().map(|(index, parameter)| {
+            let group = if parameter.name.ends_with("bias") { Group::HeadBias } else { Group::Head };
+            // Values that are not pretrained come from `place_encoders`.
+            let pretrained = world.pretrained.as_ref().map(|values| values[index].shallow_clone());
+            let start = pretrained.map_or(Start::Zero, Start::Given);
+            Site::task_tensor(&format!("{PREFIX}{}", parameter.name), &parameter.shape, group, start)
         }));
     }
     sites
 }
 
-/// Gives every slot's encoder its first values: the pretrained ones, or fresh ones drawn by the trial's seed.
+/// Draws every slot's encoder by the trial's seed, where it does not start from a pretrained one.
 pub fn place_encoders(bank: &mut Bank, world: &World, settings: &Settings) -> Result<()> {
-    if settings.condition_encoder.learning_rate.is_none() {
+    if settings.condition_encoder.learning_rate.is_none() || world.pretrained.is_some() {
         return Ok(());
     }
     let names = world.encoder.parameters();
     for slot in 0..bank.num_trials() {
         let seed = bank.trial(slot).seed;
-        let values = match &world.pretrained {
-            Some(values) => values.iter().map(Tensor::shallow_clone).collect(),
-            None => world.encoder.initial(|name| stream(seed, &format!("{PREFIX}{name}"))),
-        };
+        let values = world.encoder.initial(|name| stream(seed, &format!("{PREFIX}{name}")));
         for (parameter, value) in names.iter().zip(values) {
             bank.set_parameter(&format!("{PREFIX}{}", parameter.name), slot, TENSOR_VALUE, &value)?;
         }
@@ -63,7 +62,7 @@ pub fn control(bank: &Bank, world: &World, labels: &Tensor, kind: Kind) -> Tenso
     let maps = colored(&labels.to_device(world.device), kind);
     let own = |name: &str| {
         let runs = bank.tensor(&format!("{PREFIX}{name}"), kind)?;
-        let values = |run: OwnTensor| run.values.expect("each trial has its own encoder");
+        let values = |run: TensorRun| run.values.expect("each trial has its own encoder");
         Some(Tensor::cat(&runs.into_iter().map(values).collect::<Vec<_>>(), 0))
     };
     let names = world.encoder.parameters();

@@ -2,14 +2,15 @@
 
 use serde_json::{Map, Value};
 
-use super::{Config, Others, bounded, check_keys, depth, matrix, multiple, positive_number, shown};
 use crate::clip::{ClipConfig, ClipTextConfig, ClipVisionConfig};
+use crate::config::{Config, Others, bounded, check_keys, depth, matrix, multiple, positive_number, shown};
 use crate::llama::LlamaConfig;
 use crate::roberta::EncoderConfig;
 use crate::vit::VitConfig;
 
-/// Where a file comes from, which class reads it, and the kind of its weights, which are read as they are.
-const ORIGIN: &[&str] = &[
+/// Keys that any of these files may have and that decide nothing here.
+const EVERYWHERE: &[&str] = &[
+    // Where a file comes from, which class reads it, and the kind of its weights, which are read as they are.
     "architectures",
     "dtype",
     "finetuning_task",
@@ -26,9 +27,7 @@ const ORIGIN: &[&str] = &[
     "transformers_version",
     "unsloth_fixed",
     "unsloth_version",
-];
-/// Defaults of transformers' `generate`, which is not called here.
-const GENERATION: &[&str] = &[
+    // Defaults of transformers' `generate`, which is not called here.
     "bad_words_ids",
     "begin_suppress_tokens",
     "decoder_start_token_id",
@@ -53,9 +52,7 @@ const GENERATION: &[&str] = &[
     "top_k",
     "top_p",
     "typical_p",
-];
-/// What transformers hands back, and how it saves memory: results stay the same.
-const RUNNING: &[&str] = &[
+    // What transformers hands back, and how it saves memory: results stay the same.
     "chunk_size_feed_forward",
     "gradient_checkpointing",
     "output_attentions",
@@ -69,39 +66,39 @@ const RUNNING: &[&str] = &[
     "torchscript",
     "use_bfloat16",
     "use_cache",
+    // How a network's first weights were drawn: they are read from a file.
+    "initializer_factor",
+    "initializer_range",
+    "logit_scale_init_value",
 ];
-/// How a network's first weights were drawn: they are read from a file.
-const DRAWING: &[&str] = &["initializer_factor", "initializer_range", "logit_scale_init_value"];
-/// Of training; the networks that have these are frozen, and dropout is off in them.
+/// Rates of dropout, which is off here: the networks that have these keys are frozen.
 const DROPOUT: &[&str] =
     &["attention_dropout", "attention_probs_dropout_prob", "dropout", "hidden_dropout_prob"];
 /// Tokens that the tokenizer's own files name.
 const TOKENS: &[&str] = &["bos_token_id", "pad_token_id", "sep_token_id"];
 const NULL: &[&str] = &["null"];
 const OFF: &[&str] = &["false", "null"];
+/// Forms of transformers' models that no network here has.
+const SHARED: &[(&str, &[&str])] = &[
+    ("add_cross_attention", OFF),
+    ("cross_attention_hidden_size", NULL),
+    ("is_encoder_decoder", OFF),
+    ("pruned_heads", &["{}", "null"]),
+    ("tie_encoder_decoder", OFF),
+];
 
 impl Config for ClipTextConfig {
     const OTHERS: Others = Others {
         ignored: &[
-            ORIGIN,
-            GENERATION,
-            RUNNING,
-            DRAWING,
+            EVERYWHERE,
             DROPOUT,
             TOKENS,
             // The projection is of the whole model's `projection_dim`; the tower by itself has none.
             &["projection_dim"],
-            // Of heads, of which the tower has none.
+            // It is a setting of heads, of which the tower has none.
             &["tie_word_embeddings"],
         ],
-        only: &[
-            ("add_cross_attention", OFF),
-            ("cross_attention_hidden_size", NULL),
-            ("is_decoder", OFF),
-            ("is_encoder_decoder", OFF),
-            ("pruned_heads", &["{}", "null"]),
-            ("tie_encoder_decoder", OFF),
-        ],
+        only: &[SHARED, &[("is_decoder", OFF)]],
     };
 
     fn check(&self) -> Result<(), String> {
@@ -115,10 +112,7 @@ impl Config for ClipTextConfig {
 impl Config for ClipVisionConfig {
     const OTHERS: Others = Others {
         ignored: &[
-            ORIGIN,
-            GENERATION,
-            RUNNING,
-            DRAWING,
+            EVERYWHERE,
             DROPOUT,
             TOKENS,
             &["eos_token_id"],
@@ -126,15 +120,7 @@ impl Config for ClipVisionConfig {
             &["projection_dim"],
             &["tie_word_embeddings"],
         ],
-        only: &[
-            ("add_cross_attention", OFF),
-            ("cross_attention_hidden_size", NULL),
-            ("is_decoder", OFF),
-            ("is_encoder_decoder", OFF),
-            ("num_channels", &["3"]),
-            ("pruned_heads", &["{}", "null"]),
-            ("tie_encoder_decoder", OFF),
-        ],
+        only: &[SHARED, &[("is_decoder", OFF), ("num_channels", &["3"])]],
     };
 
     fn check(&self) -> Result<(), String> {
@@ -147,10 +133,7 @@ impl Config for ClipVisionConfig {
 impl Config for ClipConfig {
     const OTHERS: Others = Others {
         ignored: &[
-            ORIGIN,
-            GENERATION,
-            RUNNING,
-            DRAWING,
+            EVERYWHERE,
             TOKENS,
             &["eos_token_id", "tie_word_embeddings"],
             // Compared with the configs of the towers.
@@ -176,14 +159,14 @@ impl Config for ClipConfig {
 /// Keys of a tower's config, and of its older copy, which transformers prefers: both have to say the same.
 fn tower<C: Config>(file: &Map<String, Value>, part: &str, copy: &str) -> Result<(), String> {
     let keys = |key| file.get(key).and_then(Value::as_object);
-    let Some(own) = keys(part) else { return Ok(()) };
-    check_keys::<C>(own).map_err(|problem| format!("{part}: {problem}"))?;
+    let Some(newer) = keys(part) else { return Ok(()) };
+    check_keys::<C>(newer).map_err(|problem| format!("{part}: {problem}"))?;
     let fields = C::fields();
     let mut older = keys(copy).into_iter().flatten().filter(|(key, _)| fields.contains(&key.as_str()));
-    match older.find(|(key, value)| own.get(*key).is_some_and(|own| own != *value)) {
+    match older.find(|(key, value)| newer.get(*key).is_some_and(|ours| ours != *value)) {
         Some((key, value)) => {
-            let (value, own) = (shown(value), shown(&own[key]));
-            Err(format!("`{copy}.{key}` is {value} and `{part}.{key}` {own}; one of the two is wrong"))
+            let (value, ours) = (shown(value), shown(&newer[key]));
+            Err(format!("`{copy}.{key}` is {value} and `{part}.{key}` {ours}; one of the two is wrong"))
         }
         None => Ok(()),
     }
@@ -192,25 +175,13 @@ fn tower<C: Config>(file: &Map<String, Value>, part: &str, copy: &str) -> Result
 impl Config for VitConfig {
     const OTHERS: Others = Others {
         ignored: &[
-            ORIGIN,
-            GENERATION,
-            RUNNING,
-            DRAWING,
+            EVERYWHERE,
             DROPOUT,
             TOKENS,
-            // Of the head for masked pictures, of the pooler, and of heads: only the class token is used.
+            // They are settings of heads and of the pooler: only the class token is used.
             &["encoder_stride", "eos_token_id", "pooler_act", "pooler_output_size", "tie_word_embeddings"],
         ],
-        only: &[
-            ("add_cross_attention", OFF),
-            ("cross_attention_hidden_size", NULL),
-            ("is_decoder", OFF),
-            ("is_encoder_decoder", OFF),
-            ("num_channels", &["3"]),
-            ("pruned_heads", &["{}", "null"]),
-            ("qkv_bias", &["true"]),
-            ("tie_encoder_decoder", OFF),
-        ],
+        only: &[SHARED, &[("is_decoder", OFF), ("num_channels", &["3"]), ("qkv_bias", &["true"])]],
     };
 
     fn check(&self) -> Result<(), String> {
@@ -223,15 +194,12 @@ impl Config for VitConfig {
 impl Config for EncoderConfig {
     const OTHERS: Others = Others {
         ignored: &[
-            ORIGIN,
-            GENERATION,
-            RUNNING,
-            DRAWING,
+            EVERYWHERE,
             TOKENS,
             &["eos_token_id"],
             // Compared with the dropout of hidden states, which the head takes.
             &["classifier_dropout"],
-            // Of an older pooler's form, and of the language model's head, which is not read.
+            // They are settings of an older pooler, and of the language model's head, which is not read.
             &[
                 "pooler_fc_size",
                 "pooler_num_attention_heads",
@@ -241,15 +209,7 @@ impl Config for EncoderConfig {
                 "tie_word_embeddings",
             ],
         ],
-        only: &[
-            ("add_cross_attention", OFF),
-            ("cross_attention_hidden_size", NULL),
-            ("directionality", &["\"bidi\""]),
-            ("is_decoder", OFF),
-            ("is_encoder_decoder", OFF),
-            ("pruned_heads", &["{}", "null"]),
-            ("tie_encoder_decoder", OFF),
-        ],
+        only: &[SHARED, &[("directionality", &["\"bidi\""]), ("is_decoder", OFF)]],
     };
 
     fn check_file(file: &Map<String, Value>) -> Result<(), String> {
@@ -284,24 +244,19 @@ impl Config for EncoderConfig {
 impl Config for LlamaConfig {
     const OTHERS: Others = Others {
         ignored: &[
-            ORIGIN,
-            GENERATION,
-            RUNNING,
-            DRAWING,
+            EVERYWHERE,
             // Rows are padded with any token and masked.
             &["pad_token_id", "sep_token_id"],
             // A copy of `max_position_embeddings` in files of the first LLaMA.
             &["max_sequence_length"],
         ],
         only: &[
-            ("add_cross_attention", OFF),
-            // The network is trained, without dropout.
-            ("attention_dropout", &["0", "null"]),
-            ("cross_attention_hidden_size", NULL),
-            ("is_decoder", &["true", "false", "null"]),
-            ("is_encoder_decoder", OFF),
-            ("pruned_heads", &["{}", "null"]),
-            ("tie_encoder_decoder", OFF),
+            SHARED,
+            &[
+                // The network is trained, without dropout.
+                ("attention_dropout", &["0", "null"]),
+                ("is_decoder", &["true", "false", "null"]),
+            ],
         ],
     };
 

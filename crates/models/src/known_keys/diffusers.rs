@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{Config, Others, bounded, depth, each_bounded, matrix, multiple, positive_number, shown};
+use crate::config::{Config, Others, bounded, depth, each_bounded, matrix, multiple, positive_number, shown};
 use crate::control::ConditionEncoderConfig;
 use crate::scheduler::ScheduleConfig;
 use crate::unet::UNetConfig;
@@ -18,7 +18,7 @@ impl Config for UNetConfig {
     const OTHERS: Others = Others {
         // Sizes of parts that `addition_embed_type` would switch on.
         ignored: &[&["addition_embed_type_num_heads"]],
-        only: &[
+        only: &[&[
             ("act_fn", SILU),
             ("addition_embed_type", NULL),
             ("addition_time_embed_dim", NULL),
@@ -55,7 +55,7 @@ impl Config for UNetConfig {
             ("transformer_layers_per_block", &["1"]),
             ("upcast_attention", OFF),
             ("use_linear_projection", OFF),
-        ],
+        ]],
     };
 
     fn check(&self) -> Result<(), String> {
@@ -99,12 +99,12 @@ impl Config for VaeConfig {
         ignored: &[
             // What pictures the network was trained on; it takes others too.
             &["sample_size"],
-            // Of half precision alone; the network is computed in f32.
+            // It matters in half precision alone; the network is computed in f32.
             &["force_upcast"],
             // Read with the levels.
             &["down_block_types", "up_block_types"],
         ],
-        only: &[
+        only: &[&[
             ("act_fn", SILU),
             ("latents_mean", NULL),
             ("latents_std", NULL),
@@ -112,7 +112,7 @@ impl Config for VaeConfig {
             ("shift_factor", &["null", "0"]),
             ("use_post_quant_conv", &["true"]),
             ("use_quant_conv", &["true"]),
-        ],
+        ]],
     };
 
     fn check_file(file: &Map<String, Value>) -> Result<(), String> {
@@ -148,7 +148,7 @@ impl Config for VaeConfig {
 impl Config for ScheduleConfig {
     const OTHERS: Others = Others {
         ignored: &[
-            // Of samplers that are not used here: an experiment's `sampling` says which one draws.
+            // They are settings of samplers that are not used here: an experiment's `sampling` says which one draws.
             &[
                 "skip_prk_steps",
                 "interpolation_type",
@@ -156,12 +156,12 @@ impl Config for ScheduleConfig {
                 "use_lu_lambdas",
                 "lambda_min_clipped",
             ],
-            // Of noise that is added while drawing; both samplers here add none.
+            // They are settings of noise that is added while drawing; both samplers here add none.
             &["variance_type"],
             // Used with `clip_sample`, `thresholding` and flow matching alone, which are refused.
             &["clip_sample_range", "dynamic_thresholding_ratio", "sample_max_value", "flow_shift"],
         ],
-        only: &[
+        only: &[&[
             ("algorithm_type", &["\"dpmsolver++\""]),
             ("clip_sample", OFF),
             ("euler_at_final", OFF),
@@ -181,7 +181,7 @@ impl Config for ScheduleConfig {
             ("use_exponential_sigmas", OFF),
             ("use_flow_sigmas", OFF),
             ("use_karras_sigmas", OFF),
-        ],
+        ]],
     };
 
     fn check(&self) -> Result<(), String> {
@@ -197,7 +197,7 @@ impl Config for ScheduleConfig {
 
 impl Config for ConditionEncoderConfig {
     const OTHERS: Others = Others {
-        // Of the ControlNet behind its condition encoder, which alone is used.
+        // They describe the ControlNet behind its condition encoder, and only the encoder is used.
         ignored: &[&[
             "act_fn",
             "addition_embed_type",
@@ -228,7 +228,7 @@ impl Config for ConditionEncoderConfig {
             "upcast_attention",
             "use_linear_projection",
         ]],
-        only: &[("controlnet_conditioning_channel_order", &["\"rgb\""])],
+        only: &[&[("controlnet_conditioning_channel_order", &["\"rgb\""])]],
     };
 
     fn check(&self) -> Result<(), String> {
@@ -244,7 +244,7 @@ impl Config for UPerNetConfig {
     }
 }
 
-/// As many levels as there are widths, and one at least.
+/// Refuses lists of levels that are not as long as the list of widths, and a network without a level.
 fn levels<const N: usize>(channels: &[i64], kinds: [(&str, &[String]); N]) -> Result<(), String> {
     if channels.is_empty() {
         return Err("`block_out_channels` is empty; it has a width for each level".to_owned());
