@@ -34,7 +34,7 @@ KEPT_BY_STATUS = {"--scale", "--set", "--models", "--data", "--results"}
 SAFE_AS_WRITTEN = {"methods", "params"}  # prints and ends
 MISSING_FILE_ENDS_IT = {"export", "import"}  # exit code 1 for a placeholder, 2 for wrong usage
 LEFT_TO_THE_READER = {"export", "cd", "cp", "git", "python", "python3"}
-RELATIVE_LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)|(?:src|href)=\"([^\"]+)\"")
 
 
 class Refused(Exception):
@@ -259,7 +259,7 @@ class Checks:
 
     def links(self, page, text, known):
         for number, line in enumerate(text.splitlines(), 1):
-            for link in RELATIVE_LINK.findall(line):
+            for link in links_of(line):
                 if not link.startswith(("https://", "http://")):
                     self.num_links += 1
                     wrong = bad_link(page, link, known)
@@ -316,6 +316,10 @@ def tracked():
     """Files of the repository, as git has them or would take them."""
     listed = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True)
     return set(listed.stdout.splitlines()) if listed.returncode == 0 else None
+
+
+def links_of(text):
+    return [markdown or html for markdown, html in LINK.findall(text)]
 
 
 def bad_link(page, link, known):
@@ -380,7 +384,7 @@ def main():
             text = (ROOT / page).read_text()
             checks.page(page, text)
             checks.links(page, text, known)
-        linked = {os.path.normpath(link.split("#")[0]) for link in RELATIVE_LINK.findall((ROOT / "README.md").read_text())}
+        linked = {os.path.normpath(link.split("#")[0]) for link in links_of((ROOT / "README.md").read_text())}
         checks.wrong += [f"README.md: does not link to {page}" for page in PAGES[1:] if page not in linked]
         mistakes = [*checks.wrong, *program.answers(), *not_seen(recipes, program, folder)]
     print("\n".join(dict.fromkeys(mistakes)), end="\n" if mistakes else "")
