@@ -34,7 +34,7 @@ KEPT_BY_STATUS = {"--scale", "--set", "--models", "--data", "--results"}
 SAFE_AS_WRITTEN = {"methods", "params"}  # prints and ends
 MISSING_FILE_ENDS_IT = {"export", "import"}  # exit code 1 for a placeholder, 2 for wrong usage
 LEFT_TO_THE_READER = {"export", "cd", "cp", "git", "python", "python3"}
-LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)|(?:src|href)=\"([^\"]+)\"")
+LINK = re.compile(r"\[[^\[\]]*\]\(([^)\s]+)\)|(?:src|href)=\"([^\"]+)\"")
 
 
 class Refused(Exception):
@@ -161,7 +161,7 @@ class Checks:
 
     def line(self, text, place, depth="plan"):
         """Every command of a line, as deep as "plan", "parse" or, in running text, "mention"."""
-        place = f"{place}: {text.strip()}"
+        place = f"{place}: {re.sub(r'\s+#.*| (?= )', '', text).strip()}"
         for command in re.split(r"\s(?:&&|\|)\s", text):
             try:
                 self.command(shlex.split(command, comments=True), place, depth)
@@ -258,13 +258,13 @@ class Checks:
                 self.line(code.replace("…", ""), place, "mention")
 
     def links(self, page, text, known):
-        for number, line in enumerate(text.splitlines(), 1):
-            for link in links_of(line):
-                if not link.startswith(("https://", "http://")):
-                    self.num_links += 1
-                    wrong = bad_link(page, link, known)
-                    if wrong:
-                        self.wrong.append(f"{page}:{number}: {link}: {wrong}")
+        for link in links_of(text):
+            if not link.startswith(("https://", "http://")):
+                self.num_links += 1
+                wrong = bad_link(page, link, known)
+                if wrong:
+                    number = text[: text.index(link)].count("\n") + 1
+                    self.wrong.append(f"{page}:{number}: {link}: {wrong}")
 
 
 def experiment_of(words):
@@ -387,7 +387,9 @@ def main():
         linked = {os.path.normpath(link.split("#")[0]) for link in links_of((ROOT / "README.md").read_text())}
         checks.wrong += [f"README.md: does not link to {page}" for page in PAGES[1:] if page not in linked]
         mistakes = [*checks.wrong, *program.answers(), *not_seen(recipes, program, folder)]
-    print("\n".join(dict.fromkeys(mistakes)), end="\n" if mistakes else "")
+    mistakes = dict.fromkeys(mistakes)
+    for mistake in mistakes:
+        print(mistake)
     print(f"{checks.num_commands} commands and {checks.num_links} links in {len(PAGES)} pages, {len(mistakes)} mistakes")
     sys.exit(1 if mistakes else 0)
 
