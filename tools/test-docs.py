@@ -87,14 +87,18 @@ class Program:
         self.path = str(Path(path).resolve())
         self.calls = {}  # (arguments, exit codes that are right) -> where it stands
         self.options = {}  # subcommand -> an option with its value -> where it stands
+        listed = subprocess.run([self.path, "--help"], capture_output=True, text=True, check=True).stdout
+        self.names = re.findall(r"^  ([a-z-]+)  ", listed, flags=re.M)
 
     def ask(self, arguments, place, right=(0,)):
         self.calls.setdefault((tuple(arguments), right), []).append(place)
 
     def parse(self, name, words, place):
-        """Whether the subcommand takes these options."""
+        """Whether the subcommand is there and takes these options."""
+        if name not in [*self.names, "--help"]:
+            raise Refused(f"there is no command `{name}`")
         known = self.options.setdefault(name, {})
-        for option in options(words) or [()]:
+        for option in options(words):
             known.setdefault(option, []).append(place)
 
     def answers(self):
@@ -129,24 +133,22 @@ def parsing(name, pack):
 
 
 def options(words):
-    """Each option with its value, and what comes before them. Of --set and its like the parser takes any value."""
+    """Each option with its value, and what comes before them. ANY is what the parser takes in any form."""
     found = []
     for before, word in zip([None, *words], words):
         if word.startswith("--") or not found:
-            found.append((word,))
+            found.append((word if word.startswith("--") else "ANY",))
         else:
-            found[-1] += ("ANY=VALUE" if before in KEPT_BY_STATUS else word,)
+            found[-1] += ("ANY=VALUE" if before in KEPT_BY_STATUS or found[-1][0] == "ANY" else word,)
     return found
 
 
 def packed(known):
     """Options in as few lists as have none of them twice."""
     packs = []
-    for option in sorted(known, key=len, reverse=True):
-        if not option and packs:
-            continue
+    for option in sorted(known, key=lambda option: option[0] != "ANY"):
         free = (pack for pack in packs if option[:1] not in [other[:1] for other in pack])
-        pack = next(free, None) if option and option[0].startswith("--") else None
+        pack = next(free, None)
         if pack is None:
             packs.append(pack := [])
         pack.append(option)
@@ -161,7 +163,8 @@ class Checks:
 
     def line(self, text, place, depth="plan"):
         """Every command of a line, as deep as "plan", "parse" or, in running text, "mention"."""
-        place = f"{place}: {re.sub(r'\s+#.*| (?= )', '', text).strip()}"
+        shown = re.sub(r"\s+#.*", "", text).strip()
+        place = f"{place}: {shown}"
         for command in re.split(r"\s(?:&&|\|)\s", text):
             try:
                 self.command(shlex.split(command, comments=True), place, depth)
@@ -355,6 +358,7 @@ WRONG = [
     "just table3 --set methods=lora",
     "delora run experiments/no-such-file.toml",
     "delora run experiments/table1.toml --only faild",
+    "delora no-such-command",
     "delora export FILE --format peft",
     "cargo test -p no-such-crate",
     "tools/glue_peft.py --no-such-option",
