@@ -152,12 +152,13 @@ goldens: _libtorch
 doctor *ARGS: _libtorch
     @{{ arguments }} {{ delora }} doctor "$@"
 
-# Everything that must pass before a commit lands: lint, scripts, doc tests, smoke run, unit and golden tests
+# Everything that must pass before a commit lands: lint, scripts, doc tests, smoke run, documents, unit and golden tests
 [group("checks")]
 test: lint test-justw _libtorch
     cargo test --workspace --doc --quiet
     cargo run --quiet -p delora-core --example own_model
     {{ just_executable() }} --justfile {{ justfile() }} smoke
+    {{ just_executable() }} --justfile {{ justfile() }} test-docs
     @if cargo nextest --version >/dev/null 2>&1; then \
         OMP_NUM_THREADS=1 cargo nextest run --workspace; \
     else \
@@ -179,6 +180,12 @@ smoke *ARGS: _libtorch
 [group("checks")]
 test-justw:
     tools/test-justw.sh
+
+# Every command and link of README.md and docs/: recipes exist, options parse, experiments plan
+[group("checks")]
+test-docs: _libtorch
+    cargo build --quiet -p cli --bin delora
+    JUST={{ quote(just_executable()) }} python3 tools/test-docs.py "${CARGO_TARGET_DIR:-target}/debug/delora"
 
 # Formatting and clippy, warnings are errors
 [group("checks")]
