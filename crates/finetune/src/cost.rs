@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use runner::Estimate;
 use delora_core::{PartShape, Site, TrialConfig, find_method};
 
 /// Bytes of what the trial trains at `sites`, its head too; 0 where its settings are wrong, which the check of the trial
@@ -23,6 +24,29 @@ fn trained_parameters(sites: &[Site], trial: &TrialConfig) -> i64 {
         method.num_parameters(settings, &shape).ok()
     };
     sites.iter().filter_map(count).fold(0, i64::saturating_add)
+}
+
+/// What a row or token of a frozen network costs in a full pass.
+#[derive(Clone, Copy)]
+pub struct PassCost {
+    pub seconds: f64,
+    /// What training keeps of it.
+    pub memory_bytes: u64,
+}
+
+impl PassCost {
+    /// Measures a forward pass of `count` of them, which has to wait for the device.
+    pub fn measured(count: i64, memory_bytes: u64, pass: impl Fn()) -> PassCost {
+        pass();
+        PassCost { seconds: fastest_of_three(pass) / count as f64, memory_bytes }
+    }
+
+    /// The cost of a trial that passes `passed` of them in all and `at_once` in a step.
+    pub fn estimate(self, passed: f64, at_once: f64, trained_bytes: u64, frozen_bytes: u64) -> Estimate {
+        let kept = (self.memory_bytes as f64 * at_once) as u64;
+        let memory_bytes = kept.saturating_add(trained_bytes);
+        Estimate { seconds: self.seconds * passed, memory_bytes, trained_bytes, frozen_bytes }
+    }
 }
 
 /// Seconds of the fastest of three: the speed of a machine without other work.

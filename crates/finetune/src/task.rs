@@ -1,10 +1,12 @@
 //! A task as the runner sees it, once for all tasks.
 
 use std::cell::RefCell;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Result, ensure};
-use delora_core::{Bank, METHODS, Site, SiteShape, TrialConfig};
+use delora_core::{Bank, METHODS, Site, TrialConfig};
+use models::config::Config;
+use models::shapes::Scalable;
 use runner::{BankContext, Estimate, Outcome, Provenance, SettingError, Status, Trial, Workers, Workload};
 use serde_json::{Map, Value};
 use tch::Device;
@@ -13,6 +15,7 @@ use crate::digests::Digests;
 use crate::feasible::{KnownSites, Proposed};
 use crate::finite::{Broken, End};
 use crate::machine::{provenance, workers};
+use crate::network::sites_of;
 use crate::settings::{OwnSettings, PER_TRIAL, Settings};
 use crate::status::statuses;
 use crate::telemetry::{add_curves, csv};
@@ -21,6 +24,8 @@ use crate::training::{Finished, Lesson, Training};
 /// What is a task's own; [`Finetuning`] is the rest.
 pub trait Task: Default + 'static {
     type Own: OwnSettings;
+    /// What describes the network that is adapted.
+    type Config: Scalable + Config;
 
     /// Value of `task` in experiment files.
     const NAME: &'static str;
@@ -47,11 +52,8 @@ pub trait Task: Default + 'static {
     /// The trial as delora-core takes it, of a training of `total_steps` steps.
     fn trial(settings: &Settings<Self::Own>, total_steps: u64) -> TrialConfig;
 
-    /// The file that describes the network that is adapted, and what of that can be adapted, where it can be read.
+    /// The file of [`Task::Config`].
     fn network_config(settings: &Settings<Self::Own>) -> PathBuf;
-
-    /// What can be adapted in the network of [`Task::network_config`]; `None` where that cannot be read.
-    fn sites_of(config: &Path) -> Option<Vec<SiteShape>>;
 
     /// Refuses what the settings and small files of the model tell by themselves.
     fn check(_settings: &Settings<Self::Own>) -> Result<()> {
@@ -124,7 +126,7 @@ impl<T: Task> Workload for Finetuning<T> {
             trial: T::trial(&settings, 1),
             tracked_layer: settings.common.tracked_layer.as_deref(),
         };
-        self.sites.check(&T::network_config(&settings), T::sites_of, &proposed)?;
+        self.sites.check(&T::network_config(&settings), sites_of::<T::Config>, &proposed)?;
         T::check(&settings)?;
         self.digests.borrow_mut().of(&T::files(&settings)?)
     }

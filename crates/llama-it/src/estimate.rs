@@ -1,6 +1,6 @@
 //! What a trial will cost, from one measured pass of the decoder.
 
-use finetune::{fastest_of_three, trained_bytes};
+use finetune::{PassCost, trained_bytes};
 use models::Frozen;
 use runner::Estimate;
 use tch::{Kind, Tensor};
@@ -15,13 +15,6 @@ const LENGTH: i64 = 64;
 /// Bytes of a trained f32 parameter: itself, its gradient, and AdamW's two moments.
 const BYTES_PER_PARAMETER: u64 = 16;
 
-/// What one token of the network costs in a full pass.
-#[derive(Clone, Copy)]
-pub struct TokenCost {
-    seconds: f64,
-    memory_bytes: u64,
-}
-
 /// Bytes that training keeps of a token: about 8 hidden vectors and 4 of the feed-forward block in each layer, or what
 /// goes into each, and logits with their gradient in f32.
 pub fn bytes_per_token(config: &models::llama::LlamaConfig, kind: Kind, checkpointing: bool) -> u64 {
@@ -32,7 +25,7 @@ pub fn bytes_per_token(config: &models::llama::LlamaConfig, kind: Kind, checkpoi
 }
 
 /// Measures forward passes over a pass's tokens.
-pub fn measure(network: &Network, settings: &Settings) -> TokenCost {
+pub fn measure(network: &Network, settings: &Settings) -> PassCost {
     let config = network.config();
     let length = LENGTH.min(config.max_position_embeddings);
     let rows = (settings.tokens_per_pass as i64 / length).clamp(1, 64);
@@ -43,11 +36,8 @@ pub fn measure(network: &Network, settings: &Settings) -> TokenCost {
             gradient_mode::off(|| llama.logits(&llama.forward(&ids, network.kind, &Frozen), &Frozen));
         let _ = f64::try_from(hidden.sum(Kind::Double)); // waits for the device
     };
-    pass();
-    TokenCost {
-        seconds: fastest_of_three(pass) / (rows * length) as f64,
-        memory_bytes: bytes_per_token(config, network.kind, settings.checkpointing),
-    }
+    let kept = bytes_per_token(config, network.kind, settings.checkpointing);
+    PassCost::measured(rows * length, kept, pass)
 }
 
 /// Cost of one trial.
@@ -55,7 +45,7 @@ pub fn estimate(
     network: &Network,
     corpus: &Corpus,
     exams: &Exams,
-    cost: TokenCost,
+    cost: PassCost,
     settings: &Settings,
 ) -> Estimate {
     let tokens =
@@ -71,10 +61,5 @@ pub fn estimate(
     let trained_bytes = trained_bytes(&network.sites(), &trial_of(settings, 1), BYTES_PER_PARAMETER);
     let rows = settings.common.batch.min(corpus.train.len()) as f64;
     let at_once = (rows * train / corpus.train.len() as f64).min(settings.tokens_per_pass as f64);
-    Estimate {
-        seconds: cost.seconds * (epochs * passes * train + asked),
-        memory_bytes: (cost.memory_bytes as f64 * at_once) as u64 + trained_bytes,
-        trained_bytes,
-        frozen_bytes: network.llama.bytes() as u64,
-    }
+    cost.estimate(epochs * passes * train + asked, at_once, trained_bytes, network.llama.bytes() as u64)
 }

@@ -1,16 +1,16 @@
 //! The task as the runner sees it.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::rc::Rc;
 
 use anyhow::Result;
-use delora_core::{SiteShape, TrialConfig};
-use finetune::{BankRun, Finetuning, Known, Latest, Task};
+use delora_core::TrialConfig;
+use finetune::{BankRun, Finetuning, Known, Latest, PassCost, Task};
 use models::llama::LlamaConfig;
 use runner::{Estimate, Outcome};
 use serde_json::json;
 
-use crate::estimate::{TokenCost, estimate, measure};
+use crate::estimate::{estimate, measure};
 use crate::lesson::Lesson;
 use crate::settings::{InstructSettings, Settings, trial_of};
 use crate::world::{Corpus, Exams, Network, files, shortfalls};
@@ -27,7 +27,7 @@ pub struct InstructionTuning {
     corpus: Latest<Corpus>,
     exams: Latest<Exams>,
     /// Measured seconds and bytes of a token, by what they depend on.
-    costs: Known<TokenCost>,
+    costs: Known<PassCost>,
     /// What [`shortfalls`] found, by all that it depends on.
     shortfalls: Known<Vec<String>>,
 }
@@ -64,6 +64,7 @@ impl InstructionTuning {
 
 impl Task for InstructionTuning {
     type Own = InstructSettings;
+    type Config = LlamaConfig;
     const NAME: &'static str = "instruct";
     const PATHS: &'static [&'static str] = &["model", "instructions", "evaluation.data", "evaluation.tasks"];
     const PER_TRIAL: &'static [&'static str] = &["schedule", "warmup_steps"];
@@ -74,10 +75,6 @@ impl Task for InstructionTuning {
 
     fn network_config(settings: &Settings) -> PathBuf {
         settings.model.join("config.json")
-    }
-
-    fn sites_of(config: &Path) -> Option<Vec<SiteShape>> {
-        finetune::sites_of::<LlamaConfig>(config)
     }
 
     fn files(settings: &Settings) -> Result<Vec<PathBuf>> {

@@ -1,6 +1,6 @@
 //! What a trial will cost, from one measured pass of the encoder.
 
-use finetune::{fastest_of_three, trained_bytes};
+use finetune::{PassCost, trained_bytes};
 use models::Frozen;
 use models::roberta::Tokens;
 use runner::Estimate;
@@ -17,15 +17,8 @@ const LENGTH: i64 = 32;
 /// Bytes of a trained f32 parameter: itself, its gradient, AdamW's two moments and the best epoch's copy.
 const BYTES_PER_PARAMETER: u64 = 20;
 
-/// What one token of the network costs in a full pass.
-#[derive(Clone, Copy)]
-pub struct TokenCost {
-    seconds: f64,
-    memory_bytes: u64,
-}
-
 /// Measures forward passes over a pass's tokens.
-pub fn measure(network: &Network, settings: &Settings) -> TokenCost {
+pub fn measure(network: &Network, settings: &Settings) -> PassCost {
     let config = network.config();
     let length = LENGTH.min(config.max_tokens());
     let rows = (settings.tokens_per_pass as i64 / length).clamp(1, 256);
@@ -37,15 +30,13 @@ pub fn measure(network: &Network, settings: &Settings) -> TokenCost {
         let hidden = gradient_mode::off(|| network.encoder.network.forward(&tokens, kind, &Frozen));
         let _ = f64::try_from(hidden.sum(Kind::Double)); // waits for the device
     };
-    pass();
-    let fastest = fastest_of_three(pass);
     // What training keeps of a token: about 12 hidden vectors and 3 of the feed-forward block in each layer.
     let kept = (12 * config.hidden_size + 3 * config.intermediate_size) * config.num_hidden_layers * 4;
-    TokenCost { seconds: fastest / (rows * length) as f64, memory_bytes: kept as u64 }
+    PassCost::measured(rows * length, kept as u64, pass)
 }
 
 /// Cost of one trial.
-pub fn estimate(network: &Network, corpus: &Corpus, cost: TokenCost, settings: &Settings) -> Estimate {
+pub fn estimate(network: &Network, corpus: &Corpus, cost: PassCost, settings: &Settings) -> Estimate {
     let tokens = |rows: &[Encoded]| rows.iter().map(|row| row.ids.len()).sum::<usize>() as f64;
     let train = tokens(&corpus.train.encoded);
     let validation = tokens(&corpus.validation.encoded) / corpus.validation.encoded.len() as f64;
@@ -58,10 +49,5 @@ pub fn estimate(network: &Network, corpus: &Corpus, cost: TokenCost, settings: &
     let trained_bytes = trained_bytes(&sites, &trial_of(settings, 1), BYTES_PER_PARAMETER);
     let rows = settings.common.batch.min(corpus.train.encoded.len()) as f64;
     let at_once = (rows * train / corpus.train.encoded.len() as f64).min(settings.tokens_per_pass as f64);
-    Estimate {
-        seconds: cost.seconds * seen,
-        memory_bytes: (cost.memory_bytes as f64 * at_once) as u64 + trained_bytes,
-        trained_bytes,
-        frozen_bytes: network.encoder.bytes() as u64,
-    }
+    cost.estimate(seen, at_once, trained_bytes, network.encoder.bytes() as u64)
 }

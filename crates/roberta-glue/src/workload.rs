@@ -1,17 +1,17 @@
 //! The task as the runner sees it.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::rc::Rc;
 
 use anyhow::Result;
-use delora_core::{SiteShape, TrialConfig};
-use finetune::{BankRun, Finetuning, Known, Latest, Task, shortfall};
+use delora_core::TrialConfig;
+use finetune::{BankRun, Finetuning, Known, Latest, PassCost, Task, shortfall};
 use models::roberta::EncoderConfig;
 use runner::{Estimate, Outcome};
 use serde_json::json;
 
 use crate::data::{self, Split};
-use crate::estimate::{TokenCost, estimate, measure};
+use crate::estimate::{estimate, measure};
 use crate::lesson::Lesson;
 use crate::settings::{GlueSettings, Settings, halves_of, trial_of};
 use crate::tasks::TASKS;
@@ -28,7 +28,7 @@ pub struct GlueTuning {
     /// Examples of the last task, by all that they depend on.
     corpus: Latest<Corpus>,
     /// Measured seconds and bytes of a token, by what they depend on.
-    costs: Known<TokenCost>,
+    costs: Known<PassCost>,
     /// Numbers of training and validation examples, by task and where they are.
     counts: Known<[usize; 2]>,
 }
@@ -58,6 +58,7 @@ impl GlueTuning {
 
 impl Task for GlueTuning {
     type Own = GlueSettings;
+    type Config = EncoderConfig;
     const NAME: &'static str = "glue";
     const PATHS: &'static [&'static str] = &["model", "data"];
     const PER_TRIAL: &'static [&'static str] = &["warmup_ratio", "dropout"];
@@ -72,10 +73,6 @@ impl Task for GlueTuning {
 
     fn network_config(settings: &Settings) -> PathBuf {
         settings.model.join("config.json")
-    }
-
-    fn sites_of(config: &Path) -> Option<Vec<SiteShape>> {
-        finetune::sites_of::<EncoderConfig>(config)
     }
 
     fn files(settings: &Settings) -> Result<Vec<PathBuf>> {

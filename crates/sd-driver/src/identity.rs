@@ -97,7 +97,7 @@ fn a_subjects_trial_is_another_after_a_change_of_any_file_that_it_opens() {
     let folder = copies();
     let config = subject_driven(folder.path());
     let settings = Settings::read(&config).unwrap();
-    let load = || Ok((world::World::load(&settings)?, subject::originals(&subject::folder(&settings))?));
+    let load = || Ok((world::World::load(&settings)?, subjects::originals(&subjects::folder(&settings))?));
     let named = [
         &DIFFUSION[..],
         &[

@@ -29,6 +29,11 @@ pub fn write_sheet(drawn: &Tensor, pictures_per_prompt: usize, path: &Path) -> R
     write(&sheet, path)
 }
 
+/// Whether all values of pictures are numbers.
+pub fn is_finite(pictures: &Tensor) -> bool {
+    bool::try_from(pictures.isfinite().all()).expect("one truth value")
+}
+
 /// Writes pictures side by side.
 pub fn write_strip(pictures: &[RgbImage], path: &Path) -> Result<()> {
     let (width, height) = pictures[0].dimensions();

@@ -8,22 +8,13 @@ use models::checkpoint::CheckpointConfigs;
 use models::diffusion::Sampling;
 use runner::SettingError;
 
-use crate::settings::PriorPreservation;
-
-/// Refuses `sampling`, which draws trials' pictures and those of the class, where the schedule of the checkpoint in `model`
-/// does not allow it, and a `prior` whose weight is no number from 0 up. Errors name the setting or the file.
-pub fn check_drawing(model: &Path, sampling: Sampling, prior: Option<PriorPreservation>) -> Result<()> {
+/// Refuses `sampling` where the schedule of the checkpoint in `model` does not allow it. Errors name the setting or the
+/// file.
+pub fn check_drawing(model: &Path, sampling: Sampling) -> Result<()> {
     let configs = CheckpointConfigs::read(model)?;
-    if let Err((setting, message)) = sampling.check(configs.schedule.num_train_timesteps) {
-        return Err(SettingError::new(format!("sampling.{setting}"), message).into());
-    }
-    match prior.map(|prior| prior.weight).filter(|weight| !weight.is_finite() || *weight < 0.0) {
-        Some(weight) => {
-            let message = format!("found {weight}; it has to be a finite number from 0 up");
-            Err(SettingError::new("prior_preservation.weight", message).into())
-        }
-        None => Ok(()),
-    }
+    sampling.check(configs.schedule.num_train_timesteps).map_err(|(setting, message)| {
+        SettingError::new(format!("sampling.{setting}"), message).into()
+    })
 }
 
 #[cfg(test)]
@@ -38,7 +29,7 @@ mod tests {
 
     fn problem(steps: usize, guidance_scale: f64, sampler: SamplerName) -> Option<String> {
         let sampling = Sampling { steps, guidance_scale, sampler };
-        check_drawing(&mini(), sampling, None).err().map(|error| format!("{error:#}"))
+        check_drawing(&mini(), sampling).err().map(|error| format!("{error:#}"))
     }
 
     #[test]
@@ -61,17 +52,5 @@ mod tests {
         let ddim = problem(1000, 7.5, SamplerName::Ddim).unwrap();
         assert!(ddim.contains("at timestep 1000, and its last is 999: take fewer"), "{ddim}");
         assert_eq!(problem(1000, 7.5, SamplerName::DpmSolver), None);
-    }
-
-    #[test]
-    fn the_weight_of_prior_preservation_is_a_finite_number_from_0_up() {
-        let sampling = Sampling { steps: 2, guidance_scale: 1.0, sampler: SamplerName::Ddim };
-        for weight in [-1.0, f64::NAN, f64::INFINITY] {
-            let prior = Some(PriorPreservation { weight, class_pictures: 1 });
-            let message = check_drawing(&mini(), sampling, prior).unwrap_err().to_string();
-            assert!(message.contains("prior_preservation.weight"), "{message}");
-        }
-        let prior = Some(PriorPreservation { weight: 0.0, class_pictures: 1 });
-        check_drawing(&mini(), sampling, prior).unwrap();
     }
 }

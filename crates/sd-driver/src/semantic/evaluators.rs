@@ -10,8 +10,7 @@ use models::{images, network_files, read_json};
 use serde::Deserialize;
 use tch::{Device, Tensor};
 
-use crate::settings::DinoPreprocessing;
-use crate::world::Dino;
+use crate::dino::{Dino, DinoPreprocessing};
 
 /// UPerNet, which says what is where in a picture.
 pub struct Segmenter {

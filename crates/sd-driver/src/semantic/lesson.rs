@@ -18,9 +18,8 @@ use super::corpus::Corpus;
 use super::scores::Scorer;
 use super::settings::{SemanticSettings, Settings};
 use super::world::World;
-use crate::lesson::is_finite;
 use crate::pass::{Draws, Objective};
-use crate::pictures::write_sheet;
+use crate::pictures::{is_finite, write_sheet};
 use crate::sampling::{Order, Plan, draw_rounds};
 
 /// In front of a condition encoder's parameters among a bank's sites.

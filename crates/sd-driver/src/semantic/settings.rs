@@ -8,7 +8,7 @@ use models::diffusion::Sampling;
 use runner::SettingError;
 use serde::{Deserialize, Serialize};
 
-use crate::settings::REAL_IMAGES;
+use crate::REAL_IMAGES;
 
 /// The row of the condition encoder alone, without adapters.
 pub const ENCODER_ONLY: &str = "encoder_only";

@@ -1,13 +1,13 @@
 //! The task as the runner sees it.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::rc::Rc;
 
 use anyhow::Result;
-use delora_core::{SiteShape, TrialConfig};
+use delora_core::TrialConfig;
 use finetune::{
-    BankRun, Broken, Finetuning, Finished, Known, Latest, Slot, Task, trained_bytes, untrained,
+    BankRun, Broken, Finetuning, Finished, Known, Latest, PassCost, Slot, Task, trained_bytes, untrained,
     without_multiplier,
 };
 use models::palette::colored;
@@ -22,10 +22,10 @@ use super::pairs::{self, Pair};
 use super::scores::Scorer;
 use super::settings::{SemanticSettings, Settings, trial_of};
 use super::world::{self, World};
-use crate::estimate::{BYTES_PER_PARAMETER, PASSES_PER_STEP, RowCost, measure_rows};
+use crate::estimate::{BYTES_PER_PARAMETER, PASSES_PER_STEP, measure_rows};
 use crate::pictures::write_sheet;
 use crate::plan_check::check_drawing;
-use crate::settings::REAL_IMAGES;
+use crate::REAL_IMAGES;
 
 /// Semantic map to image: pictures that follow a label map and a caption (paper, Table 2).
 pub type SemanticMap = Finetuning<SemanticTuning>;
@@ -37,7 +37,7 @@ pub struct SemanticTuning {
     world: Latest<World>,
     corpus: Latest<Corpus>,
     /// Measured costs of the network's rows, by what they depend on.
-    costs: Known<RowCost>,
+    costs: Known<PassCost>,
 }
 
 impl SemanticTuning {
@@ -107,6 +107,7 @@ impl SemanticTuning {
 
 impl Task for SemanticTuning {
     type Own = SemanticSettings;
+    type Config = UNetConfig;
     const NAME: &'static str = "semantic-map";
     const PATHS: &'static [&'static str] =
         &["model", "data", "condition_encoder.pretrained", "evaluators.segmenter", "evaluators.features"];
@@ -124,12 +125,8 @@ impl Task for SemanticTuning {
         settings.model.join("unet/config.json")
     }
 
-    fn sites_of(config: &Path) -> Option<Vec<SiteShape>> {
-        finetune::sites_of::<UNetConfig>(config)
-    }
-
     fn check(settings: &Settings) -> Result<()> {
-        check_drawing(&settings.model, settings.sampling, None)
+        check_drawing(&settings.model, settings.sampling)
     }
 
     fn files(settings: &Settings) -> Result<Vec<PathBuf>> {
@@ -176,14 +173,7 @@ impl Task for SemanticTuning {
             REAL_IMAGES => 0.0,
             _ => validation as f64 * settings.sampling.steps as f64 * 2.0,
         };
-        Some(Estimate {
-            seconds: cost.seconds * (passes + drawing),
-            memory_bytes: cost
-                .memory_bytes
-                .saturating_mul(settings.common.batch as u64)
-                .saturating_add(trained_bytes),
-            trained_bytes,
-            frozen_bytes: (world.diffusion.unet.bytes() + world.diffusion.vae.bytes()) as u64,
-        })
+        let frozen_bytes = (world.diffusion.unet.bytes() + world.diffusion.vae.bytes()) as u64;
+        Some(cost.estimate(passes + drawing, common.batch as f64, trained_bytes, frozen_bytes))
     }
 }

@@ -9,7 +9,7 @@ use tch::{Kind, Tensor};
 
 use crate::moments::Moments;
 use crate::pass::{Draws, Objective};
-use crate::settings::Settings;
+use crate::subject::settings::Settings;
 
 /// What one trial learns from.
 pub struct Examples<'a> {

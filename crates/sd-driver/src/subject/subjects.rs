@@ -8,7 +8,7 @@ use image::RgbImage;
 use models::images::{picture_files, read_rgb, resize_and_crop, resize_and_crop_at};
 use rand::RngExt;
 
-use crate::settings::{Settings, SubjectSettings};
+use crate::subject::settings::{Settings, SubjectSettings};
 
 /// The file in a data folder that says what each subject is.
 pub const CLASSES_FILE: &str = "prompts_and_classes.txt";

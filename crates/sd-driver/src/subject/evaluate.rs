@@ -6,7 +6,7 @@ use image::RgbImage;
 use models::images::from_tensor;
 use tch::{Kind, Tensor};
 
-use crate::world::{ClipScorer, World};
+use crate::subject::world::{ClipScorer, World};
 
 /// The subject's own pictures, as features.
 pub struct Reference {

@@ -8,12 +8,12 @@ use models::images::{from_tensor, to_tensor};
 use serde_json::{Value, json};
 use tch::{Kind, Tensor};
 
-use crate::evaluate::{Reference, score};
+use crate::subject::evaluate::{Reference, score};
 use crate::moments::Moments;
 use crate::sampling::{Order, Plan, draw};
-use crate::settings::Settings;
-use crate::subject;
-use crate::world::World;
+use crate::subject::settings::Settings;
+use crate::subject::subjects;
+use crate::subject::world::World;
 
 fn config(data: &Path, name: &str, class: &str) -> Value {
     let mini = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../assets/mini");
@@ -75,7 +75,7 @@ fn dino_has_two_preprocessings_and_a_second_clip_its_own_metrics() {
 #[test]
 fn the_mini_world_scores_its_own_pictures_as_the_committed_results_do() {
     let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../assets/mini/subjects/dataset");
-    let originals = subject::originals(&data.join("backpack_purple_two_tone")).unwrap();
+    let originals = subjects::originals(&data.join("backpack_purple_two_tone")).unwrap();
     let scores = Reference::of(&world(|_| {}), &originals).scores_of_itself();
     // results/table3/mini/trials.csv, real_images
     for (name, committed) in [("dino", 0.8820950627326966), ("clip_i", 0.5454951152205467)] {
@@ -90,12 +90,12 @@ fn bytes_move_a_committed_score_by_less_than_its_printed_digits() {
     config["sampling"] = json!({"steps": 8, "guidance_scale": 4.0});
     let settings = Settings::read(&config).unwrap();
     let world = World::load(&settings).unwrap();
-    let reference = Reference::of(&world, &subject::originals(&subject::folder(&settings)).unwrap());
+    let reference = Reference::of(&world, &subjects::originals(&subjects::folder(&settings)).unwrap());
     let contexts =
-        world.diffusion.captions.encode(&subject::prompts(&settings, "qwe"), Kind::Float).split(1, 0);
+        world.diffusion.captions.encode(&subjects::prompts(&settings, "qwe"), Kind::Float).split(1, 0);
     let plan = Plan { pictures_per_prompt: 1, sampling: settings.sampling, kind: Kind::Float };
     let drawn = draw(&world.diffusion, &Frozen, &[Order { contexts, seed: 0 }], plan, |_, _| {});
-    let scores = score(&world, &drawn[0], &subject::prompts(&settings, ""), 1, &reference);
+    let scores = score(&world, &drawn[0], &subjects::prompts(&settings, ""), 1, &reference);
     // results/table3/mini/trials.csv, none with seed 0: scored before pictures were made bytes.
     let committed = [
         ("dino", 0.11962192146480083),
@@ -123,13 +123,13 @@ fn random_crops_are_as_many_of_every_picture_and_always_the_same() {
     config["random_crops"] = json!(5);
     let settings = Settings::read(&config).unwrap();
     let originals = [scene(200, 64, 1), scene(64, 64, 2)];
-    let crops = subject::training_pictures(&originals, &settings);
+    let crops = subjects::training_pictures(&originals, &settings);
     assert_eq!(crops.len(), 10);
     assert!(crops.iter().all(|crop| crop.dimensions() == (64, 64)));
     assert!(crops[..5].iter().any(|crop| *crop != crops[0]), "all are cut at one place");
     assert!(crops[5..].iter().all(|crop| *crop == originals[1]));
-    assert_eq!(subject::training_pictures(&originals, &settings), crops);
-    assert_eq!(subject::training_pictures(&originals[1..], &settings), [originals[1].clone()]);
+    assert_eq!(subjects::training_pictures(&originals, &settings), crops);
+    assert_eq!(subjects::training_pictures(&originals[1..], &settings), [originals[1].clone()]);
 }
 
 #[test]
@@ -143,18 +143,18 @@ fn dreambooths_photographs_go_the_whole_way() {
     }
     let world = world(|_| {});
     let (mut pictures, mut live) = (0, 0);
-    let subjects = subject::list(&data).unwrap();
+    let subjects = subjects::list(&data).unwrap();
     for own in &subjects {
         let mut config = config(&data, &own.name, &own.class);
         config["random_crops"] = json!(2);
         let settings = Settings::read(&config).unwrap();
-        let originals = subject::originals(&subject::folder(&settings)).unwrap();
-        let learned = subject::training_pictures(&originals, &settings);
+        let originals = subjects::originals(&subjects::folder(&settings)).unwrap();
+        let learned = subjects::training_pictures(&originals, &settings);
         assert!(learned.len() >= originals.len());
         let moments = Moments::of(&world.diffusion, &to_tensor(&learned)).unwrap();
         assert_eq!(moments.count, learned.len());
         assert!(moments.mean.iter().chain(&moments.deviation).all(|value| value.is_finite()));
-        let prompts = subject::prompts(&settings, "");
+        let prompts = subjects::prompts(&settings, "");
         assert_eq!(prompts.len(), 25);
         let is_live = prompts[10].ends_with("wearing a red hat");
         assert_eq!(is_live, own.name.starts_with("cat") || own.name.starts_with("dog"), "{}", own.name);

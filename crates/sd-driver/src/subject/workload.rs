@@ -1,12 +1,12 @@
 //! The task as the runner sees it.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::rc::Rc;
 
 use anyhow::Result;
-use delora_core::{SiteShape, TrialConfig, stream};
-use finetune::{BankRun, Broken, Finetuning, Finished, Known, Latest, Task, untrained, without_multiplier};
+use delora_core::{TrialConfig, stream};
+use finetune::{BankRun, Broken, Finetuning, Finished, Known, Latest, PassCost, Task, untrained, without_multiplier};
 use models::Frozen;
 use models::images::{resize_and_crop, to_tensor};
 use models::unet::UNetConfig;
@@ -14,17 +14,18 @@ use rand::RngExt;
 use runner::{BankContext, Estimate, Outcome};
 use serde_json::{Value, json};
 
-use crate::estimate::{RowCost, estimate, measure};
-use crate::evaluate::Reference;
-use crate::lesson::{Lesson, SubjectData};
+use crate::REAL_IMAGES;
+use crate::subject::estimate::{estimate, measure};
+use crate::subject::evaluate::Reference;
+use crate::subject::lesson::{Lesson, SubjectData};
 use crate::moments::Moments;
 use crate::pictures::write_strip;
 use crate::plan_check::check_drawing;
 use crate::sampling::{Order, Plan, draw};
-use crate::selection::Selection;
-use crate::settings::{REAL_IMAGES, Settings, SubjectDrivenSettings, trial_of};
-use crate::subject;
-use crate::world::{self, World};
+use crate::subject::selection::Selection;
+use crate::subject::settings::{Settings, SubjectDrivenSettings, trial_of};
+use crate::subject::subjects;
+use crate::subject::world::{self, World};
 
 /// Subject-driven generation.
 pub type SubjectDriven = Finetuning<SubjectTuning>;
@@ -37,7 +38,7 @@ pub struct SubjectTuning {
     /// Class pictures by all that they depend on.
     classes: Known<Rc<Moments>>,
     /// Measured costs of the network's rows, by what they depend on.
-    costs: Known<RowCost>,
+    costs: Known<PassCost>,
 }
 
 impl SubjectTuning {
@@ -48,18 +49,18 @@ impl SubjectTuning {
 
     /// Reads a subject's pictures and leaves their centre squares beside the results.
     fn subject(&self, world: &World, settings: &Settings, context: &BankContext) -> Result<SubjectData> {
-        let folder = subject::folder(settings);
-        let originals = finetune::covered(&subject::files(&folder)?, || subject::originals(&folder))?;
+        let folder = subjects::folder(settings);
+        let originals = finetune::covered(&subjects::files(&folder)?, || subjects::originals(&folder))?;
         let centres: Vec<_> =
             originals.iter().map(|picture| resize_and_crop(picture, settings.resolution)).collect();
         let name = &settings.subject.name;
         write_strip(&centres, &context.artifacts_dir.join(format!("subject-{name}.png")))?;
-        let prompts = subject::prompts(settings, "[V]").join("\n") + "\n";
+        let prompts = subjects::prompts(settings, "[V]").join("\n") + "\n";
         runner::write_atomically(
             &context.artifacts_dir.join(format!("prompts-{name}.txt")),
             prompts.as_bytes(),
         )?;
-        let pictures = to_tensor(&subject::training_pictures(&originals, settings)).to_device(world.device);
+        let pictures = to_tensor(&subjects::training_pictures(&originals, settings)).to_device(world.device);
         Ok(SubjectData {
             moments: Moments::of(&world.diffusion, &pictures)?,
             reference: Reference::of(world, &originals),
@@ -101,6 +102,7 @@ impl SubjectTuning {
 
 impl Task for SubjectTuning {
     type Own = SubjectDrivenSettings;
+    type Config = UNetConfig;
     const NAME: &'static str = "subject-driven";
     const PATHS: &'static [&'static str] =
         &["model", "data", "subject.folder", "evaluators.dino", "evaluators.clip", "evaluators.clip_b32"];
@@ -131,17 +133,13 @@ impl Task for SubjectTuning {
         settings.model.join("unet/config.json")
     }
 
-    fn sites_of(config: &Path) -> Option<Vec<SiteShape>> {
-        finetune::sites_of::<UNetConfig>(config)
-    }
-
     fn check(settings: &Settings) -> Result<()> {
-        check_drawing(&settings.model, settings.sampling, settings.prior_preservation)
+        check_drawing(&settings.model, settings.sampling)
     }
 
     fn files(settings: &Settings) -> Result<Vec<PathBuf>> {
         let mut files = world::files(settings)?;
-        files.extend(subject::files(&subject::folder(settings))?);
+        files.extend(subjects::files(&subjects::folder(settings))?);
         Ok(files)
     }
 

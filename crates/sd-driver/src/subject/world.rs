@@ -6,14 +6,14 @@ use anyhow::Result;
 use delora_core::Site;
 use image::RgbImage;
 use models::clip::{Clip, ClipConfig};
-use models::diffusion::{Loaded, StableDiffusion, load_clip, load_unet, load_vit};
+use models::diffusion::{Loaded, StableDiffusion, load_clip, load_unet};
 use models::images::Preprocessor;
 use models::text::{CaptionTokenizer, tokenizer_files};
-use models::vit::Vit;
 use models::{network_files, read_config};
 use tch::{Device, Kind, Tensor};
 
-use crate::settings::{DinoPreprocessing, Settings, SubjectDrivenSettings};
+use crate::dino::{Dino, features_of, normalised};
+use crate::subject::settings::{Settings, SubjectDrivenSettings};
 
 /// A generator, and the evaluators that score it.
 pub struct World {
@@ -42,69 +42,6 @@ impl World {
     /// What of the denoiser can be adapted.
     pub fn sites(&self) -> Vec<Site> {
         finetune::sites(&self.diffusion.unet)
-    }
-}
-
-/// Features per picture, of length one.
-fn normalised(features: Tensor) -> Tensor {
-    let features = features.to_kind(Kind::Float);
-    &features / features.norm_scalaropt_dim(2.0, [-1i64].as_slice(), true)
-}
-
-/// Pictures that a vision tower sees at once.
-const PICTURES_AT_ONCE: usize = 64;
-
-/// Features `[N, D]` in f32 of `pictures`, a few at a time.
-fn features_of(
-    pictures: &[RgbImage],
-    preprocessor: &Preprocessor,
-    device: Device,
-    tower: impl Fn(&Tensor) -> Tensor,
-) -> Tensor {
-    let parts = pictures.chunks(PICTURES_AT_ONCE).map(|part| {
-        let values = preprocessor.apply(part).to_device(device);
-        gradient_mode::off(|| tower(&values)).to_kind(Kind::Float)
-    });
-    Tensor::cat(&parts.collect::<Vec<_>>(), 0)
-}
-
-/// DINO's ViT: what a subject looks like.
-pub struct Dino {
-    network: Loaded<Vit>,
-    preprocessor: Preprocessor,
-    device: Device,
-}
-
-impl Dino {
-    pub fn load(folder: &Path, preprocessing: DinoPreprocessing, device: Device) -> Result<Dino> {
-        let network = load_vit(folder, device)?;
-        let size = network.network.config().image_size as u32;
-        let preprocessor = match preprocessing {
-            DinoPreprocessing::Config => Preprocessor::read(folder, size)?,
-            DinoPreprocessing::Squash => Preprocessor::squashed(size),
-            DinoPreprocessing::Crop => Preprocessor::cropped(size),
-        };
-        Ok(Dino { network, preprocessor, device })
-    }
-
-    /// Files that [`Dino::load`] reads.
-    pub fn files(folder: &Path, preprocessing: DinoPreprocessing) -> Result<Vec<PathBuf>> {
-        let mut files = network_files(folder)?;
-        if preprocessing == DinoPreprocessing::Config {
-            files.push(Preprocessor::file(folder));
-        }
-        Ok(files)
-    }
-
-    /// Unit features `[N, D]` of pictures of any sizes.
-    pub fn features(&self, pictures: &[RgbImage]) -> Tensor {
-        normalised(self.raw_features(pictures))
-    }
-
-    /// Features `[N, D]` as the network gives them.
-    pub fn raw_features(&self, pictures: &[RgbImage]) -> Tensor {
-        let tower = |values: &Tensor| self.network.network.forward(values);
-        features_of(pictures, &self.preprocessor, self.device, tower)
     }
 }
 

@@ -6,11 +6,11 @@ use delora_core::Bank;
 use models::images::to_tensor;
 use serde_json::{Value, json};
 
-use crate::dreambooth::{Examples, dreambooth_step, step_contexts};
+use crate::subject::dreambooth::{Examples, dreambooth_step, step_contexts};
 use crate::moments::Moments;
-use crate::settings::{Settings, trial_of};
-use crate::subject;
-use crate::world::World;
+use crate::subject::settings::{Settings, trial_of};
+use crate::subject::subjects;
+use crate::subject::world::World;
 
 const LAYER: &str = "mid_block.attentions.0.transformer_blocks.0.attn2.to_k";
 
@@ -33,7 +33,7 @@ struct SubjectName(String, String);
 
 fn first_subjects() -> Vec<SubjectName> {
     let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../assets/mini/subjects/dataset");
-    subject::list(&data).unwrap().into_iter().take(2).map(|own| SubjectName(own.name, own.class)).collect()
+    subjects::list(&data).unwrap().into_iter().take(2).map(|own| SubjectName(own.name, own.class)).collect()
 }
 
 /// Trains a bank; gives the merged weight of `LAYER` and the divergence of each trial, in the order given.
@@ -45,8 +45,8 @@ fn train(world: &World, settings: &[Settings]) -> Vec<(tch::Tensor, Option<u64>)
     let moments: Vec<Moments> = order
         .iter()
         .map(|&trial| {
-            let originals = subject::originals(&subject::folder(&settings[trial])).unwrap();
-            let pictures = subject::training_pictures(&originals, &settings[trial]);
+            let originals = subjects::originals(&subjects::folder(&settings[trial])).unwrap();
+            let pictures = subjects::training_pictures(&originals, &settings[trial]);
             Moments::of(&world.diffusion, &to_tensor(&pictures)).unwrap()
         })
         .collect();

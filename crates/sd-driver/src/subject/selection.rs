@@ -7,8 +7,8 @@ use runner::SettingError;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::settings::SubjectSettings;
-use crate::subject::{self, CLASSES_FILE};
+use crate::subject::settings::SubjectSettings;
+use crate::subject::subjects::{self, CLASSES_FILE};
 
 /// `subject = { first = 3 }`, `{ names = ["cat2"] }` or `{ folder = "my_dog", class = "dog" }`.
 #[derive(Deserialize)]
@@ -55,7 +55,7 @@ impl Selection {
 
 /// The subjects of these names.
 fn named(data: &Path, names: &[String]) -> Result<Vec<SubjectSettings>> {
-    let all = subject::list(data)?;
+    let all = subjects::list(data)?;
     let known: Vec<&str> = all.iter().map(|subject| subject.name.as_str()).collect();
     let one = |name: &String| {
         let found = all.iter().find(|subject| subject.name == *name).cloned();
@@ -69,7 +69,7 @@ fn named(data: &Path, names: &[String]) -> Result<Vec<SubjectSettings>> {
 
 /// `first` subjects after `skip`, in the order of the data folder's file; without `first` all others.
 fn counted(data: &Path, skip: usize, first: Option<usize>) -> Result<Vec<SubjectSettings>> {
-    let all = subject::listed(data)?;
+    let all = subjects::listed(data)?;
     let file = data.join(CLASSES_FILE);
     let count = first.unwrap_or_else(|| all.len().saturating_sub(skip).max(1));
     if skip.saturating_add(count) > all.len() {
@@ -83,7 +83,7 @@ fn counted(data: &Path, skip: usize, first: Option<usize>) -> Result<Vec<Subject
     let absent: Vec<&str> =
         chosen.iter().map(|own| own.name.as_str()).filter(|name| !data.join(name).is_dir()).collect();
     // Whoever asks for a number gets it; whoever asks for all means every folder.
-    let unlisted = if first.is_none() { subject::unlisted(data)? } else { Vec::new() };
+    let unlisted = if first.is_none() { subjects::unlisted(data)? } else { Vec::new() };
     let mut problems = Vec::new();
     if !absent.is_empty() {
         problems.push(format!("names {}, and there is no such folder beside it", absent.join(", ")));

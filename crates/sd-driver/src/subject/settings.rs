@@ -8,6 +8,9 @@ use models::diffusion::Sampling;
 use runner::SettingError;
 use serde::{Deserialize, Serialize};
 
+use crate::REAL_IMAGES;
+use crate::dino::{DinoPreprocessing, is_default};
+
 /// DreamBooth's prompts of a class.
 const PROMPTS: usize = 25;
 
@@ -80,23 +83,6 @@ pub struct Evaluators {
     pub clip_b32: Option<PathBuf>,
 }
 
-/// How DINO takes pictures: published scores do not say, and the two ways differ.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum DinoPreprocessing {
-    /// As the `preprocessor_config.json` beside its weights says.
-    #[default]
-    Config,
-    /// [`Preprocessor::squashed`](models::images::Preprocessor::squashed).
-    Squash,
-    /// [`Preprocessor::cropped`](models::images::Preprocessor::cropped).
-    Crop,
-}
-
-fn is_default(preprocessing: &DinoPreprocessing) -> bool {
-    *preprocessing == DinoPreprocessing::default()
-}
-
 /// Pictures of the class, drawn by the base model, that the adapted model must still be able to denoise.
 #[derive(Debug, Clone, Copy, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
@@ -105,8 +91,6 @@ pub struct PriorPreservation {
     pub class_pictures: usize,
 }
 
-/// The row that scores the subject's own pictures against one another; no training.
-pub const REAL_IMAGES: &str = "real_images";
 impl OwnSettings for SubjectDrivenSettings {
     const ROWS: &'static [&'static str] = &[REAL_IMAGES];
     const UNTRAINED: &'static [&'static str] = &[REAL_IMAGES, NONE];
@@ -175,6 +159,11 @@ mod tests {
         assert!(size.contains("resolution") && size.contains("multiple of 8"), "{size}");
         let late = problem(|config| config["evaluate_at"] = json!([0, 3]));
         assert!(late.contains("evaluate_at: found 3") && late.contains("ends at step 2"), "{late}");
+        for weight in [0.0, -1.0, 1e300] {
+            let prior = json!({"weight": weight, "class_pictures": 1});
+            let message = problem(|config| config["prior_preservation"] = prior.clone());
+            assert!(message.contains("prior_preservation.weight: found"), "{message}");
+        }
         let zero = problem(|config| config["sampling"]["steps"] = json!(0));
         assert!(zero.contains("sampling.steps") && zero.contains("at least 1"), "{zero}");
     }

@@ -10,14 +10,14 @@ use finetune::{BankHook, Broken, Finished, NotFinite, Scores, Slot, Training};
 use runner::Progress;
 use tch::Tensor;
 
-use crate::dreambooth::{Examples, dreambooth_step, step_contexts};
-use crate::evaluate::{Reference, score};
+use crate::subject::dreambooth::{Examples, dreambooth_step, step_contexts};
+use crate::subject::evaluate::{Reference, score};
 use crate::moments::Moments;
-use crate::pictures::write_sheet;
+use crate::pictures::{is_finite, write_sheet};
 use crate::sampling::{Order, Plan, draw};
-use crate::settings::{Settings, SubjectDrivenSettings, SubjectSettings};
-use crate::subject;
-use crate::world::World;
+use crate::subject::settings::{Settings, SubjectDrivenSettings, SubjectSettings};
+use crate::subject::subjects;
+use crate::subject::world::World;
 
 /// What one subject brings to a bank.
 pub struct SubjectData {
@@ -71,7 +71,7 @@ impl<'a> Lesson<'a> {
         let kind = shared.common.precision.kind();
         let diffusion = &self.world.diffusion;
         let order = |slot: &Slot<SubjectDrivenSettings>| {
-            let prompts = subject::prompts(slot.settings, &slot.settings.identifier);
+            let prompts = subjects::prompts(slot.settings, &slot.settings.identifier);
             let contexts = diffusion.captions.encode(&prompts, kind);
             Order { contexts: contexts.split(1, 0), seed: slot.settings.common.seed }
         };
@@ -93,7 +93,7 @@ impl<'a> Lesson<'a> {
     /// Scores of what each slot drew.
     fn scores(&self, drawn: &[Tensor]) -> Vec<Scores> {
         let of_slot = |(slot, drawn): (&Slot<SubjectDrivenSettings>, &Tensor)| {
-            let captions = subject::prompts(slot.settings, "");
+            let captions = subjects::prompts(slot.settings, "");
             let reference = &self.subjects[&slot.settings.subject.name].reference;
             score(self.world, drawn, &captions, slot.settings.pictures_per_prompt, reference)
         };
@@ -153,8 +153,4 @@ impl finetune::Lesson for Lesson<'_> {
         };
         Ok(self.slots.iter().zip(self.scores(&drawn)).map(of_slot).collect())
     }
-}
-
-pub fn is_finite(pictures: &Tensor) -> bool {
-    bool::try_from(pictures.isfinite().all()).expect("one truth value")
 }

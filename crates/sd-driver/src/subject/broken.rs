@@ -7,11 +7,11 @@ use runner::{Outcome, Status};
 use serde_json::{Value, json};
 
 use crate::SubjectDriven;
-use crate::subject;
+use crate::subject::subjects;
 
 pub(crate) fn config(method: &str, rate: f64) -> Value {
     let mini = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../assets/mini");
-    let subject = subject::list(&mini.join("subjects/dataset")).unwrap().remove(0);
+    let subject = subjects::list(&mini.join("subjects/dataset")).unwrap().remove(0);
     let method = match method {
         "none" => json!({"name": "none"}),
         _ => json!({"name": method, "rank": 4, "alpha": 8.0, "learning_rate": {"angles": rate}}),

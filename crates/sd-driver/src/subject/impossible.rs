@@ -4,7 +4,7 @@ use runner::Workload;
 use serde_json::{Value, json};
 
 use crate::SubjectDriven;
-use crate::broken::config;
+use crate::subject::broken::config;
 
 #[test]
 fn settings_that_cannot_be_are_refused_before_anything_is_loaded() {
