@@ -2,8 +2,8 @@
 
 use std::time::Instant;
 
-use runner::Estimate;
 use delora_core::{PartShape, Site, TrialConfig, find_method};
+use runner::Estimate;
 
 /// Bytes of what the trial trains at `sites`, its head too; 0 where its settings are wrong, which the check of the trial
 /// says. A count never wraps: what is beyond it is the largest.

@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::semantic;
-use crate::{SemanticMap, Settings, SubjectDriven, subject, world};
+use crate::subject::{subjects, world};
+use crate::{SemanticMap, Settings, SubjectDriven};
 
 const LAYER: &str = "mid_block.attentions.0.transformer_blocks.0.ff.net.0.proj";
 

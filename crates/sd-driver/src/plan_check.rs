@@ -12,9 +12,9 @@ use runner::SettingError;
 /// file.
 pub fn check_drawing(model: &Path, sampling: Sampling) -> Result<()> {
     let configs = CheckpointConfigs::read(model)?;
-    sampling.check(configs.schedule.num_train_timesteps).map_err(|(setting, message)| {
-        SettingError::new(format!("sampling.{setting}"), message).into()
-    })
+    sampling
+        .check(configs.schedule.num_train_timesteps)
+        .map_err(|(setting, message)| SettingError::new(format!("sampling.{setting}"), message).into())
 }
 
 #[cfg(test)]

@@ -22,10 +22,10 @@ use super::pairs::{self, Pair};
 use super::scores::Scorer;
 use super::settings::{SemanticSettings, Settings, trial_of};
 use super::world::{self, World};
+use crate::REAL_IMAGES;
 use crate::estimate::{BYTES_PER_PARAMETER, PASSES_PER_STEP, measure_rows};
 use crate::pictures::write_sheet;
 use crate::plan_check::check_drawing;
-use crate::REAL_IMAGES;
 
 /// Semantic map to image: pictures that follow a label map and a caption (paper, Table 2).
 pub type SemanticMap = Finetuning<SemanticTuning>;

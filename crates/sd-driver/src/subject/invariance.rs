@@ -6,8 +6,8 @@ use delora_core::Bank;
 use models::images::to_tensor;
 use serde_json::{Value, json};
 
-use crate::subject::dreambooth::{Examples, dreambooth_step, step_contexts};
 use crate::moments::Moments;
+use crate::subject::dreambooth::{Examples, dreambooth_step, step_contexts};
 use crate::subject::settings::{Settings, trial_of};
 use crate::subject::subjects;
 use crate::subject::world::World;

@@ -10,11 +10,11 @@ use finetune::{BankHook, Broken, Finished, NotFinite, Scores, Slot, Training};
 use runner::Progress;
 use tch::Tensor;
 
-use crate::subject::dreambooth::{Examples, dreambooth_step, step_contexts};
-use crate::subject::evaluate::{Reference, score};
 use crate::moments::Moments;
 use crate::pictures::{is_finite, write_sheet};
 use crate::sampling::{Order, Plan, draw};
+use crate::subject::dreambooth::{Examples, dreambooth_step, step_contexts};
+use crate::subject::evaluate::{Reference, score};
 use crate::subject::settings::{Settings, SubjectDrivenSettings, SubjectSettings};
 use crate::subject::subjects;
 use crate::subject::world::World;

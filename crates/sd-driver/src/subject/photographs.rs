@@ -8,9 +8,9 @@ use models::images::{from_tensor, to_tensor};
 use serde_json::{Value, json};
 use tch::{Kind, Tensor};
 
-use crate::subject::evaluate::{Reference, score};
 use crate::moments::Moments;
 use crate::sampling::{Order, Plan, draw};
+use crate::subject::evaluate::{Reference, score};
 use crate::subject::settings::Settings;
 use crate::subject::subjects;
 use crate::subject::world::World;

@@ -6,7 +6,9 @@ use std::rc::Rc;
 
 use anyhow::Result;
 use delora_core::{TrialConfig, stream};
-use finetune::{BankRun, Broken, Finetuning, Finished, Known, Latest, PassCost, Task, untrained, without_multiplier};
+use finetune::{
+    BankRun, Broken, Finetuning, Finished, Known, Latest, PassCost, Task, untrained, without_multiplier,
+};
 use models::Frozen;
 use models::images::{resize_and_crop, to_tensor};
 use models::unet::UNetConfig;
@@ -15,13 +17,13 @@ use runner::{BankContext, Estimate, Outcome};
 use serde_json::{Value, json};
 
 use crate::REAL_IMAGES;
-use crate::subject::estimate::{estimate, measure};
-use crate::subject::evaluate::Reference;
-use crate::subject::lesson::{Lesson, SubjectData};
 use crate::moments::Moments;
 use crate::pictures::write_strip;
 use crate::plan_check::check_drawing;
 use crate::sampling::{Order, Plan, draw};
+use crate::subject::estimate::{estimate, measure};
+use crate::subject::evaluate::Reference;
+use crate::subject::lesson::{Lesson, SubjectData};
 use crate::subject::selection::Selection;
 use crate::subject::settings::{Settings, SubjectDrivenSettings, trial_of};
 use crate::subject::subjects;
