@@ -60,7 +60,8 @@ pub struct HiddenClass {
     pub features: i64,
     /// For each site.
     pub names: Vec<String>,
-    device: Device,
+    /// Where parameters at these sites lie.
+    pub device: Device,
 }
 
 impl Class {
@@ -68,25 +69,21 @@ impl Class {
     pub fn new(sites: &[&Site], device: Device) -> Class {
         let names = sites.iter().map(|site| site.name.clone()).collect();
         match &sites[0].part {
-            Part::Linear { .. } => {
-                let mut class = LinearClass::empty();
-                sites.iter().for_each(|site| class.push(site, device));
-                Class::Linear(class)
-            }
+            Part::Linear { .. } => Class::Linear(LinearClass::of_sites(sites, device)),
             Part::Tensor { .. } => {
                 let value = |site: &&Site| match &site.part {
-                    Part::Tensor { value } => value.detach().to_device(device).to_kind(Kind::Float),
-                    _ => unreachable!("the sites of a class are of one kind"),
+                    Part::Tensor { value } => Some(value.detach().to_device(device).to_kind(Kind::Float)),
+                    _ => None,
                 };
-                Class::Tensor(TensorClass { names, values: sites.iter().map(value).collect() })
+                Class::Tensor(TensorClass { names, values: sites.iter().filter_map(value).collect() })
             }
             Part::Hidden(shape) => Class::Hidden(HiddenClass { features: shape.features, names, device }),
             Part::TaskTensor { shape, group, .. } => {
                 let start = |site: &&Site| match &site.part {
-                    Part::TaskTensor { start, .. } => start.shared(),
-                    _ => unreachable!("the sites of a class are of one kind"),
+                    Part::TaskTensor { start, .. } => Some(start.shared()),
+                    _ => None,
                 };
-                let starts = sites.iter().map(start).collect();
+                let starts = sites.iter().filter_map(start).collect();
                 Class::TaskTensor(TaskTensorClass {
                     names,
                     shape: shape.clone(),
@@ -135,37 +132,25 @@ impl Class {
 }
 
 impl LinearClass {
-    fn empty() -> LinearClass {
-        LinearClass {
-            in_features: 0,
-            out_features: 0,
-            names: Vec::new(),
-            roles: Vec::new(),
-            weights: Vec::new(),
-            biases: Vec::new(),
-        }
-    }
-
     /// One linear layer as a class of its own; `None` where the site is something else.
     pub fn of(site: &Site, device: Device) -> Option<LinearClass> {
-        let mut class = LinearClass::empty();
-        matches!(site.part, Part::Linear { .. }).then(|| {
-            class.push(site, device);
-            class
-        })
+        matches!(site.part, Part::Linear { .. }).then(|| LinearClass::of_sites(&[site], device))
     }
 
-    fn push(&mut self, site: &Site, device: Device) {
-        let Part::Linear { role, weight, bias } = &site.part else {
-            unreachable!("the sites of a class are of one kind")
-        };
-        let kind = if weight.kind() == Kind::Double { Kind::Double } else { Kind::Float };
-        let local = |tensor: &Tensor| tensor.detach().to_device(device).to_kind(kind);
-        (self.out_features, self.in_features) = weight.size2().expect("a weight is a matrix");
-        self.names.push(site.name.clone());
-        self.roles.push(*role);
-        self.weights.push(local(weight));
-        self.biases.push(bias.as_ref().map(local));
+    fn of_sites(sites: &[&Site], device: Device) -> LinearClass {
+        let (mut names, mut roles, mut weights, mut biases) =
+            (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        for site in sites {
+            let Part::Linear { role, weight, bias } = &site.part else { continue };
+            let kind = if weight.kind() == Kind::Double { Kind::Double } else { Kind::Float };
+            let local = |tensor: &Tensor| tensor.detach().to_device(device).to_kind(kind);
+            names.push(site.name.clone());
+            roles.push(*role);
+            weights.push(local(weight));
+            biases.push(bias.as_ref().map(local));
+        }
+        let (out_features, in_features) = weights[0].size2().expect("a weight is a matrix");
+        LinearClass { in_features, out_features, names, roles, weights, biases }
     }
 
     /// How many layers it has.
@@ -246,12 +231,5 @@ impl LinearClass {
             rows.iter().zip(&self.weights).map(product).collect()
         });
         Tensor::stack(&products, 1).to_kind(rows.kind()) // [trials, sites, n, columns]
-    }
-}
-
-impl HiddenClass {
-    /// Where parameters at these sites lie.
-    pub fn device(&self) -> Device {
-        self.device
     }
 }

@@ -30,7 +30,7 @@ impl<'de> Deserializer<'de> for Asked<'_> {
     }
 }
 
-/// Empty where `T` is no struct.
+/// The names of the fields that a struct reads, aliases among them; empty where `T` is no struct, or has a flattened part.
 pub fn field_names<T: DeserializeOwned>() -> &'static [&'static str] {
     let mut names: &'static [&'static str] = &[];
     // It fails, having asked.

@@ -44,6 +44,7 @@ pub use class::{Class, HiddenClass, LinearClass, TensorClass};
 pub use config::{MethodConfig, OptimizerConfig, Schedule, TrialConfig};
 pub use error::CoreError;
 pub use factors::{Factors, LowRank, Scales};
+pub use field_names::field_names;
 pub use limits::Problem;
 pub use method::{About, Adapts, Method};
 pub use methods::{METHODS, add_method, find_method, settings};

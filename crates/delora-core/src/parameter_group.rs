@@ -20,9 +20,9 @@ pub enum Group {
     Weight,
     /// A bias.
     Bias,
-    /// The weights of a task's head.
+    /// The weights of the task's own tensors, such as a head's.
     Head,
-    /// The biases of a task's head.
+    /// The biases of the task's own tensors, such as a head's.
     HeadBias,
 }
 

@@ -30,8 +30,7 @@ impl Frame {
         let is_broken = |cell: &str| cell.trim().parse().is_ok_and(|value: f64| !value.is_finite());
         for (row, cells) in frame.rows.iter().enumerate() {
             if let Some((name, cell)) = frame.names.iter().zip(cells).find(|(_, cell)| is_broken(cell)) {
-                let message =
-                    format!("row {}, `{name}`: found {cell}; `delora plots` draws it again", row + 1);
+                let message = format!("row {}, `{name}`: found {cell}; `delora plots` draws it again", row + 1);
                 return Err(FiguresError::Csv { path: path.to_path_buf(), message });
             }
         }
@@ -103,10 +102,7 @@ mod tests {
         let path = folder.path().join("points.csv");
         std::fs::write(&path, "title,std\ninfinite,0.1\nlora,-inf\n").unwrap();
         let message = Frame::read_drawn(&path).err().unwrap().to_string();
-        assert!(
-            message.contains("points.csv` is") && message.contains("row 2, `std`: found -inf"),
-            "{message}"
-        );
+        assert!(message.contains("points.csv` is") && message.contains("row 2, `std`: found -inf"), "{message}");
         std::fs::write(&path, "title,std\ninfinite,0.1\nlora,\n").unwrap();
         assert_eq!(Frame::read_drawn(&path).unwrap().len(), 2);
     }

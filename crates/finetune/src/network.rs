@@ -1,4 +1,4 @@
-//! Networks under a bank: the one place that knows both `models` and `delora-core`.
+//! Networks under a bank: the one place that knows networks and banks.
 //!
 //! [`sites`] says what of a network can be adapted, [`BankHook`] sends its layers and hidden states through a bank.
 

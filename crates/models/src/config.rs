@@ -3,9 +3,9 @@
 //! A file's fields are those of the struct that implements [`Config`]; the table [`Config::OTHERS`] has all other keys that
 //! public files have. So a key that nobody has thought of is an error, and no network reads its file in another way.
 
-mod fields;
 mod sizes;
 
+use delora_core::field_names;
 use serde::de::{DeserializeOwned, Error as _};
 use serde_json::{Map, Value};
 
@@ -18,7 +18,7 @@ pub trait Config: DeserializeOwned {
 
     /// Keys that the struct reads.
     fn fields() -> Vec<&'static str> {
-        fields::of::<Self>().to_vec()
+        field_names::<Self>().to_vec()
     }
 
     /// Says what of the file is impossible or not supported that no key's own value tells, such as a part's keys.

@@ -34,26 +34,14 @@ pub struct Asked {
 }
 
 pub static NETWORKS: [Network; 8] = [
-    Network { classes: &["UNet2DConditionModel"], naming: &naming::PLAIN, read: read::<UNetConfig> },
-    Network { classes: &["AutoencoderKL"], naming: &naming::VAE, read: read::<VaeConfig> },
-    Network {
-        classes: &["CLIPTextModel", "CLIPTextModelWithProjection"],
-        naming: &naming::CLIP_TEXT,
-        read: read::<ClipTextConfig>,
-    },
-    Network { classes: &["CLIPModel"], naming: &naming::PLAIN, read: read::<ClipConfig> },
-    Network {
-        classes: &["CLIPVisionModelWithProjection"],
-        naming: &naming::CLIP_VISION,
-        read: read::<ClipTower>,
-    },
-    Network {
-        classes: &["ViTModel", "ViTForImageClassification"],
-        naming: &naming::VIT,
-        read: read::<VitConfig>,
-    },
-    Network {
-        classes: &[
+    network(&["UNet2DConditionModel"], &naming::PLAIN, read::<UNetConfig>),
+    network(&["AutoencoderKL"], &naming::VAE, read::<VaeConfig>),
+    network(&["CLIPTextModel", "CLIPTextModelWithProjection"], &naming::CLIP_TEXT, read::<ClipTextConfig>),
+    network(&["CLIPModel"], &naming::PLAIN, read::<ClipConfig>),
+    network(&["CLIPVisionModelWithProjection"], &naming::CLIP_VISION, read::<ClipTower>),
+    network(&["ViTModel", "ViTForImageClassification"], &naming::VIT, read::<VitConfig>),
+    network(
+        &[
             "RobertaModel",
             "RobertaForMaskedLM",
             "RobertaForSequenceClassification",
@@ -62,11 +50,19 @@ pub static NETWORKS: [Network; 8] = [
             "BertForPreTraining",
             "BertForSequenceClassification",
         ],
-        naming: &naming::ENCODER,
-        read: read::<EncoderConfig>,
-    },
-    Network { classes: &["LlamaForCausalLM"], naming: &naming::TIED_LLAMA, read: read::<LlamaConfig> },
+        &naming::ENCODER,
+        read::<EncoderConfig>,
+    ),
+    network(&["LlamaForCausalLM"], &naming::TIED_LLAMA, read::<LlamaConfig>),
 ];
+
+const fn network(
+    classes: &'static [&'static str],
+    naming: &'static Naming,
+    read: fn(&Value) -> Result<Asked, String>,
+) -> Network {
+    Network { classes, naming, read }
+}
 
 impl Network {
     /// The one that `config` is of. An error says what it is of, and lists what is known.
@@ -155,6 +151,10 @@ fn width<'a>(key: &'static str, side: &'a mut i64) -> Width<'a> {
     Width { key, side, step: 1 }
 }
 
+fn layer_widths<'a>(hidden: &'a mut i64, inner: &'a mut i64) -> Vec<Width<'a>> {
+    vec![width("hidden_size", hidden), width("intermediate_size", inner)]
+}
+
 fn channels(sides: &mut [i64]) -> Vec<Width<'_>> {
     sides.iter_mut().map(|side| width("block_out_channels", side)).collect()
 }
@@ -181,10 +181,7 @@ impl Scalable for VaeConfig {
 
 impl Scalable for ClipTextConfig {
     fn widths(&mut self) -> Vec<Width<'_>> {
-        vec![
-            width("hidden_size", &mut self.hidden_size),
-            width("intermediate_size", &mut self.intermediate_size),
-        ]
+        layer_widths(&mut self.hidden_size, &mut self.intermediate_size)
     }
 
     fn build(&self) -> Result<Shapes, String> {
@@ -194,10 +191,7 @@ impl Scalable for ClipTextConfig {
 
 impl ClipVisionConfig {
     fn widths(&mut self) -> Vec<Width<'_>> {
-        vec![
-            width("hidden_size", &mut self.hidden_size),
-            width("intermediate_size", &mut self.intermediate_size),
-        ]
+        layer_widths(&mut self.hidden_size, &mut self.intermediate_size)
     }
 }
 
@@ -223,10 +217,7 @@ impl Scalable for ClipTower {
 
 impl Scalable for VitConfig {
     fn widths(&mut self) -> Vec<Width<'_>> {
-        vec![
-            width("hidden_size", &mut self.hidden_size),
-            width("intermediate_size", &mut self.intermediate_size),
-        ]
+        layer_widths(&mut self.hidden_size, &mut self.intermediate_size)
     }
 
     fn build(&self) -> Result<Shapes, String> {

@@ -4,6 +4,7 @@
 //! multiple of the width, so the two give every side at any width, and nothing about the network is written a second time.
 
 use delora_core::{PartShape, Role, SiteShape};
+use serde_json::Value;
 use tch::nn;
 
 use crate::layers::{Adaptable, HiddenSite, Linear};
@@ -16,37 +17,33 @@ use crate::weights::Layout;
 pub struct Architecture {
     pub name: &'static str,
     pub title: &'static str,
-    pub config: fn() -> serde_json::Value,
+    pub config: fn() -> Value,
 }
 
 pub static ARCHITECTURES: [Architecture; 10] = [
-    Architecture { name: "sd15", title: "UNet of Stable Diffusion 1.5", config: published::sd15_unet },
-    Architecture {
-        name: "roberta-base",
-        title: "encoder of RoBERTa-base, without pooler",
-        config: published::roberta_base,
-    },
-    Architecture { name: "llama2-7b", title: "LLaMA-2-7B", config: published::llama2_7b },
-    Architecture { name: "sd15-vae", title: "VAE of Stable Diffusion 1.5", config: published::sd15_vae },
-    Architecture {
-        name: "sd15-text-encoder",
-        title: "text encoder of Stable Diffusion 1.5",
-        config: published::sd15_text_encoder,
-    },
-    Architecture { name: "dino-vits16", title: "DINO ViT-S/16", config: published::dino_vits16 },
-    Architecture { name: "clip-vit-base-patch32", title: "CLIP ViT-B/32", config: published::clip_base_32 },
-    Architecture {
-        name: "clip-vit-base-patch32-vision",
-        title: "vision tower of CLIP ViT-B/32",
-        config: published::clip_base_32_vision,
-    },
-    Architecture { name: "clip-vit-large-patch14", title: "CLIP ViT-L/14", config: published::clip_large_14 },
-    Architecture {
-        name: "clip-vit-large-patch14-vision",
-        title: "vision tower of CLIP ViT-L/14",
-        config: published::clip_large_14_vision,
-    },
+    architecture("sd15", "UNet of Stable Diffusion 1.5", published::sd15_unet),
+    architecture("roberta-base", "encoder of RoBERTa-base, without pooler", published::roberta_base),
+    architecture("llama2-7b", "LLaMA-2-7B", published::llama2_7b),
+    architecture("sd15-vae", "VAE of Stable Diffusion 1.5", published::sd15_vae),
+    architecture("sd15-text-encoder", "text encoder of Stable Diffusion 1.5", published::sd15_text_encoder),
+    architecture("dino-vits16", "DINO ViT-S/16", published::dino_vits16),
+    architecture("clip-vit-base-patch32", "CLIP ViT-B/32", published::clip_base_32),
+    architecture(
+        "clip-vit-base-patch32-vision",
+        "vision tower of CLIP ViT-B/32",
+        published::clip_base_32_vision,
+    ),
+    architecture("clip-vit-large-patch14", "CLIP ViT-L/14", published::clip_large_14),
+    architecture(
+        "clip-vit-large-patch14-vision",
+        "vision tower of CLIP ViT-L/14",
+        published::clip_large_14_vision,
+    ),
 ];
+
+const fn architecture(name: &'static str, title: &'static str, config: fn() -> Value) -> Architecture {
+    Architecture { name, title, config }
+}
 
 impl Architecture {
     pub fn shapes(&self) -> Shapes {

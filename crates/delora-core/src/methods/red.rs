@@ -52,7 +52,7 @@ impl HiddenSettings for Settings {
     }
 
     fn build(_: &[Self], class: &HiddenClass) -> Box<dyn HiddenAdapter> {
-        let start = Tensor::ones([class.names.len() as i64, class.features], (Kind::Float, class.device()));
+        let start = Tensor::ones([class.names.len() as i64, class.features], (Kind::Float, class.device));
         Box::new(Red { features: class.features, start })
     }
 }

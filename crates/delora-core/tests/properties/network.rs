@@ -177,20 +177,20 @@ pub fn pair(method: &Method, settings: &Map<String, Value>, rate: f64) -> Vec<Tr
 }
 
 /// One value of a trial.
-pub struct Own {
+pub struct TrialValue {
     pub name: String,
     pub trained: bool,
     pub value: Tensor,
 }
 
 /// Every parameter and constant of one trial.
-pub fn everything(bank: &Bank, slot: usize) -> Vec<Own> {
-    let own = |parameter: delora_core::ParameterName| Own {
+pub fn everything(bank: &Bank, slot: usize) -> Vec<TrialValue> {
+    let value = |parameter: delora_core::ParameterName| TrialValue {
         name: format!("{}.{}", parameter.site, parameter.name),
         trained: parameter.trained,
         value: bank.parameter(&parameter.site, slot, parameter.name).unwrap(),
     };
-    bank.parameter_names(slot).into_iter().map(own).collect()
+    bank.parameter_names(slot).into_iter().map(value).collect()
 }
 
 /// The slot of the trial that was at `index` in the list given to `Bank::new`.
