@@ -179,10 +179,12 @@ smoke *ARGS: _libtorch
 test-justw:
     tools/test-justw.sh
 
-# Formatting and clippy, warnings are errors
+# Formatting, circles between modules, and clippy, whose warnings are errors
 [group("checks")]
 lint: _libtorch
     cargo fmt --all --check
+    python3 tools/test_module_circles.py --quiet
+    python3 tools/module_circles.py
     cargo clippy --workspace --all-targets -- -D warnings
 
 # Kill a toy sweep at many random moments and at every write, and compare: `just torture 1000`
