@@ -23,7 +23,7 @@ mod tables;
 mod workload;
 
 pub use error::RunnerError;
-pub use experiments::{Direction, Experiment, Grid, Remedy, TunedAxis, Tuning};
+pub use experiments::{Direction, Experiment, Grid, Header, Remedy, TunedAxis, Tuning};
 pub use identity::{PROTOCOL_VERSION, canonical};
 pub use ledger::{Difference, Leftover, LeftoverKind, Leftovers, State, leftovers, write_atomically};
 pub use run::{

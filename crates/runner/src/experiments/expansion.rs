@@ -13,7 +13,7 @@ use crate::experiments::grid::TunedAxis;
 use crate::experiments::sections::Sections;
 use crate::identity::canonical;
 use crate::settings::{
-    Line, Of, SettingError, Table, blamed, expand_homes, expand_homes_of, leaves, set_path,
+    Line, Scope, SettingError, Table, blamed, expand_homes, expand_homes_of, leaves, set_path,
 };
 use crate::workload::Workload;
 
@@ -35,8 +35,8 @@ struct Part {
 }
 
 impl Part {
-    fn of(&self) -> Of<'_> {
-        Of { method: self.method.as_deref(), values: &self.values }
+    fn scope(&self) -> Scope<'_> {
+        Scope { method: self.method.as_deref(), values: &self.values }
     }
 }
 
@@ -54,12 +54,12 @@ impl Expansion<'_> {
             Axis { path: "seed".into(), values, is_list: true }
         };
         let mut seeds = axis(&experiment.seeds);
-        self.distinct(&seeds, "seeds", Of::default())?;
+        self.distinct(&seeds, "seeds", Scope::default())?;
         if let Some(tuning) = &experiment.tuning {
             let tuning = axis(&tuning.seeds);
-            self.distinct(&tuning, "tuning.seeds", Of::default())?;
-            let own = tuning.values.into_iter().filter(|seed| !seeds.values.contains(seed));
-            seeds.values = own.chain(seeds.values.clone()).collect();
+            self.distinct(&tuning, "tuning.seeds", Scope::default())?;
+            let added = tuning.values.into_iter().filter(|seed| !seeds.values.contains(seed));
+            seeds.values = added.chain(seeds.values.clone()).collect();
         }
         let (parts, compared) = self.parts()?;
         let mut columns = Columns::new(&compared);
@@ -83,7 +83,7 @@ impl Expansion<'_> {
 
     /// The parts of the grid, and every compared axis with its values of all parts.
     fn parts(&self) -> Result<(Vec<Part>, Vec<Axis>)> {
-        let base = self.compared(&self.experiment.sections, Of::default())?;
+        let base = self.compared(&self.experiment.sections, Scope::default())?;
         let names =
             |axis: &str| base.iter().find(|known| known.path == axis).map(|axis| axis.values.as_slice());
         let mut values: Vec<Vec<(String, String)>> = vec![Vec::new()];
@@ -91,7 +91,7 @@ impl Expansion<'_> {
             let names = names(axis).unwrap_or_default();
             if let Some(found) = names.iter().find(|name| !name.is_string()) {
                 let message = format!("found {found}; `defaults_by` is for settings whose values are names");
-                return Err(self.located(&SettingError::new(axis, message), Of::default()));
+                return Err(self.located(&SettingError::new(axis, message), Scope::default()));
             }
             let with = |above: &Vec<(String, String)>, name: &Value| {
                 let value = name.as_str().unwrap_or_default().to_string();
@@ -128,7 +128,7 @@ impl Expansion<'_> {
     fn part(&self, values: Vec<(String, String)>, method: Option<String>) -> Result<Part> {
         let sections = self.experiment.stack.sections(&values, method.as_deref());
         let sections = sections.map_err(|error| self.experiment.written(&error))?;
-        let mut compared = self.compared(&sections, Of { method: None, values: &values })?;
+        let mut compared = self.compared(&sections, Scope { method: None, values: &values })?;
         for axis in &mut compared {
             if let Some((_, value)) = values.iter().find(|(path, _)| *path == axis.path) {
                 axis.values = vec![json!(value)];
@@ -140,8 +140,9 @@ impl Expansion<'_> {
     }
 
     /// The compared settings that are no method's own.
-    fn compared(&self, sections: &Sections, of: Of) -> Result<Vec<Axis>> {
-        let mut compared = self.axes(&shared(&sections.scientific), "scientific", "", &sections.fixed, of)?;
+    fn compared(&self, sections: &Sections, scope: Scope) -> Result<Vec<Axis>> {
+        let mut compared =
+            self.axes(&shared(&sections.scientific), "scientific", "", &sections.fixed, scope)?;
         if let Some((line, names)) = self.methods(sections)? {
             let values = names.iter().map(|name| json!({"name": name})).collect();
             let axis = Axis { path: "method".to_string(), values, is_list: true };
@@ -153,19 +154,19 @@ impl Expansion<'_> {
 
     /// The method's own settings, then what is tuned.
     fn inner_axes(&self, part: &Part, columns: &mut Columns) -> Result<Vec<Axis>> {
-        let (of, sections) = (part.of(), &part.sections);
-        let tuned = self.axes(&shared(&sections.nuisance), "nuisance", "", &sections.fixed, of)?;
+        let (scope, sections) = (part.scope(), &part.sections);
+        let tuned = self.axes(&shared(&sections.nuisance), "nuisance", "", &sections.fixed, scope)?;
         columns.tuned(&tuned, None, part);
         let Some(name) = &part.method else { return Ok(tuned) };
         let of_method = |prefix: &str, is_tuned| {
             let table = sections.of_method(name, is_tuned);
-            self.axes(&table, &format!("{prefix}method.{name}"), "method", &sections.fixed, of)
+            self.axes(&table, &format!("{prefix}method.{name}"), "method", &sections.fixed, scope)
         };
-        let own = of_method("", false)?;
-        columns.compared(own.iter().filter(|axis| axis.is_list));
-        let own_tuned = of_method("nuisance.", true)?;
-        columns.tuned(&own_tuned, Some(name), part);
-        Ok([own, tuned, own_tuned].concat())
+        let compared_of_method = of_method("", false)?;
+        columns.compared(compared_of_method.iter().filter(|axis| axis.is_list));
+        let tuned_of_method = of_method("nuisance.", true)?;
+        columns.tuned(&tuned_of_method, Some(name), part);
+        Ok([compared_of_method, tuned, tuned_of_method].concat())
     }
 
     /// Line and names of the compared methods.
@@ -174,14 +175,21 @@ impl Expansion<'_> {
         let items = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
         let names: Vec<String> = items.iter().filter_map(|item| item.as_str().map(str::to_string)).collect();
         let axis = Axis { path: "method".into(), values: items.to_vec(), is_list: true };
-        self.distinct(&axis, "method.name", Of::default())?;
+        self.distinct(&axis, "method.name", Scope::default())?;
         Ok(Some((self.line("scientific", "method"), names)))
     }
 
     /// The keys of a section, in the order of the file. `prefix` is where they stand in the resolved config.
-    fn axes(&self, table: &Table, section: &str, prefix: &str, fixed: &Table, of: Of) -> Result<Vec<Axis>> {
+    fn axes(
+        &self,
+        table: &Table,
+        section: &str,
+        prefix: &str,
+        fixed: &Table,
+        scope: Scope,
+    ) -> Result<Vec<Axis>> {
         let mut axes = Vec::new();
-        for (path, value) in self.settings(table, prefix, &mut Vec::new(), fixed, of)? {
+        for (path, value) in self.settings(table, prefix, &mut Vec::new(), fixed, scope)? {
             let is_list = value.is_array();
             let values = match value {
                 Value::Array(items) => items,
@@ -192,9 +200,9 @@ impl Expansion<'_> {
         for axis in &axes {
             if axis.values.is_empty() {
                 let error = SettingError::new(&axis.path, "found an empty list; name at least one value");
-                return Err(self.located(&error, of));
+                return Err(self.located(&error, scope));
             }
-            self.distinct(axis, &axis.path, of)?;
+            self.distinct(axis, &axis.path, scope)?;
         }
         let written = |axis: &Axis| {
             axis.path.strip_prefix("method.").filter(|_| prefix == "method").unwrap_or(&axis.path).to_string()
@@ -210,18 +218,18 @@ impl Expansion<'_> {
         prefix: &str,
         above: &mut Vec<String>,
         fixed: &Table,
-        of: Of,
+        scope: Scope,
     ) -> Result<Vec<(String, Value)>> {
         let mut found = Vec::new();
         for (key, value) in table {
             above.push(key.clone());
             let inner = above.join(".");
             let path = if prefix.is_empty() { inner } else { format!("{prefix}.{inner}") };
-            let expanded = if value.is_array() { None } else { self.expand(&path, value, fixed, of)? };
+            let expanded = if value.is_array() { None } else { self.expand(&path, value, fixed, scope)? };
             match (expanded, value) {
                 (Some(values), _) => found.push((path, Value::Array(values))),
                 (None, Value::Object(inner)) if !inner.is_empty() => {
-                    found.extend(self.settings(inner, prefix, above, fixed, of)?);
+                    found.extend(self.settings(inner, prefix, above, fixed, scope)?);
                 }
                 _ => found.push((path, value.clone())),
             }
@@ -230,7 +238,7 @@ impl Expansion<'_> {
         Ok(found)
     }
 
-    fn expand(&self, path: &str, value: &Value, fixed: &Table, of: Of) -> Result<Option<Vec<Value>>> {
+    fn expand(&self, path: &str, value: &Value, fixed: &Table, scope: Scope) -> Result<Option<Vec<Value>>> {
         let paths = self.workload.paths();
         let mut fixed = Value::Object(fixed.clone());
         expand_homes(&mut fixed, paths);
@@ -243,17 +251,17 @@ impl Expansion<'_> {
                     found => found,
                 },
             };
-            RunnerError::Settings(found.iter().map(|error| self.experiment.located(error, of)).collect())
+            RunnerError::Settings(found.iter().map(|error| self.experiment.located(error, scope)).collect())
         })
     }
 
-    fn distinct(&self, axis: &Axis, key: &str, of: Of) -> Result<()> {
+    fn distinct(&self, axis: &Axis, key: &str, scope: Scope) -> Result<()> {
         let mut seen = BTreeSet::new();
         match axis.values.iter().find(|value| !seen.insert(canonical(value))) {
             None => Ok(()),
             Some(value) => {
                 let error = SettingError::new(key, format!("{value} stands twice in the list; remove one"));
-                Err(self.located(&error, of))
+                Err(self.located(&error, scope))
             }
         }
     }
@@ -262,8 +270,8 @@ impl Expansion<'_> {
         self.experiment.source.line(&format!("{section}.{path}"))
     }
 
-    fn located(&self, error: &SettingError, of: Of) -> RunnerError {
-        RunnerError::Settings(vec![self.experiment.located(error, of)])
+    fn located(&self, error: &SettingError, scope: Scope) -> RunnerError {
+        RunnerError::Settings(vec![self.experiment.located(error, scope)])
     }
 
     /// The settings that an error of the workload is about, where it is about files that they name.
@@ -286,8 +294,8 @@ impl Expansion<'_> {
                 format!("{}: trial{of} with seed {}", self.experiment.path().display(), config["seed"]);
             return Err(RunnerError::Trial { trial, source: error });
         }
-        let of = Of { method, values: &values };
-        Ok(found.iter().map(|error| self.experiment.located(error, of)).collect())
+        let scope = Scope { method, values: &values };
+        Ok(found.iter().map(|error| self.experiment.located(error, scope)).collect())
     }
 }
 

@@ -21,7 +21,7 @@
 //! ```
 //!
 //! so that the scale's general settings win over the file's `[task_name.<v>]`, and a general `--set` over every table.
-//! Of several names in `defaults_by` the later wins. A key of `[task_name.<v>]` goes where the file has it, as a scale's
+//! Where `defaults_by` has several names, the later one wins. A key of `[task_name.<v>]` goes where the file has it, as a scale's
 //! does: where that is a compared or tuned setting it replaces the list, for trials with this value; anywhere else a list is
 //! a value. Lists in `[task_name.<v>.method.<m>]` are compared as in `[method.<m>]`, unless the setting is tuned for the
 //! method. A trial's resolved config has the settings, and no such table.
@@ -44,40 +44,25 @@
 //! tables of settings only, include no others, and do not set a key twice between them.
 
 use std::collections::BTreeSet;
+use std::ops::Deref;
 use std::path::Path;
 
 use serde_json::Value;
 
 use crate::error::{Result, RunnerError, mistake};
-use crate::experiments::header::{Direction, Header, Tuning};
+use crate::experiments::header::Header;
 use crate::experiments::include;
 use crate::experiments::layers::{Layers, Level, Stack};
 use crate::experiments::names::{Names, Unsure};
 use crate::experiments::sections::Sections;
-use crate::settings::{Of, SettingError, Source, Table, from_toml, leaves, settings};
+use crate::settings::{Scope, SettingError, Source, Table, from_toml, leaves, settings};
 use crate::workload::Workload;
 
 /// One question: what is compared, what is tuned, what is fixed, at one scale.
 #[derive(Clone, Debug)]
 pub struct Experiment {
-    pub name: String,
-    pub question: String,
-    pub task: String,
-    /// Figures and tables of the paper that this reproduces.
-    pub paper: Vec<String>,
-    /// Name of the metric that answers the question.
-    pub metric: String,
-    pub direction: Direction,
-    /// Axes that repeat a compared point, over which `summary.csv` averages.
-    pub replicates: Vec<String>,
-    /// Tables and figures to draw from the results, by name.
-    pub figures: Vec<String>,
+    header: Header,
     pub scale: String,
-    pub seeds: Vec<u64>,
-    /// How what is tuned is chosen before it is tested; without it, every combination has all seeds.
-    pub tuning: Option<Tuning>,
-    /// Compared settings that have tables for their values.
-    pub(crate) defaults_by: Vec<String>,
     pub(crate) stack: Stack,
     /// The settings of every trial.
     pub(crate) sections: Sections,
@@ -85,6 +70,14 @@ pub struct Experiment {
     unsure: (Vec<Unsure>, BTreeSet<String>),
     pub(crate) source: Source,
     remedy: Option<Remedy>,
+}
+
+impl Deref for Experiment {
+    type Target = Header;
+
+    fn deref(&self) -> &Header {
+        &self.header
+    }
 }
 
 /// How to get what a path setting names, where that is known, as in "`just fetch table3 --scale paper` gets it".
@@ -99,7 +92,7 @@ impl Experiment {
         Experiment::parse(path, &text, scale, sets)
     }
 
-    /// As [`Experiment::load`], with the text of the file; `path` is for messages.
+    /// Reads an experiment from the text of its file, as [`Experiment::load`] does; `path` is for messages.
     pub fn parse(path: &Path, text: &str, scale: &str, sets: &[String]) -> Result<Experiment> {
         let (file, mut source) = include::read(path, text)?;
         let overrides = sets.iter().map(|set| parse_set(set)).collect::<Result<Vec<_>>>()?;
@@ -130,12 +123,12 @@ impl Experiment {
         mut source: Source,
     ) -> Result<Experiment> {
         let header: Header = settings(&Value::Object(header)).map_err(|error| {
-            let (place, key) = source.find(&error.key, Of::default(), scale);
+            let (place, key) = source.find(&error.key, Scope::default(), scale);
             RunnerError::setting(place, &key, &error.message)
         })?;
         source.set_tables_of(&header.defaults_by);
         let fail = |error: &SettingError| {
-            let (place, key) = source.find(&error.key, Of::default(), scale);
+            let (place, key) = source.find(&error.key, Scope::default(), scale);
             RunnerError::setting(place, &key, &error.message)
         };
         for (key, name) in [("name", header.name.as_str()), ("scale", scale)] {
@@ -166,25 +159,7 @@ impl Experiment {
         if let Some(name) = header.replicates.iter().find(|name| !axes.contains(&name.as_str())) {
             return Err(fail(&SettingError::unknown_name("replicates", "axis", name, &axes)));
         }
-        Ok(Experiment {
-            name: header.name,
-            question: header.question,
-            task: header.task,
-            paper: header.paper,
-            metric: header.metric,
-            direction: header.direction,
-            replicates: header.replicates,
-            figures: header.figures,
-            scale: scale.to_string(),
-            seeds: header.seeds,
-            tuning: header.tuning,
-            defaults_by: header.defaults_by,
-            stack,
-            sections,
-            unsure,
-            source,
-            remedy: None,
-        })
+        Ok(Experiment { header, scale: scale.to_string(), stack, sections, unsure, source, remedy: None })
     }
 
     /// The same experiment, whose errors of missing files and folders say how to get them.
@@ -208,8 +183,8 @@ impl Experiment {
     }
 
     /// The error of the setting at `error.key` of a resolved config, with its place in the file.
-    pub(crate) fn located(&self, error: &SettingError, of: Of) -> String {
-        let (place, key) = self.source.find(&error.key, of, &self.scale);
+    pub(crate) fn located(&self, error: &SettingError, scope: Scope) -> String {
+        let (place, key) = self.source.find(&error.key, scope, &self.scale);
         mistake(place, &key, &error.message)
     }
 

@@ -54,8 +54,8 @@ pub struct Grid {
 impl Grid {
     /// Paths of the tuned settings whose value in `trial` is the smallest or largest of three or more numbers.
     pub(crate) fn at_range_end(&self, trial: &Trial) -> Vec<String> {
-        let own = self.tuned.iter().filter(|axis| axis.is_of(trial));
-        own.filter(|axis| axis.ends_at(trial)).map(|axis| axis.path.clone()).collect()
+        let ranges = self.tuned.iter().filter(|axis| axis.is_of(trial));
+        ranges.filter(|axis| axis.ends_at(trial)).map(|axis| axis.path.clone()).collect()
     }
 
     /// Path and text of what tells a trial from the others: compared and tuned settings, and the seed.

@@ -14,8 +14,8 @@ const INCLUDE: &str = "include";
 ///
 /// A key in both is the file's own; the same key in two included files is an error that names both places.
 pub(crate) fn read(path: &Path, text: &str) -> Result<(Table, Source)> {
-    let (mut own, mut source) = parse(path, text)?;
-    let Some(value) = own.remove(INCLUDE) else { return Ok((own, source)) };
+    let (mut file, mut source) = parse(path, text)?;
+    let Some(value) = file.remove(INCLUDE) else { return Ok((file, source)) };
     let mut merged = Table::new();
     let mut parts: Vec<(Table, Source)> = Vec::new();
     for name in names(&value, &source)? {
@@ -34,7 +34,7 @@ pub(crate) fn read(path: &Path, text: &str) -> Result<(Table, Source)> {
         }
         parts.push((table, part));
     }
-    leaves(&own).into_iter().for_each(|(key, value)| put(&mut merged, &key, value));
+    leaves(&file).into_iter().for_each(|(key, value)| put(&mut merged, &key, value));
     parts.into_iter().for_each(|(_, part)| source.add(part));
     Ok((merged, source))
 }

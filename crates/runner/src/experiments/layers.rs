@@ -35,10 +35,10 @@ const EVERYWHERE: [&str; 4] = ["name", "task", "include", "defaults_by"];
 
 type Checked<T = ()> = Result<T, SettingError>;
 
-/// A setting for trials whose settings include all of `of`: values of compared settings, and the method last.
+/// A setting for trials whose settings include all of `scope`: values of compared settings, and the method last.
 #[derive(Clone, Debug)]
-struct Own {
-    of: Vec<(String, String)>,
+struct ScopedSetting {
+    scope: Vec<(String, String)>,
     path: Vec<String>,
     value: Value,
 }
@@ -48,7 +48,7 @@ struct Own {
 struct Layer {
     general: Vec<(Vec<String>, Value)>,
     /// In the order in which they apply.
-    own: Vec<Own>,
+    scoped: Vec<ScopedSetting>,
 }
 
 /// The settings of an experiment for each of its trials.
@@ -73,8 +73,8 @@ impl Stack {
             for (path, value) in &layer.general {
                 put(Sections::set, &mut sections, path, value)?;
             }
-            for own in layer.own.iter().filter(|own| own.of.iter().all(has)) {
-                put(Sections::set_own, &mut sections, &own.path, &own.value)?;
+            for setting in layer.scoped.iter().filter(|setting| setting.scope.iter().all(has)) {
+                put(Sections::set_scoped, &mut sections, &setting.path, &setting.value)?;
             }
         }
         sections.check()?;
@@ -200,7 +200,7 @@ impl<'a> Layers<'a> {
                 self.check_method(prefix, path)?;
                 if let Some((name, plain)) = plain_setting_of_method(path) {
                     let mut trial = self.sections.clone();
-                    trial.set_own(plain, value.clone())?;
+                    trial.set_scoped(plain, value.clone())?;
                     self.push(level, vec![("method".to_string(), name.to_string())], plain, value);
                     return Ok(());
                 }
@@ -234,16 +234,16 @@ impl<'a> Layers<'a> {
             return Err(format!("`{}` is the same for every value of `{axis}`", path[0]));
         }
         self.check_method(&format!("{prefix}{axis}.{name}."), path)?;
-        let mut of = vec![(axis.to_string(), name.to_string())];
+        let mut scope = vec![(axis.to_string(), name.to_string())];
         let mut path = path;
         if let Some((method, plain)) = plain_setting_of_method(path) {
-            of.push(("method".to_string(), method.to_string()));
+            scope.push(("method".to_string(), method.to_string()));
             path = plain;
         }
         // What one trial's settings do not take, none does.
         let mut trial = self.sections.clone();
-        trial.set_own(path, value.clone())?;
-        self.push(level, of, path, value);
+        trial.set_scoped(path, value.clone())?;
+        self.push(level, scope, path, value);
         Ok(())
     }
 
@@ -257,15 +257,14 @@ impl<'a> Layers<'a> {
         }
     }
 
-    fn push(&mut self, level: Level, of: Vec<(String, String)>, path: &[&str], value: &Value) {
+    fn push(&mut self, level: Level, scope: Vec<(String, String)>, path: &[&str], value: &Value) {
         let path = path.iter().map(|key| key.to_string()).collect();
-        let own = &mut self.stack.layers[level as usize].own;
-        own.push(Own { of, path, value: value.clone() });
-        let rank = |own: &Own| {
-            let axis = own.of.iter().rev().find_map(|(axis, _)| self.names.rank(axis));
-            (axis, own.of.last().is_some_and(|(axis, _)| axis == "method"))
-        };
-        own.sort_by_key(rank);
+        let scoped = &mut self.stack.layers[level as usize].scoped;
+        scoped.push(ScopedSetting { scope, path, value: value.clone() });
+        scoped.sort_by_key(|setting| {
+            let axis = setting.scope.iter().rev().find_map(|(axis, _)| self.names.rank(axis));
+            (axis, setting.scope.last().is_some_and(|(axis, _)| axis == "method"))
+        });
     }
 
     /// Checks what must hold once every layer is in place.

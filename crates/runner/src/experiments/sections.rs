@@ -35,8 +35,9 @@ impl Sections {
         Ok(())
     }
 
-    /// As [`Sections::set`], for a leaf of a value's table: a setting of a method that is tuned is set where it is tuned.
-    pub fn set_own(&mut self, path: &[&str], value: Value) -> Result<(), String> {
+    /// Sets one leaf for some trials only. A setting of a method that is tuned is set where it is tuned; for any other this
+    /// is [`Sections::set`].
+    pub fn set_scoped(&mut self, path: &[&str], value: Value) -> Result<(), String> {
         if path[0] == "method" && path.len() > 2 && holds(&self.nuisance, path) {
             set_path(&mut self.nuisance, path, value);
             return Ok(());

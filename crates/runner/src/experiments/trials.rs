@@ -28,8 +28,8 @@ impl Experiment {
         for config in configs {
             let checked = workload.validate(&config);
             match checked.and_then(|inputs| Ok((inputs, workload.shortfalls(&config)?))) {
-                Ok((inputs, own)) => {
-                    shortfalls.extend(own);
+                Ok((inputs, found)) => {
+                    shortfalls.extend(found);
                     let config = workload.relevant(config);
                     let trial = Trial { id: trial_id(&self.task, &config, &inputs), config };
                     if known.insert(trial.id.clone()) {

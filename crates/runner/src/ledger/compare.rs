@@ -10,7 +10,7 @@ use crate::ledger::records::{Entry, Ledger, Record};
 #[derive(Clone, Debug, PartialEq)]
 pub struct Difference {
     pub trial: String,
-    /// As in "metric dino" or "curve loss at step 3".
+    /// Such as "metric dino" or "curve loss at step 3".
     pub what: String,
     pub left: String,
     pub right: String,

@@ -43,8 +43,8 @@ impl Lock {
         if let Some(owner) = found.as_ref().filter(|owner| !(locked && owner.locked)) {
             owner.must_be_over(path)?;
         }
-        let own = Owner::this_process(locked);
-        let text = serde_json::to_string(&own).expect("plain fields");
+        let this = Owner::this_process(locked);
+        let text = serde_json::to_string(&this).expect("plain fields");
         let mut name = || {
             boundary("locked", path)?;
             file.set_len(0)?;
@@ -60,7 +60,7 @@ impl Lock {
         if !locked {
             std::thread::sleep(SETTLED);
             match read(path) {
-                Some(owner) if owner == own => lock.notices.push(without_locks(path)),
+                Some(owner) if owner == this => lock.notices.push(without_locks(path)),
                 other => return Err(held(path, other)),
             }
         }

@@ -69,7 +69,7 @@ pub fn plan(
     Ok(plan)
 }
 
-/// As [`plan`], without time and memory, for which a workload may have to load its networks.
+/// Says what a run would do, without time and memory: a workload may have to load its networks for [`plan`].
 pub fn status(experiment: &Experiment, workload: &dyn Workload, results_dir: &Path) -> Result<Plan> {
     plan_ledger(experiment, workload, results_dir, &Selection::default())
 }
@@ -205,8 +205,9 @@ impl Plan {
         let costs: Option<Vec<_>> = self.banks.iter().map(|bank| estimates(&bank.members)).collect();
         let Some(costs) = costs else { return };
         self.seconds = Some(costs.iter().flatten().map(|cost| cost.seconds).sum());
-        let sum =
-            |bank: &Vec<Estimate>, of: fn(&Estimate) -> u64| bank.iter().map(of).fold(0, u64::saturating_add);
+        let sum = |bank: &Vec<Estimate>, part: fn(&Estimate) -> u64| {
+            bank.iter().map(part).fold(0, u64::saturating_add)
+        };
         let mut banks: Vec<(u64, u64)> = costs
             .iter()
             .map(|bank| (sum(bank, |cost| cost.memory_bytes), sum(bank, |cost| cost.trained_bytes)))

@@ -193,7 +193,7 @@ fn time_left(elapsed: Duration, done: f64, total: f64) -> Option<Duration> {
     (done > 0.0).then(|| elapsed.mul_f64(((total - done) / done).max(0.0)))
 }
 
-/// As in 45s, 3m20s, 2h05m.
+/// A duration in short, such as 45s, 3m20s or 2h05m.
 pub fn duration_text(duration: Duration) -> String {
     let seconds = duration.as_secs();
     match seconds {

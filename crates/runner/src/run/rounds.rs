@@ -18,7 +18,7 @@ use crate::run::report::{Run, RunOptions, RunReport};
 use crate::run::selection::{Only, Selection};
 use crate::run::session::Session;
 use crate::run::signal::stop_flag;
-use crate::settings::{Of, SettingError};
+use crate::settings::{Scope, SettingError};
 use crate::tables::{Phased, TunedPoint, files, phased_by};
 use crate::workload::Workload;
 
@@ -72,7 +72,7 @@ impl Run<'_> {
             let now = phased_by(self.experiment, &self.candidates, &self.ledger);
             if let Some(message) = now.unmeasured {
                 let error = SettingError::new("tuning.metric", message);
-                return Err(RunnerError::Settings(vec![self.experiment.located(&error, Of::default())]));
+                return Err(RunnerError::Settings(vec![self.experiment.located(&error, Scope::default())]));
             }
             tell_choices(&before, &now.points);
             seen.extend(trials);

@@ -38,7 +38,7 @@ pub struct Verdict {
     pub trials: usize,
     /// Runs that were killed.
     pub kills: usize,
-    /// Of these, those that left a checkpoint from which the next run went on.
+    /// Killed runs that left a checkpoint from which the next run went on.
     pub with_checkpoint: usize,
     /// Results that were put together from interrupted runs and compared.
     pub compared: usize,
@@ -98,7 +98,7 @@ fn chosen(
     let plan = plan_trials(experiment, phased, workload, &folder, &Selection::default(), &BTreeSet::new())?;
     let members: Vec<usize> = match verification.trials {
         Some(count) => (0..plan.grid.trials.len().min(count)).collect(),
-        // Of equally large banks the first.
+        // The first, where several banks are the largest.
         None => {
             let banks = plan.banks.into_iter().rev().map(|bank| bank.members);
             banks.max_by_key(Vec::len).unwrap_or_default()
@@ -179,7 +179,7 @@ impl Session<'_> {
             {
                 std::thread::sleep(Duration::from_millis(1).min(moment));
             }
-            // Of a child that has just ended there is nothing to kill.
+            // A child that has just ended cannot be killed, and need not be.
             let _ = child.kill();
         }
         let status = child.wait().map_err(RunnerError::read(&program))?;

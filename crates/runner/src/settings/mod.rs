@@ -12,5 +12,5 @@ pub(crate) use merge::{Table, from_toml, get_path, is_selection, leaves, set_pat
 pub use paths::expand_home;
 pub(crate) use paths::{blamed, expand_homes, expand_homes_of};
 pub use reading::settings;
-pub(crate) use source::{Line, Of, Source};
+pub(crate) use source::{Line, Scope, Source};
 pub(crate) use words::of_syntax;

@@ -30,7 +30,7 @@ pub(crate) fn expand_homes(config: &mut Value, keys: &[&str]) {
     }
 }
 
-/// As [`expand_homes`], for the value of one setting.
+/// The value of one setting with `~` replaced, where the setting is one of `keys`.
 pub(crate) fn expand_homes_of(key: &str, value: &Value, keys: &[&str]) -> Value {
     let mut table = Value::Object(Table::from_iter([(key.to_string(), value.clone())]));
     expand_homes(&mut table, keys);

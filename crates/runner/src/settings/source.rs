@@ -29,9 +29,9 @@ pub(crate) struct Line {
     line: usize,
 }
 
-/// What tells which tables a trial's settings came from.
+/// Which trials a setting is for, and so which tables it can stand in.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Of<'a> {
+pub(crate) struct Scope<'a> {
     pub method: Option<&'a str>,
     /// Compared settings that have tables for their values, each with its value.
     pub values: &'a [(String, String)],
@@ -124,15 +124,15 @@ impl Source {
     ///
     /// What was written last wins: `--set`, then the scale's tables, then the file's; of each, a table for a value of
     /// a compared setting before a general one.
-    pub(crate) fn find(&self, key: &str, of: Of, scale: &str) -> (String, String) {
+    pub(crate) fn find(&self, key: &str, scope: Scope, scale: &str) -> (String, String) {
         let mut prefix = key;
         while !prefix.is_empty() {
             let rest = &key[prefix.len()..];
-            let written = spellings(prefix, of);
+            let written = spellings(prefix, scope);
             if let Some((spelling, option)) = written.iter().find_map(|key| self.sets.get_key_value(key)) {
                 return (option.clone(), format!("{spelling}{rest}"));
             }
-            // As a table, `method` or a setting with tables for its values holds settings; only as a list is it one.
+            // `method`, or a setting with tables for its values, is itself written as a list; a table of that name holds settings.
             let holds_tables = prefix == "method.name" || self.tables_of.iter().any(|axis| axis == prefix);
             let names = |spelling: &String| {
                 !holds_tables || spelling.contains("scientific.") || !self.has_below(spelling)
@@ -168,15 +168,15 @@ impl Source {
 }
 
 /// Ways in which one layer can spell a key of the resolved config, the one that wins first.
-fn spellings(key: &str, of: Of) -> Vec<String> {
-    let plain = general(key, of.method);
+fn spellings(key: &str, scope: Scope) -> Vec<String> {
+    let plain = general(key, scope.method);
     let is_of_method = key == "method" || key.starts_with("method.");
-    let of_method = of.method.filter(|_| !is_of_method).map(|name| format!("method.{name}.fixed.{key}"));
+    let of_method = scope.method.filter(|_| !is_of_method).map(|name| format!("method.{name}.fixed.{key}"));
     let lists = ["method", "scientific.method", "seeds"];
     let mut all = Vec::new();
-    for (axis, value) in of.values.iter().rev() {
-        let own = of_method.iter().chain(&plain).filter(|spelling| !lists.contains(&spelling.as_str()));
-        all.extend(own.map(|spelling| format!("{axis}.{value}.{spelling}")));
+    for (axis, value) in scope.values.iter().rev() {
+        let settings = of_method.iter().chain(&plain).filter(|spelling| !lists.contains(&spelling.as_str()));
+        all.extend(settings.map(|spelling| format!("{axis}.{value}.{spelling}")));
     }
     all.into_iter().chain(of_method).chain(plain).collect()
 }
@@ -191,8 +191,8 @@ fn general(key: &str, method: Option<&str>) -> Vec<String> {
     }
     match (key.strip_prefix("method"), method) {
         (Some(rest), Some(method)) if rest.is_empty() || rest.starts_with('.') => {
-            let own = format!("method.{method}{rest}");
-            let mut spellings = vec![own.clone(), format!("nuisance.{own}")];
+            let table = format!("method.{method}{rest}");
+            let mut spellings = vec![table.clone(), format!("nuisance.{table}")];
             if rest.is_empty() {
                 spellings.extend(["scientific.method", "method"].map(String::from));
             }

@@ -151,7 +151,8 @@ fn curves(rows: &[Row]) -> Vec<Vec<String>> {
     std::iter::once(header).chain(points).collect()
 }
 
-/// As [`float`], or where `value` is one of f32, the shortest text that reads back as that: curves are long.
+/// Text of a value of a curve: where it is one of f32, the shortest that reads back as that f32, since curves are long;
+/// else as [`float`].
 fn measured(value: f64) -> String {
     let single = value as f32;
     if single.is_finite() && f64::from(single) == value {

@@ -114,7 +114,7 @@ pub(crate) struct Point<'a> {
 }
 
 impl<'a> Point<'a> {
-    /// Of the planned `trials`, those that have one with their outcomes; the first metric is what decides.
+    /// `trials` are all that are planned, `outcomes` those of the trials that have one. The first metric decides.
     pub fn new(trials: Vec<&'a Trial>, outcomes: Vec<&Outcome>, metrics: &[String]) -> Point<'a> {
         let done: Vec<_> = outcomes.iter().filter(|outcome| outcome.status == Status::Done).collect();
         let diverged = |status: &Status| matches!(status, Status::Diverged { .. });

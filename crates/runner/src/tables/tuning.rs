@@ -28,7 +28,7 @@ use crate::tables::phases::{Phase, Phased, TunedPoint};
 use crate::tables::summary::{Point, compared_paths, grouped, tuned_paths};
 use crate::workload::{Status, Trial};
 
-/// As [`phased`], with the results that a ledger has.
+/// The part of an experiment's whole grid that is needed, given the results that a ledger has.
 pub(crate) fn phased_by(experiment: &Experiment, candidates: &Grid, ledger: &Ledger) -> Phased {
     let rows = if experiment.tuning.is_some() { records(candidates, ledger) } else { Vec::new() };
     phased(experiment, candidates, &rows)
@@ -46,7 +46,7 @@ pub(crate) fn phased(experiment: &Experiment, candidates: &Grid, rows: &[Row]) -
         .iter()
         .map(|trials| grouped(trials, &tuned))
         .collect();
-    let tuners = Tuners::of(tuning, candidates);
+    let tuners = Tuners::new(tuning, candidates);
     let unmeasured = unmeasured(tuning, &tuners, &points, &rows);
     let mut phases = BTreeMap::new();
     let mut found = Vec::new();
@@ -77,7 +77,7 @@ struct Tuners<'a> {
 }
 
 impl<'a> Tuners<'a> {
-    fn of(tuning: &'a Tuning, candidates: &'a Grid) -> Self {
+    fn new(tuning: &'a Tuning, candidates: &'a Grid) -> Self {
         let first = |(axis, &count): (&'a String, &usize)| {
             let mut values: Vec<&Value> = Vec::new();
             for value in candidates.trials.iter().filter_map(|trial| setting(trial, axis)) {
@@ -179,7 +179,7 @@ impl<'a> Choice<'a> {
         }
     }
 
-    /// As in "rate_multiplier=2, the best of 3 (validation_score 0.81), rate_multiplier at the end of its range".
+    /// Text such as "rate_multiplier=2, the best of 3 (validation_score 0.81), rate_multiplier at the end of its range".
     fn reason(&self, index: usize, tuned: &[String]) -> String {
         let (point, first) = (self.tuned(index), self.combinations[index][0]);
         let settings = texts(first, tuned);
