@@ -10,6 +10,7 @@
 
 pub mod contexts;
 pub mod glue;
+pub mod instance;
 pub mod instruct;
 pub mod knowledge;
 pub mod language;

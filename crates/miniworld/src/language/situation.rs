@@ -4,7 +4,7 @@ use rand::RngExt;
 
 use super::words::{COUNTS, NOUNS, PLACES, RELATIONS, SIZES};
 use super::{Stream, another};
-use crate::scene::{COLORS, PATTERNS};
+use crate::instance::{COLORS, PATTERNS};
 
 /// What can be said of a thing alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -20,8 +20,8 @@ use tch::{Kind, Tensor, nn};
 use tokenizers::Tokenizer;
 
 use super::data::{batch_stream, prefetch};
+use super::shipping::{Options, ship, write_json};
 use super::trainer::{Schedule, Trainer, device};
-use super::{Options, ship, write_json};
 use crate::language::documents::{Document, compared, document};
 use crate::language::{Stream, pick, vocabulary, words};
 

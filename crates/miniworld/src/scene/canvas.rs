@@ -1,7 +1,8 @@
 //! A scene's pixels: the object's parts over its shadow over the context, with what an attribute does to surfaces.
 
-use super::{Attribute, Instance, Pose, Scene};
+use super::{Pose, Scene};
 use crate::SIZE;
+use crate::instance::{Attribute, Instance};
 use crate::noise::{hash, value_noise};
 use crate::objects::{Ink, Part, outfit_parts, parts};
 use crate::raster::{Rgb, Shape, mix, scale};
