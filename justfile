@@ -162,6 +162,13 @@ test: lint test-justw _libtorch
     else \
         OMP_NUM_THREADS=1 cargo test --workspace --lib --bins --tests; \
     fi
+    @if [ -d "${DELORA_HUB-../shared/hub}" ]; then {{ just_executable() }} --justfile {{ justfile() }} test-hub; fi
+
+# Tests on files of the hub, which nothing here fetches: the folder of `models` and `datasets` is DELORA_HUB or ../shared/hub
+[group("checks")]
+test-hub: _libtorch
+    DELORA_HUB=$(realpath "${DELORA_HUB-../shared/hub}") OMP_NUM_THREADS=1 \
+        cargo test --workspace --lib --tests --quiet -- --ignored _the_hub_
 
 # Every method against golden files, gradients, bound, rank, count, bank, merged weight and export: a table
 [group("checks")]
