@@ -41,7 +41,7 @@ impl TunedAxis {
 }
 
 /// Every trial that an experiment may run, in order, and the paths of what is compared and tuned.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Grid {
     pub trials: Vec<Trial>,
     /// Paths in the resolved config of the compared settings, `method` first where there are methods.

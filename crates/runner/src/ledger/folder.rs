@@ -9,7 +9,7 @@ use crate::experiments::Experiment;
 use crate::ledger::faults::{self, boundary};
 
 /// `results/<experiment>/<scale>`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Folder {
     pub root: PathBuf,
 }

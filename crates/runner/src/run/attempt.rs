@@ -4,24 +4,16 @@ use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Mutex;
-use std::sync::atomic::AtomicBool;
-use std::time::Duration;
 
 use crate::error::{Result, RunnerError};
-use crate::experiments::Experiment;
-use crate::ledger::{Folder, Ledger, Record, Stamp, checkpoints, utc_now};
+use crate::ledger::{Record, checkpoints, utc_now};
 use crate::run::progress::BankProgress;
+use crate::run::report::Run;
 use crate::workload::{BankContext, Interrupted, Outcome, Status, Trial, Workload};
 
 pub(crate) struct Attempt<'a> {
-    pub experiment: &'a Experiment,
-    pub folder: &'a Folder,
-    pub ledger: &'a Ledger,
-    pub stamp: &'a Stamp,
+    pub run: &'a Run<'a>,
     pub progress: &'a BankProgress<'a>,
-    pub stop: &'static AtomicBool,
-    pub checkpoint_every: Duration,
-    pub save_adapters: bool,
     pub trials: &'a [Trial],
     /// Per trial, whether it is left alone: it was finished before.
     pub done: &'a [bool],
@@ -45,7 +37,7 @@ type Finished = Vec<(usize, Status)>;
 
 impl Attempt<'_> {
     pub fn run(&self, workload: &dyn Workload) -> Result<(End, Finished)> {
-        let checkpoint = checkpoints::path(self.folder, self.trials, self.again);
+        let checkpoint = checkpoints::path(&self.run.folder, self.trials, self.again);
         let resumed = checkpoints::is_begun(&checkpoint);
         checkpoints::open(&checkpoint, self.trials, self.again)?;
         let recorder = Recorder { attempt: self, started: utc_now(), state: Mutex::new(Recorded::default()) };
@@ -54,7 +46,7 @@ impl Attempt<'_> {
             && let Err(error) = &returned
             && self.could_not_go_on(error, &recorder)
         {
-            let aside = self.folder.set_aside(&checkpoint)?;
+            let aside = self.run.folder.set_aside(&checkpoint)?;
             self.progress.notice(&format!(
                 "the bank starts over, since it cannot go on from its checkpoint, now in {}: {error:#}",
                 aside.display()
@@ -108,12 +100,12 @@ impl Attempt<'_> {
         let finished = |outcome| recorder.accept(outcome);
         let context = BankContext {
             checkpoint_dir: checkpoint.to_path_buf(),
-            artifacts_dir: self.folder.artifacts(),
+            artifacts_dir: self.run.folder.artifacts(),
             done: self.done,
-            stop: self.stop,
+            stop: self.run.stop,
             progress: self.progress,
-            checkpoint_every: self.checkpoint_every,
-            save_adapters: self.save_adapters,
+            checkpoint_every: self.run.options.checkpoint_every,
+            save_adapters: self.run.options.save_adapters,
             finished: &finished,
         };
         catch_unwind(AssertUnwindSafe(|| workload.run_bank(self.trials, &context)))
@@ -153,13 +145,13 @@ impl Recorder<'_> {
             return;
         }
         let record = Record {
-            experiment: self.attempt.experiment.name.clone(),
-            task: self.attempt.experiment.task.clone(),
+            experiment: self.attempt.run.experiment.name.clone(),
+            task: self.attempt.run.experiment.task.clone(),
             config: self.attempt.trials[slot].config.clone(),
-            stamp: self.attempt.stamp.over(&self.started),
+            stamp: self.attempt.run.stamp.over(&self.started),
             outcome,
         };
-        match self.attempt.ledger.write(&record) {
+        match self.attempt.run.ledger.write(&record) {
             Ok(()) => {
                 self.attempt.progress.finish_trial(&record.outcome.status);
                 state.finished.push((slot, record.outcome.status));

@@ -22,7 +22,7 @@ pub struct PlannedBank {
 }
 
 /// Every trial that is known to be needed with its state, and the banks of those to run.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Plan {
     pub experiment: String,
     pub scale: String,
@@ -101,22 +101,11 @@ pub(crate) fn plan_trials(
     let mut plan = Plan {
         experiment: experiment.name.clone(),
         scale: experiment.scale.clone(),
-        states: Vec::new(),
-        to_run: Vec::new(),
-        joined: 0,
         phases: phased.grid.trials.iter().filter_map(|trial| phased.phase(trial)).collect(),
         points: phased.points,
-        banks: Vec::new(),
-        at_once: 1,
-        seconds: None,
-        later_seconds: None,
-        memory_bytes: None,
-        trained_bytes: None,
-        frozen_bytes: None,
-        running: None,
         folder: folder.clone(),
-        tuned: None,
         grid: phased.grid,
+        ..Plan::default()
     };
     plan.refresh();
     let selected = plan.grid.trials.iter().zip(&plan.states);

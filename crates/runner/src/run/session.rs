@@ -131,14 +131,8 @@ impl<'a> Session<'a> {
         let done: Vec<bool> = members.iter().map(|index| !state.to_run[*index]).collect();
         drop(state);
         let attempt = Attempt {
-            experiment: self.run.experiment,
-            folder: &self.run.folder,
-            ledger: &self.run.ledger,
-            stamp: &self.run.stamp,
+            run: self.run,
             progress: &self.reporter.begin_bank(name, open.len()),
-            stop: self.run.stop,
-            checkpoint_every: self.run.options.checkpoint_every,
-            save_adapters: self.run.options.save_adapters,
             trials: &trials,
             done: &done,
             again: self.run.options.selection.again(),
