@@ -17,60 +17,40 @@ mod trainer;
 mod unet;
 mod vae;
 
-use std::str::FromStr;
-
 use anyhow::Result;
 
 pub use shipping::Options;
 
-/// A network of the mini world.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Model {
-    Vae,
-    Clip,
-    Dino,
-    Segmenter,
-    UNet,
-    Condition,
-    Encoder,
-    Decoder,
-    /// No network: the evaluation of the others, `REPORT.md`.
-    Report,
+type Recipe = fn(&Options) -> Result<()>;
+
+/// The recipes by the names of what they train, each after those that it needs.
+const MODELS: [(&str, Recipe); 9] = [
+    ("vae", vae::run),
+    ("clip", clip::run),
+    ("dino", dino::run),
+    ("segmenter", segmenter::run),
+    ("unet", unet::run),
+    ("condition", condition::run),
+    ("encoder", encoder::run),
+    ("decoder", decoder::run),
+    ("report", report::run), // no network: the evaluation of the others, `REPORT.md`
+];
+
+/// The name of a recipe or "all", as it is; the error of any other lists those that there are.
+pub fn known(name: &str) -> Result<String, String> {
+    let names = MODELS.map(|(model, _)| model);
+    if name == "all" || names.contains(&name) {
+        return Ok(name.to_owned());
+    }
+    Err(format!("`{name}` is none of all, {}", names.join(", ")))
 }
 
-impl FromStr for Model {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Model, String> {
-        match text {
-            "vae" => Ok(Model::Vae),
-            "clip" => Ok(Model::Clip),
-            "dino" => Ok(Model::Dino),
-            "segmenter" => Ok(Model::Segmenter),
-            "unet" => Ok(Model::UNet),
-            "condition" => Ok(Model::Condition),
-            "encoder" => Ok(Model::Encoder),
-            "decoder" => Ok(Model::Decoder),
-            "report" => Ok(Model::Report),
-            _ => Err(format!(
-                "`{text}` is none of all, vae, clip, dino, segmenter, unet, condition, encoder, decoder, report"
-            )),
-        }
-    }
-}
-
-/// Trains `model` to the end of its recipe and writes it into the folder that is shipped; or writes the report.
-pub fn run(model: Model, options: &Options) -> Result<()> {
-    tch::manual_seed(options.seed as i64);
-    match model {
-        Model::Vae => vae::run(options),
-        Model::Clip => clip::run(options),
-        Model::Dino => dino::run(options),
-        Model::Segmenter => segmenter::run(options),
-        Model::UNet => unet::run(options),
-        Model::Condition => condition::run(options),
-        Model::Encoder => encoder::run(options),
-        Model::Decoder => decoder::run(options),
-        Model::Report => report::run(options),
-    }
+/// Trains the network of this name, or all of them, to the end of its recipe and writes it into the folder that is
+/// shipped; or writes the report.
+pub fn run(name: &str, options: &Options) -> Result<()> {
+    let mut chosen = MODELS.iter().filter(|(model, _)| name == "all" || name == *model);
+    chosen.try_for_each(|(_, train)| {
+        tch::manual_seed(options.seed as i64);
+        train(options)
+    })
 }
