@@ -1,10 +1,11 @@
-//! Fetches data sets and checkpoints from a hub of machine learning, such as Hugging Face's, into the cache that Python's
-//! `huggingface_hub` uses too, so that neither fetches what the other has.
+//! Fetches data sets and checkpoints from a hub of machine learning, such as Hugging Face's, into the cache that
+//! Python's `huggingface_hub` uses too, so that neither fetches what the other has.
 //!
-//! What can be fetched by one name is a bundle; all of them are in the table [`BUNDLES`], and what no hub has as such is in
-//! [`BY_HAND`]. [`Hub::plan`] asks the hub (or, offline, the cache) which files a bundle has; [`Hub::download`] gets those
-//! that are missing, several at once. A file is received beside the snapshots, continued after a dropped connection,
-//! checked against the hub's size and hash, and only then linked into its snapshot: it is there whole or not at all.
+//! What can be fetched by one name is a bundle; all of them are in the table [`BUNDLES`], and what no hub has as such
+//! is in [`BY_HAND`]. [`Hub::plan`] asks the hub (or, offline, the cache) which files a bundle has; [`Hub::download`]
+//! gets those that are missing, several at once. A file is received beside the snapshots, continued after a dropped
+//! connection, checked against the hub's size and hash, and only then linked into its snapshot: it is there whole or
+//! not at all.
 
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 

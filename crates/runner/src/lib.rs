@@ -1,11 +1,11 @@
-//! The runner turns an experiment file into finished tables. An experiment file is a TOML file that says which settings
-//! are compared, which are tuned and which are fixed; every combination of them is a trial, one training run. The runner
-//! works out the trials, gives those without a result to a task in groups (banks), keeps each result in a file of its
-//! own (the ledger), and writes CSV tables and a README from the ledger. A run that is killed loses no finished trial,
-//! and the same command goes on where it ended.
+//! The runner turns an experiment file into finished tables. An experiment file is a TOML file that says which
+//! settings are compared, which are tuned and which are fixed; every combination of them is a trial, one training
+//! run. The runner works out the trials, gives those without a result to a task in groups (banks), keeps each result
+//! in a file of its own (the ledger), and writes CSV tables and a README from the ledger. A run that is killed loses
+//! no finished trial, and the same command goes on where it ended.
 //!
-//! A task, such as finetuning a model and scoring it, plugs in through [`Workload`]. The runner knows no model, no method
-//! and no formula.
+//! A task, such as finetuning a model and scoring it, plugs in through [`Workload`]. The runner knows no model, no
+//! method and no formula.
 //!
 //! ```text
 //! settings  <-  experiments  <-  ledger  <-  tables  <-  run          each folder uses those to its left

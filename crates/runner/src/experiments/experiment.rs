@@ -20,17 +20,18 @@
 //! general  <-  [method.<m>.fixed]  <-  [task_name.<v>]  <-  [task_name.<v>.method.<m>], [task_name.<v>.method.<m>.fixed]
 //! ```
 //!
-//! so that the scale's general settings win over the file's `[task_name.<v>]`, and a general `--set` over every table.
-//! Where `defaults_by` has several names, the later one wins. A key of `[task_name.<v>]` goes where the file has it, as a scale's
-//! does: where that is a compared or tuned setting it replaces the list, for trials with this value; anywhere else a list is
-//! a value. Lists in `[task_name.<v>.method.<m>]` are compared as in `[method.<m>]`, unless the setting is tuned for the
-//! method. A trial's resolved config has the settings, and no such table.
+//! so that the scale's general settings win over the file's `[task_name.<v>]`, and a general `--set` over every
+//! table. Where `defaults_by` has several names, the later one wins. A key of `[task_name.<v>]` goes where the file
+//! has it, as a scale's does: where that is a compared or tuned setting it replaces the list, for trials with this
+//! value; anywhere else a list is a value. Lists in `[task_name.<v>.method.<m>]` are compared as in `[method.<m>]`,
+//! unless the setting is tuned for the method. A trial's resolved config has the settings, and no such table.
 //!
 //! In a scale's table, where TOML does not take both `task_name = […]` and `[scale.s.task_name.v]`, write
 //! `scientific.task_name = […]`.
 //!
 //! A table for a name that the experiment does not compare at any scale is an error, unless it comes from an included
-//! file: those are shared, so the task is asked whether it knows the name ([`Workload::names`](crate::Workload::names)).
+//! file: those are shared, so the task is asked whether it knows the name
+//! ([`Workload::names`](crate::Workload::names)).
 //!
 //! # Tuning first
 //!

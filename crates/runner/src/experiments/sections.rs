@@ -35,8 +35,8 @@ impl Sections {
         Ok(())
     }
 
-    /// Sets one leaf for some trials only. A setting of a method that is tuned is set where it is tuned; for any other this
-    /// is [`Sections::set`].
+    /// Sets one leaf for some trials only. A setting of a method that is tuned is set where it is tuned; for any
+    /// other this is [`Sections::set`].
     pub fn set_scoped(&mut self, path: &[&str], value: Value) -> Result<(), String> {
         if path[0] == "method" && path.len() > 2 && holds(&self.nuisance, path) {
             set_path(&mut self.nuisance, path, value);

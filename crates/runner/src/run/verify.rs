@@ -1,8 +1,8 @@
 //! Whether interrupted runs of an experiment give the results of an undisturbed one, proved by interrupting some.
 //!
-//! Runs are child processes, and an interruption is SIGKILL: nothing in the process can prepare for it. The moments are
-//! spread, from a seeded start, between the start of a process and the time that the undisturbed run took. A run that ends before its
-//! kill is compared, and the rest of the kills go to a new one.
+//! Runs are child processes, and an interruption is SIGKILL: nothing in the process can prepare for it. The moments
+//! are spread, from a seeded start, between the start of a process and the time that the undisturbed run took. A run
+//! that ends before its kill is compared, and the rest of the kills go to a new one.
 
 use std::collections::BTreeSet;
 use std::fs::File;
