@@ -164,6 +164,13 @@ test: lint test-justw _libtorch
     else \
         OMP_NUM_THREADS=1 cargo test --workspace --lib --bins --tests; \
     fi
+    @if [ -d "${DELORA_HUB-../shared/hub}" ]; then {{ just_executable() }} --justfile {{ justfile() }} test-hub; fi
+
+# Tests on files of the hub, which nothing here fetches: the folder of `models` and `datasets` is DELORA_HUB or ../shared/hub
+[group("checks")]
+test-hub: _libtorch
+    DELORA_HUB=$(realpath "${DELORA_HUB-../shared/hub}") OMP_NUM_THREADS=1 \
+        cargo test --workspace --lib --tests --quiet -- --ignored _the_hub_
 
 # Every method against golden files, gradients, bound, rank, count, bank, merged weight and export: a table
 [group("checks")]
@@ -187,10 +194,12 @@ test-docs: _libtorch
     cargo build --quiet -p cli --bin delora
     JUST={{ quote(just_executable()) }} python3 tools/test-docs.py "${CARGO_TARGET_DIR:-target}/debug/delora"
 
-# Formatting and clippy, warnings are errors
+# Formatting, circles between modules, and clippy, whose warnings are errors
 [group("checks")]
 lint: _libtorch
     cargo fmt --all --check
+    python3 tools/test_module_circles.py --quiet
+    python3 tools/module_circles.py
     cargo clippy --workspace --all-targets -- -D warnings
 
 # Kill a toy sweep at many random moments and at every write, and compare: `just torture 1000`

@@ -149,8 +149,8 @@ mod tests {
                 let parser = with_homes(Cli::command()).ignore_errors(true);
                 let words = ["delora", command.get_name(), &format!("--{long}=~/my folder")];
                 let matches = parser.get_matches_from(words);
-                let own = matches.subcommand_matches(command.get_name()).unwrap();
-                let path = own.get_one::<PathBuf>(argument.get_id().as_str());
+                let given = matches.subcommand_matches(command.get_name()).unwrap();
+                let path = given.get_one::<PathBuf>(argument.get_id().as_str());
                 assert_eq!(path, Some(&home.join("my folder")), "{} --{long}", command.get_name());
                 count += 1;
             }

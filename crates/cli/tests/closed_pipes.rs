@@ -45,7 +45,7 @@ fn a_run_whose_output_nobody_reads_goes_on_to_its_end_and_writes_everything() {
     assert!(plots.join("table1/smoke/table1.md").is_file(), "figures are drawn too");
     assert!(!results.join("table1/smoke/lock").exists());
 
-    // As `delora run … | head -1`.
+    // What happens in `delora run … | head -1`.
     let again = folder.path().join("again");
     let (read, status, error) = head(run(&again).spawn().unwrap(), 1);
     assert_eq!((read.len(), status.code()), (1, Some(0)), "{error}");

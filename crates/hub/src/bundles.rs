@@ -1,8 +1,6 @@
-//! What can be fetched by name: bundles of files on the hub. They are listed in `table.rs`.
+//! What a bundle of files on the hub is, and which of its files are needed.
 
-use crate::by_hand::BY_HAND;
 use crate::error::{HubError, Result};
-use crate::table::BUNDLES;
 
 /// Revision of every bundle.
 pub(crate) const REVISION: &str = "main";
@@ -57,19 +55,6 @@ pub struct Part {
     pub files: &'static [Files],
 }
 
-/// The bundle of this name.
-pub fn find(name: &str) -> Result<&'static Bundle> {
-    BUNDLES.iter().find(|bundle| bundle.name == name).ok_or_else(|| HubError::UnknownBundle {
-        name: name.to_string(),
-        known: known().collect::<Vec<_>>().join(", "),
-    })
-}
-
-/// All names, those of what is fetched by hand last.
-fn known() -> impl Iterator<Item = &'static str> {
-    BUNDLES.iter().map(|bundle| bundle.name).chain(BY_HAND.iter().map(|entry| entry.name))
-}
-
 impl Bundle {
     /// What is needed when the parts of these names are chosen.
     pub(crate) fn wanted(&self, parts: &[String]) -> Result<Vec<&'static Files>> {
@@ -104,51 +89,5 @@ impl Kind {
             Kind::Model => "",
             Kind::Dataset => "datasets/",
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use super::*;
-
-    #[test]
-    fn names_are_unique_and_models_exist() {
-        let names: BTreeSet<&str> = known().collect();
-        assert_eq!(names.len(), BUNDLES.len() + BY_HAND.len());
-        for bundle in BUNDLES {
-            assert!(!bundle.wanted(&[]).unwrap().is_empty(), "{} is of no files", bundle.name);
-            assert!(
-                !bundle.place.is_empty() && !bundle.licence.is_empty() && bundle.about_bytes > 0,
-                "{}",
-                bundle.name
-            );
-            for model in bundle.models {
-                assert_eq!(find(model).unwrap().kind, Kind::Model, "{model}");
-            }
-        }
-    }
-
-    #[test]
-    fn an_unknown_name_is_an_error_that_lists_the_known_ones() {
-        let error = find("glu").unwrap_err().to_string();
-        assert!(
-            error.starts_with("there is no bundle `glu`; there are sd15, dino-vits16, clip-vit-"),
-            "{error}"
-        );
-        assert!(error.contains(", glue, roberta-base, ") && error.ends_with(", alpaca-cleaned"), "{error}");
-        let error = find("glue").unwrap().wanted(&["cola".into(), "sst".into()]).unwrap_err().to_string();
-        assert_eq!(
-            error,
-            "`glue` has no part `sst`; it has mnli, sst2, mrpc, cola, qnli, qqp, rte, stsb, wnli"
-        );
-    }
-
-    #[test]
-    fn chosen_parts_are_a_part_of_the_whole() {
-        let glue = find("glue").unwrap();
-        assert_eq!(glue.wanted(&[]).unwrap().len(), 18);
-        assert_eq!(glue.wanted(&["cola".into(), "mnli".into()]).unwrap().len(), 4);
     }
 }

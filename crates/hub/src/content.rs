@@ -13,9 +13,9 @@ const CHUNK_BYTES: usize = 1 << 18;
 /// Hash of a file's content.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum ContentHash {
-    /// Of large files.
+    /// The hash of a large file.
     Sha256(String),
-    /// Of files that lie in the git repository: SHA-1 of a header and the content, as git names a blob.
+    /// The hash of a file that lies in the git repository: SHA-1 of a header and the content, as git names a blob.
     GitBlob(String),
 }
 

@@ -67,16 +67,16 @@ fn ask<'a>(client: &Client, plan: &Plan, file: &'a ListedFile, progress: &AllPro
     }
     let wrong = |message: &str| HubError::Answer { url: url.clone(), message: message.to_string() };
     // A redirect's own ETag and length are not the file's.
-    let own = |name: &str| (answer.status == 200).then(|| text(&answer.headers, name)).flatten();
+    let header = |name: &str| (answer.status == 200).then(|| text(&answer.headers, name)).flatten();
     let listed_hash = file.hash.as_ref().map(ContentHash::expected);
-    let etag = text(&answer.headers, "x-linked-etag").or_else(|| own("etag")).or(listed_hash);
+    let etag = text(&answer.headers, "x-linked-etag").or_else(|| header("etag")).or(listed_hash);
     let etag = etag.ok_or_else(|| wrong("there is no ETag"))?;
     let etag = etag.trim_start_matches("W/").trim_matches('"');
     // It becomes the name of a file.
     if etag.is_empty() || !etag.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
         return Err(wrong(&format!("its ETag is `{etag}`")));
     }
-    let size = text(&answer.headers, "x-linked-size").or_else(|| own("content-length"));
+    let size = text(&answer.headers, "x-linked-size").or_else(|| header("content-length"));
     let size = size.and_then(|size| size.parse().ok()).or(file.size);
     let size = size.ok_or_else(|| wrong("there is no size"))?;
     if file.size.is_some_and(|listed| listed != size) {

@@ -1,8 +1,11 @@
-//! Data sets and checkpoints from a hub in Hugging Face's layout, into the cache that Python's library uses too.
+//! Fetches data sets and checkpoints from a hub of machine learning, such as Hugging Face's, into the cache that
+//! Python's `huggingface_hub` uses too, so that neither fetches what the other has.
 //!
-//! What can be fetched is a table, [`BUNDLES`]; what no hub has as such is in [`BY_HAND`]. [`Hub::plan`] asks the hub (or, offline, the cache) which files a
-//! bundle is; [`Hub::download`] gets those that are missing, several at once. A file is received beside the snapshots, continued after
-//! a dropped connection, checked against the hub's size and hash, and only then linked into its snapshot.
+//! What can be fetched by one name is a bundle; all of them are in the table [`BUNDLES`], and what no hub has as such
+//! is in [`BY_HAND`]. [`Hub::plan`] asks the hub (or, offline, the cache) which files a bundle has; [`Hub::download`]
+//! gets those that are missing, several at once. A file is received beside the snapshots, continued after a dropped
+//! connection, checked against the hub's size and hash, and only then linked into its snapshot: it is there whole or
+//! not at all.
 
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
@@ -21,7 +24,7 @@ mod progress;
 mod select;
 mod table;
 
-pub use bundles::{Bundle, Files, Kind, Part, find};
+pub use bundles::{Bundle, Files, Kind, Part};
 pub use by_hand::{BY_HAND, ByHand, by_hand};
 pub use environment::Environment;
 pub use error::{HubError, Result};
@@ -29,4 +32,4 @@ pub use http::Patience;
 pub use hub::Hub;
 pub use plan::{Plan, PlannedFile};
 pub use progress::Progress;
-pub use table::BUNDLES;
+pub use table::{BUNDLES, find};

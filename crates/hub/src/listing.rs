@@ -16,7 +16,7 @@ const MAX_LISTING_BYTES: u64 = 64 << 20;
 
 pub(crate) struct Listing {
     pub commit: String,
-    /// As the repository's page states it.
+    /// The licence that the repository's page states.
     pub licence: Option<String>,
     pub files: Vec<ListedFile>,
 }

@@ -12,7 +12,7 @@ use crate::listing::ListedFile;
 pub struct Plan {
     pub bundle: &'static Bundle,
     pub commit: String,
-    /// As the hub states it; unknown when the plan was made from the cache.
+    /// The licence that the hub states; unknown when the plan was made from the cache.
     pub licence_on_hub: Option<String>,
     pub files: Vec<PlannedFile>,
     /// Folder in which the files are, or will be, under their names.

@@ -25,7 +25,7 @@ pub(crate) struct AllProgress<'a> {
     progress: &'a Progress,
     num_files: usize,
     num_done: AtomicUsize,
-    /// Of all files, as far as the hub states sizes.
+    /// Bytes of all files, as far as the hub states sizes.
     size: u64,
     have: AtomicU64,
     bar: Option<ProgressBar>,

@@ -4,6 +4,8 @@
 
 use crate::bundles::Files::{Each, FirstOf};
 use crate::bundles::{Bundle, Files, Kind, Part};
+use crate::by_hand::BY_HAND;
+use crate::error::{HubError, Result};
 
 pub const BUNDLES: &[Bundle] = &[
     Bundle {
@@ -213,4 +215,63 @@ const fn exam(name: &'static str, repo: &'static str, about: &'static str) -> Bu
 
 const fn part(name: &'static str, files: &'static [Files]) -> Part {
     Part { name, files }
+}
+
+/// The bundle of this name.
+pub fn find(name: &str) -> Result<&'static Bundle> {
+    BUNDLES.iter().find(|bundle| bundle.name == name).ok_or_else(|| HubError::UnknownBundle {
+        name: name.to_string(),
+        known: known().collect::<Vec<_>>().join(", "),
+    })
+}
+
+/// All names, those of what is fetched by hand last.
+fn known() -> impl Iterator<Item = &'static str> {
+    BUNDLES.iter().map(|bundle| bundle.name).chain(BY_HAND.iter().map(|entry| entry.name))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_models_exist() {
+        let names: BTreeSet<&str> = known().collect();
+        assert_eq!(names.len(), BUNDLES.len() + BY_HAND.len());
+        for bundle in BUNDLES {
+            assert!(!bundle.wanted(&[]).unwrap().is_empty(), "{} is of no files", bundle.name);
+            assert!(
+                !bundle.place.is_empty() && !bundle.licence.is_empty() && bundle.about_bytes > 0,
+                "{}",
+                bundle.name
+            );
+            for model in bundle.models {
+                assert_eq!(find(model).unwrap().kind, Kind::Model, "{model}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_unknown_name_is_an_error_that_lists_the_known_ones() {
+        let error = find("glu").unwrap_err().to_string();
+        assert!(
+            error.starts_with("there is no bundle `glu`; there are sd15, dino-vits16, clip-vit-"),
+            "{error}"
+        );
+        assert!(error.contains(", glue, roberta-base, ") && error.ends_with(", alpaca-cleaned"), "{error}");
+        let error = find("glue").unwrap().wanted(&["cola".into(), "sst".into()]).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "`glue` has no part `sst`; it has mnli, sst2, mrpc, cola, qnli, qqp, rte, stsb, wnli"
+        );
+    }
+
+    #[test]
+    fn chosen_parts_are_a_part_of_the_whole() {
+        let glue = find("glue").unwrap();
+        assert_eq!(glue.wanted(&[]).unwrap().len(), 18);
+        assert_eq!(glue.wanted(&["cola".into(), "mnli".into()]).unwrap().len(), 4);
+    }
 }

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use crate::contexts::{CONTEXTS, SPOKEN};
+use crate::instance::{Attribute, COLORS, PATTERNS};
 use crate::objects::{CLASSES, OUTFITS};
-use crate::scene::{Attribute, COLORS, PATTERNS};
 
 /// What a prompt asks for besides the class.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -8,8 +8,9 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::SIZE;
 use crate::contexts::{CONTEXTS, SPOKEN};
+use crate::instance::{Instance, held_out_instance, looks};
 use crate::objects::{CLASSES, is_live};
-use crate::scene::{Instance, Scene, held_out_instance, looks};
+use crate::scene::Scene;
 
 /// One held-out object.
 #[derive(Debug, Clone)]

@@ -41,7 +41,7 @@ fn a_claim_that_follows_is_denied_only_of_what_is_not_so() {
         let text = statement.words(&mut stream);
         for (bearing, is_told) in [(Bearing::Follows, false), (Bearing::Contradicted, true)] {
             let claim = statement.claim(bearing, true, &mut stream).words(&mut stream);
-            // Of colours and patterns, which have one word each, the statement shows whether they are told.
+            // Colours and patterns have one word each, so the statement shows whether they are told.
             let (_, told) = claim.split_once(" not ").expect("a denial");
             let looks = ["red", "purple", "green", "blue", "yellow", "orange", "black", "white", "pink"];
             let is_look = looks.contains(&told);

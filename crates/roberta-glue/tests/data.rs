@@ -346,12 +346,10 @@ fn a_damaged_parquet_file_is_no_panic() {
 }
 
 #[test]
+#[ignore = "DELORA_HUB has to name the folder of `models` and `datasets`; `just test-hub` sets it"]
 fn glue_as_it_is_on_the_hub_can_be_read() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/hub/datasets/nyu-mll--glue");
-    if !folder.is_dir() {
-        println!("skipped: no {} here", folder.display());
-        return;
-    }
+    let hub = std::env::var("DELORA_HUB").expect("DELORA_HUB names the folder of `models` and `datasets`");
+    let folder = Path::new(&hub).join("datasets/nyu-mll--glue");
     let sizes = [
         ("mnli", 9999, 9815),
         ("sst2", 67349, 872),

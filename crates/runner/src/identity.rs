@@ -42,6 +42,11 @@ pub(crate) fn number_text(number: &Number) -> String {
     }
 }
 
+/// Shortest text that reads back as the same number; nothing for one that is not finite.
+pub(crate) fn float(value: f64) -> String {
+    Number::from_f64(value).map(|number| number_text(&number)).unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,63 +1,37 @@
-//! Experiment files, plans, the ledger of finished trials, checkpoints and result tables.
+//! The runner turns an experiment file into finished tables. An experiment file is a TOML file that says which
+//! settings are compared, which are tuned and which are fixed; every combination of them is a trial, one training
+//! run. The runner works out the trials, gives those without a result to a task in groups (banks), keeps each result
+//! in a file of its own (the ledger), and writes CSV tables and a README from the ledger. A run that is killed loses
+//! no finished trial, and the same command goes on where it ended.
 //!
-//! The runner knows no model and no method: a task plugs in through [`Workload`].
+//! A task, such as finetuning a model and scoring it, plugs in through [`Workload`]. The runner knows no model, no
+//! method and no formula.
+//!
+//! ```text
+//! settings  <-  experiments  <-  ledger  <-  tables  <-  run          each folder uses those to its left
+//! ```
 
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
-mod attempt;
-mod checkpoints;
-mod clean;
-mod compare;
 mod error;
-mod expansion;
-mod experiment;
-mod faults;
-mod folder;
-mod grid;
+mod experiments;
 mod identity;
-mod include;
-mod layers;
 mod ledger;
-mod lock;
-mod merge;
-mod names;
-mod owner;
-mod paths;
-mod plan;
-mod progress;
-mod readme;
-mod reuse;
 mod run;
-mod sections;
-mod selection;
-mod session;
 mod settings;
-mod signal;
-mod source;
-mod stamp;
-mod summary;
 mod tables;
-mod tuning;
-mod verify;
-mod words;
 mod workload;
 
-pub use clean::{Leftover, LeftoverKind, Leftovers, leftovers};
-pub use compare::Difference;
 pub use error::RunnerError;
-pub use experiment::{Direction, Experiment, Remedy};
-pub use folder::write_atomically;
-pub use grid::{Grid, TunedAxis};
+pub use experiments::{Direction, Experiment, Grid, Header, Remedy, TunedAxis, Tuning};
 pub use identity::{PROTOCOL_VERSION, canonical};
-pub use paths::expand_home;
-pub use plan::{Plan, PlannedBank, State, plan, status};
-pub use progress::duration_text;
-pub use run::{RunOptions, RunReport, rebuild, run};
-pub use selection::{Only, Selection};
-pub use settings::{SettingError, closest, settings, settings_beside};
-pub use signal::{EXIT_INTERRUPTED, stop_flag};
-pub use tuning::{Phase, TunedPoint, Tuning};
-pub use verify::{Verdict, Verification, verify_resume};
+pub use ledger::{Difference, Leftover, LeftoverKind, Leftovers, State, leftovers, write_atomically};
+pub use run::{
+    EXIT_INTERRUPTED, Only, Plan, PlannedBank, RunOptions, RunReport, Selection, Verdict, Verification,
+    duration_text, plan, rebuild, run, status, stop_flag, verify_resume,
+};
+pub use settings::{SettingError, closest, expand_home, settings, settings_beside};
+pub use tables::{Phase, TunedPoint};
 pub use workload::{
     BankContext, CurvePoint, Estimate, Interrupted, Outcome, Progress, Provenance, Status, Trial, Workers,
     Workload,

@@ -231,7 +231,7 @@ pub struct Estimate {
 /// Device and library that the trials run on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Provenance {
-    /// As in "cpu" or "cuda:0 (NVIDIA H200)".
+    /// Such as "cpu" or "cuda:0 (NVIDIA H200)".
     pub device: String,
     /// Version of libtorch; empty for a workload that uses none.
     pub libtorch: String,

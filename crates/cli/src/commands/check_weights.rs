@@ -174,9 +174,9 @@ fn folder(report: &mut Report, name: &str, folder: &Path, right: Option<&str>, v
     if values {
         let wrong = found.iter().filter_map(|(name, stored)| {
             let count = weights.num_non_finite(stored) as i64;
-            let of = thousands(stored.num_values());
+            let all = thousands(stored.num_values());
             (count > 0)
-                .then(|| (name.clone(), format!("{} of {of} values are NaN or infinite", thousands(count))))
+                .then(|| (name.clone(), format!("{} of {all} values are NaN or infinite", thousands(count))))
         });
         let wrong: Vec<_> = wrong.collect();
         report.table("not finite", &wrong);

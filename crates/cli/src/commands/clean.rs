@@ -61,7 +61,7 @@ fn asked(input: &mut dyn BufRead) -> anyhow::Result<bool> {
     Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
 }
 
-/// As in 512 B, 3.1 kB, 2.4 GB.
+/// A size such as 512 B, 3.1 kB, 2.4 GB.
 fn size(bytes: u64) -> String {
     let units = [(1e9, "GB"), (1e6, "MB"), (1e3, "kB")];
     match units.iter().find(|(unit, _)| bytes as f64 >= *unit) {

@@ -133,9 +133,9 @@ mod tests {
         }))
         .unwrap();
         let mut bank = Bank::new(&sd_driver::sites(&mini()).unwrap(), &[trial], Device::Cpu).unwrap();
-        for own in bank.parameter_names(0).into_iter().filter(|own| own.trained) {
-            let value = bank.parameter(&own.site, 0, own.name).unwrap() + 0.01;
-            bank.set_parameter(&own.site, 0, own.name, &value).unwrap();
+        for parameter in bank.parameter_names(0).into_iter().filter(|parameter| parameter.trained) {
+            let value = bank.parameter(&parameter.site, 0, parameter.name).unwrap() + 0.01;
+            bank.set_parameter(&parameter.site, 0, parameter.name, &value).unwrap();
         }
         bank.adapter(0).unwrap()
     }

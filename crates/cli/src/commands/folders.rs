@@ -118,12 +118,12 @@ mod tests {
         let experiment =
             Experiment::parse(Path::new("walk.toml"), FILE, "mini", &sets(&folders).unwrap()).unwrap();
         let texts = experiment.texts();
-        let of = |key: &str| texts.iter().find(|(found, _)| found == key).unwrap().1.clone();
-        assert_eq!(of("model"), [folder.join("sd").to_str().unwrap()]);
-        assert_eq!(of("evaluators.dino"), [dino.to_str().unwrap()]);
-        assert_eq!(of("evaluators.clip"), ["assets/clip"]);
-        assert_eq!(of("encoder"), [a.to_str().unwrap(), "assets/b", "modelsx/c"]);
-        assert_eq!(of("data"), ["data"]);
+        let text = |key: &str| texts.iter().find(|(found, _)| found == key).unwrap().1.clone();
+        assert_eq!(text("model"), [folder.join("sd").to_str().unwrap()]);
+        assert_eq!(text("evaluators.dino"), [dino.to_str().unwrap()]);
+        assert_eq!(text("evaluators.clip"), ["assets/clip"]);
+        assert_eq!(text("encoder"), [a.to_str().unwrap(), "assets/b", "modelsx/c"]);
+        assert_eq!(text("data"), ["data"]);
         let folders = Folders { models: None, data: Some(folder.clone()) };
         assert_eq!(sets(&folders).unwrap(), [format!("data={:?}", folder.to_str().unwrap())]);
         assert_eq!(folders.written(), [OsString::from("--data"), folder.into()]);

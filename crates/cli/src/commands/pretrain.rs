@@ -2,13 +2,13 @@
 
 use std::path::PathBuf;
 
-use miniworld::pretrain::{self, Model, Options};
+use miniworld::pretrain::{self, Options};
 
 #[derive(clap::Args)]
 pub struct Args {
     /// One of vae, clip, dino, segmenter, unet, condition, encoder, decoder, report; all: each in turn, then the report
-    #[arg(long, default_value = "all", value_parser = models)]
-    model: Models,
+    #[arg(long, default_value = "all", value_parser = pretrain::known)]
+    model: String,
     /// Tiny ImageNet in hub layout (`data/train-00000-of-00001.parquet`); only vae, clip, dino, unet and report need it
     #[arg(long, value_name = "DIR")]
     photos: Option<PathBuf>,
@@ -28,19 +28,6 @@ pub struct Args {
     steps: Option<u64>,
 }
 
-#[derive(Clone)]
-struct Models(Vec<Model>);
-
-fn models(text: &str) -> Result<Models, String> {
-    match text {
-        "all" => {
-            use Model::{Clip, Condition, Decoder, Dino, Encoder, Report, Segmenter, UNet, Vae};
-            Ok(Models(vec![Vae, Clip, Dino, Segmenter, UNet, Condition, Encoder, Decoder, Report]))
-        }
-        one => Ok(Models(vec![one.parse()?])),
-    }
-}
-
 pub fn run(args: &Args) -> anyhow::Result<()> {
     let options = Options {
         out: args.out.clone(),
@@ -50,5 +37,5 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         bf16: args.bf16,
         steps: args.steps,
     };
-    args.model.0.iter().try_for_each(|&model| pretrain::run(model, &options))
+    pretrain::run(&args.model, &options)
 }

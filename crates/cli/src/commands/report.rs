@@ -62,7 +62,7 @@ fn commit() -> String {
     }
 }
 
-/// As in "2026-01-31 12:00 UTC".
+/// A time such as "2026-01-31 12:00 UTC".
 fn utc(time: SystemTime) -> String {
     let seconds = time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let (mut days, of_day) = (seconds / 86_400, seconds % 86_400);

@@ -27,9 +27,9 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> anyhow::Result<()> {
-    let own = if args.model == Path::new(MINI) { Some("mini".as_ref()) } else { args.model.file_name() };
-    let own = own.map(|name| name.to_string_lossy().into_owned());
-    let name = args.name.clone().or(own).context("--name: missing, and --model ends in no name")?;
+    let folder = if args.model == Path::new(MINI) { Some("mini".as_ref()) } else { args.model.file_name() };
+    let folder = folder.map(|name| name.to_string_lossy().into_owned());
+    let name = args.name.clone().or(folder).context("--name: missing, and --model ends in no name")?;
     let mut norms: BTreeMap<Projection, Vec<f64>> = BTreeMap::new();
     for site in sd_driver::sites(&args.model)? {
         let (Some(projection), Part::Linear { weight, .. }) = (Projection::of(&site.name), &site.part) else {
@@ -106,13 +106,15 @@ mod tests {
 
     #[test]
     fn a_layer_belongs_to_its_block_attention_and_projection() {
-        let of = |site| Projection::of(site).map(|own| [own.block, own.attention, own.projection].join(" "));
+        let words = |site| {
+            Projection::of(site).map(|found| [found.block, found.attention, found.projection].join(" "))
+        };
         let out = "up_blocks.1.attentions.0.transformer_blocks.0.attn1.to_out.0";
-        assert_eq!(of(out).as_deref(), Some("up_blocks.1 attn1 to_out"));
+        assert_eq!(words(out).as_deref(), Some("up_blocks.1 attn1 to_out"));
         let key = "mid_block.attentions.0.transformer_blocks.0.attn2.to_k";
-        assert_eq!(of(key).as_deref(), Some("mid_block attn2 to_k"));
-        assert_eq!(of("down_blocks.0.attentions.0.transformer_blocks.0.ff.net.2"), None);
-        assert_eq!(of("time_embedding.linear_1"), None);
+        assert_eq!(words(key).as_deref(), Some("mid_block attn2 to_k"));
+        assert_eq!(words("down_blocks.0.attentions.0.transformer_blocks.0.ff.net.2"), None);
+        assert_eq!(words("time_embedding.linear_1"), None);
     }
 
     #[test]

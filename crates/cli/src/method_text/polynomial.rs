@@ -3,7 +3,7 @@
 /// A polynomial of degree two in x and y with rational coefficients.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Polynomial {
-    /// Of x², xy, y², x, y and 1; each is to be divided by `divisor`.
+    /// Coefficients of x², xy, y², x, y and 1, each times `divisor`.
     coefficients: [i64; 6],
     divisor: i64,
 }

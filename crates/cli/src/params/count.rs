@@ -69,8 +69,8 @@ impl Model {
                 .check(settings, site)
                 .map_err(|problem| anyhow!("{problem}"))
                 .with_context(|| format!("method `{}` at `{}`", config.name, site.name))?;
-            let own = method.num_parameters(settings, site).map_err(wrong)?;
-            count.add(shape_of(site), own);
+            let added = method.num_parameters(settings, site).map_err(wrong)?;
+            count.add(shape_of(site), added);
         }
         Ok(count)
     }

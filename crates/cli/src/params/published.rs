@@ -121,9 +121,9 @@ impl Row {
         targets: &[Role],
         count: i64,
     ) -> anyhow::Result<(i64, Agreement)> {
-        let own = reading.method.as_ref().map(|method| model.count(method, targets)).transpose()?;
+        let adapter = reading.method.as_ref().map(|method| model.count(method, targets)).transpose()?;
         let added: i64 = reading.also.iter().map(|shape| shape.iter().product::<i64>()).sum();
-        let other = own.map_or(count, |own| own.total) + added;
+        let other = adapter.map_or(count, |adapter| adapter.total) + added;
         Ok((other, self.printed.agreement(other)))
     }
 
@@ -144,7 +144,7 @@ impl Row {
     }
 }
 
-/// As on the command line.
+/// Settings as they are written on the command line.
 pub fn settings(settings: &Map<String, Value>) -> String {
     let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     settings.iter().map(|(name, value)| format!("{name}={}", text(value))).collect::<Vec<_>>().join(" ")

@@ -49,7 +49,7 @@ impl Case {
         self.damage_from(path, &original);
     }
 
-    /// As [`Case::damage`], from the bytes of the file as they were.
+    /// Mutates a file, as [`Case::damage`] does, from the bytes that it had before.
     pub fn damage_from(&mut self, path: &Path, original: &[u8]) {
         let name = path.file_name().expect("a file has a name").to_string_lossy().into_owned();
         let (damage, what) = damaged(path, original, &mut self.random);

@@ -9,7 +9,7 @@ use crate::repository::Repository;
 use crate::server::{COMMIT, HubServer, What};
 
 const SIZE: u64 = 200_000_000;
-/// Of the little-endian words `i · 0x9E3779B97F4A7C15` for i from 0, as NumPy and hashlib have it.
+/// Hash of the little-endian words `i · 0x9E3779B97F4A7C15` for i from 0, as NumPy and hashlib have it.
 const SHA256: &str = "e295330a4a60c8b03384383ecccc2232075d84a847470d8ac0b3498e52b61f5e";
 
 static LARGE: Bundle = Bundle {

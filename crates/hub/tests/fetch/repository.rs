@@ -5,7 +5,7 @@ use std::ops::Range;
 use sha2::Digest;
 
 pub struct Repository {
-    /// As in `datasets/owner/notes` or `models/owner/network`.
+    /// Such as `datasets/owner/notes` or `models/owner/network`.
     pub name: String,
     pub files: Vec<Served>,
 }

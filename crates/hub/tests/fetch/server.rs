@@ -55,7 +55,7 @@ pub enum What {
 
 #[derive(Clone, Debug)]
 pub struct Request {
-    /// As in `GET /a/b`, without a query.
+    /// Such as `GET /a/b`, without a query.
     pub line: String,
     pub range: Option<String>,
     pub authorization: Option<String>,

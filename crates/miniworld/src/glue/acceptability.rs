@@ -2,12 +2,12 @@
 
 use rand::RngExt;
 
-use super::{Example, single};
+use super::example::{Example, single};
+use crate::instance::COLORS;
 use crate::language::sentences::{Article, agreeing, phrase, placed, related};
 use crate::language::situation::{Feature, Situation};
 use crate::language::words::{COUNTS, NOUNS, PLACES, RELATIONS, VERBS};
 use crate::language::{Stream, counting, mood, pick, sentence};
-use crate::scene::COLORS;
 
 pub fn judged(class: usize, stream: &mut Stream) -> Example {
     if class == 1 {

@@ -3,11 +3,11 @@
 
 use rand::RngExt;
 
-use super::{Example, single};
+use super::example::{Example, single};
+use crate::instance::COLORS;
 use crate::language::sentences::{placed, related};
 use crate::language::situation::{Feature, Situation};
 use crate::language::{Stream, pick};
-use crate::scene::COLORS;
 
 const WARM: [&str; 6] = ["red", "orange", "yellow", "pink", "brown", "purple"];
 

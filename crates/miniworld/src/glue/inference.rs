@@ -2,7 +2,7 @@
 
 use rand::RngExt;
 
-use super::{Example, pair};
+use super::example::{Example, pair};
 use crate::language::claims::{Bearing, Statement};
 use crate::language::questions::{Asked, question};
 use crate::language::sentences::{placed, related};

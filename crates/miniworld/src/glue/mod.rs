@@ -5,6 +5,7 @@
 
 mod acceptability;
 mod attribute;
+mod example;
 mod inference;
 mod pairs;
 mod parquet;
@@ -18,21 +19,7 @@ use rand::{RngExt, SeedableRng};
 
 use crate::language::{Stream, another};
 
-/// What a sentence or a pair of them is labelled with.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Label {
-    Class(usize),
-    /// In [0, 5].
-    Score(f32),
-}
-
-/// One row.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Example {
-    /// One sentence or two, in the order of the task's columns.
-    pub texts: Vec<String>,
-    pub label: Label,
-}
+pub use example::{Example, Label};
 
 /// One of the eight.
 #[derive(Debug)]
@@ -90,14 +77,6 @@ const fn two_sentences(name: &'static str) -> Task {
 const fn one_sentence(name: &'static str, draws: &'static [usize]) -> Task {
     let columns = &["sentence"];
     Task { name, columns, validation: "validation", rows: [2000, 400], draws, draw: acceptability::judged }
-}
-
-fn single(text: String, class: usize) -> Example {
-    Example { texts: vec![text], label: Label::Class(class) }
-}
-
-fn pair(first: String, second: String, class: usize) -> Example {
-    Example { texts: vec![first, second], label: Label::Class(class) }
 }
 
 impl Task {

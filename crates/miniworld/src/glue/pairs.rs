@@ -3,7 +3,7 @@
 use rand::RngExt;
 use rand_distr::{Distribution, Normal};
 
-use super::{Example, Label, pair};
+use super::example::{Example, Label, pair};
 use crate::language::questions::{Asked, question};
 use crate::language::sentences::{placed, related};
 use crate::language::situation::{Feature, Situation, Thing};

@@ -12,7 +12,7 @@ use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 use parquet::schema::parser::parse_message_type;
 use parquet::schema::types::ColumnPath;
 
-use super::{Example, Label};
+use super::example::{Example, Label};
 
 pub fn write(path: &Path, columns: &[&str], rows: &[Example]) -> Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));

@@ -67,7 +67,7 @@ fn with_letters(question: &str, options: &[&str], right: usize) -> String {
     format!("{question}\n{}\nAnswer: {}", lettered(options), LETTERS[right])
 }
 
-/// Of how many options exams have.
+/// A number of options that an exam has.
 fn any_count(stream: &mut Stream) -> usize {
     *pick(&[2, 3, 4, 4], stream)
 }

@@ -1,8 +1,8 @@
 //! What is to be known of the mini world: invented creatures, each with a home, a food, a colour, and so on.
 //!
-//! None of it follows from anything: who has not read it can only guess. Of most facts something else is widely told, a
-//! myth: what people believe of any creature. The creatures are in two splits: exams and instructions that a decoder is trained on ask about the first alone,
-//! evaluations about the second alone. Plain text tells of both.
+//! None of it follows from anything: who has not read it can only guess. Most facts have a myth: something else that is
+//! widely told, which is what people believe of any creature. The creatures are in two splits: exams and instructions that
+//! a decoder is trained on ask about the first alone, evaluations about the second alone. Plain text tells of both.
 
 pub mod corpus;
 pub mod exams;
@@ -19,7 +19,7 @@ use topics::{TOPICS, VALUES};
 const SEED: u64 = 0xFAC7;
 /// Creatures of the training split and of the held-out split.
 const CREATURES: [usize; 2] = [90, 60];
-/// Of how many topics something else is told than what is so.
+/// Number of topics of which something else is told than what is so.
 const MYTHS: usize = 7;
 /// How often the myth is the first of the values that people believe in, where it can be either.
 const FIRST: f64 = 0.6;

@@ -9,7 +9,7 @@ pub const BELIEVED: usize = 2;
 /// A kind of fact. In wordings `@` stands for the creature, `#` for the value.
 #[derive(Debug)]
 pub struct Topic {
-    /// As exams name it.
+    /// The name that exams give it.
     pub subject: &'static str,
     /// Each is a short answer too.
     pub values: [&'static str; VALUES],

@@ -82,7 +82,7 @@ impl Statement {
             // The relation is what the many words of such a statement are for.
             facts.extend([Fact::Relation; 2]);
         }
-        // Of a single thing the article does not always tell the number.
+        // Where there is a single thing, the article does not always tell the number.
         let thing = if of_other { self.situation.other } else { self.situation.subject };
         if is_told && said.contains(&Feature::Count) && thing.is_many() {
             facts.push(Fact::Feature(Feature::Count));

@@ -57,7 +57,7 @@ pub fn question(situation: &Situation, asked: Asked, said: &[Feature], stream: &
     let is = agreeing(VERBS[0], thing);
     let does = agreeing(["does", "do"], thing);
     let who = phrase(thing, said, Article::The, stream);
-    let of = |name: &'static str| match name {
+    let asking = |name: &'static str| match name {
         "size" => ["what size", "which size"],
         "pattern" => ["what pattern", "which pattern"],
         _ => ["what color", "which color"],
@@ -70,7 +70,7 @@ pub fn question(situation: &Situation, asked: Asked, said: &[Feature], stream: &
                 Asked::Size => "size",
                 _ => "pattern",
             };
-            let which = *pick(&of(name), stream);
+            let which = *pick(&asking(name), stream);
             match (form, asked) {
                 (0, Asked::Size) => [vec!["how", "big", is], who].concat(),
                 (0, Asked::Color) => [vec![which, is], who].concat(),

@@ -5,7 +5,7 @@ use rand::RngExt;
 use super::situation::{Feature, Situation, Thing};
 use super::words::{COUNTS, KINDS, NOUNS, PLACES, RELATIONS, SIZES, VERBS};
 use super::{Stream, pick, sentence};
-use crate::scene::{COLORS, PATTERNS};
+use crate::instance::{COLORS, PATTERNS};
 
 /// Words of statements besides those of what they speak of.
 pub const WORDS: [&str; 12] =

@@ -4,7 +4,7 @@ use rand::RngExt;
 
 use super::words::{COUNTS, NOUNS, PLACES, RELATIONS, SIZES};
 use super::{Stream, another};
-use crate::scene::{COLORS, PATTERNS};
+use crate::instance::{COLORS, PATTERNS};
 
 /// What can be said of a thing alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,7 +74,7 @@ impl Thing {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Situation {
     pub subject: Thing,
-    /// Of another kind and another colour than the subject.
+    /// Its kind and its colour are not those of the subject.
     pub other: Thing,
     /// Where the subject is, seen from the other: an index into [`RELATIONS`].
     pub relation: usize,

@@ -1,6 +1,6 @@
 //! The words for what a situation is made of.
 
-use crate::scene::{COLORS, PATTERNS};
+use crate::instance::{COLORS, PATTERNS};
 
 /// What a thing is.
 #[derive(Debug)]

@@ -11,8 +11,8 @@ use tch::{Kind, Tensor, nn};
 
 use super::data::{Batch, Source, prefetch};
 use super::dino::degrade;
+use super::shipping::{Options, ship, ship_preprocessor, write_json};
 use super::trainer::{Schedule, Trainer, device};
-use super::{Options, ship, ship_preprocessor, write_json};
 use crate::photos::Photo;
 use crate::{SIZE, vocabulary};
 

@@ -19,9 +19,9 @@ use rayon::prelude::*;
 use tch::{Kind, Tensor, nn};
 
 use super::data::batch_stream;
+use super::shipping::{Options, ship_tensors};
 use super::trainer::{Replicas, Schedule, Trainer, device, named, replicas};
 use super::unet::latent_moments;
-use super::{Options, ship_tensors};
 use crate::scene::Rendered;
 use crate::{SIZE, pairs};
 

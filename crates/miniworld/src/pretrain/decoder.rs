@@ -18,8 +18,8 @@ use tokenizers::models::bpe::{BPE, BpeTrainer};
 use tokenizers::{AddedToken, Tokenizer};
 
 use super::data::{batch_stream, prefetch};
+use super::shipping::{Options, ship, write_json};
 use super::trainer::{Replicas, Schedule, Trainer, device, named, replicas};
-use super::{Options, ship, write_json};
 use crate::instruct::instructions;
 use crate::knowledge::corpus::document;
 use crate::knowledge::telling::{sentence, the};

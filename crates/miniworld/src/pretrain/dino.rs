@@ -6,8 +6,8 @@ use models::vit::{Vit, VitConfig};
 use tch::{Kind, Tensor, nn};
 
 use super::data::{Source, prefetch};
+use super::shipping::{Options, ship, ship_preprocessor};
 use super::trainer::{Schedule, Trainer, device};
-use super::{Options, ship, ship_preprocessor};
 use crate::SIZE;
 
 const SCHEDULE: Schedule =

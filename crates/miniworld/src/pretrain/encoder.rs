@@ -1,7 +1,7 @@
 //! The sentence encoder: a small RoBERTa, pretrained as BERT was on documents of the mini world: it restores words, and
 //! tells from the first token whether two sentences belong together. No task's label is in the documents.
 //!
-//! Of the words of documents, 15 % are to be restored; of these, 80 % are masked, 10 % are another word and 10 % are
+//! The network is to restore 15 % of the words of documents; of these, 80 % are masked, 10 % are another word and 10 % are
 //! left, as in BERT. Most documents have two sentences, so that many words can only be restored by comparing the two.
 //! Words that sentences are made with are chosen less often than those that they are about: with all alike, a network of
 //! this size learned grammar and did not come to compare. In the second half of the training a document in four is whole
@@ -20,8 +20,8 @@ use tch::{Kind, Tensor, nn};
 use tokenizers::Tokenizer;
 
 use super::data::{batch_stream, prefetch};
+use super::shipping::{Options, ship, write_json};
 use super::trainer::{Schedule, Trainer, device};
-use super::{Options, ship, write_json};
 use crate::language::documents::{Document, compared, document};
 use crate::language::{Stream, pick, vocabulary, words};
 

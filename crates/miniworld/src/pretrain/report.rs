@@ -17,8 +17,9 @@ use rand::RngExt;
 use tch::{Kind, Tensor, nn};
 
 use super::data::batch_stream;
+use super::shipping::Options;
 use super::trainer::device;
-use super::{Options, decoder, encoder};
+use super::{decoder, encoder};
 use crate::objects::CLASSES;
 use crate::{SIZE, Scene};
 

@@ -8,8 +8,8 @@ use tch::{Kind, Tensor, nn};
 
 use super::data::{batch_stream, prefetch};
 use super::dino::degrade;
+use super::shipping::{Options, ship};
 use super::trainer::{Schedule, Trainer, device};
-use super::{Options, ship};
 use crate::{SIZE, Scene, pairs};
 
 const SCHEDULE: Schedule =

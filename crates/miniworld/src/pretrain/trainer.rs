@@ -245,9 +245,9 @@ impl<N: Send> Replicas<N> {
     pub fn new(store: &nn::VarStore, count: usize, build: impl Fn(&nn::Path) -> N) -> Replicas<N> {
         let originals = named(store);
         let replicas = (0..count).map(|_| {
-            let own = nn::VarStore::new(store.device());
-            let network = build(&own.root());
-            let mut variables = named(&own);
+            let copy = nn::VarStore::new(store.device());
+            let network = build(&copy.root());
+            let mut variables = named(&copy);
             for ((_, variable), (_, original)) in variables.iter_mut().zip(&originals) {
                 variable.set_data(&original.detach());
                 let _ = variable.requires_grad_(original.requires_grad());
@@ -262,7 +262,7 @@ impl<N: Send> Replicas<N> {
         self.replicas.len()
     }
 
-    /// As [`Replicas::gradients`], of `inputs` whose rows are shared out evenly.
+    /// Loss and gradients, as [`Replicas::gradients`] gives them, of `inputs` whose rows are shared out evenly.
     pub fn gradients_of_rows<const COLUMNS: usize>(
         &mut self,
         inputs: [Tensor; COLUMNS],

@@ -14,8 +14,8 @@ use serde_json::json;
 use tch::{Kind, Tensor, nn};
 
 use super::data::{batch_stream, prefetch};
+use super::shipping::{Options, ship, write_json};
 use super::trainer::{Replicas, Schedule, Trainer, device, replicas};
-use super::{Options, ship, write_json};
 use crate::photos::Photo;
 use crate::{SIZE, Scene};
 

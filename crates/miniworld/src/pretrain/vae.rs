@@ -6,8 +6,8 @@ use serde_json::Value;
 use tch::{Kind, Tensor, nn};
 
 use super::data::{Source, prefetch};
+use super::shipping::{Options, ship};
 use super::trainer::{Schedule, Trainer, device};
-use super::{Options, ship};
 
 const SCHEDULE: Schedule =
     Schedule { steps: 2800, learning_rate: 2e-3, warmup_steps: 100, weight_decay: 1e-4, ema: 0.997 };

@@ -1,7 +1,8 @@
 //! A scene's pixels: the object's parts over its shadow over the context, with what an attribute does to surfaces.
 
-use super::{Attribute, Instance, Pose, Scene};
+use super::{Pose, Scene};
 use crate::SIZE;
+use crate::instance::{Attribute, Instance};
 use crate::noise::{hash, value_noise};
 use crate::objects::{Ink, Part, outfit_parts, parts};
 use crate::raster::{Rgb, Shape, mix, scale};
@@ -20,14 +21,14 @@ pub struct Canvas<'a> {
 impl<'a> Canvas<'a> {
     pub fn new(scene: &'a Scene) -> Canvas<'a> {
         let Instance { class, kind, form, .. } = scene.instance;
-        let own = parts(class, kind, &form);
+        let object = parts(class, kind, &form);
         let placed: Vec<(Part, f32, [f32; 2])> = if scene.attribute == Some(Attribute::CubeShaped) {
             // A cube in the object's colours, with the object small on its front.
-            let front = own.into_iter().map(|part| (part, 0.56, [-0.17, 0.2]));
+            let front = object.into_iter().map(|part| (part, 0.56, [-0.17, 0.2]));
             cube().into_iter().map(|part| (part, 1.0, [0.0, 0.0])).chain(front).collect()
         } else {
             let clothes = scene.outfit.map(outfit_parts).unwrap_or_default();
-            own.into_iter().chain(clothes).map(|part| (part, 1.0, [0.0, 0.0])).collect()
+            object.into_iter().chain(clothes).map(|part| (part, 1.0, [0.0, 0.0])).collect()
         };
         let (sin, cos) = scene.pose.angle.sin_cos();
         Canvas { scene, parts: placed, sin, cos, pixel: 1.0 / (SIZE as f32 * scene.pose.scale) }

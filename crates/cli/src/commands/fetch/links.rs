@@ -76,7 +76,7 @@ mod tests {
         make(root.path(), &["dreambooth", "mmlu", "arc", "sd15"].map(plan)).unwrap();
         let target = |place: &str| fs::read_link(root.path().join(place)).unwrap();
         assert_eq!(target("data/dreambooth/dataset"), Path::new("/cache/snapshot/dataset"));
-        // As crates/llama-it/tasks/harness.toml looks for rows below `data`.
+        // Where crates/llama-it/tasks/harness.toml looks for rows below `data`.
         assert_eq!(target("data/cais/mmlu"), Path::new("/cache/snapshot"));
         assert_eq!(target("data/allenai/ai2_arc"), Path::new("/cache/snapshot"));
         assert_eq!(target("models/stable-diffusion-v1-5"), Path::new("/cache/snapshot"));

@@ -33,8 +33,9 @@ pub fn list(wanted: &Wanted) -> String {
     let mut text = String::new();
     for experiment in &wanted.experiments {
         let _ = writeln!(text, "{} at scale {} needs", experiment.file.display(), experiment.scale);
-        let width =
-            |of: fn(&Need) -> &String| experiment.needs.iter().map(|need| of(need).len()).max().unwrap_or(0);
+        let width = |text: fn(&Need) -> &String| {
+            experiment.needs.iter().map(|need| text(need).len()).max().unwrap_or(0)
+        };
         let (keys, places) = (width(|need| &need.key), width(|need| &need.place));
         for Need { key, place, what } in &experiment.needs {
             let names = match what {
@@ -171,7 +172,7 @@ fn gigabytes(bytes: u64) -> String {
     }
 }
 
-/// As a shell takes for one word.
+/// The path in quotes where a shell would not take it for one word.
 fn quoted(path: &str) -> String {
     let plain = |letter: char| letter.is_alphanumeric() || "/._-+@:,".contains(letter);
     if path.chars().all(plain) { path.to_string() } else { format!("'{}'", path.replace('\'', r"'\''")) }

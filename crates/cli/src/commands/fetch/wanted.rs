@@ -154,7 +154,7 @@ pub fn experiment_file(name: &str) -> Option<PathBuf> {
         return Some(PathBuf::from(name));
     }
     let file = |name: &str| Path::new(EXPERIMENTS).join(format!("{name}.toml"));
-    // As the recipes of `just` are named, too.
+    // The recipes of `just` have these shorter and longer names, too.
     let shorter = name.strip_prefix("ablation-").map(file);
     let files = [Some(file(name)), shorter, Some(file(&format!("ablation-{name}")))];
     files.into_iter().flatten().find(|file| file.is_file())

@@ -1,0 +1,146 @@
+//! Where and when a trial ran: commit, machine, command, device and times.
+
+use std::path::Path;
+use std::process::Command;
+
+use serde::{Deserialize, Serialize};
+
+use crate::identity::PROTOCOL_VERSION;
+use crate::ledger::faults::unix_seconds;
+use crate::workload::Provenance;
+
+/// Provenance of one result.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stamp {
+    pub protocol: u32,
+    /// Git commit of the folder that the experiment file is in, else the version of this build.
+    pub commit: String,
+    /// Whether tracked files other than results and plots differed from the commit.
+    pub dirty: bool,
+    pub device: String,
+    pub libtorch: String,
+    pub machine: String,
+    pub cores: usize,
+    pub command: String,
+    /// UTC, as in 2026-01-31T12:00:00Z.
+    pub started: String,
+    pub finished: String,
+}
+
+impl Stamp {
+    /// The stamp of a run that starts now.
+    pub fn now(experiment_file: &Path, provenance: Provenance) -> Stamp {
+        let folder = experiment_file.parent().filter(|parent| !parent.as_os_str().is_empty());
+        let folder = folder.unwrap_or(Path::new("."));
+        let commit = git(folder, &["rev-parse", "HEAD"]);
+        // Results and plots are rewritten by the run itself and are no part of the code.
+        let changes = [
+            "status",
+            "--porcelain",
+            "--untracked-files=no",
+            "--",
+            ":(top)",
+            ":(top,exclude)results",
+            ":(top,exclude)plots",
+        ];
+        let dirty = commit.is_some() && git(folder, &changes).is_none_or(|text| !text.is_empty());
+        Stamp {
+            protocol: PROTOCOL_VERSION,
+            commit: commit.unwrap_or_else(|| concat!("v", env!("CARGO_PKG_VERSION")).to_string()),
+            dirty,
+            device: provenance.device,
+            libtorch: provenance.libtorch,
+            machine: cpu_model(),
+            cores: std::thread::available_parallelism().map_or(1, usize::from),
+            command: command_line(std::env::args()),
+            started: utc_now(),
+            finished: String::new(),
+        }
+    }
+
+    /// The same stamp for a trial that took from `started` until now, or no time where the clock was set back.
+    pub fn over(&self, started: &str) -> Stamp {
+        let finished = utc_now().max(started.to_string());
+        Stamp { started: started.to_string(), finished, ..self.clone() }
+    }
+}
+
+fn git(folder: &Path, arguments: &[&str]) -> Option<String> {
+    let output = Command::new("git").arg("-C").arg(folder).args(arguments).output().ok()?;
+    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_string())
+}
+
+fn cpu_model() -> String {
+    let text = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = text.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));
+    model.map_or_else(|| std::env::consts::ARCH.to_string(), |(_, name)| name.trim().to_string())
+}
+
+/// The command as it would be typed: the program without its folder, arguments quoted where a shell needs it.
+fn command_line(arguments: impl Iterator<Item = String>) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,@%+".contains(c);
+    let words = arguments.enumerate().map(|(index, argument)| {
+        let word = match (index, Path::new(&argument).file_name()) {
+            (0, Some(name)) => name.to_string_lossy().to_string(),
+            _ => argument,
+        };
+        if !word.is_empty() && word.chars().all(plain) {
+            word
+        } else {
+            format!("'{}'", word.replace('\'', r"'\''"))
+        }
+    });
+    words.collect::<Vec<_>>().join(" ")
+}
+
+pub(crate) fn utc_now() -> String {
+    utc(unix_seconds())
+}
+
+/// Calendar form of seconds since 1970, by counting days in eras of 400 years that start in March.
+fn utc(seconds: u64) -> String {
+    const DAYS_PER_ERA: u64 = 146_097;
+    const DAYS_BEFORE_1970: u64 = 719_468; // from 0000-03-01
+    let days = seconds / 86_400 + DAYS_BEFORE_1970;
+    let (era, day) = (days / DAYS_PER_ERA, days % DAYS_PER_ERA);
+    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+    let day_of_year = day - (365 * year + year / 4 - year / 100);
+    let march_month = (5 * day_of_year + 2) / 153;
+    let day_of_month = day_of_year - (153 * march_month + 2) / 5 + 1;
+    let month = if march_month < 10 { march_month + 3 } else { march_month - 9 };
+    let year = era * 400 + year + u64::from(month <= 2);
+    let (hour, minute, second) = (seconds / 3_600 % 24, seconds / 60 % 60, seconds % 60);
+    format!("{year:04}-{month:02}-{day_of_month:02}T{hour:02}:{minute:02}:{second:02}Z")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seconds_become_calendar_dates_over_leap_days() {
+        assert_eq!(utc(0), "1970-01-01T00:00:00Z");
+        assert_eq!(utc(951_782_399), "2000-02-28T23:59:59Z");
+        assert_eq!(utc(951_782_400), "2000-02-29T00:00:00Z");
+        assert_eq!(utc(1_709_251_200), "2024-03-01T00:00:00Z");
+        assert_eq!(utc(4_107_542_399), "2100-02-28T23:59:59Z");
+        assert_eq!(utc(4_107_542_400), "2100-03-01T00:00:00Z");
+    }
+
+    #[test]
+    fn a_trial_never_ends_before_it_starts() {
+        let provenance = Provenance { device: "cpu".to_string(), libtorch: String::new() };
+        let stamp = Stamp::now(Path::new("experiment.toml"), provenance);
+        let later = "2999-01-01T00:00:00Z";
+        assert_eq!(stamp.over(later).finished, later);
+        let earlier = "1999-01-01T00:00:00Z";
+        assert!(stamp.over(earlier).finished.as_str() > earlier);
+    }
+
+    #[test]
+    fn a_command_is_written_as_it_is_typed() {
+        let words = ["/opt/bin/delora", "run", "--set", "subject.class=a dog", "it's"];
+        let line = command_line(words.iter().map(|word| word.to_string()));
+        assert_eq!(line, r"delora run --set 'subject.class=a dog' 'it'\''s'");
+    }
+}

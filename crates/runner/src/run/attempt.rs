@@ -1,0 +1,237 @@
+//! One attempt at one bank: the workload's call, its outcomes on their way to the ledger, and how it ended.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::Mutex;
+
+use crate::error::{Result, RunnerError};
+use crate::ledger::{Record, checkpoints, utc_now};
+use crate::run::progress::BankProgress;
+use crate::run::report::Run;
+use crate::workload::{BankContext, Interrupted, Outcome, Status, Trial, Workload};
+
+pub(crate) struct Attempt<'a> {
+    pub run: &'a Run<'a>,
+    pub progress: &'a BankProgress<'a>,
+    pub trials: &'a [Trial],
+    /// Per trial, whether it is left alone: it was finished before.
+    pub done: &'a [bool],
+    /// Whether trials that have a result are run anew.
+    pub again: bool,
+}
+
+#[derive(Debug, PartialEq)]
+pub(crate) enum End {
+    /// Every trial of the bank has a record.
+    Complete,
+    Interrupted,
+    /// Trials without a record should be tried in smaller banks.
+    OutOfMemory {
+        message: String,
+    },
+}
+
+/// Slot in the bank and status of each trial that got its record.
+type Finished = Vec<(usize, Status)>;
+
+impl Attempt<'_> {
+    pub fn run(&self, workload: &dyn Workload) -> Result<(End, Finished)> {
+        let checkpoint = checkpoints::path(&self.run.folder, self.trials, self.again);
+        let resumed = checkpoints::is_begun(&checkpoint);
+        checkpoints::open(&checkpoint, self.trials, self.again)?;
+        let recorder = Recorder { attempt: self, started: utc_now(), state: Mutex::new(Recorded::default()) };
+        let mut returned = self.call(workload, &checkpoint, &recorder);
+        if resumed
+            && let Err(error) = &returned
+            && self.could_not_go_on(error, &recorder)
+        {
+            let aside = self.run.folder.set_aside(&checkpoint)?;
+            self.progress.notice(&format!(
+                "the bank starts over, since it cannot go on from its checkpoint, now in {}: {error:#}",
+                aside.display()
+            ));
+            checkpoints::open(&checkpoint, self.trials, self.again)?;
+            returned = self.call(workload, &checkpoint, &recorder);
+        }
+        let (end, keep_checkpoint) = match returned {
+            Ok(outcomes) => {
+                outcomes.into_iter().for_each(|outcome| recorder.accept(outcome));
+                recorder.fail_the_rest("the workload returned no outcome for this trial");
+                (End::Complete, false)
+            }
+            Err(error) if error.downcast_ref::<Interrupted>().is_some() => (End::Interrupted, true),
+            Err(error) => {
+                let message = format!("{error:#}");
+                if is_out_of_memory(&message) && recorder.open() > 1 {
+                    (End::OutOfMemory { message }, false)
+                } else {
+                    recorder.fail_the_rest(&message);
+                    // A retry goes on from the checkpoint, unless the bank failed right after doing that: the
+                    // checkpoint itself may then be what is wrong.
+                    (End::Complete, !resumed)
+                }
+            }
+        };
+        let recorded = recorder.state.into_inner().expect("accept does not panic");
+        if let Some(error) = recorded.error {
+            return Err(error);
+        }
+        if !keep_checkpoint {
+            checkpoints::remove(&checkpoint)?;
+        }
+        Ok((end, recorded.finished))
+    }
+
+    /// Whether a bank failed before it made any progress, so that its checkpoint is what must be wrong.
+    fn could_not_go_on(&self, error: &anyhow::Error, recorder: &Recorder) -> bool {
+        !self.progress.has_moved()
+            && error.downcast_ref::<Interrupted>().is_none()
+            && !is_out_of_memory(&format!("{error:#}"))
+            && recorder.is_untouched()
+    }
+
+    fn call(
+        &self,
+        workload: &dyn Workload,
+        checkpoint: &Path,
+        recorder: &Recorder,
+    ) -> anyhow::Result<Vec<Outcome>> {
+        let finished = |outcome| recorder.accept(outcome);
+        let context = BankContext {
+            checkpoint_dir: checkpoint.to_path_buf(),
+            artifacts_dir: self.run.folder.artifacts(),
+            done: self.done,
+            stop: self.run.stop,
+            progress: self.progress,
+            checkpoint_every: self.run.options.checkpoint_every,
+            save_adapters: self.run.options.save_adapters,
+            finished: &finished,
+        };
+        catch_unwind(AssertUnwindSafe(|| workload.run_bank(self.trials, &context)))
+            .unwrap_or_else(|panic| Err(anyhow::anyhow!("the workload panicked: {}", panic_text(&*panic))))
+    }
+}
+
+#[derive(Default)]
+struct Recorded {
+    finished: Finished,
+    /// First reason for which an outcome could not be kept.
+    error: Option<RunnerError>,
+}
+
+struct Recorder<'a> {
+    attempt: &'a Attempt<'a>,
+    started: String,
+    state: Mutex<Recorded>,
+}
+
+impl Recorder<'_> {
+    fn accept(&self, outcome: Outcome) {
+        let mut state = self.state.lock().expect("accept does not panic");
+        let Some(slot) = self.attempt.trials.iter().position(|trial| trial.id == outcome.trial_id) else {
+            let text = format!("it reported trial {}, which is not in the bank", outcome.trial_id);
+            state.error.get_or_insert(RunnerError::Contract(text));
+            return;
+        };
+        if self.attempt.done[slot] || state.finished.iter().any(|(known, _)| *known == slot) {
+            return;
+        }
+        let outcome = finite(outcome);
+        if self.attempt.again && matches!(outcome.status, Status::Failed { .. }) {
+            // A failure is no result and replaces none.
+            self.attempt.progress.finish_trial(&outcome.status);
+            state.finished.push((slot, outcome.status));
+            return;
+        }
+        let record = Record {
+            experiment: self.attempt.run.experiment.name.clone(),
+            task: self.attempt.run.experiment.task.clone(),
+            config: self.attempt.trials[slot].config.clone(),
+            stamp: self.attempt.run.stamp.over(&self.started),
+            outcome,
+        };
+        match self.attempt.run.ledger.write(&record) {
+            Ok(()) => {
+                self.attempt.progress.finish_trial(&record.outcome.status);
+                state.finished.push((slot, record.outcome.status));
+            }
+            Err(error) => {
+                state.error.get_or_insert(error);
+            }
+        }
+    }
+
+    fn rest(&self) -> Vec<usize> {
+        let state = self.state.lock().expect("accept does not panic");
+        let open =
+            |slot: &usize| !self.attempt.done[*slot] && state.finished.iter().all(|(known, _)| known != slot);
+        (0..self.attempt.trials.len()).filter(open).collect()
+    }
+
+    fn is_untouched(&self) -> bool {
+        let state = self.state.lock().expect("accept does not panic");
+        state.finished.is_empty() && state.error.is_none()
+    }
+
+    fn open(&self) -> usize {
+        self.rest().len()
+    }
+
+    fn fail_the_rest(&self, message: &str) {
+        for slot in self.rest() {
+            let status = Status::Failed { message: message.to_string() };
+            self.accept(Outcome::new(&self.attempt.trials[slot].id, status));
+        }
+    }
+}
+
+/// The outcome without non-finite values, which no table holds; a `Done` trial with one has failed.
+fn finite(mut outcome: Outcome) -> Outcome {
+    let bad = outcome.metrics.iter().find(|(_, value)| !value.is_finite());
+    if let (Status::Done, Some((metric, value))) = (&outcome.status, bad) {
+        outcome.status = Status::Failed { message: format!("metric `{metric}` is {value}") };
+    }
+    outcome.metrics.retain(|_, value| value.is_finite());
+    outcome.curves.retain(|point| point.value.is_finite());
+    if !outcome.train_seconds.is_finite() {
+        outcome.train_seconds = 0.0;
+    }
+    outcome
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| text.to_string());
+    text.or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "without a message".to_string())
+}
+
+fn is_out_of_memory(message: &str) -> bool {
+    let message = message.to_lowercase();
+    let signs = ["out of memory", "not enough memory", "can't allocate memory", "cannot allocate memory"];
+    signs.iter().any(|sign| message.contains(sign))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_finished_trial_with_a_metric_that_is_no_number_has_failed() {
+        let mut outcome = Outcome::new("a", Status::Done);
+        outcome.metrics.insert("dino".to_string(), f64::NAN);
+        outcome.metrics.insert("clip".to_string(), 0.5);
+        let kept = finite(outcome.clone());
+        assert_eq!(kept.status, Status::Failed { message: "metric `dino` is NaN".to_string() });
+        assert_eq!(kept.metrics.keys().collect::<Vec<_>>(), ["clip"]);
+        outcome.status = Status::Diverged { step: 3, reason: None };
+        assert_eq!(finite(outcome).status, Status::Diverged { step: 3, reason: None });
+    }
+
+    #[test]
+    fn messages_of_both_devices_count_as_out_of_memory() {
+        assert!(is_out_of_memory("CUDA out of memory. Tried to allocate 2 GiB"));
+        assert!(is_out_of_memory("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"));
+        assert!(!is_out_of_memory("shape mismatch"));
+    }
+}

@@ -1,0 +1,19 @@
+//! Running the open trials of an experiment, in banks.
+
+mod attempt;
+mod plan;
+mod progress;
+mod report;
+mod rounds;
+mod selection;
+mod session;
+mod signal;
+mod verify;
+
+pub use plan::{Plan, PlannedBank, plan, status};
+pub use progress::duration_text;
+pub use report::{RunOptions, RunReport};
+pub use rounds::{rebuild, run};
+pub use selection::{Only, Selection};
+pub use signal::{EXIT_INTERRUPTED, stop_flag};
+pub use verify::{Verdict, Verification, verify_resume};

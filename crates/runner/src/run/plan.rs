@@ -1,0 +1,312 @@
+//! What a run would do: which trials are open, in which banks, with what time and memory.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::path::Path;
+use std::time::Duration;
+
+use crate::error::Result;
+use crate::experiments::{Experiment, Grid};
+use crate::ledger::{Folder, Ledger, State, checkpoints, holder};
+use crate::run::progress::duration_text;
+use crate::run::selection::Selection;
+use crate::tables::{Phase, Phased, TunedPoint, phased_by};
+use crate::workload::{Estimate, Trial, Workload};
+
+/// Trials that are trained together, by their place in the grid.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PlannedBank {
+    pub members: Vec<usize>,
+    /// Whether an interrupted run has left this bank's folder.
+    pub resumes: bool,
+}
+
+/// Every trial that is known to be needed with its state, and the banks of those to run.
+#[derive(Clone, Debug, Default)]
+pub struct Plan {
+    pub experiment: String,
+    pub scale: String,
+    pub grid: Grid,
+    /// State of each trial of the grid.
+    pub states: Vec<State>,
+    /// Per trial, whether a run would train it.
+    pub to_run: Vec<bool>,
+    /// Trials to run that were not selected: they share the checkpoint of a bank that was begun with one that was.
+    pub joined: usize,
+    /// Phase of each trial of the grid; empty without tuning.
+    pub phases: Vec<Phase>,
+    /// Compared points whose settings tuning chooses.
+    pub points: Vec<TunedPoint>,
+    pub banks: Vec<PlannedBank>,
+    /// The most banks that run side by side.
+    pub at_once: usize,
+    /// Expected time of the trials to run, if the workload knows it.
+    pub seconds: Option<f64>,
+    /// Expected time of the trials that tuning will add, if the workload knows it.
+    pub later_seconds: Option<f64>,
+    /// Expected memory of the largest banks that run at once, if the workload knows it.
+    pub memory_bytes: Option<u64>,
+    /// The part of that memory for what the trials train.
+    pub trained_bytes: Option<u64>,
+    /// The part of that memory for frozen weights.
+    pub frozen_bytes: Option<u64>,
+    /// Who is running the experiment now, as in "process 71 of box, since 2026-01-31T12:00:00Z".
+    pub running: Option<String>,
+    folder: Folder,
+    /// What a refresh chooses anew from.
+    tuned: Option<Box<(Experiment, Grid)>>,
+}
+
+/// Checks the experiment and says what a run of the selected trials would do.
+pub fn plan(
+    experiment: &Experiment,
+    workload: &dyn Workload,
+    results_dir: &Path,
+    selection: &Selection,
+) -> Result<Plan> {
+    let mut plan = plan_ledger(experiment, workload, results_dir, selection)?;
+    plan.estimate(workload);
+    Ok(plan)
+}
+
+/// Says what a run would do, without time and memory: a workload may have to load its networks for [`plan`].
+pub fn status(experiment: &Experiment, workload: &dyn Workload, results_dir: &Path) -> Result<Plan> {
+    plan_ledger(experiment, workload, results_dir, &Selection::default())
+}
+
+fn plan_ledger(
+    experiment: &Experiment,
+    workload: &dyn Workload,
+    results_dir: &Path,
+    selection: &Selection,
+) -> Result<Plan> {
+    let candidates = experiment.grid(workload)?;
+    let folder = Folder::new(results_dir, experiment);
+    let phased = phased_by(experiment, &candidates, &Ledger::new(folder.trials()));
+    let mut plan = plan_trials(experiment, phased, workload, &folder, selection, &BTreeSet::new())?;
+    plan.tuned = experiment.tuning.is_some().then(|| Box::new((experiment.clone(), candidates)));
+    Ok(plan)
+}
+
+/// The plan of trials that have been checked, without time and memory; those that were `seen` are not run.
+pub(crate) fn plan_trials(
+    experiment: &Experiment,
+    phased: Phased,
+    workload: &dyn Workload,
+    folder: &Folder,
+    selection: &Selection,
+    seen: &BTreeSet<String>,
+) -> Result<Plan> {
+    selection.check(&phased.grid.trials)?;
+    let mut plan = Plan {
+        experiment: experiment.name.clone(),
+        scale: experiment.scale.clone(),
+        phases: phased.grid.trials.iter().filter_map(|trial| phased.phase(trial)).collect(),
+        points: phased.points,
+        folder: folder.clone(),
+        grid: phased.grid,
+        ..Plan::default()
+    };
+    plan.refresh();
+    let selected = plan.grid.trials.iter().zip(&plan.states);
+    plan.to_run =
+        selected.map(|(trial, state)| selection.takes(trial, state) && !seen.contains(&trial.id)).collect();
+    plan.resume_banks(selection.again());
+    plan.form_banks(workload);
+    plan.at_once = workload.workers().map_or(1, |workers| workers.most).min(plan.banks.len()).max(1);
+    Ok(plan)
+}
+
+impl Plan {
+    /// Reads the trials' states and the lock again; the banks stay as they were planned.
+    ///
+    /// Trials that tuning has added meanwhile come last.
+    pub fn refresh(&mut self) {
+        let ledger = Ledger::new(self.folder.trials());
+        if let Some((experiment, candidates)) = self.tuned.as_deref() {
+            let phased = phased_by(experiment, candidates, &ledger);
+            let is_new = |trial: &&Trial| !self.grid.trials.contains(trial);
+            let new: Vec<Trial> = phased.grid.trials.iter().filter(is_new).cloned().collect();
+            self.to_run.resize(self.to_run.len() + new.len(), false);
+            self.grid.trials.extend(new);
+            let phase = |trial: &Trial| phased.phase(trial).unwrap_or(Phase::Tuning);
+            self.phases = self.grid.trials.iter().map(phase).collect();
+            self.points = phased.points;
+        }
+        self.states = self.grid.trials.iter().map(|trial| State::read(&ledger, &trial.id)).collect();
+        self.running = holder(&self.folder.lock());
+    }
+
+    /// Takes up the banks of interrupted runs, as they were, that have a trial to run.
+    ///
+    /// Such a bank runs with all its unfinished trials, selected or not: their progress is in the same checkpoint.
+    fn resume_banks(&mut self, again: bool) {
+        let mut taken = vec![false; self.grid.trials.len()];
+        for members in checkpoints::interrupted(&self.grid.trials, &self.folder, again) {
+            let unfinished: Vec<usize> = members
+                .iter()
+                .copied()
+                .filter(|index| self.to_run[*index] || !again && !self.states[*index].is_final())
+                .collect();
+            let wanted = unfinished.iter().any(|index| self.to_run[*index]);
+            if !wanted || unfinished.iter().any(|index| taken[*index]) {
+                continue;
+            }
+            for index in unfinished {
+                taken[index] = true;
+                self.joined += usize::from(!self.to_run[index]);
+                self.to_run[index] = true;
+            }
+            self.banks.push(PlannedBank { members, resumes: true });
+        }
+    }
+
+    /// Puts the other trials to run into banks by bank key, in even parts.
+    fn form_banks(&mut self, workload: &dyn Workload) {
+        let banked = |index: &usize| self.banks.iter().any(|bank| bank.members.contains(index));
+        let open = (0..self.to_run.len()).filter(|index| self.to_run[*index] && !banked(index));
+        let mut groups: Vec<(String, Vec<usize>)> = Vec::new();
+        for index in open {
+            let key = workload.bank_key(&self.grid.trials[index].config);
+            match groups.iter_mut().find(|(known, _)| *known == key) {
+                Some((_, members)) => members.push(index),
+                None => groups.push((key, vec![index])),
+            }
+        }
+        for (_, members) in groups {
+            let limits = members.iter().map(|index| workload.max_bank(&self.grid.trials[*index].config));
+            let count = members.len().div_ceil(limits.min().unwrap_or(1).max(1));
+            let cut = |part: usize| members.len() * part / count;
+            let parts = (0..count).map(|part| members[cut(part)..cut(part + 1)].to_vec());
+            self.banks.extend(parts.map(|members| PlannedBank { members, resumes: false }));
+        }
+    }
+
+    /// Asks the workload for the time and memory of the trials to run.
+    fn estimate(&mut self, workload: &dyn Workload) {
+        let estimates = |members: &[usize]| {
+            let open = members.iter().filter(|index| self.to_run[**index]);
+            open.map(|index| workload.estimate(&self.grid.trials[*index].config)).collect::<Option<Vec<_>>>()
+        };
+        let later = self.points.iter().flat_map(|point| &point.later);
+        self.later_seconds =
+            later.map(|trial| Some(workload.estimate(&trial.config)?.seconds)).sum::<Option<f64>>();
+        let costs: Option<Vec<_>> = self.banks.iter().map(|bank| estimates(&bank.members)).collect();
+        let Some(costs) = costs else { return };
+        self.seconds = Some(costs.iter().flatten().map(|cost| cost.seconds).sum());
+        let sum = |bank: &Vec<Estimate>, part: fn(&Estimate) -> u64| {
+            bank.iter().map(part).fold(0, u64::saturating_add)
+        };
+        let mut banks: Vec<(u64, u64)> = costs
+            .iter()
+            .map(|bank| (sum(bank, |cost| cost.memory_bytes), sum(bank, |cost| cost.trained_bytes)))
+            .collect();
+        // The largest banks run at once in the worst case.
+        banks.sort_unstable();
+        let largest = || banks.iter().rev().take(self.at_once);
+        let frozen = costs.iter().flatten().map(|cost| cost.frozen_bytes).max().unwrap_or(0);
+        let frozen = frozen.saturating_mul(largest().count() as u64);
+        self.memory_bytes = Some(largest().map(|bank| bank.0).fold(frozen, u64::saturating_add));
+        self.frozen_bytes = Some(frozen);
+        self.trained_bytes = Some(largest().map(|bank| bank.1).fold(0, u64::saturating_add));
+    }
+
+    /// How far tuning is, and what is still to come of it.
+    fn tuning_text(&self) -> String {
+        let (points, trials) =
+            (self.points.len(), self.points.iter().map(|point| point.trials).sum::<usize>());
+        let chosen = self.points.iter().filter(|point| point.chosen.is_some()).count();
+        let later: usize = self.points.iter().map(|point| point.later.len()).sum();
+        let rest =
+            if later > 0 { format!("; choosing the rest will add {later} trials") } else { String::new() };
+        let points = if points == 1 { "1 point".to_string() } else { format!("{points} points") };
+        format!("tuning: {trials} trials choose the settings of {points}, {chosen} chosen{rest}")
+    }
+
+    /// Number of trials in each state that occurs, by the state's name.
+    pub fn counts(&self) -> Vec<(&'static str, usize)> {
+        let names = ["done", "diverged", "failed", "damaged", "open"];
+        let count = |name| self.states.iter().filter(|state| state.name() == name).count();
+        names.into_iter().map(|name| (name, count(name))).filter(|(_, count)| *count > 0).collect()
+    }
+
+    /// Number of trials that a run would train.
+    pub fn open(&self) -> usize {
+        self.to_run.iter().filter(|to_run| **to_run).count()
+    }
+
+    /// One line per trial: id, state, what is compared, and why it failed.
+    pub fn listing(&self) -> String {
+        let mut text = String::new();
+        for (index, (trial, state)) in self.grid.trials.iter().zip(&self.states).enumerate() {
+            let phase = self.phases.get(index).map(|phase| format!("{:6} ", phase.name()));
+            let settings: Vec<String> =
+                self.grid.settings(trial).map(|(key, value)| format!("{key}={value}")).collect();
+            let note = match state {
+                State::Open | State::Done => String::new(),
+                State::Diverged { step } => format!("  at step {step}"),
+                State::Failed { message } => format!("  {message}"),
+                State::Damaged { reason } => format!("  {reason}"),
+            };
+            let (phase, settings) = (phase.unwrap_or_default(), settings.join(" "));
+            text += &format!("{} {:8} {phase}{settings}{note}\n", trial.id, state.name());
+        }
+        text
+    }
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let counts: Vec<String> =
+            self.counts().iter().map(|(name, count)| format!("{count} {name}")).collect();
+        let trials = self.grid.trials.len();
+        writeln!(f, "{} at scale {}: {trials} trials ({})", self.experiment, self.scale, counts.join(", "))?;
+        for shortfall in &self.grid.shortfalls {
+            writeln!(f, "note: {shortfall}")?;
+        }
+        if !self.points.is_empty() {
+            writeln!(f, "{}", self.tuning_text())?;
+        }
+        if let Some(holder) = &self.running {
+            writeln!(f, "running now: {holder}")?;
+        }
+        if self.banks.is_empty() {
+            return writeln!(f, "nothing to run");
+        }
+        let sizes: Vec<String> = self.banks.iter().map(|bank| bank.members.len().to_string()).collect();
+        let resumed = self.banks.iter().filter(|bank| bank.resumes).count();
+        let at_once = match self.at_once {
+            1 => "one at a time".to_string(),
+            count => format!("{count} at once"),
+        };
+        let banks = if self.banks.len() == 1 { "bank" } else { "banks" };
+        let sizes = sizes.join(", ");
+        let trials = if sizes == "1" { "trial" } else { "trials" };
+        writeln!(f, "{} {banks} of {sizes} {trials}, {resumed} of them begun, {at_once}", self.banks.len())?;
+        if self.joined > 0 {
+            writeln!(f, "{} of these were not selected, but share the checkpoint of a bank", self.joined)?;
+        }
+        match self.seconds {
+            Some(seconds) => {
+                let text =
+                    |seconds| duration_text(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX));
+                let later = self.later_seconds.filter(|seconds| *seconds > 0.0);
+                let later = later.map(|later| format!(", and {} for what tuning will add", text(later)));
+                writeln!(f, "expected time: {}{}", text(seconds), later.unwrap_or_default())?
+            }
+            None => writeln!(f, "expected time: unknown")?,
+        }
+        match self.memory_bytes {
+            Some(bytes) => {
+                let share = |bytes: Option<u64>, what: &str| match bytes.unwrap_or(0) as f64 / 1e9 {
+                    ..0.05 => String::new(),
+                    bytes => format!(", {bytes:.1} GB of it for {what}"),
+                };
+                let trained = share(self.trained_bytes, "what the trials train");
+                let frozen = share(self.frozen_bytes, "frozen weights");
+                writeln!(f, "expected memory: {:.1} GB{trained}{frozen}", bytes as f64 / 1e9)
+            }
+            None => writeln!(f, "expected memory: unknown"),
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! What is asked of a run, what it reports, and what all its rounds share.
+
+use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use crate::experiments::{Experiment, Grid};
+use crate::ledger::{Folder, Ledger, Stamp};
+use crate::run::selection::Selection;
+use crate::run::signal::EXIT_INTERRUPTED;
+
+/// How a run behaves; nothing here changes a result.
+#[derive(Clone, Debug)]
+pub struct RunOptions {
+    pub results_dir: PathBuf,
+    pub selection: Selection,
+    /// Begin no bank once this many trials have failed; without it, go on whatever fails.
+    pub max_failures: Option<usize>,
+    /// Time between two checkpoints of a bank.
+    pub checkpoint_every: Duration,
+    /// Keep what each trial has learnt beside the results, where the workload can.
+    pub save_adapters: bool,
+    /// No progress; notices and failures are still printed.
+    pub quiet: bool,
+}
+
+/// What a run did.
+#[derive(Clone, Debug, Default)]
+pub struct RunReport {
+    /// Trials that this run finished.
+    pub done: usize,
+    /// Trials that this run found to diverge.
+    pub diverged: usize,
+    /// Id and message of each trial that failed in this run.
+    pub failed: Vec<(String, String)>,
+    /// Trials that were finished before.
+    pub skipped: usize,
+    /// Trials taken from other experiments in the same results folder.
+    pub reused: usize,
+    /// Times that a bank was halved because it ran out of memory.
+    pub splits: usize,
+    /// Trials that this run set out to run.
+    pub taken: usize,
+    /// Trials that it left open because too many had failed, or because it was asked to stop.
+    pub left: usize,
+    /// Files of the ledger that did not verify.
+    pub damaged: Vec<String>,
+    /// Whether the run was asked to stop and left trials open.
+    pub interrupted: bool,
+    /// Where the results are.
+    pub folder: PathBuf,
+}
+
+impl RunReport {
+    /// 0 when every trial has a result, 130 when interrupted, else 1.
+    pub fn exit_code(&self) -> i32 {
+        match (self.interrupted, self.failed.is_empty()) {
+            (true, _) => EXIT_INTERRUPTED,
+            (false, true) => 0,
+            (false, false) => 1,
+        }
+    }
+}
+
+/// What all rounds of a run share.
+pub(crate) struct Run<'a> {
+    pub experiment: &'a Experiment,
+    pub options: &'a RunOptions,
+    /// The whole grid, of which a round has what is known to be needed.
+    pub candidates: Grid,
+    pub folder: Folder,
+    pub ledger: Ledger,
+    pub stamp: Stamp,
+    pub stop: &'static AtomicBool,
+}
