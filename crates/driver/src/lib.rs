@@ -26,7 +26,7 @@ pub use feasible::{KnownSites, Proposed};
 pub use finite::{Broken, End, Finite, NotFinite};
 pub use latest::Latest;
 pub use machine::{Precision, provenance, shared, workers};
-pub use method::{MethodSettings, Rates, at_least_one, enough, positive, shortfall};
+pub use method::{MethodSettings, Rates, at_least_one, enough, methods, positive, shortfall};
 pub use parquet_file::{ParquetFileError, read_parquet};
 pub use permutation::{numpy_permutation, torch_permutation};
 pub use shards::{MissingShard, shards};

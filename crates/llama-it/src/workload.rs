@@ -72,6 +72,10 @@ impl Workload for Instruct {
         "instruct"
     }
 
+    fn methods(&self) -> Vec<runner::MethodText> {
+        driver::methods()
+    }
+
     fn paths(&self) -> &'static [&'static str] {
         &["model", "instructions", "evaluation.data", "evaluation.tasks"]
     }

@@ -76,6 +76,10 @@ impl Workload for Glue {
         "glue"
     }
 
+    fn methods(&self) -> Vec<runner::MethodText> {
+        driver::methods()
+    }
+
     fn paths(&self) -> &'static [&'static str] {
         &["model", "data"]
     }

@@ -317,7 +317,9 @@ fn check_keys(file: &Table, path: &Path, axes: &[String]) -> Checked {
     if compared.is_some() && file[key].is_object() {
         let place = if file.contains_key("defaults_by") { "defaults_by" } else { key };
         let path = path.display();
-        let message = format!("for tables of the values of `{key}` write `defaults_by = [{key:?}]` at the top of {path}");
+        let message = format!(
+            "for tables of the values of `{key}` write `defaults_by = [{key:?}]` at the top of {path}"
+        );
         return Err(SettingError::new(place, message));
     }
     let mut error = SettingError::unknown_key(key.as_str(), &known);

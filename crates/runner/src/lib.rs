@@ -59,6 +59,6 @@ pub use signal::{EXIT_INTERRUPTED, stop_flag};
 pub use tuning::{Phase, TunedPoint, Tuning};
 pub use verify::{Verdict, Verification, verify_resume};
 pub use workload::{
-    BankContext, CurvePoint, Estimate, Interrupted, Outcome, Progress, Provenance, Status, Trial, Workers,
-    Workload,
+    BankContext, CurvePoint, Estimate, Interrupted, MethodText, Outcome, Progress, Provenance, Status, Trial,
+    Workers, Workload,
 };

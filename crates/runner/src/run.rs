@@ -29,7 +29,7 @@ use crate::source::Of;
 use crate::stamp::Stamp;
 use crate::tables;
 use crate::tuning::{Phased, TunedPoint, phased_by};
-use crate::workload::Workload;
+use crate::workload::{MethodText, Workload};
 
 /// How a run behaves; nothing here changes a result.
 #[derive(Clone, Debug)]
@@ -96,8 +96,8 @@ pub fn run(experiment: &Experiment, workload: &dyn Workload, options: &RunOption
     folder.prepare()?;
     lock.notices.iter().for_each(|text| notice(text));
     let stamp = Stamp::now(experiment.path(), workload.provenance());
-    let ledger = Ledger::new(folder.trials());
-    Run { experiment, options, candidates, folder, ledger, stamp, stop }.rounds(workload)
+    let (ledger, methods) = (Ledger::new(folder.trials()), workload.methods());
+    Run { experiment, options, candidates, methods, folder, ledger, stamp, stop }.rounds(workload)
 }
 
 /// Writes the tables and the README of an experiment anew from its ledger; returns what is odd about them.
@@ -115,7 +115,7 @@ pub fn rebuild(
         return Err(RunnerError::Empty { path: folder.trials() });
     }
     let _lock = Lock::acquire(&folder.lock())?;
-    tables::write(experiment, &grid, &ledger, &folder)
+    tables::write(experiment, &grid, &workload.methods(), &ledger, &folder)
 }
 
 /// What all rounds of a run share.
@@ -124,6 +124,8 @@ pub(crate) struct Run<'a> {
     pub options: &'a RunOptions,
     /// The whole grid, of which a round has what is known to be needed.
     pub candidates: Grid,
+    /// The methods that the workload knows.
+    pub methods: Vec<MethodText>,
     pub folder: Folder,
     pub ledger: Ledger,
     pub stamp: Stamp,

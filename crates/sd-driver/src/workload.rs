@@ -142,6 +142,10 @@ impl Workload for SubjectDriven {
         "subject-driven"
     }
 
+    fn methods(&self) -> Vec<runner::MethodText> {
+        driver::methods()
+    }
+
     fn paths(&self) -> &'static [&'static str] {
         &["model", "data", "subject.folder", "evaluators.dino", "evaluators.clip", "evaluators.clip_b32"]
     }

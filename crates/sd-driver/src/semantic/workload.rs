@@ -112,6 +112,10 @@ impl Workload for SemanticMap {
         "semantic-map"
     }
 
+    fn methods(&self) -> Vec<runner::MethodText> {
+        driver::methods()
+    }
+
     fn paths(&self) -> &'static [&'static str] {
         &["model", "data", "condition_encoder.pretrained", "evaluators.segmenter", "evaluators.features"]
     }
