@@ -70,14 +70,17 @@ mod tests {
     }
 
     #[test]
-    fn the_figures_know_the_tasks_of_glue_as_the_driver_does() {
+    fn the_results_know_the_tasks_and_those_of_glue_as_the_drivers_do() {
         let spaced = |label: &&str| label.replace('_', " ");
-        for (drawn, run) in figures::glue::TASKS.iter().zip(&roberta_glue::tasks::TASKS) {
+        for (drawn, run) in results::glue::TASKS.iter().zip(&roberta_glue::tasks::TASKS) {
             assert_eq!((drawn.name, drawn.title), (run.name, run.title));
             let labels: Vec<String> = run.label_names.iter().map(spaced).collect();
             assert_eq!(drawn.labels, labels, "{}", run.name);
         }
-        assert_eq!(figures::glue::TASKS.len(), roberta_glue::tasks::TASKS.len());
+        assert_eq!(results::glue::TASKS.len(), roberta_glue::tasks::TASKS.len());
+        for workload in known("") {
+            assert!(results::Task::named(workload.task()).is_some(), "{}", workload.task());
+        }
     }
 
     #[test]

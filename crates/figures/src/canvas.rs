@@ -314,12 +314,12 @@ fn bitmap_text<DB: DrawingBackend>(backend: &mut DB, line: &TextLine) -> Painted
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::style::{INK, METHODS};
+    use crate::style::INK;
 
     #[test]
     fn the_font_has_every_letter_of_the_titles_and_formulations() {
-        for (_, style) in METHODS {
-            let letters = format!("{}{}±×·…−–′‖ΔF0123456789", style.title, style.formulation);
+        for method in results::METHODS {
+            let letters = format!("{}{}±×·…−–′‖ΔF0123456789", method.title, method.formula);
             for letter in letters.chars() {
                 assert_ne!(font().glyph_id(letter).0, 0, "no glyph for `{letter}`");
             }

@@ -2,28 +2,20 @@
 
 use std::path::{Path, PathBuf};
 
+use results::ResultsError;
+
+/// Why a figure cannot be drawn; each message names the file.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)] // the messages say what the fields are
 pub enum FiguresError {
     #[error("figure `{name}` is not known; `figures` may list {known}")]
     UnknownFigure { name: String, known: String },
 
-    #[error("cannot read `{}`: {source}; {}", path.display(), remedy(source))]
-    Read { path: PathBuf, source: std::io::Error },
+    #[error(transparent)]
+    Results(#[from] ResultsError),
 
     #[error("cannot write `{}`: {source}", path.display())]
     Write { path: PathBuf, source: std::io::Error },
-
-    #[error("`{}` is not a well-formed CSV: {message}", path.display())]
-    Csv { path: PathBuf, message: String },
-
-    #[error("`{}` has no column `{column}`; its columns are {present}", path.display())]
-    MissingColumn { path: PathBuf, column: String, present: String },
-
-    #[error("`{}` has trials of the task `{task}`, which is none of GLUE's: {known}", path.display())]
-    UnknownTask { path: PathBuf, task: String, known: String },
-
-    #[error("`{}` has no {what}; {remedy}", path.display())]
-    Nothing { path: PathBuf, what: String, remedy: String },
 
     #[error("`{}` is not a usable picture: {message}", path.display())]
     Picture { path: PathBuf, message: String },
@@ -35,24 +27,22 @@ pub enum FiguresError {
     Drawing { path: PathBuf, message: String },
 }
 
+/// The result of drawing.
 pub type Result<T> = std::result::Result<T, FiguresError>;
 
-/// A run helps where the file is not there, and nowhere else.
-fn remedy(error: &std::io::Error) -> &'static str {
-    match error.kind() {
-        std::io::ErrorKind::NotFound => "run the experiment first, it writes this file",
-        _ => "see that it is a file of text that you may read",
-    }
-}
-
 impl FiguresError {
-    /// Whether the results are whole and simply have no such values, so that the figure does not apply to them.
+    /// Whether the results are whole and only lack such values, so that the figure does not apply to them.
     pub fn is_about_absent_values(&self) -> bool {
-        matches!(self, Self::MissingColumn { .. } | Self::Nothing { .. })
+        matches!(self, Self::Results(error) if error.is_about_absent_values())
+    }
+
+    /// The error about a file that has none of what a figure needs.
+    pub(crate) fn nothing(path: &Path, what: impl Into<String>, remedy: impl Into<String>) -> Self {
+        ResultsError::nothing(path, what, remedy).into()
     }
 
     pub(crate) fn read(path: &Path, source: std::io::Error) -> Self {
-        Self::Read { path: path.to_path_buf(), source }
+        ResultsError::read(path, source).into()
     }
 
     pub(crate) fn write(path: &Path, source: std::io::Error) -> Self {
@@ -65,22 +55,5 @@ impl FiguresError {
 
     pub(crate) fn drawing(path: &Path, message: impl ToString) -> Self {
         Self::Drawing { path: path.to_path_buf(), message: message.to_string() }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_a_file_that_is_not_there_says_to_run_the_experiment() {
-        let text =
-            |kind: std::io::ErrorKind| FiguresError::read(Path::new("trials.csv"), kind.into()).to_string();
-        assert!(
-            text(std::io::ErrorKind::NotFound).ends_with("run the experiment first, it writes this file")
-        );
-        for kind in [std::io::ErrorKind::PermissionDenied, std::io::ErrorKind::IsADirectory] {
-            assert!(text(kind).ends_with("see that it is a file of text that you may read"));
-        }
     }
 }

@@ -1,12 +1,12 @@
 //! Rows of pictures under column titles, with a row of reasons where pictures are missing.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use image::{RgbImage, imageops};
 
 use crate::canvas::{Align, Canvas, text_width};
+use crate::drawing::Drawing;
 use crate::error::Result;
-use crate::output::write_png;
 use crate::style::{INK, LABEL_SIZE, MUTED, NOTE_SIZE, RULE};
 use crate::tiles::resized;
 use crate::wrap::{Notes, wrapped};
@@ -69,12 +69,11 @@ struct Plan {
 }
 
 impl Mosaic {
-    /// Writes `name.png`.
-    pub fn write(&self, plots: &Path, name: &str) -> Result<Vec<PathBuf>> {
-        let path = plots.join(format!("{name}.png"));
+    /// `name.png`.
+    pub fn draw(&self, name: &str) -> Result<Vec<Drawing>> {
         let plan = self.plan();
         let notes = Notes::new(&self.note, f64::from(plan.size.0));
-        let mut image = self.frame(&plan, &notes).to_image(1, &path)?;
+        let mut image = self.frame(&plan, &notes).to_image(1, Path::new(name))?;
         let mut place = |picture: &RgbImage, left: u32, top: u32| {
             imageops::replace(&mut image, &resized(picture, plan.side), i64::from(left), i64::from(top));
         };
@@ -88,7 +87,7 @@ impl Mosaic {
                 }
             }
         }
-        Ok(vec![write_png(&path, &image)?])
+        Ok(vec![Drawing::picture(name, image)])
     }
 
     /// As many as there are rows to stand beside.

@@ -5,8 +5,8 @@ use std::path::Path;
 use image::RgbImage;
 use oxipng::{BitDepth, ColorType, Deflater, Options, PngError, RawImage};
 
+use crate::drawing::write;
 use crate::error::{FiguresError, Result};
-use crate::output::write;
 
 /// oxipng's levels: for a figure that is drawn again with every change, at a fast compression, less than a second; for
 /// one that is kept, several.

@@ -1,4 +1,4 @@
-//! How every figure looks: one colour, marker and title per method, one font, few sizes.
+//! How every figure looks: one colour and marker per method, one font, few sizes.
 //!
 //! The colours are told apart by people with any common colour blindness: Okabe and Ito's eight and three of
 //! Tol's, and for the methods of the paper's other tables those that a search found to lie apart in each table.
@@ -43,106 +43,75 @@ pub enum Marker {
     Cross,
 }
 
-/// How one method appears in every figure and table.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MethodStyle {
-    pub title: &'static str,
-    /// The weight update W' − W, or W' where the method replaces W, or h' where it acts on hidden states.
-    pub formulation: &'static str,
-    pub colour: Colour,
-    pub marker: Marker,
-}
-
-pub const METHODS: &[(&str, MethodStyle)] = &[
-    ("real_images", style("Real Images", "", Colour(0x22, 0x22, 0x22), Marker::Cross)),
-    ("lora", style("LoRA", "BA", Colour(0x00, 0x72, 0xB2), Marker::Circle)),
-    ("lora_normalized", style("Normalized LoRA", "(λ/r) BΞA", Colour(0x56, 0xB4, 0xE9), Marker::Square)),
-    ("delora", style("DeLoRA", "(‖W‖λ/r) BΞA", Colour(0xD5, 0x5E, 0x00), Marker::Diamond)),
-    (
-        "multiplicative_relaxed",
-        style("Relaxed multiplicative", "(λ/r)(BΞA − DΦC) W", Colour(0xCC, 0x79, 0xA7), Marker::TriangleUp),
-    ),
-    (
-        "multiplicative_high_rank",
-        style("Boundary + high rank", "(λ/r)(UΣUᵀ − VΘVᵀ) W", Colour(0x88, 0x22, 0x55), Marker::TriangleDown),
-    ),
-    (
-        "controllable_boundary",
-        style("Controllable boundary", "λ(uuᵀ − vvᵀ) W", Colour(0xE6, 0x9F, 0x00), Marker::TriangleRight),
-    ),
-    (
-        "ether_plus_one_sided",
-        style("ETHER+ one-sided", "(uuᵀ − vvᵀ) W", Colour(0x00, 0x9E, 0x73), Marker::TriangleLeft),
-    ),
-    ("dora", style("DoRA", "m (W + BA)/‖W + BA‖ − W", Colour(0x33, 0x22, 0x88), Marker::Ring)),
-    (
-        "dora_fixed_magnitude",
-        style("DoRA, fixed magnitude", "‖W‖ (W + BA)/‖W + BA‖ − W", Colour(0x8C, 0x8C, 0x2B), Marker::Frame),
-    ),
-    ("full", style("Full finetuning", "ΔW of every tensor", Colour(0x55, 0x55, 0x55), Marker::Square)),
-    ("oft", style("OFT", "(Q − I) W, QᵀQ = I", Colour(0xD6, 0x06, 0xEB), Marker::TriangleRight)),
-    ("ether", style("ETHER", "−2uuᵀ W", Colour(0x16, 0xB5, 0xB4), Marker::TriangleDown)),
-    (
-        "ether_plus",
-        style(
-            "ETHER+",
-            "(I − uuᵀ + vvᵀ) W (I − u′u′ᵀ + v′v′ᵀ) − W",
-            Colour(0x43, 0x71, 0x30),
-            Marker::TriangleUp,
-        ),
-    ),
-    ("bitfit", style("BitFit", "0, biases trained", Colour(0xB1, 0x9C, 0x51), Marker::Plus)),
-    ("ia3", style("IA3", "(diag(l) − I) W", Colour(0x82, 0x33, 0xCE), Marker::TriangleLeft)),
-    ("loreft", style("LoReFT", "h + Rᵀ(Wh + b − Rh)", Colour(0x6F, 0x07, 0x0C), Marker::TriangleUpFrame)),
-    ("red", style("RED", "diag(s) h + t", Colour(0x50, 0x10, 0x25), Marker::TriangleDownFrame)),
-    (
-        "adapter_houlsby",
-        style("Adapter (Houlsby)", "h + U φ(Dh), twice a block", Colour(0x83, 0x42, 0x06), Marker::Frame),
-    ),
-    (
-        "adapter_pfeiffer",
-        style("Adapter-FFN", "h + U φ(Dh), once a block", Colour(0x79, 0x62, 0x41), Marker::DiamondFrame),
-    ),
-    ("vera", style("VeRA", "diag(b) B diag(d) A", Colour(0x05, 0x45, 0x4D), Marker::DiamondFrame)),
-    ("pissa", style("PiSSA", "BA − B₀A₀", Colour(0x87, 0x9B, 0xE3), Marker::TriangleUpFrame)),
-    ("rslora", style("rsLoRA", "(α/√r) BA", Colour(0x3D, 0xA5, 0x98), Marker::TriangleDownFrame)),
-    ("lora_plus", style("LoRA+", "BA, B at its own rate", Colour(0x5A, 0x46, 0xCB), Marker::Plus)),
-    (
-        "encoder_only",
-        style("Encoder only", "0, condition encoder trained", Colour(0xA9, 0xD1, 0x8E), Marker::DiamondFrame),
-    ),
-    ("none", style("No finetuning", "0", Colour(0x7F, 0x7F, 0x7F), Marker::Cross)),
+/// Colour and marker of the known methods.
+const METHODS: &[(&str, Colour, Marker)] = &[
+    ("real_images", Colour(0x22, 0x22, 0x22), Marker::Cross),
+    ("lora", Colour(0x00, 0x72, 0xB2), Marker::Circle),
+    ("lora_normalized", Colour(0x56, 0xB4, 0xE9), Marker::Square),
+    ("delora", Colour(0xD5, 0x5E, 0x00), Marker::Diamond),
+    ("multiplicative_relaxed", Colour(0xCC, 0x79, 0xA7), Marker::TriangleUp),
+    ("multiplicative_high_rank", Colour(0x88, 0x22, 0x55), Marker::TriangleDown),
+    ("controllable_boundary", Colour(0xE6, 0x9F, 0x00), Marker::TriangleRight),
+    ("ether_plus_one_sided", Colour(0x00, 0x9E, 0x73), Marker::TriangleLeft),
+    ("dora", Colour(0x33, 0x22, 0x88), Marker::Ring),
+    ("dora_fixed_magnitude", Colour(0x8C, 0x8C, 0x2B), Marker::Frame),
+    ("full", Colour(0x55, 0x55, 0x55), Marker::Square),
+    ("oft", Colour(0xD6, 0x06, 0xEB), Marker::TriangleRight),
+    ("ether", Colour(0x16, 0xB5, 0xB4), Marker::TriangleDown),
+    ("ether_plus", Colour(0x43, 0x71, 0x30), Marker::TriangleUp),
+    ("bitfit", Colour(0xB1, 0x9C, 0x51), Marker::Plus),
+    ("ia3", Colour(0x82, 0x33, 0xCE), Marker::TriangleLeft),
+    ("loreft", Colour(0x6F, 0x07, 0x0C), Marker::TriangleUpFrame),
+    ("red", Colour(0x50, 0x10, 0x25), Marker::TriangleDownFrame),
+    ("adapter_houlsby", Colour(0x83, 0x42, 0x06), Marker::Frame),
+    ("adapter_pfeiffer", Colour(0x79, 0x62, 0x41), Marker::DiamondFrame),
+    ("vera", Colour(0x05, 0x45, 0x4D), Marker::DiamondFrame),
+    ("pissa", Colour(0x87, 0x9B, 0xE3), Marker::TriangleUpFrame),
+    ("rslora", Colour(0x3D, 0xA5, 0x98), Marker::TriangleDownFrame),
+    ("lora_plus", Colour(0x5A, 0x46, 0xCB), Marker::Plus),
+    ("encoder_only", Colour(0xA9, 0xD1, 0x8E), Marker::DiamondFrame),
+    ("none", Colour(0x7F, 0x7F, 0x7F), Marker::Cross),
 ];
 
-const fn style(
-    title: &'static str,
-    formulation: &'static str,
-    colour: Colour,
-    marker: Marker,
-) -> MethodStyle {
-    MethodStyle { title, formulation, colour, marker }
+/// Colours of other methods: strong ones, so that none is grey on grey.
+const PALETTE: [Colour; 8] = [
+    Colour(0xB0, 0x3A, 0x2E),
+    Colour(0x1F, 0x61, 0x8D),
+    Colour(0x1E, 0x84, 0x49),
+    Colour(0x9A, 0x5B, 0x00),
+    Colour(0x6C, 0x34, 0x83),
+    Colour(0x0E, 0x76, 0x6E),
+    Colour(0xC2, 0x18, 0x5B),
+    Colour(0x4A, 0x5A, 0x00),
+];
+const MARKERS: [Marker; 7] = [
+    Marker::Ring,
+    Marker::Frame,
+    Marker::DiamondFrame,
+    Marker::TriangleUpFrame,
+    Marker::TriangleDownFrame,
+    Marker::TriangleLeft,
+    Marker::TriangleRight,
+];
+
+fn known(name: &str) -> Option<&'static (&'static str, Colour, Marker)> {
+    METHODS.iter().find(|(known, ..)| *known == name)
 }
 
-/// The look of a method by its registry name. One that is not listed is grey, a circle, under its own name.
-pub fn method_style(name: &str) -> Option<&'static MethodStyle> {
-    METHODS.iter().find(|(known, _)| *known == name).map(|(_, style)| style)
+/// A number that depends on the letters of a name and on nothing else (FNV-1a).
+fn hash(name: &str) -> usize {
+    let mix = |hash: u32, byte: u8| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193);
+    name.bytes().fold(0x811c_9dc5, mix) as usize
 }
 
-pub fn title(name: &str) -> &str {
-    method_style(name).map_or(name, |style| style.title)
-}
-
+/// The colour of a method by its name; an unknown one gets one of the palette, in every figure the same.
 pub fn colour(name: &str) -> Colour {
-    method_style(name).map_or(MUTED, |style| style.colour)
+    known(name).map_or_else(|| PALETTE[hash(name) % PALETTE.len()], |(_, colour, _)| *colour)
 }
 
+/// The marker of a method by its name, found as its colour is.
 pub fn marker(name: &str) -> Marker {
-    method_style(name).map_or(Marker::Circle, |style| style.marker)
-}
-
-/// Place of a method in legends and picture grids: the list's order, unknown names last.
-pub fn rank(name: &str) -> usize {
-    METHODS.iter().position(|(known, _)| *known == name).unwrap_or(METHODS.len())
+    known(name).map_or_else(|| MARKERS[hash(name) % MARKERS.len()], |(.., marker)| *marker)
 }
 
 #[cfg(test)]
@@ -154,15 +123,16 @@ mod tests {
     }
 
     #[test]
-    fn no_two_methods_share_a_colour_or_a_title_and_in_grey_a_marker_or_lightness_differs() {
-        for (index, (name, one)) in METHODS.iter().enumerate() {
-            for (other_name, other) in &METHODS[index + 1..] {
-                assert_ne!(one.colour, other.colour, "{name} and {other_name}");
-                assert_ne!(one.title, other.title, "{name} and {other_name}");
-                let apart = (lightness(one.colour) - lightness(other.colour)).abs() > 40.0;
-                assert!(one.marker != other.marker || apart, "{name} and {other_name} look alike in grey");
+    fn no_two_methods_share_a_colour_and_in_grey_a_marker_or_lightness_differs() {
+        for (index, (name, one, own)) in METHODS.iter().enumerate() {
+            assert!(results::METHODS.iter().any(|method| method.name == *name), "{name}");
+            for (other_name, other, marker) in &METHODS[index + 1..] {
+                assert_ne!(one, other, "{name} and {other_name}");
+                let apart = (lightness(*one) - lightness(*other)).abs() > 40.0;
+                assert!(own != marker || apart, "{name} and {other_name} look alike in grey");
             }
         }
+        assert_eq!(METHODS.len(), results::METHODS.len());
     }
 
     /// Methods that the paper's Tables 3, 4 and 5 and LoRA's relatives show side by side.
@@ -228,9 +198,13 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_method_keeps_its_own_name() {
-        assert_eq!(title("hira"), "hira");
-        assert_eq!(title("delora"), "DeLoRA");
-        assert!(rank("hira") > rank("none"));
+    fn an_unknown_method_has_a_colour_that_is_no_grey_and_always_the_same() {
+        for name in ["hira", "", "vblora", "boft"] {
+            let Colour(red, green, blue) = colour(name);
+            assert!(red.max(green).max(blue) - red.min(green).min(blue) > 60, "{name}");
+            assert_eq!((colour(name), marker(name)), (colour(name), marker(name)));
+            assert!(METHODS.iter().all(|(_, known, _)| *known != colour(name)), "{name}");
+        }
+        assert_ne!(colour("hira"), colour("boft"));
     }
 }

@@ -3,12 +3,23 @@
 use std::collections::BTreeMap;
 
 use delora_core::{Group, METHODS, MethodConfig, find_method};
-use runner::SettingError;
+use runner::{MethodText, SettingError};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 /// Learning rate by parameter group.
 pub type Rates = BTreeMap<Group, f64>;
+
+/// Every method, for the tables and figures of a run.
+pub fn methods() -> Vec<MethodText> {
+    let text = |method: &delora_core::Method| MethodText {
+        name: method.about.name.to_owned(),
+        title: method.about.title.to_owned(),
+        formula: method.about.formula.to_owned(),
+        parameters: method.about.groups.iter().map(Group::to_string).collect::<Vec<_>>().join(" "),
+    };
+    METHODS.iter().map(text).collect()
+}
 
 /// A method by name, its learning rates per parameter group, and its own settings.
 #[derive(Debug, Clone, Deserialize, Serialize)]

@@ -7,7 +7,9 @@ use anyhow::{Result, ensure};
 use delora_core::{Bank, METHODS, Site, TrialConfig};
 use models::config::Config;
 use models::shapes::Scalable;
-use runner::{BankContext, Estimate, Outcome, Provenance, SettingError, Status, Trial, Workers, Workload};
+use runner::{
+    BankContext, Estimate, MethodText, Outcome, Provenance, SettingError, Status, Trial, Workers, Workload,
+};
 use serde_json::{Map, Value};
 use tch::Device;
 
@@ -15,6 +17,7 @@ use crate::digests::Digests;
 use crate::feasible::{KnownSites, Proposed};
 use crate::finite::{Broken, End};
 use crate::machine::{provenance, workers};
+use crate::method::methods;
 use crate::network::sites_of;
 use crate::settings::{OwnSettings, PER_TRIAL, Settings};
 use crate::status::statuses;
@@ -95,6 +98,10 @@ impl<T: Task> Finetuning<T> {
 impl<T: Task> Workload for Finetuning<T> {
     fn task(&self) -> &str {
         T::NAME
+    }
+
+    fn methods(&self) -> Vec<MethodText> {
+        methods()
     }
 
     fn paths(&self) -> &'static [&'static str] {

@@ -6,18 +6,18 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use results::{NONE, Trial, Trials, rank};
 use serde::Deserialize;
 
 use crate::error::{ReportError, Result, read};
 use crate::html::{Row, Table, escape};
-use crate::results::{Results, Trial};
 
 /// Instructions shown, at most.
 const MOST_INSTRUCTIONS: usize = 6;
 /// Longer texts are cut off; a model that repeats itself would fill the page.
 const MOST_LETTERS: usize = 600;
 /// The method whose answers are those before finetuning.
-const BEFORE: &str = "none";
+const BEFORE: &str = NONE;
 
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 struct Answer {
@@ -29,7 +29,7 @@ struct Answer {
 }
 
 /// The table of answers; nothing where no trial left any.
-pub fn html(results: &Results) -> Result<String> {
+pub fn html(results: &Trials) -> Result<String> {
     let mut found: Vec<(&Trial, Vec<Answer>)> = Vec::new();
     for trial in of_first_seed(results) {
         let answers = read_answers(&path(results, trial))?;
@@ -42,11 +42,9 @@ pub fn html(results: &Results) -> Result<String> {
     found.sort_by_key(|(trial, _)| trial.method != BEFORE);
     let mut header = vec!["instruction".to_owned(), "reference".to_owned()];
     let when = |method: &str| if method == BEFORE { "before" } else { "after" };
-    header.extend(
-        found
-            .iter()
-            .map(|(trial, _)| format!("{}: {}", when(&trial.method), escape(results.title(&trial.method)))),
-    );
+    header.extend(found.iter().map(|(trial, _)| {
+        format!("{}: {}", when(&trial.method), escape(results.method_title(&trial.method)))
+    }));
     // Who answers what is matched by the instruction, as trials may be of different data.
     let by_question: Vec<BTreeMap<(&str, &str), &str>> = found
         .iter()
@@ -84,9 +82,9 @@ impl Answer {
 }
 
 /// Trials with answers of the smallest seed that has any, in the order of the legends; of a search the best settings.
-fn of_first_seed(results: &Results) -> Vec<&Trial> {
+fn of_first_seed(results: &Trials) -> Vec<&Trial> {
     let has = |trial: &&Trial| trial.chosen && path(results, trial).exists();
-    let with_answers: Vec<&Trial> = results.trials.iter().filter(has).collect();
+    let with_answers: Vec<&Trial> = results.all().iter().filter(has).collect();
     let number = |trial: &Trial| trial.seed.parse::<u64>().unwrap_or(u64::MAX);
     let trained = with_answers.iter().filter(|trial| trial.method != BEFORE);
     let Some(first) = trained.min_by_key(|trial| number(trial)).or(with_answers.first()) else {
@@ -96,12 +94,12 @@ fn of_first_seed(results: &Results) -> Vec<&Trial> {
     // No finetuning is the same for every seed, and may have been asked with one of them only.
     let counts = |trial: &&Trial| trial.seed == first.seed || trial.method == BEFORE && !has_before;
     let mut of_seed: Vec<&Trial> = with_answers.iter().copied().filter(counts).collect();
-    of_seed.sort_by_key(|trial| (crate::look::rank(&trial.method), trial.method.as_str()));
+    of_seed.sort_by_key(|trial| (rank(&trial.method), trial.method.as_str()));
     of_seed
 }
 
-fn path(results: &Results, trial: &Trial) -> std::path::PathBuf {
-    results.folder.join("pictures").join(format!("{}.answers.json", trial.id))
+fn path(results: &Trials, trial: &Trial) -> std::path::PathBuf {
+    results.folder().join("pictures").join(format!("{}.answers.json", trial.id))
 }
 
 fn read_answers(path: &Path) -> Result<Vec<Answer>> {
@@ -122,7 +120,7 @@ fn text(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::results::tests::results;
+    use crate::testing::results;
 
     fn asked(instruction: &str, answer: &str) -> String {
         format!(

@@ -20,33 +20,11 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use results::{METRICS, metric};
 use serde::Deserialize;
 use toml::Spanned;
 
 use crate::error::{ReportError, Result, read};
-
-/// Metrics that a test may name.
-const METRICS: [&str; 19] = [
-    "dino",
-    "clip_i",
-    "clip_t",
-    "diversity",
-    "distance",
-    "mean_distance",
-    "score",
-    "accuracy",
-    "f1",
-    "matthews",
-    "pearson",
-    "spearman",
-    "mmlu",
-    "arc",
-    "mc1",
-    "mc2",
-    "average",
-    "miou",
-    "fid",
-];
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Claim {
@@ -78,15 +56,23 @@ pub struct Side {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Margin {
     Absolute(f64),
-    /// Of the mean that is compared with.
+    /// A share of the mean that is compared with.
     Share(f64),
+}
+
+/// When a comparison of two sides holds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Holds {
+    Above,
+    /// The difference lies within the margin.
+    Within(Margin),
+    /// It is at worst the margin below.
+    NotBelow(Margin),
 }
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Test {
-    Above { side: Side, than: Side, metric: String },
-    Similar { side: Side, than: Side, metric: String, margin: Margin },
-    NotBelow { side: Side, than: Side, metric: String, margin: Margin },
+    Compared { side: Side, than: Side, metric: String, holds: Holds },
     WidthAbove { method: String, than: String },
     Growing { method: String },
     Flat { method: String, share: f64 },
@@ -185,26 +171,17 @@ impl Keys {
         }
         let method = needed(self.method, &kind, "method")?;
         let side = Side { method: method.clone(), at: restricted(self.at)? };
-        let than = |than: Option<String>, at| -> Checked<Side> {
-            Ok(Side { method: needed(than, &kind, "than")?, at: restricted(at)? })
-        };
+        let (within, share) = (self.within, self.within_share);
         Ok(match kind.as_str() {
-            "above" => Test::Above {
+            "above" | "similar" | "not_below" => Test::Compared {
                 side,
-                than: than(self.than, self.than_at)?,
-                metric: metric(self.metric, &kind)?,
-            },
-            "similar" => Test::Similar {
-                side,
-                than: than(self.than, self.than_at)?,
-                metric: metric(self.metric, &kind)?,
-                margin: margin(self.within, self.within_share, &kind)?,
-            },
-            "not_below" => Test::NotBelow {
-                side,
-                than: than(self.than, self.than_at)?,
-                metric: metric(self.metric, &kind)?,
-                margin: margin(self.within, self.within_share, &kind)?,
+                than: Side { method: needed(self.than, &kind, "than")?, at: restricted(self.than_at)? },
+                metric: known_metric(self.metric, &kind)?,
+                holds: match kind.as_str() {
+                    "above" => Holds::Above,
+                    "similar" => Holds::Within(margin(within, share, &kind)?),
+                    _ => Holds::NotBelow(margin(within, share, &kind)?),
+                },
             },
             "width_above" => Test::WidthAbove { method, than: needed(self.than, &kind, "than")? },
             "growing" => Test::Growing { method },
@@ -215,10 +192,10 @@ impl Keys {
             _ => {
                 let paper = needed(self.paper, &kind, "paper")?;
                 for name in paper.keys() {
-                    metric(Some(name.clone()), &kind)?;
+                    known_metric(Some(name.clone()), &kind)?;
                 }
                 let mut paper: Vec<(String, f64)> = paper.into_iter().collect();
-                paper.sort_by_key(|(name, _)| METRICS.iter().position(|known| known == name));
+                paper.sort_by_key(|(name, _)| METRICS.iter().position(|known| known.name == name));
                 Test::Number {
                     side,
                     paper,
@@ -265,12 +242,13 @@ fn needed<T>(value: Option<T>, kind: &str, key: &str) -> Checked<T> {
     value.ok_or_else(|| format!("a test of kind `{kind}` needs the key `{key}`"))
 }
 
-fn metric(name: Option<String>, kind: &str) -> Checked<String> {
+fn known_metric(name: Option<String>, kind: &str) -> Checked<String> {
     let name = needed(name, kind, "metric")?;
-    if METRICS.contains(&name.as_str()) {
+    if metric(&name).is_some() {
         return Ok(name);
     }
-    Err(format!("metric `{name}` is not known; known are {}", quoted(&METRICS)))
+    let known: Vec<&str> = METRICS.iter().map(|metric| metric.name).collect();
+    Err(format!("metric `{name}` is not known; known are {}", quoted(&known)))
 }
 
 fn margin(within: Option<f64>, share: Option<f64>, kind: &str) -> Checked<Margin> {
@@ -333,7 +311,8 @@ not_attempted = "no language model here"
     fn entries_are_read_in_order() {
         let claims = parse(GOOD).unwrap();
         assert_eq!((claims[0].id.as_str(), claims[1].place.as_str()), ("a", "Table 5"));
-        let Decided::By { experiment, test: Test::Above { side, than, metric } } = &claims[0].decided else {
+        let Decided::By { experiment, test: Test::Compared { side, than, metric, .. } } = &claims[0].decided
+        else {
             panic!("{:?}", claims[0].decided)
         };
         assert_eq!(

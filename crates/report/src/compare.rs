@@ -1,76 +1,32 @@
 //! Two groups of trials, paired by seed and subject.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use figures::stats;
+use results::{Pairs, Status, Trial, Trials, short_name};
 
 use crate::claims::Side;
-use crate::look;
-use crate::results::{Results, Trial, short_name};
 
-/// The differences of a metric between two sides, over the pairs that both finished.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Paired {
-    pub differences: Vec<f64>,
-    /// Of the pairs with a difference: how many subjects or tasks.
-    pub subjects: usize,
-    /// Mean of the side that is compared with, over the same pairs.
-    pub reference: f64,
-    /// Pairs that miss because a trial of either side diverged or failed.
-    pub lost: usize,
-}
-
-impl Paired {
-    /// Why there is nothing to pair is told as text.
-    pub fn new(results: &Results, side: &Side, than: &Side, metric: &str) -> Result<Self, String> {
-        let (ours, theirs) = (by_pair(results, side)?, by_pair(results, than)?);
-        let mut paired = Self::default();
-        let (mut reference, mut subjects) = (Vec::new(), BTreeSet::new());
-        for (pair, trial) in &ours {
-            let Some(other) = theirs.get(pair) else { continue };
-            match (results.score(trial, metric), results.score(other, metric)) {
-                (Some(score), Some(compared)) => {
-                    paired.differences.push(score - compared);
-                    reference.push(compared);
-                    subjects.insert(pair.1);
-                }
-                _ if trial.status == "done" && other.status == "done" => {
-                    return Err(format!("the trials have no `{metric}`"));
-                }
-                _ => paired.lost += 1,
-            }
+/// The pairs of two sides by a metric; why there is nothing to pair is told as text.
+pub fn paired(trials: &Trials, side: &Side, than: &Side, metric: &str) -> Result<Pairs, String> {
+    let (ours, theirs) = (side.unrepeated(trials)?, than.unrepeated(trials)?);
+    let score = |trial: &Trial| trials.score(trial, metric);
+    let pairs = Pairs::new(ours.iter().copied(), theirs.iter().copied(), score);
+    let is_done = |id: &str| trials.all().iter().any(|trial| trial.id == id && trial.status == Status::Done);
+    if pairs.unscored.iter().any(|(one, other)| is_done(one) && is_done(other)) {
+        return Err(format!("the trials have no `{metric}`"));
+    }
+    match (pairs.differences.is_empty(), pairs.unscored.len()) {
+        (false, _) => Ok(pairs),
+        (true, 0) => {
+            let subject = trials.task().noun;
+            Err(format!("no seed and {subject} that both {} and {} ran", side.text(), than.text()))
         }
-        paired.subjects = subjects.len();
-        paired.reference = stats::mean(&reference).unwrap_or_default();
-        match (paired.differences.is_empty(), paired.lost) {
-            (false, _) => Ok(paired),
-            (true, 0) => {
-                let subject = results.subject_noun();
-                Err(format!("no seed and {subject} that both {} and {} ran", side.text(), than.text()))
-            }
-            (true, lost) => Err(format!("all {lost} pairs have a trial that diverged or failed")),
-        }
-    }
-
-    pub fn mean(&self) -> f64 {
-        stats::mean(&self.differences).unwrap_or_default()
-    }
-
-    pub fn interval(&self) -> Option<(f64, f64)> {
-        stats::bootstrap_interval(&self.differences)
-    }
-
-    pub fn p(&self) -> Option<f64> {
-        stats::permutation_p(&self.differences)
-    }
-
-    pub fn detectable(&self) -> Option<f64> {
-        stats::detectable_difference(&self.differences)
+        (true, lost) => Err(format!("all {lost} pairs have a trial that diverged or failed")),
     }
 }
 
 impl Side {
-    /// As in "`lora` at learning_rate_multiplier 4".
+    /// "`lora` at learning_rate_multiplier 4".
     pub fn text(&self) -> String {
         let stated = |(key, values): &(String, Vec<String>)| match values.as_slice() {
             [value] => format!("{key} {value}"),
@@ -84,13 +40,13 @@ impl Side {
         }
     }
 
-    /// As in "LoRA at multiplier 4".
-    pub fn title(&self) -> String {
-        let title = look::title(&self.method);
+    /// "LoRA at multiplier 4".
+    pub fn title(&self, trials: &Trials) -> String {
+        let title = trials.method_name(&self.method);
         if self.at.is_empty() { title.to_owned() } else { format!("{title} at {}", self.setting()) }
     }
 
-    /// As in "multiplier 4", or "8 tasks"; "all" where nothing is restricted.
+    /// "multiplier 4", or "8 tasks"; "all" where nothing is restricted.
     pub fn setting(&self) -> String {
         let stated = |(key, values): &(String, Vec<String>)| match values.as_slice() {
             [value] => format!("{} {value}", short_name(key)),
@@ -107,7 +63,7 @@ impl Side {
     }
 
     /// The trials of the side that the summary compares.
-    pub fn of<'a>(&self, results: &'a Results) -> Result<Vec<&'a Trial>, String> {
+    pub fn of<'a>(&self, results: &'a Trials) -> Result<Vec<&'a Trial>, String> {
         if let Some((key, _)) = self.at.iter().find(|(key, _)| !results.has_setting(key)) {
             return Err(format!("its trials have no setting `{key}`"));
         }
@@ -117,8 +73,21 @@ impl Side {
             };
             trial.chosen && trial.method == self.method && self.at.iter().all(equal)
         };
-        let trials: Vec<&Trial> = results.trials.iter().filter(holds).collect();
+        let trials: Vec<&Trial> = results.all().iter().filter(holds).collect();
         if trials.is_empty() { Err(format!("no trial of {}", self.text())) } else { Ok(trials) }
+    }
+
+    /// The same, where there is one for each seed and subject.
+    fn unrepeated<'a>(&self, results: &'a Trials) -> Result<Vec<&'a Trial>, String> {
+        let (trials, mut known) = (self.of(results)?, BTreeSet::new());
+        if trials.iter().all(|trial| known.insert((&trial.seed, &trial.subject))) {
+            return Ok(trials);
+        }
+        Err(format!(
+            "{} has several trials for one seed and {}; `at` must name the setting in which they differ",
+            self.text(),
+            results.task().noun
+        ))
     }
 }
 
@@ -130,27 +99,10 @@ pub fn same(left: &str, right: &str) -> bool {
     }
 }
 
-type Pair<'a> = (&'a str, &'a str);
-
-/// The one trial of each seed and subject.
-fn by_pair<'a>(results: &'a Results, side: &Side) -> Result<BTreeMap<Pair<'a>, &'a Trial>, String> {
-    let mut pairs = BTreeMap::new();
-    for trial in side.of(results)? {
-        if pairs.insert((trial.seed.as_str(), trial.subject.as_str()), trial).is_some() {
-            return Err(format!(
-                "{} has several trials for one seed and {}; `at` must name the setting in which they differ",
-                side.text(),
-                results.subject_noun()
-            ));
-        }
-    }
-    Ok(pairs)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::results::tests::results;
+    use crate::testing::results;
 
     fn side(method: &str, at: &[(&str, &str)]) -> Side {
         let at = at.iter().map(|(key, value)| ((*key).to_owned(), vec![(*value).to_owned()])).collect();
@@ -165,17 +117,18 @@ mod tests {
     fn pairs_share_seed_and_subject_and_a_diverged_trial_loses_its_pair() {
         let (_folder, results) = results(ROWS);
         let at = |multiplier| [("learning_rate_multiplier", multiplier)];
-        let paired = Paired::new(&results, &side("delora", &[]), &side("lora", &at("1")), "dino").unwrap();
-        assert!((paired.mean() - 0.15).abs() < 1e-12 && (paired.reference - 0.4).abs() < 1e-12);
-        assert_eq!((paired.differences.len(), paired.lost), (2, 0));
-        let paired = Paired::new(&results, &side("delora", &[]), &side("lora", &at("4.0")), "dino").unwrap();
-        assert_eq!((paired.differences.len(), paired.lost), (1, 1));
+        let pairs = |at: &[_]| paired(&results, &side("delora", &[]), &side("lora", at), "dino").unwrap();
+        let both = pairs(&at("1"));
+        assert!((both.mean().unwrap() - 0.15).abs() < 1e-12);
+        assert_eq!((both.references, both.unscored.len()), (vec![0.5, 0.3], 0));
+        let one = pairs(&at("4.0"));
+        assert_eq!((one.differences.len(), one.unscored.len()), (1, 1));
     }
 
     #[test]
     fn what_cannot_be_paired_says_why() {
         let (_folder, results) = results(ROWS);
-        let error = |side: &Side, than: &Side, metric| Paired::new(&results, side, than, metric).unwrap_err();
+        let error = |side: &Side, than: &Side, metric| paired(&results, side, than, metric).unwrap_err();
         let delora = side("delora", &[]);
         let lora = side("lora", &[]);
         assert!(error(&delora, &lora, "dino").contains("several trials for one seed and subject"));

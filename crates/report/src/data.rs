@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use results::Curve;
 use serde_json::{Value, json};
 
 use crate::error::Result;
 use crate::look;
-use crate::results::{Curve, Results};
+use crate::measured::Measured;
 use crate::telemetry;
 
 /// Points of a curve, at most; a longer one is averaged over equal windows of steps.
@@ -16,21 +17,22 @@ const MOST_NUMBERS: usize = 120_000;
 const FEWEST_POINTS: usize = 20;
 
 /// `{"trials": […], "methods": {…}, "curves": {metric: [[trial, steps, values], …]}, "tracked": layer, "telemetry": …}`.
-pub fn json(results: &Results) -> Result<Value> {
-    let trials = results.trials.iter().map(|trial| {
+pub fn json(results: &Measured) -> Result<Value> {
+    let all = &results.trials;
+    let trials = all.all().iter().map(|trial| {
         let subject = match trial.subject.as_str() {
             "" => String::new(),
-            subject => format!("{} {subject}", results.subject_noun()),
+            subject => format!("{} {subject}", all.task().noun),
         };
-        let parts = [results.described(trial), subject, format!("seed {}", trial.seed)];
+        let parts = [all.described(trial), subject, format!("seed {}", trial.seed)];
         let settings: Vec<String> = parts.into_iter().filter(|text| !text.is_empty()).collect();
-        json!({ "id": trial.id, "method": trial.method, "status": trial.status, "settings": settings.join(", ") })
+        json!({ "id": trial.id, "method": trial.method, "status": trial.status.name(), "settings": settings.join(", ") })
     });
-    let methods: serde_json::Map<String, Value> = results
+    let methods: serde_json::Map<String, Value> = all
         .methods()
         .into_iter()
         .map(|method| {
-            (method.to_owned(), json!({ "title": results.title(method), "colour": look::colour(method) }))
+            (method.to_owned(), json!({ "title": all.method_title(method), "colour": look::colour(method) }))
         })
         .collect();
     let most = (MOST_NUMBERS / results.curves.len().max(1)).clamp(FEWEST_POINTS, MOST_POINTS);
@@ -42,7 +44,7 @@ pub fn json(results: &Results) -> Result<Value> {
         "trials": trials.collect::<Vec<_>>(),
         "methods": methods,
         "curves": curves,
-        "tracked": results.distinct("config.tracked_layer").first(),
+        "tracked": all.distinct("config.tracked_layer").first(),
         "telemetry": telemetry::json(results)?,
     }))
 }
@@ -79,7 +81,7 @@ pub fn embedded(value: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::results::tests::results;
+    use crate::testing::whole as results;
 
     #[test]
     fn long_curves_become_means_over_windows() {

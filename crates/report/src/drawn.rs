@@ -1,9 +1,8 @@
 //! Tests on tables that `figures` writes to `plots/`: robustness widths, and slopes of long training.
 
-use figures::Frame;
+use results::{Frame, title};
 
 use crate::judge::{Missing, Place};
-use crate::look::title;
 use crate::verdict::{Judgement, Verdict, inside};
 
 /// Tables of robustness widths; the second compares with DoRA.

@@ -26,7 +26,7 @@ pub enum ReportError {
     Nothing { results: PathBuf, experiments: PathBuf },
 
     #[error(transparent)]
-    Figures(#[from] figures::FiguresError),
+    Results(#[from] results::ResultsError),
 }
 
 pub type Result<T> = std::result::Result<T, ReportError>;

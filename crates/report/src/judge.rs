@@ -5,15 +5,13 @@
 
 use std::path::PathBuf;
 
-use figures::stats;
+use results::{Pairs, Trial, Trials, metric_title, stats};
 
-use crate::claims::{Claim, Decided, Margin, Side, Test};
-use crate::compare::{Paired, same};
+use crate::claims::{Claim, Decided, Holds, Margin, Side, Test};
+use crate::compare::{paired, same};
 use crate::drawn::{slope, width_above};
 use crate::error::{ReportError, Result};
-use crate::look::title;
-use crate::results::{Results, Trial};
-use crate::tables::{PAPER_SCALE, metric_title};
+use crate::tables::PAPER_SCALE;
 use crate::verdict::{Judgement, Verdict, inside, not_below};
 
 /// Results and plots of an experiment at one scale.
@@ -64,19 +62,17 @@ impl<T: Into<ReportError>> From<T> for Missing {
 
 fn judge_at(test: &Test, place: &Place) -> std::result::Result<Vec<Judgement>, Missing> {
     Ok(match test {
-        Test::Above { side, than, metric } => {
-            vec![above(&Results::read(&place.results)?, side, than, metric, &place.scale)?]
-        }
-        Test::Similar { side, than, metric, margin } => {
-            let results = Results::read(&place.results)?;
-            vec![similar(paired_judgement(&results, side, than, metric, &place.scale)?, *margin, false)?]
-        }
-        Test::NotBelow { side, than, metric, margin } => {
-            let results = Results::read(&place.results)?;
-            vec![similar(paired_judgement(&results, side, than, metric, &place.scale)?, *margin, true)?]
+        Test::Compared { side, than, metric, holds } => {
+            let results = Trials::read_all(&place.results)?;
+            let (pairs, judgement) = compared(&results, side, than, metric, &place.scale)?;
+            vec![match *holds {
+                Holds::Above => above(judgement),
+                Holds::Within(margin) => similar(&pairs, judgement, margin, false),
+                Holds::NotBelow(margin) => similar(&pairs, judgement, margin, true),
+            }]
         }
         Test::Number { side, paper, within } => {
-            number(&Results::read(&place.results)?, side, paper, *within, &place.scale)?
+            number(&Trials::read_all(&place.results)?, side, paper, *within, &place.scale)?
         }
         Test::WidthAbove { method, than } => vec![width_above(place, method, than)?],
         Test::Growing { method } => vec![slope(place, method, None)?],
@@ -84,39 +80,34 @@ fn judge_at(test: &Test, place: &Place) -> std::result::Result<Vec<Judgement>, M
     })
 }
 
-fn paired_judgement(
-    results: &Results,
+fn compared(
+    results: &Trials,
     side: &Side,
     than: &Side,
     metric: &str,
     scale: &str,
-) -> std::result::Result<(Paired, Judgement), String> {
-    let paired = Paired::new(results, side, than, metric)?;
+) -> std::result::Result<(Pairs, Judgement), String> {
+    let paired = paired(results, side, than, metric)?;
+    let title = |side: &Side| results.method_name(&side.method).to_owned();
     let quantity = match (side.method == than.method, side.at == than.at && !side.at.is_empty()) {
-        (true, _) => format!(
-            "{} of {}: {} − {}",
-            metric_title(metric),
-            title(&side.method),
-            side.setting(),
-            than.setting()
-        ),
-        (false, true) => format!(
-            "{} at {}: {} − {}",
-            metric_title(metric),
-            side.setting(),
-            title(&side.method),
-            title(&than.method)
-        ),
-        (false, false) => format!("{}: {} − {}", metric_title(metric), side.title(), than.title()),
+        (true, _) => {
+            format!("{} of {}: {} − {}", metric_title(metric), title(side), side.setting(), than.setting())
+        }
+        (false, true) => {
+            format!("{} at {}: {} − {}", metric_title(metric), side.setting(), title(side), title(than))
+        }
+        (false, false) => {
+            format!("{}: {} − {}", metric_title(metric), side.title(results), than.title(results))
+        }
     };
     let mut judgement = Judgement::new(scale, Verdict::NotDistinguishable, quantity);
-    judgement.value = Some(paired.mean());
+    judgement.value = paired.mean();
     judgement.interval = paired.interval();
     judgement.n = paired.differences.len();
     judgement.p = paired.p();
     judgement.detectable = paired.detectable();
-    if paired.lost > 0 {
-        judgement.note = format!("{} more pairs have a trial without a score. ", paired.lost);
+    if !paired.unscored.is_empty() {
+        judgement.note = format!("{} more pairs have a trial without a score. ", paired.unscored.len());
     }
     if side.listed().is_some_and(|(_, values)| values.len() > paired.subjects) {
         judgement.note += &format!("Of the {} both have {}. ", side.setting(), paired.subjects);
@@ -124,14 +115,7 @@ fn paired_judgement(
     Ok((paired, judgement))
 }
 
-fn above(
-    results: &Results,
-    side: &Side,
-    than: &Side,
-    metric: &str,
-    scale: &str,
-) -> std::result::Result<Judgement, String> {
-    let (_, mut judgement) = paired_judgement(results, side, than, metric, scale)?;
+fn above(mut judgement: Judgement) -> Judgement {
     let significant = judgement.p.is_some_and(|p| p <= stats::LEVEL);
     judgement.verdict = match judgement.interval {
         Some((low, _)) if low > 0.0 && significant => Verdict::Reproduced,
@@ -147,18 +131,14 @@ fn above(
         (Verdict::NotReproduced, _) => "The difference is the other way round.",
         _ => "",
     };
-    Ok(judgement)
+    judgement
 }
 
 /// Whether the difference lies within the margin, or with `one_sided` not below it.
-fn similar(
-    (paired, mut judgement): (Paired, Judgement),
-    margin: Margin,
-    one_sided: bool,
-) -> std::result::Result<Judgement, String> {
+fn similar(pairs: &Pairs, mut judgement: Judgement, margin: Margin, one_sided: bool) -> Judgement {
     let margin = match margin {
         Margin::Absolute(margin) => margin,
-        Margin::Share(share) => share * paired.reference.abs(),
+        Margin::Share(share) => share * stats::mean(&pairs.references).unwrap_or_default().abs(),
     };
     judgement.verdict = if one_sided {
         not_below(judgement.interval, -margin)
@@ -173,11 +153,11 @@ fn similar(
         Verdict::NotDistinguishable => "; the interval lies neither inside nor outside. ",
         _ => ". ",
     };
-    Ok(judgement.with_enough())
+    judgement.with_enough()
 }
 
 fn number(
-    results: &Results,
+    results: &Trials,
     side: &Side,
     paper: &[(String, f64)],
     within: f64,
@@ -186,8 +166,11 @@ fn number(
     let trials = side.of(results)?;
     let judged = |(metric, printed): &(String, f64)| {
         let (scores, missing) = levelled(results, side, &trials, metric);
-        let mut judgement =
-            Judgement::new(scale, Verdict::Shown, format!("{} of {}", metric_title(metric), side.title()));
+        let mut judgement = Judgement::new(
+            scale,
+            Verdict::Shown,
+            format!("{} of {}", metric_title(metric), side.title(results)),
+        );
         judgement.value = stats::mean(&scores);
         judgement.interval = stats::bootstrap_interval(&scores);
         judgement.n = scores.len();
@@ -215,7 +198,7 @@ fn number(
 /// Scores of a side, and the values of its list that have none. Where it has a list, each value counts alike, and only
 /// what trials of one value differ in is spread: their scores stand around the mean of the values' means.
 fn levelled<'a>(
-    results: &Results,
+    results: &Trials,
     side: &'a Side,
     trials: &[&Trial],
     metric: &str,

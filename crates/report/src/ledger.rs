@@ -31,17 +31,7 @@ pub fn html(claims: &[Judged]) -> String {
     html += &table(
         "Statements",
         "claims",
-        &[
-            "statement of the paper",
-            "where",
-            "verdict",
-            "measured",
-            "ours",
-            "95 % interval",
-            "n",
-            "p",
-            "detectable",
-        ],
+        "statement of the paper, where, verdict, measured, ours, 95 % interval, n, p, detectable",
         attempted()
             .filter(|(claim, _)| !is_number(claim))
             .map(|(claim, found)| statement(claim, found))
@@ -50,7 +40,7 @@ pub fn html(claims: &[Judged]) -> String {
     html += &table(
         "Numbers",
         "claims numbers",
-        &["the paper's row", "where", "verdict", "measured", "ours", "95 % interval", "n", "paper"],
+        "the paper's row, where, verdict, measured, ours, 95 % interval, n, paper",
         attempted()
             .filter(|(claim, _)| is_number(claim))
             .map(|(claim, found)| number(claim, found))
@@ -59,7 +49,7 @@ pub fn html(claims: &[Judged]) -> String {
     html += &table(
         "Not attempted",
         "claims",
-        &["statement of the paper", "where", "why"],
+        "statement of the paper, where, why",
         all()
             .filter(|(_, found)| found.verdict == Verdict::NotAttempted)
             .map(|(claim, found)| Row {
@@ -71,13 +61,13 @@ pub fn html(claims: &[Judged]) -> String {
     html + "</section>\n"
 }
 
-fn table(title: &str, class: &str, header: &[&str], rows: Vec<Row>) -> String {
+fn table(title: &str, class: &str, header: &str, rows: Vec<Row>) -> String {
     if rows.is_empty() {
         return String::new();
     }
     let table = Table {
         caption: format!("<b>{title}</b>, from <code>claims.toml</code>; a heading sorts"),
-        header: header.iter().map(|title| (*title).to_owned()).collect(),
+        header: header.split(", ").map(str::to_owned).collect(),
         rows,
         attributes: format!("class=\"sortable {class}\""),
     };
@@ -86,31 +76,24 @@ fn table(title: &str, class: &str, header: &[&str], rows: Vec<Row>) -> String {
 
 fn statement(claim: &Claim, found: &Judgement) -> Row {
     let number = |value: Option<f64>| value.map(three).unwrap_or_default();
-    let cells = vec![
-        named(claim),
-        escape(&claim.place),
-        verdict(found),
-        measured(claim, found),
-        found.value.map(with_sign).unwrap_or_default(),
-        interval(found, with_sign),
-        found.n.to_string(),
-        number(found.p),
-        number(found.detectable),
-    ];
-    Row { cells, attributes: format!("class=\"{}\"", slug(found.verdict.text())) }
+    row(claim, found, with_sign, [found.p, found.detectable].map(number).into())
 }
 
 fn number(claim: &Claim, found: &Judgement) -> Row {
-    let cells = vec![
+    row(claim, found, three, found.paper.map(three).into_iter().collect())
+}
+
+fn row(claim: &Claim, found: &Judgement, shown: fn(f64) -> String, last: Vec<String>) -> Row {
+    let mut cells = vec![
         named(claim),
         escape(&claim.place),
         verdict(found),
         measured(claim, found),
-        found.value.map(three).unwrap_or_default(),
-        interval(found, three),
+        found.value.map(shown).unwrap_or_default(),
+        interval(found, shown),
         found.n.to_string(),
-        found.paper.map(three).unwrap_or_default(),
     ];
+    cells.extend(last);
     Row { cells, attributes: format!("class=\"{}\"", slug(found.verdict.text())) }
 }
 

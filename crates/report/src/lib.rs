@@ -1,7 +1,10 @@
-//! One self-contained HTML file of experiments and their results, with a verdict on every claim of the paper.
+//! One self-contained HTML page of experiments and their results, with a verdict on every claim of the paper.
 //!
-//! Reads `results/`, `plots/`, experiment files and the claim ledger; loads nothing from a network and trains
-//! nothing. Start reading at [`render`]; a section of the page is `section.rs`, a verdict `judge.rs`.
+//! The page has a section for each experiment at each scale: its tables and figures, every trial with its curves, and
+//! where and how it was run. Before them stands the *claim ledger*: what the paper prints and states
+//! (`experiments/claims.toml`), each with a test on our trials and what came out. This crate reads experiment files,
+//! the folders `results/` (through the crate `results`) and `plots/`, and the ledger; it loads nothing from a network
+//! and trains nothing. Start reading at [`render`]; a section of the page is `section.rs`, a verdict `judge.rs`.
 
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
@@ -16,11 +19,13 @@ mod html;
 mod judge;
 mod ledger;
 mod look;
+mod measured;
 mod pictures;
-mod results;
 mod section;
 mod tables;
 mod telemetry;
+#[cfg(test)]
+mod testing;
 mod verdict;
 
 use std::path::{Path, PathBuf};
@@ -29,7 +34,7 @@ pub use error::{ReportError, Result};
 use experiments::{Experiment, scales, with_results};
 use html::escape;
 use judge::Place;
-use results::Results;
+use measured::Measured;
 use section::Section;
 
 const STYLE: &str = include_str!("../assets/report.css");
@@ -109,7 +114,7 @@ pub fn render(request: &Request) -> Result<Page> {
 /// An experiment's entry in the contents, and its section.
 fn section(request: &Request, experiment: &Experiment, scale: &str) -> Result<(String, String)> {
     let place = place(request, &experiment.name, scale);
-    let results = Results::read(&place.results)?;
+    let results = Measured::read(&place.results)?;
     Section { experiment, scale, results: &results, plots: &place.plots }.html()
 }
 

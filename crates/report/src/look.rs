@@ -1,10 +1,8 @@
-//! Titles and colours of methods, those of the figures.
+//! Colours of methods, those of the figures.
 
 use figures::style::{self, Colour};
 
-pub use style::{rank, title};
-
-/// As CSS writes it.
+/// A method's colour as CSS writes it.
 pub fn colour(method: &str) -> String {
     let Colour(red, green, blue) = style::colour(method);
     format!("#{red:02x}{green:02x}{blue:02x}")

@@ -3,21 +3,21 @@
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
-use figures::instruct;
+use results::{Status, Trial, metric_title, mmlu, short_name};
 
 use crate::answers;
 use crate::data;
 use crate::error::{Result, read};
 use crate::experiments::Experiment;
 use crate::html::{Block, Row, Table, escape, inline, markdown, slug};
+use crate::measured::Measured;
 use crate::pictures;
-use crate::results::{Results, Trial, short_name};
-use crate::tables::{self, caption, files, metric_title, rounded, stem};
+use crate::tables::{self, caption, files, rounded, stem};
 
 pub struct Section<'a> {
     pub experiment: &'a Experiment,
     pub scale: &'a str,
-    pub results: &'a Results,
+    pub results: &'a Measured,
     /// `plots/<experiment>/<scale>`
     pub plots: &'a Path,
 }
@@ -57,7 +57,7 @@ impl Section<'_> {
         Ok(vec![
             ("tables", "Tables", self.tables()?),
             ("figures", "Figures", self.figures()?),
-            ("answers", "Answers before and after finetuning", answers::html(self.results)?),
+            ("answers", "Answers before and after finetuning", answers::html(&self.results.trials)?),
             ("curves", "Curves of every trial", self.curves()),
             ("layers", "Every layer over time", self.layers()),
             ("trials", "Trials", self.trials()),
@@ -68,21 +68,19 @@ impl Section<'_> {
     }
 
     fn head(&self) -> String {
-        let (results, experiment) = (self.results, self.experiment);
+        let (results, experiment) = (&self.results.trials, self.experiment);
         let counts = format!(
             "{} trials: {} done, {} diverged, {} failed",
-            results.trials.len(),
-            results.count("done"),
-            results.count("diverged"),
-            results.count("failed")
+            results.all().len(),
+            results.count(Status::Done),
+            results.count(Status::Diverged),
+            results.count(Status::Failed)
         );
         let paper = match experiment.paper.as_slice() {
             [] => String::new(),
             places => format!("In the paper: {}. ", escape(&places.join(", "))),
         };
-        let seeds =
-            results.trials.iter().map(|trial| &trial.seed).collect::<std::collections::BTreeSet<_>>().len();
-        let caution = match seeds {
+        let caution = match results.seeds().len() {
             1 => " <b>One seed</b>: what differs here may differ the other way round with the next.",
             _ => "",
         };
@@ -117,10 +115,10 @@ impl Section<'_> {
 
     /// The runner's summary, less the subjects of MMLU, which have a table of their own.
     fn measured(&self, header: &[String], rows: &[Vec<String>]) -> String {
-        let is_shown = |title: &&String| !instruct::is_of_subject(title);
+        let is_shown = |title: &&String| !mmlu::is_of_subject(title);
         let cells = |row: &Vec<String>| {
             let named = |(cell, title): (&String, &String)| match title.as_str() {
-                "method" => escape(self.results.title(cell)),
+                "method" => escape(self.results.trials.method_title(cell)),
                 _ => inline(cell),
             };
             let shown = row.iter().zip(header).filter(|(_, title)| is_shown(title));
@@ -178,7 +176,7 @@ impl Section<'_> {
         let has = |trial: &Trial| {
             self.results.folder.join("pictures").join(format!("{}.telemetry.csv", trial.id)).exists()
         };
-        if !self.results.trials.iter().any(has) {
+        if !self.results.trials.all().iter().any(has) {
             return String::new();
         }
         let quantities = [
@@ -190,8 +188,8 @@ impl Section<'_> {
             "<p class=\"note\">A line per method and settings, the mean over seeds{}. The bound is the largest \
              distance that a method allows at its λ; methods without one have no bound use.</p>\n\
              <form class=\"controls\">{}{}{}{}</form>\n<div class=\"chart\" data-chart=\"layers\"></div>\n",
-            if self.results.has_subjects() {
-                format!(" and {}s", self.results.subject_noun())
+            if self.results.trials.has_subjects() {
+                format!(" and {}s", self.results.trials.task().noun)
             } else {
                 String::new()
             },
@@ -203,15 +201,15 @@ impl Section<'_> {
     }
 
     fn method_options(&self) -> Vec<(&str, &str)> {
-        let methods = self.results.methods();
-        let named = methods.into_iter().map(|method| (method, self.results.title(method)));
+        let trials = &self.results.trials;
+        let named = trials.methods().into_iter().map(|method| (method, trials.method_title(method)));
         std::iter::once(("", "all")).chain(named).collect()
     }
 
     fn trials(&self) -> String {
-        let results = self.results;
+        let results = &self.results.trials;
         let (varying, metrics) = (results.varying(), results.metrics());
-        let subject = results.has_subjects().then(|| results.subject_noun());
+        let subject = results.has_subjects().then(|| results.task().noun);
         let names = ["trial", "method"].into_iter().chain(subject).chain(["seed"]);
         let mut header: Vec<String> = names.map(str::to_owned).collect();
         header.extend(varying.iter().map(|setting| escape(&short_name(setting))));
@@ -219,30 +217,32 @@ impl Section<'_> {
         header.extend(metrics.iter().map(|metric| escape(metric_title(metric))));
         header.push("seconds".to_owned());
         let row = |(index, trial): (usize, &Trial)| {
-            let mut cells =
-                vec![format!("<code>{}</code>", escape(&trial.id)), escape(results.title(&trial.method))];
+            let mut cells = vec![
+                format!("<code>{}</code>", escape(&trial.id)),
+                escape(results.method_title(&trial.method)),
+            ];
             cells.extend(subject.map(|_| escape(&trial.subject)));
             cells.push(escape(&trial.seed));
             cells.extend(varying.iter().map(|setting| escape(results.setting(trial, setting))));
-            cells.push(escape(&trial.status));
+            cells.push(escape(trial.status.name()));
             let numbers = metrics.iter().copied().chain(["train_seconds"]);
             cells
                 .extend(numbers.map(|metric| results.number(trial, metric).map(rounded).unwrap_or_default()));
             let attributes = format!(
                 "data-trial=\"{index}\" data-method=\"{}\" data-status=\"{}\"{}",
                 escape(&trial.method),
-                escape(&trial.status),
+                escape(trial.status.name()),
                 if trial.chosen { "" } else { " class=\"passed-over\"" }
             );
             Row { cells, attributes }
         };
         let table = Table {
-            caption: format!("<b>All {} trials</b>; a heading sorts", results.trials.len()),
+            caption: format!("<b>All {} trials</b>; a heading sorts", results.all().len()),
             header,
-            rows: results.trials.iter().enumerate().map(row).collect(),
+            rows: results.all().iter().enumerate().map(row).collect(),
             attributes: "class=\"sortable trials\"".to_owned(),
         };
-        let passed_over = match results.trials.iter().any(|trial| !trial.chosen) {
+        let passed_over = match results.all().iter().any(|trial| !trial.chosen) {
             true => "<p class=\"note\">Trials in italics are of settings that the search passed over.</p>\n",
             false => "",
         };
@@ -254,27 +254,27 @@ impl Section<'_> {
              <div class=\"tall\">{}</div>\n",
             select("method", "Method", &self.method_options()),
             select("status", "Status", &statuses),
-            results.trials.len(),
+            results.all().len(),
             table.html(),
         )
     }
 
     fn lost(&self) -> String {
-        let results = self.results;
-        let lost: Vec<&Trial> = results.trials.iter().filter(|trial| trial.status != "done").collect();
+        let results = &self.results.trials;
+        let lost: Vec<&Trial> = results.all().iter().filter(|trial| trial.status != Status::Done).collect();
         if lost.is_empty() {
             return "<p>None.</p>\n".to_owned();
         }
-        let subject = results.has_subjects().then(|| results.subject_noun());
+        let subject = results.has_subjects().then(|| results.task().noun);
         let row = |trial: &&Trial| {
             let step = results.text(trial, "diverged_step");
-            let what = match trial.status.as_str() {
-                "diverged" if step.is_empty() => "diverged".to_owned(),
-                "diverged" => format!("diverged at step {step}"),
-                status => format!("{status}: {}", results.text(trial, "message")),
+            let what = match trial.status {
+                Status::Diverged if step.is_empty() => "diverged".to_owned(),
+                Status::Diverged => format!("diverged at step {step}"),
+                status => format!("{}: {}", status.name(), results.text(trial, "message")),
             };
             let id = format!("<code>{}</code>", escape(&trial.id));
-            let mut cells = vec![id, escape(results.title(&trial.method))];
+            let mut cells = vec![id, escape(results.method_title(&trial.method))];
             cells.extend(subject.map(|_| escape(&trial.subject)));
             cells.extend([trial.seed.as_str(), &results.described(trial), &what].map(escape));
             Row::of(cells)
@@ -291,8 +291,8 @@ impl Section<'_> {
     }
 
     fn environment(&self) -> Result<String> {
-        let results = self.results;
-        let readme = results.folder.join("README.md");
+        let results = &self.results.trials;
+        let readme = self.results.folder.join("README.md");
         let readme = if readme.exists() { read(&readme, "`delora run` writes it")? } else { String::new() };
         let said = |key: &str| {
             let line = readme.lines().find_map(|line| line.strip_prefix(&format!("- {key}: ")));
@@ -307,7 +307,7 @@ impl Section<'_> {
         let time = |time: Option<&&str>| time.map_or("", |time| *time).to_owned();
         let (first, last) = (results.distinct("started"), results.distinct("finished"));
         let seconds: f64 =
-            results.trials.iter().filter_map(|trial| results.number(trial, "train_seconds")).sum();
+            results.all().iter().filter_map(|trial| results.number(trial, "train_seconds")).sum();
         let facts = [
             ("Machine", said("Machine").unwrap_or_default()),
             ("Device", results.distinct("device").join(", ")),
@@ -334,8 +334,8 @@ impl Section<'_> {
         let file = self.experiment.path.display();
         let scale = if self.scale == "mini" { String::new() } else { format!(" --scale {}", self.scale) };
         let run = run.map_or_else(|| format!("delora run {file}{scale}"), |run| run.replace("; ", "\n"));
-        let commits = self.results.distinct("commit");
-        let dirty = self.results.distinct("dirty").contains(&"true");
+        let commits = self.results.trials.distinct("commit");
+        let dirty = self.results.trials.distinct("dirty").contains(&"true");
         let before = match (commits.as_slice(), dirty) {
             ([commit], false) => format!("git checkout {commit}\n"),
             ([commit], true) => {

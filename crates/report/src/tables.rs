@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use figures::{Frame, glue, instruct, stats};
+use results::{Frame, metric_title, stats};
 
 use crate::error::{Result, read};
 use crate::html::{Block, Row, Table, escape, inline, markdown};
@@ -84,33 +84,6 @@ fn marks(path: &Path) -> Result<Marks> {
         marks.insert((frame.text(row, "title").to_owned(), metric_title(metric).to_owned()), mark);
     }
     Ok(marks)
-}
-
-/// Metrics of `trials.csv` as tables call them.
-const METRICS: [(&str, &str); 15] = [
-    ("dino", "DINO"),
-    ("clip_i", "CLIP-I"),
-    ("clip_t", "CLIP-T"),
-    ("diversity", "diversity"),
-    ("miou", "mIoU"),
-    ("fid", "FID"),
-    ("distance", "distance"),
-    ("mean_distance", "mean distance"),
-    ("validation_score", "validation score"),
-    ("best_epoch", "best epoch"),
-    ("num_parameters", "parameters"),
-    ("avg", "Avg"),
-    ("arc_norm", "ARC, by length"),
-    ("train_loss", "training loss"),
-    ("test_loss", "held-out loss"),
-];
-
-/// A metric, a task of GLUE or a benchmark of instruction tuning, as tables call it.
-pub fn metric_title(metric: &str) -> &str {
-    let known = METRICS.iter().find(|(name, _)| *name == metric).map(|(_, title)| *title);
-    let of_task = || glue::task(metric).map(|task| task.title);
-    let of_benchmark = || instruct::benchmark(metric).map(|benchmark| benchmark.title);
-    known.or_else(of_task).or_else(of_benchmark).unwrap_or(metric)
 }
 
 fn of_markdown<'a>(
@@ -209,32 +182,12 @@ pub fn rounded(value: f64) -> String {
 pub fn caption(name: &str) -> String {
     let (base, metric) = name.split_once('-').unwrap_or((name, ""));
     let title = metric_title(metric);
-    let said = match base {
-        "pairs" => "Paired differences from the baseline",
-        "curves" => "Loss and distance over the steps",
-        "grid" => "Pictures: rows methods, columns prompts",
-        "map_grid" => "Pictures for label maps: rows methods, columns maps",
-        "variants" => "Variants of DeLoRA",
-        "robustness" => "Score and distance against the learning rate",
-        "dora_magnitude" => "DoRA with and without its magnitude, against the learning rate",
-        "lambda_vs_angles" => "Multiplying the learning rate of λ, of A and B, or of both",
-        "prolonged" => "Long training: distance and scores over the steps",
-        "over_time" => "Long training: pictures over the steps",
-        "glue_robustness" => "Score against the learning rate, task by task",
-        "confusion" => "Which label was taken for which",
-        "mmlu_categories" => "MMLU by category and by subject",
-        "instruct_robustness" => "Benchmarks and distance against the learning rate",
-        "heatmap" => "Score over learning rate and a second setting",
-        "gallery" => "Subjects in new contexts",
-        "weight_norms" => "Mean column norms of the pretrained attention weights",
-        _ => {
-            let number = base.strip_prefix("table").filter(|rest| rest.parse::<u32>().is_ok());
-            let said =
-                number.map_or(base.to_owned(), |number| format!("Table {number}, ours beside the paper's"));
-            return if title.is_empty() { said } else { format!("{said}: {title}") };
-        }
-    };
-    if title.is_empty() { said.to_owned() } else { format!("{said}: {title}") }
+    // A table of the paper that has no figure here still has its number.
+    let number = || base.strip_prefix("table").filter(|rest| rest.parse::<u32>().is_ok());
+    let of_number = || number().map(|number| format!("Table {number}, ours beside the paper's"));
+    let known = figures::caption(base).map(str::to_owned).or_else(of_number);
+    let said = known.unwrap_or_else(|| base.to_owned());
+    if title.is_empty() { said } else { format!("{said}: {title}") }
 }
 
 fn of_csv(path: &Path) -> Result<String> {

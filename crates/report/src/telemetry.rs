@@ -2,13 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use figures::Frame;
+use results::{Frame, rank};
 use serde_json::{Value, json};
 
 use crate::data::short;
 use crate::error::Result;
-use crate::look;
-use crate::results::Results;
+use crate::measured::Measured;
 
 /// Numbers to embed for one experiment, at most; steps are left out to stay below.
 const MOST_NUMBERS: usize = 150_000;
@@ -33,12 +32,12 @@ struct Group {
 }
 
 /// Layers and groups with a number for each quantity, layer and step; `None` where no trial left telemetry.
-pub fn json(results: &Results) -> Result<Option<Value>> {
+pub fn json(results: &Measured) -> Result<Option<Value>> {
     let mut groups: BTreeMap<(usize, String, String), Group> = BTreeMap::new();
-    for trial in &results.trials {
+    for trial in results.trials.all() {
         let path = results.folder.join("pictures").join(format!("{}.telemetry.csv", trial.id));
         if path.exists() {
-            let key = (look::rank(&trial.method), trial.method.clone(), results.described(trial));
+            let key = (rank(&trial.method), trial.method.clone(), results.trials.described(trial));
             groups.entry(key).or_default().add(&Frame::read(&path)?)?;
         }
     }
@@ -110,7 +109,7 @@ fn thinned(steps: &BTreeSet<u64>, most: usize) -> Vec<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::results::tests::results;
+    use crate::testing::whole as results;
 
     #[test]
     fn replicates_are_averaged_and_what_has_no_bound_has_no_use_of_it() {

@@ -5,7 +5,7 @@ mod rendered;
 use std::fmt::Write;
 use std::path::Path;
 
-use rendered::rendered;
+use rendered::{claim, draw, rendered, write};
 
 const CLAIMS: &str = r#"
 [[claim]]
@@ -42,11 +42,9 @@ const HEADER: &str = "trial_id,status,diverged_step,method,seed,subject,config.l
 
 /// Writes an experiment's file and its tables: six replicates of each method at each multiplier.
 fn experiment(root: &Path, name: &str, multipliers: &[u32]) {
-    let folder = root.join("results").join(name).join("mini");
-    std::fs::create_dir_all(&folder).unwrap();
-    std::fs::create_dir_all(root.join("experiments")).unwrap();
+    let folder = format!("results/{name}/mini");
     let file = format!("name = \"{name}\"\nquestion = \"?\"\nmetric = \"dino\"\n");
-    std::fs::write(root.join("experiments").join(format!("{name}.toml")), file).unwrap();
+    write(root, &format!("experiments/{name}.toml"), &file);
     let mut trials = format!("{HEADER}\n");
     let mut curves = "trial_id,step,metric,layer,value\n".to_owned();
     for method in METHODS {
@@ -70,8 +68,8 @@ fn experiment(root: &Path, name: &str, multipliers: &[u32]) {
             }
         }
     }
-    std::fs::write(folder.join("trials.csv"), trials).unwrap();
-    std::fs::write(folder.join("curves.csv"), curves).unwrap();
+    write(root, &format!("{folder}/trials.csv"), &trials);
+    write(root, &format!("{folder}/curves.csv"), &curves);
 }
 
 #[test]
@@ -83,17 +81,13 @@ fn widths_and_slopes_drawn_by_figures_are_judged() {
         ("long", &[1][..], &["prolonged"][..]),
     ] {
         experiment(root, name, multipliers);
-        let figures: Vec<String> = figures.iter().map(|figure| (*figure).to_owned()).collect();
-        let place = |root: &Path| root.join(name).join("mini");
-        figures::render(&figures, "mini", &place(&root.join("results")), &place(&root.join("plots")))
-            .unwrap();
+        draw(root, name, "mini", figures);
     }
-    std::fs::write(root.join("experiments/claims.toml"), CLAIMS).unwrap();
+    write(root, "experiments/claims.toml", CLAIMS);
     let page = rendered(root).unwrap();
-    for claim in ["wider", "wider-than-dora", "grows", "flat"] {
-        let start = page.find(&format!("id=\"claim-{claim}\"")).unwrap();
-        let row = page[start..].split("</tr>").next().unwrap();
-        assert!(row.contains("✓ reproduced"), "{claim}: {row}");
+    for id in ["wider", "wider-than-dora", "grows", "flat"] {
+        let row = claim(&page, id);
+        assert!(row.contains("✓ reproduced"), "{id}: {row}");
     }
     assert!(page.contains("<svg role=\"img\"") && page.contains("robustness width (octaves)"));
 }

@@ -5,7 +5,7 @@ mod rendered;
 use std::fmt::Write;
 use std::path::Path;
 
-use rendered::rendered;
+use rendered::{claim, draw, rendered, write};
 
 const HEADER: &str = "trial_id,status,diverged_step,method,seed,config.batch,config.glue_task,config.method.name,config.seed,\
     score,confusion_0_0,confusion_0_1,confusion_1_0,confusion_1_1,num_parameters,train_seconds,commit,dirty,message";
@@ -60,25 +60,14 @@ fn trials() -> String {
 }
 
 fn page(root: &Path, scale: &str) -> String {
-    let write = |path: &str, text: &str| {
-        let path = root.join(path);
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(path, text).unwrap();
-    };
+    let write = |path: &str, text: &str| write(root, path, text);
     let experiment = "name = \"glue\"\nquestion = \"?\"\nmetric = \"score\"\ninclude = [\"glue/rte.toml\"]\n";
     write("experiments/glue.toml", experiment);
     write("experiments/glue/rte.toml", "epochs = 80\n");
     write("experiments/claims.toml", CLAIMS);
-    let (results, plots) = (format!("results/glue/{scale}"), format!("plots/glue/{scale}"));
-    write(&format!("{results}/trials.csv"), &trials());
-    let figures = ["table4", "confusion"].map(str::to_owned);
-    figures::render(&figures, scale, &root.join(results), &root.join(plots)).unwrap();
+    write(&format!("results/glue/{scale}/trials.csv"), &trials());
+    draw(root, "glue", scale, &["table4", "confusion"]);
     rendered(root).unwrap()
-}
-
-fn claim<'a>(page: &'a str, id: &str) -> &'a str {
-    let start = page.find(&format!("id=\"claim-{id}\"")).unwrap_or_else(|| panic!("no {id}"));
-    page[start..].split("</tr>").next().unwrap()
 }
 
 #[test]

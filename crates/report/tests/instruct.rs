@@ -5,7 +5,7 @@ mod rendered;
 use std::fmt::Write;
 use std::path::Path;
 
-use rendered::rendered;
+use rendered::{claim, draw, rendered, write};
 
 const HEADER: &str = "trial_id,status,diverged_step,method,seed,config.method.name,config.seed,average,mmlu,arc,mc1,mc2,mmlu.anatomy,\
     mmlu_count.anatomy,num_parameters,train_seconds,commit,dirty,message";
@@ -47,14 +47,10 @@ fn trials() -> String {
 }
 
 fn page(root: &Path, scale: &str) -> String {
-    let write = |path: &str, text: &str| {
-        let path = root.join(path);
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(path, text).unwrap();
-    };
+    let write = |path: &str, text: &str| write(root, path, text);
     write("experiments/instruct.toml", "name = \"instruct\"\nquestion = \"?\"\nmetric = \"average\"\n");
     write("experiments/claims.toml", CLAIMS);
-    let (results, plots) = (format!("results/instruct/{scale}"), format!("plots/instruct/{scale}"));
+    let results = format!("results/instruct/{scale}");
     write(&format!("{results}/trials.csv"), &trials());
     write(
         &format!("{results}/README.md"),
@@ -68,14 +64,8 @@ fn page(root: &Path, scale: &str) -> String {
         );
         write(&format!("{results}/pictures/{trial}.answers.json"), &text);
     }
-    let figures = ["table5", "mmlu_categories"].map(str::to_owned);
-    figures::render(&figures, scale, &root.join(results), &root.join(plots)).unwrap();
+    draw(root, "instruct", scale, &["table5", "mmlu_categories"]);
     rendered(root).unwrap()
-}
-
-fn claim<'a>(page: &'a str, id: &str) -> &'a str {
-    let start = page.find(&format!("id=\"claim-{id}\"")).unwrap_or_else(|| panic!("no {id}"));
-    page[start..].split("</tr>").next().unwrap()
 }
 
 #[test]

@@ -46,10 +46,7 @@ fn ids_stand_once_though_two_figures_share_one() {
 #[test]
 fn verdicts_are_those_of_the_results() {
     let page = Fixture::new().page();
-    let row = |claim: &str| {
-        let start = page.find(&format!("id=\"claim-{claim}\"")).unwrap_or_else(|| panic!("no {claim}"));
-        page[start..].split("</tr>").next().unwrap()
-    };
+    let row = |id: &str| rendered::claim(&page, id);
     assert!(
         row("better").contains("✓ reproduced") && row("better").contains(">+0.100<"),
         "{}",
@@ -82,8 +79,7 @@ fn at_the_papers_scale_its_numbers_are_judged() {
         std::fs::rename(fixture.path(root).join("mini"), fixture.path(root).join("paper")).unwrap();
     }
     let page = fixture.page();
-    let start = page.find("id=\"claim-printed\"").unwrap();
-    let row = page[start..].split("</tr>").next().unwrap();
+    let row = rendered::claim(&page, "printed");
     assert!(row.contains("✗ not reproduced") && row.contains("Alike means within ±0.010."), "{row}");
 }
 

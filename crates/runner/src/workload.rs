@@ -32,6 +32,11 @@ pub trait Workload {
         None
     }
 
+    /// The methods that its trials may have, in the order of legends, for `methods.csv`.
+    fn methods(&self) -> Vec<MethodText> {
+        Vec::new()
+    }
+
     /// Settings that name files or folders, by their path in a resolved config, as in "evaluators.dino".
     ///
     /// A `~` at their beginning is the user's home folder, and an error about what is not there names the setting.
@@ -78,6 +83,19 @@ pub trait Workload {
 
     /// Where the trials run, written beside every result.
     fn provenance(&self) -> Provenance;
+}
+
+/// What tables and figures say of a method.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MethodText {
+    /// As in experiment files.
+    pub name: String,
+    /// As in tables and legends.
+    pub title: String,
+    /// What becomes of a weight.
+    pub formula: String,
+    /// The groups of parameters that it trains, each with a learning rate of its own.
+    pub parameters: String,
 }
 
 /// Workloads for banks side by side, each in a thread of its own.

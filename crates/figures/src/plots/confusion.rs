@@ -1,19 +1,19 @@
 //! What was taken for what: the confusion matrices of a few methods, a row of them for each task.
 
-use std::path::{Path, PathBuf};
+use results::glue::{self, Task};
+use results::{NONE, Series, Trial, Trials};
 
 use crate::canvas::{Align, Canvas, text_width};
 use crate::colour_map;
+use crate::drawing::{Drawing, full, listed};
 use crate::error::{FiguresError, Result};
-use crate::glue::{self, Task};
-use crate::layout::NONE;
-use crate::output::{owned, write_csv, write_figure};
-use crate::series::Series;
+use crate::figure::{Figure, Source};
 use crate::style::{INK, LABEL_SIZE, MUTED, NOTE_SIZE, TICK_SIZE, TITLE_SIZE, WHITE};
-use crate::trials::{Trial, Trials};
 use crate::wrap::Notes;
 
-const NAME: &str = "confusion";
+pub const FIGURE: Figure =
+    Figure { name: "confusion", caption: "Which label was taken for which", draw: draw };
+
 /// The methods shown; where none of them was run, the first that were.
 const METHODS: [&str; 4] = [NONE, "full", "lora", "delora"];
 
@@ -44,7 +44,8 @@ struct Part<'a> {
 }
 
 /// `confusion.svg`, `confusion.png` and `confusion.csv`.
-pub fn write_confusion(trials: &Trials, plots: &Path) -> Result<Vec<PathBuf>> {
+fn draw(source: &Source) -> Result<Vec<Drawing>> {
+    let trials = source.trials;
     let tasks = glue::tasks_of(trials)?;
     let shown = shown(trials);
     let matrices = |task| shown.iter().map(|series| Matrix::of(trials, *series, task)).collect();
@@ -52,15 +53,16 @@ pub fn write_confusion(trials: &Trials, plots: &Path) -> Result<Vec<PathBuf>> {
         tasks.into_iter().map(|task| Part { task, matrices: matrices(task) }).collect();
     parts.retain(|part| part.matrices.iter().any(|matrix| matrix.trials > 0));
     if parts.is_empty() {
-        return Err(FiguresError::Nothing {
-            path: trials.path().to_path_buf(),
-            what: "counts `confusion_<true>_<predicted>` of a finished trial".to_owned(),
-            remedy: "tasks with labels have them; a regression such as stsb has none".to_owned(),
-        });
+        return Err(FiguresError::nothing(
+            trials.path(),
+            "counts `confusion_<true>_<predicted>` of a finished trial",
+            "tasks with labels have them; a regression such as stsb has none",
+        ));
     }
-    let mut written = write_figure(plots, NAME, &figure(trials, &parts))?;
-    written.push(write_csv(&plots.join(format!("{NAME}.csv")), &csv_header(), &csv_rows(trials, &parts))?);
-    Ok(written)
+    Ok(vec![
+        Drawing::shapes(FIGURE.name, figure(trials, &parts)),
+        Drawing::csv("confusion.csv", csv_header(), csv_rows(trials, &parts)),
+    ])
 }
 
 fn shown(trials: &Trials) -> Vec<Series<'_>> {
@@ -178,18 +180,7 @@ impl Part<'_> {
 }
 
 fn csv_header() -> Vec<String> {
-    owned(&[
-        "task",
-        "method",
-        "title",
-        "true",
-        "predicted",
-        "true_label",
-        "predicted_label",
-        "count",
-        "share_of_true",
-        "trials",
-    ])
+    listed("task, method, title, true, predicted, true_label, predicted_label, count, share_of_true, trials")
 }
 
 fn csv_rows(trials: &Trials, parts: &[Part]) -> Vec<Vec<String>> {
@@ -197,12 +188,12 @@ fn csv_rows(trials: &Trials, parts: &[Part]) -> Vec<Vec<String>> {
     for part in parts {
         for matrix in part.matrices.iter().filter(|matrix| matrix.trials > 0) {
             for (truth, predicted) in cells(part.task.labels.len()) {
-                let mut row = owned(&[part.task.name, matrix.series.method]);
+                let mut row = [part.task.name, matrix.series.method].map(str::to_owned).to_vec();
                 row.push(trials.title(matrix.series));
                 row.extend([truth, predicted].map(|label| label.to_string()));
                 row.extend([truth, predicted].map(|label| part.task.labels[label].to_owned()));
                 row.push(matrix.counts[truth][predicted].to_string());
-                row.push(matrix.share(truth, predicted).map_or(String::new(), |share| share.to_string()));
+                row.push(full(matrix.share(truth, predicted)));
                 row.push(matrix.trials.to_string());
                 rows.push(row);
             }

@@ -2,21 +2,21 @@
 //!
 //! Of several ranks of a method each has its own line; those below the largest are dashed.
 
-use std::path::{Path, PathBuf};
+use results::{Band, Curves, Series, Status, Trial, Trials, band, counted, diverged, rank, smoothed};
 
 use crate::axis::{Axis, Range, outlier_limit};
 use crate::canvas::{Align, Canvas};
 use crate::clipped::{self, Clipped};
-use crate::curves::{Band, Curves, band, smoothed};
+use crate::drawing::Drawing;
 use crate::error::Result;
-use crate::output::write_figure;
+use crate::figure::{Figure, Source};
 use crate::plots::lines::{apart, darker};
-use crate::series::Series;
 use crate::stroke::dashes;
 use crate::style::{
-    ALARM, LABEL_SIZE, MUTED, Marker, NOTE_SIZE, RULE, TICK_SIZE, TITLE_SIZE, colour, marker, rank,
+    ALARM, LABEL_SIZE, MUTED, Marker, NOTE_SIZE, RULE, TICK_SIZE, TITLE_SIZE, colour, marker,
 };
-use crate::trials::{Status, Trial, Trials, counted};
+
+pub const FIGURE: Figure = Figure { name: "curves", caption: "Loss and distance over the steps", draw: draw };
 
 const WIDTH: f64 = 1000.0;
 const HEIGHT: f64 = 500.0;
@@ -43,8 +43,8 @@ struct Line<'a> {
 }
 
 /// `curves.svg` and `curves.png`.
-pub fn write_curves(trials: &Trials, results: &Path, plots: &Path) -> Result<Vec<PathBuf>> {
-    trials.require_some()?;
+fn draw(source: &Source) -> Result<Vec<Drawing>> {
+    let Source { trials, results, .. } = *source;
     let loss = Curves::read(results, "loss")?;
     // Where no layer is tracked there may be the mean over all.
     let tracked = Curves::read(results, "distance");
@@ -52,15 +52,14 @@ pub fn write_curves(trials: &Trials, results: &Path, plots: &Path) -> Result<Vec
         Ok(distance) => (distance, false),
         Err(missing) => (Curves::read(results, "mean_distance").map_err(|_| missing)?, true),
     };
-    write_figure(plots, "curves", &figure(trials, &loss, &distance, is_mean))
+    Ok(vec![Drawing::shapes(FIGURE.name, figure(trials, &loss, &distance, is_mean))])
 }
 
 fn figure(trials: &Trials, loss: &Curves, distance: &Curves, is_mean: bool) -> Canvas {
     let mut canvas = Canvas::new(WIDTH, HEIGHT);
     let losses = lines(trials, loss, SMOOTHING);
     let distances = lines(trials, distance, 0.0);
-    let title = if trials.is_instruct() { "loss (cross-entropy)" } else { "loss (mean squared error)" };
-    let panel = Panel { left: 80.0, right: 376.0, heading: "Training loss", title };
+    let panel = Panel { left: 80.0, right: 376.0, heading: "Training loss", title: trials.task().loss };
     let banded = losses.len() <= MOST_LOSS_BANDS;
     panel.draw(&mut canvas, &losses, false, banded);
     let log = needs_log(&distances);
@@ -274,15 +273,15 @@ fn draw_labels(canvas: &mut Canvas, trials: &Trials, ends: &[End], right: f64) {
         let method = label.series.method;
         canvas.path(&[(right + 8.0, label.y), (right + 22.0, y)], RULE, 1.0, 1.4);
         canvas.marker(marker(method), (right + 32.0, y), 5.0, colour(method));
-        let lost = crate::spread::diverged(trials.of(label.series));
-        let name = label.series.title() + if label.dashed { " (dashed)" } else { "" };
+        let lost = diverged(trials.of(label.series));
+        let name = trials.title(label.series) + if label.dashed { " (dashed)" } else { "" };
         canvas.text(&name, (right + 43.0, y), TICK_SIZE, darker(colour(method)), Align::Left);
         if lost > 0 {
             let shift = crate::canvas::text_width(&name, TICK_SIZE) + 43.0 + 8.0;
             canvas.text(&format!("×{lost}"), (right + shift, y), TICK_SIZE, ALARM, Align::Left);
         }
     }
-    let lost: usize = ends.iter().map(|end| crate::spread::diverged(trials.of(end.series))).sum();
+    let lost: usize = ends.iter().map(|end| diverged(trials.of(end.series))).sum();
     if lost > 0 {
         let text = format!("× {} diverged", counted(lost, "trial"));
         canvas.text(&text, (right + 26.0, TOP - 26.0), LABEL_SIZE, ALARM, Align::Left);

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeSet;
 
+use results::{Spread, Trial, counted, diverged};
+
 use crate::axis::{Axis, Range, outlier_limit, signed};
 use crate::canvas::{Align, Canvas, text_width};
 use crate::clipped::{self, Clipped};
-use crate::spread::{Spread, diverged};
 use crate::style::{ALARM, Colour, INK, MUTED, Marker, NOTE_SIZE, RULE, TICK_SIZE, TITLE_SIZE};
-use crate::trials::{Trial, counted};
+use crate::tables::mean_and_std;
 
 /// Room for two lines of names of bounds below a heading.
 pub const ABOVE_BOUNDS: f64 = 56.0;
@@ -71,7 +72,7 @@ impl Row {
             colour,
             marker,
             dots: dots.collect(),
-            numbers: spread.rounded().unwrap_or_default(),
+            numbers: mean_and_std(spread.mean, spread.std_trials, [3, 3]).unwrap_or_default(),
             spread,
             diverged: diverged(row.iter().copied()),
             absent: if row.is_empty() { "not run" } else { "no score" },

@@ -1,14 +1,15 @@
 //! Figure 7 of the paper: what DeLoRA, and LoRA beside it, draw of each subject.
 
-use std::path::{Path, PathBuf};
+use results::{Series, Trial, Trials, at_papers_rank};
 
+use crate::drawing::Drawing;
 use crate::error::{FiguresError, Result};
-use crate::grid::reason;
+use crate::figure::{Figure, Source};
 use crate::mosaic::{Group, Mosaic, Row, Tile};
-use crate::pairs::at_papers_rank;
-use crate::series::Series;
+use crate::plots::grid::{by_number, reason};
 use crate::tiles::{Pictures, prompt_tile};
-use crate::trials::{Trial, Trials};
+
+pub const FIGURE: Figure = Figure { name: "gallery", caption: "Subjects in new contexts", draw: draw };
 
 /// Methods of the two blocks; one that was not run has none.
 const METHODS: [&str; 2] = ["delora", "lora"];
@@ -20,7 +21,8 @@ const CLASS: &str = "config.subject.class";
 const IDENTIFIER: &str = "[V]";
 
 /// `gallery.png`: a row for each subject, its real picture, then pictures of its first seed.
-pub fn write_gallery(trials: &Trials, results: &Path, plots: &Path) -> Result<Vec<PathBuf>> {
+fn draw(source: &Source) -> Result<Vec<Drawing>> {
+    let Source { trials, results, .. } = *source;
     let pictures = Pictures::of(results);
     let series: Vec<Series> = METHODS.iter().map(|method| at_papers_rank(trials, method)).collect();
     let series: Vec<Series> =
@@ -30,11 +32,8 @@ pub fn write_gallery(trials: &Trials, results: &Path, plots: &Path) -> Result<Ve
     subjects.sort_unstable();
     subjects.dedup();
     let Some(first) = subjects.first() else {
-        return Err(FiguresError::Nothing {
-            path: trials.path().to_path_buf(),
-            what: format!("trial of {}", METHODS.map(|method| format!("`{method}`")).join(" or ")),
-            remedy: "the gallery shows these methods".to_owned(),
-        });
+        let what = format!("trial of {}", METHODS.map(|method| format!("`{method}`")).join(" or "));
+        return Err(FiguresError::nothing(trials.path(), what, "the gallery shows these methods"));
     };
     let subjects: Vec<Subject> =
         subjects.iter().map(|name| Subject::read(trials, &series, &pictures, name)).collect::<Result<_>>()?;
@@ -44,7 +43,8 @@ pub fn write_gallery(trials: &Trials, results: &Path, plots: &Path) -> Result<Ve
     };
     let titles: Vec<String> = (0..subjects[0].templates.len()).map(title).collect();
     let mut groups = vec![Group { heading: String::new(), titles: vec!["real picture".to_owned()] }];
-    groups.extend(series.iter().map(|series| Group { heading: series.title(), titles: titles.clone() }));
+    groups
+        .extend(series.iter().map(|series| Group { heading: trials.title(*series), titles: titles.clone() }));
     let mut rows = Vec::new();
     for subject in subjects {
         rows.push(subject.row(&pictures, titles.len(), !common)?);
@@ -52,7 +52,7 @@ pub fn write_gallery(trials: &Trials, results: &Path, plots: &Path) -> Result<Ve
     let seed =
         series.iter().find_map(|series| first_seed(trials, *series, first)).map_or("", |trial| &trial.seed);
     let note = format!("Pictures of seed {seed}; {IDENTIFIER} stands for a subject.");
-    Mosaic { aside: None, groups, rows, note }.write(plots, "gallery")
+    Mosaic { aside: None, groups, rows, note }.draw(FIGURE.name)
 }
 
 /// One row before its pictures are read.
@@ -69,13 +69,12 @@ impl<'a> Subject<'a> {
         let (path, prompts) = pictures.prompts(name)?;
         let drawn: Vec<Option<&Trial>> =
             series.iter().map(|series| first_seed(trials, *series, name)).collect();
-        let class = drawn.iter().flatten().next().map_or("", |trial| trials.setting(trial, CLASS));
+        let class = drawn.iter().flatten().next().map_or("", |trial| trials.text(trial, CLASS));
         let template = |prompt: &String| prompt.replace(&format!("{IDENTIFIER} {class}"), IDENTIFIER);
         let templates: Vec<String> =
             PROMPTS.iter().filter_map(|index| prompts.get(*index)).map(template).collect();
         if templates.is_empty() {
-            let (what, remedy) = ("prompt".to_owned(), "the experiment writes one a line".to_owned());
-            return Err(FiguresError::Nothing { path, what, remedy });
+            return Err(FiguresError::nothing(&path, "prompt", "the experiment writes one a line"));
         }
         Ok(Self { name, templates, trials: drawn })
     }
@@ -100,5 +99,5 @@ impl<'a> Subject<'a> {
 /// The trial of the subject's smallest seed.
 fn first_seed<'a>(trials: &'a Trials, series: Series<'a>, subject: &str) -> Option<&'a Trial> {
     let of_subject = trials.of(series).filter(|trial| trial.subject == subject);
-    of_subject.min_by_key(|trial| (trial.seed.parse::<u64>().unwrap_or(u64::MAX), trial.seed.clone()))
+    of_subject.min_by_key(by_number)
 }

@@ -1,22 +1,23 @@
 //! The score over two settings: learning-rate multiplier across, λ or rank up, a panel for each method.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+
+use results::sweep::{self, DINO, Line, MULTIPLIED, MULTIPLIER, Point, Unchanged};
+use results::{RANK, Series, Trial, Trials, stats};
 
 use crate::axis::{Axis, Range, multiplier_label, signed};
 use crate::canvas::{Align, Canvas, text_width};
 use crate::colour_map;
+use crate::drawing::{Drawing, full, listed};
 use crate::error::Result;
-use crate::output::{owned, write_csv, write_figure};
-use crate::series::{RANK, Series};
-use crate::stats;
+use crate::figure::{Figure, Source};
 use crate::style::{INK, LABEL_SIZE, MUTED, NOTE_SIZE, RULE, TICK_SIZE, TITLE_SIZE, WHITE};
-use crate::sweep::{self, Line, Point, Score, Unchanged};
-use crate::table::full;
-use crate::trials::{Trial, Trials};
 use crate::wrap::Notes;
 
-pub const LAMBDA: &str = "config.method.lambda";
+pub const FIGURE: Figure =
+    Figure { name: "heatmap", caption: "Score over learning rate and a second setting", draw: draw };
+
+const LAMBDA: &str = "config.method.lambda";
 
 const WIDTH: f64 = 760.0;
 const TOP: f64 = 44.0;
@@ -42,16 +43,16 @@ struct Panel<'a> {
 }
 
 /// `heatmap.svg`, `heatmap.png` and `heatmap.csv`.
-pub fn write_heatmap(trials: &Trials, plots: &Path) -> Result<Vec<PathBuf>> {
-    let panels = panels(trials)?;
-    let mut written = write_figure(plots, "heatmap", &figure(&panels))?;
-    written.push(write_csv(&plots.join("heatmap.csv"), &csv_header(), &csv_rows(&panels))?);
-    Ok(written)
+fn draw(source: &Source) -> Result<Vec<Drawing>> {
+    let trials = source.across(&[MULTIPLIER, MULTIPLIED, LAMBDA, RANK])?;
+    let panels = panels(&trials)?;
+    let csv = Drawing::csv("heatmap.csv", csv_header(), csv_rows(&panels));
+    Ok(vec![Drawing::shapes(FIGURE.name, figure(&panels)), csv])
 }
 
 fn panels(trials: &Trials) -> Result<Vec<Panel<'_>>> {
     // The same trials as lines give the same errors.
-    let lines: Vec<Line> = sweep::lines(trials, Score::Dino, |_| true)?;
+    let lines: Vec<Line> = sweep::lines(trials, DINO, |_| true)?;
     let mut methods: Vec<&str> = lines.iter().map(|line| line.method).collect();
     methods.dedup();
     let unchanged = Unchanged::of(trials);
@@ -69,7 +70,7 @@ fn panels(trials: &Trials) -> Result<Vec<Panel<'_>>> {
 /// λ where the method has several, else its rank.
 fn second(trials: &Trials, method: &str) -> (&'static str, &'static str) {
     let mut lambdas: Vec<&str> =
-        trials.of(Series::of(method)).map(|trial| trials.setting(trial, LAMBDA)).collect();
+        trials.of(Series::of(method)).map(|trial| trials.text(trial, LAMBDA)).collect();
     lambdas.sort_unstable();
     lambdas.dedup();
     if lambdas.len() > 1 { (LAMBDA, "λ") } else { (RANK, "rank") }
@@ -84,7 +85,7 @@ impl<'a> Panel<'a> {
     ) -> Self {
         let mut of_value: BTreeMap<&str, Vec<&Trial>> = BTreeMap::new();
         for trial in trials.of(series).filter(|trial| sweep::multiplies_all(trials, trial)) {
-            of_value.entry(trials.setting(trial, second.0)).or_default().push(trial);
+            of_value.entry(trials.text(trial, second.0)).or_default().push(trial);
         }
         let row = |(value, of): (&str, Vec<&'a Trial>)| {
             (value.to_owned(), sweep::points(trials, unchanged, of.into_iter()))
@@ -97,7 +98,7 @@ impl<'a> Panel<'a> {
             rows.iter().flat_map(|(_, points)| points.iter().map(|point| point.multiplier)).collect();
         multipliers.sort_by(f64::total_cmp);
         multipliers.dedup();
-        Self { method: series.method, title: series.title(), second, rows, multipliers }
+        Self { method: series.method, title: trials.title(series), second, rows, multipliers }
     }
 
     fn size(&self) -> (f64, f64) {
@@ -113,7 +114,7 @@ impl<'a> Panel<'a> {
     /// The largest mean score of trials that are not all lost.
     fn best(&self) -> Option<f64> {
         let kept = self.cells().filter(|point| point.diverged() < point.trials.len());
-        kept.filter_map(|point| stats::mean(&point.scores(Score::Dino))).max_by(f64::total_cmp)
+        kept.filter_map(|point| stats::mean(&point.scores(DINO))).max_by(f64::total_cmp)
     }
 
     /// With the upper left corner of what `size` gives at `at`.
@@ -179,7 +180,7 @@ fn draw_cell(
     };
     let Some(point) = point else { return };
     canvas.polygon(&inset(0.0), WHITE, 1.0);
-    let mean = stats::mean(&point.scores(Score::Dino));
+    let mean = stats::mean(&point.scores(DINO));
     let (Some(mean), true) = (mean, point.diverged() < point.trials.len()) else {
         canvas.polygon(&inset(1.0), RULE, 1.0);
         let lost = point.diverged() > 0;
@@ -230,7 +231,7 @@ fn figure(panels: &[Panel]) -> Canvas {
     let across = ((WIDTH - 20.0) / widest).floor().max(1.0) as usize;
     let width = WIDTH.max(widest + 20.0);
     let means = panels.iter().flat_map(Panel::cells).filter(|point| point.diverged() < point.trials.len());
-    let range = Range::covering(means.filter_map(|point| stats::mean(&point.scores(Score::Dino))));
+    let range = Range::covering(means.filter_map(|point| stats::mean(&point.scores(DINO))));
     let lost: usize = panels.iter().flat_map(Panel::cells).map(Point::diverged).sum();
     let all: usize = panels.iter().flat_map(Panel::cells).map(|point| point.trials.len()).sum();
     let most = panels.iter().flat_map(Panel::cells).map(|point| point.trials.len()).max().unwrap_or(0);
@@ -283,19 +284,9 @@ fn draw_bar(canvas: &mut Canvas, range: Range) {
 }
 
 fn csv_header() -> Vec<String> {
-    owned(&[
-        "method",
-        "title",
-        "multiplier",
-        "second_setting",
-        "second_value",
-        "trials",
-        "diverged",
-        "left_out",
-        "dino_n",
-        "dino_mean",
-        "dino_std",
-    ])
+    listed(
+        "method, title, multiplier, second_setting, second_value, trials, diverged, left_out, dino_n, dino_mean, dino_std",
+    )
 }
 
 fn csv_rows(panels: &[Panel]) -> Vec<Vec<String>> {
@@ -303,12 +294,11 @@ fn csv_rows(panels: &[Panel]) -> Vec<Vec<String>> {
     for panel in panels {
         for (value, points) in &panel.rows {
             for point in points {
-                let scores = point.scores(Score::Dino);
+                let scores = point.scores(DINO);
                 let mut row =
                     vec![panel.method.to_owned(), panel.title.clone(), point.multiplier.to_string()];
                 row.extend([panel.second.0.to_owned(), value.clone()]);
-                let counts =
-                    [point.trials.len(), point.diverged(), point.left_out(Score::Dino), scores.len()];
+                let counts = [point.trials.len(), point.diverged(), point.left_out(DINO), scores.len()];
                 row.extend(counts.map(|count| count.to_string()));
                 row.extend([stats::mean(&scores), stats::std(&scores)].map(full));
                 rows.push(row);

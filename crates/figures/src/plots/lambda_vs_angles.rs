@@ -1,53 +1,57 @@
 //! Figure 6 of the paper: DeLoRA with the learning rate of λ multiplied, that of A and B, or both.
 
-use std::path::{Path, PathBuf};
+use results::Series;
+use results::sweep::{self, DINO, Line, MULTIPLIED, Unchanged};
 
+use crate::drawing::Drawing;
 use crate::error::Result;
+use crate::figure::{Figure, Source};
 use crate::plots::lines::Look;
-use crate::plots::robustness::write_all;
-use crate::series::Series;
+use crate::plots::robustness::draw_all;
+use crate::plots::sweep::SWEPT;
 use crate::stroke::Stroke;
 use crate::style::{Colour, Marker, colour};
-use crate::sweep::{self, Line, MULTIPLIED, Score, Unchanged};
-use crate::trials::Trials;
+
+pub const FIGURE: Figure = Figure {
+    name: "lambda_vs_angles",
+    caption: "Multiplying the learning rate of λ, of A and B, or of both",
+    draw: draw,
+};
 
 const METHOD: &str = "delora";
 
 /// A value of `multiplied` and how its line looks: shades of the method's hue.
 struct Multiplied {
     value: &'static str,
-    title: &'static str,
-    colour: Colour,
-    marker: Marker,
-    stroke: Stroke,
+    look: Look,
 }
 
 /// `lambda_vs_angles.{svg,png,csv,md}` and `lambda_vs_angles-points.csv`.
-pub fn write_lambda_vs_angles(trials: &Trials, plots: &Path) -> Result<Vec<PathBuf>> {
-    sweep::require_columns(trials, Score::Dino)?;
+fn draw(source: &Source) -> Result<Vec<Drawing>> {
+    let trials = &source.across(&SWEPT)?;
+    sweep::require_columns(trials, DINO)?;
     trials.column(&[MULTIPLIED])?;
     let unchanged = Unchanged::of(trials);
     let line = |multiplied: &Multiplied| {
-        let of = trials.of(Series::of(METHOD)).filter(|trial| match trials.setting(trial, MULTIPLIED) {
+        let of = trials.of(Series::of(METHOD)).filter(|trial| match trials.text(trial, MULTIPLIED) {
             "" => multiplied.value == "all",
             value => value == multiplied.value,
         });
-        let look = Look {
-            title: multiplied.title.to_owned(),
-            colour: multiplied.colour,
-            marker: multiplied.marker,
-            stroke: multiplied.stroke,
-        };
-        Line { method: METHOD, look, points: sweep::points(trials, &unchanged, of) }
+        let points = sweep::points(trials, &unchanged, of);
+        Line { method: METHOD, title: multiplied.look.title.clone(), larger: 0, points }
     };
     let all = all();
     let lines = sweep::some(trials, all.iter().map(line).collect())?;
-    write_all("lambda_vs_angles", trials, &lines, all[0].title, plots)
+    let looks = lines.iter().flat_map(|line| all.iter().find(|one| one.look.title == line.title));
+    let looks: Vec<Look> = looks.map(|one| one.look.clone()).collect();
+    Ok(draw_all(FIGURE.name, trials, &lines, &looks, &all[0].look.title))
 }
 
 fn all() -> [Multiplied; 3] {
-    let multiplied =
-        |value, title, colour, marker, stroke| Multiplied { value, title, colour, marker, stroke };
+    let multiplied = |value, title: &str, colour, marker, stroke| Multiplied {
+        value,
+        look: Look { title: title.to_owned(), colour, marker, stroke },
+    };
     [
         multiplied("all", "both", colour(METHOD), Marker::Diamond, Stroke::Solid),
         multiplied(

@@ -1,16 +1,19 @@
 //! MMLU by category and subject as a figure: a row for each, a column for each method, coloured by accuracy.
 
-use std::path::{Path, PathBuf};
+use results::mmlu::category;
 
 use crate::axis::signed;
 use crate::canvas::{Align, Canvas, text_width};
 use crate::colour_map;
+use crate::drawing::Drawing;
 use crate::error::Result;
-use crate::instruct::category;
-use crate::mmlu::{Group, Kind, Mean, NAME, Subjects};
-use crate::output::write_figure;
+use crate::figure::{Figure, Source};
+use crate::plots::mmlu_table::{Group, Kind, Mean, Subjects};
 use crate::style::{INK, LABEL_SIZE, MUTED, NOTE_SIZE, TICK_SIZE, WHITE};
 use crate::wrap::{Notes, wrapped};
+
+pub const FIGURE: Figure =
+    Figure { name: "mmlu_categories", caption: "MMLU by category and by subject", draw };
 
 const WIDTH: f64 = 1000.0;
 /// Left of the cells, for the names of rows; those of subjects are shifted.
@@ -37,12 +40,15 @@ struct Row {
     cells: Vec<(Option<f64>, Option<f64>)>,
 }
 
-impl Subjects<'_> {
-    /// `mmlu_categories.svg` and `mmlu_categories.png`.
-    pub fn draw(&self, plots: &Path) -> Result<Vec<PathBuf>> {
-        write_figure(plots, NAME, &self.figure())
-    }
+/// `mmlu_categories.{md,csv,svg,png}`.
+fn draw(source: &Source) -> Result<Vec<Drawing>> {
+    let subjects = Subjects::of(source.trials)?;
+    let mut drawings: Vec<Drawing> = subjects.write(FIGURE.name).into();
+    drawings.push(Drawing::shapes(FIGURE.name, subjects.figure()));
+    Ok(drawings)
+}
 
+impl Subjects<'_> {
     fn rows(&self) -> Vec<Row> {
         let mut rows: Vec<Row> = Vec::new();
         let mut last = None;

@@ -1,19 +1,18 @@
 //! Figure 3 of the paper: how far training goes on moving the tracked layer, and what the scores do meanwhile.
 
-use std::path::{Path, PathBuf};
+use results::{Band, Curves, Series, Status, Trial, Trials, band, diverged};
 
 use crate::axis::{Axis, Range};
 use crate::canvas::Canvas;
-use crate::curves::{Curves, band};
+use crate::drawing::{Drawing, full, listed};
 use crate::error::Result;
-use crate::output::{owned, write_csv, write_figure};
+use crate::figure::{Figure, Source};
 use crate::plots::lines::{self, Below, Dot, Line, Look, Panel};
-use crate::prolonged;
-use crate::series::Series;
-use crate::spread::diverged;
-use crate::table::full;
-use crate::trials::{Status, Trial, Trials};
+use crate::plots::prolonged_table::tables;
 use crate::wrap::Notes;
+
+pub const FIGURE: Figure =
+    Figure { name: "prolonged", caption: "Long training: distance and scores over the steps", draw };
 
 const WIDTH: f64 = 620.0;
 const TOP: f64 = 42.0;
@@ -39,21 +38,26 @@ pub struct Row<'a> {
 }
 
 /// `prolonged.{svg,png,csv,md}`, and `prolonged-points.csv` with what the figure shows.
-pub fn write_prolonged(trials: &Trials, results: &Path, plots: &Path) -> Result<Vec<PathBuf>> {
-    let read = |(metric, _, _): (&str, &str, &str)| Curves::read(results, metric);
-    let curves: Vec<Curves> = PANELS.into_iter().map(read).collect::<Result<_>>()?;
+fn draw(source: &Source) -> Result<Vec<Drawing>> {
+    let Source { trials, results, .. } = *source;
+    let mut curves = Vec::new();
+    for (metric, ..) in PANELS {
+        curves.push(Curves::read(results, metric)?);
+    }
     let rows = rows(trials);
     let panels: Vec<Vec<Line>> = curves.iter().map(|curves| panel_lines(trials, &rows, curves)).collect();
-    let mut written = write_figure(plots, "prolonged", &figure(trials, &rows, &panels, &curves[0]))?;
-    let points = csv_rows(&rows, &panels);
-    written.push(write_csv(&plots.join("prolonged-points.csv"), &csv_header(), &points)?);
+    let header = listed("method, title, metric, step, mean, std, diverged");
+    let mut drawings = vec![
+        Drawing::shapes(FIGURE.name, figure(trials, &rows, &panels, &curves[0])),
+        Drawing::csv("prolonged-points.csv", header, csv_rows(&rows, &panels)),
+    ];
     let series: Vec<Series> = rows.iter().map(|row| row.series).collect();
-    written.extend(prolonged::write_tables(trials, &series, &curves[0], &curves[1], plots)?);
-    Ok(written)
+    drawings.extend(tables(trials, &series, &curves[0], &curves[1]));
+    Ok(drawings)
 }
 
 fn rows(trials: &Trials) -> Vec<Row<'_>> {
-    let row = |(series, larger)| Row { series, look: Look::of_series(series, larger) };
+    let row = |(series, larger)| Row { series, look: Look::of_series(trials, series, larger) };
     trials.trained().into_iter().map(row).collect()
 }
 
@@ -63,12 +67,7 @@ fn panel_lines(trials: &Trials, rows: &[Row], curves: &Curves) -> Vec<Line> {
     let line = |row: &Row| {
         let of =
             |status| trials.of(row.series).filter(move |trial| trial.status == status).filter_map(points);
-        let dot = |band: crate::curves::Band| Dot {
-            x: band.step,
-            mean: Some(band.mean),
-            std: band.std,
-            hollow: false,
-        };
+        let dot = |band: Band| Dot { x: band.step, mean: Some(band.mean), std: band.std, hollow: false };
         let dots = band(&of(Status::Done).collect::<Vec<_>>()).into_iter().map(dot).collect();
         let last = |points: Vec<(f64, f64)>| points.last().map(|(step, value)| (*step, Some(*value)));
         Line { look: row.look.clone(), dots, crosses: of(Status::Diverged).filter_map(last).collect() }
@@ -117,10 +116,6 @@ fn figure(trials: &Trials, rows: &[Row], panels: &[Vec<Line>], distance: &Curves
     lines::draw_lost(&mut canvas, lost, TOP - 22.0);
     notes.draw(&mut canvas);
     canvas
-}
-
-fn csv_header() -> Vec<String> {
-    owned(&["method", "title", "metric", "step", "mean", "std", "diverged"])
 }
 
 /// Means, then the last finite values of diverged trials, which have no spread.

@@ -1,16 +1,22 @@
 //! Figures 2 and 5 of the paper, and how wide each method's range of good learning rates is.
 
-use std::path::{Path, PathBuf};
+use results::sweep::{self, DINO, Line, PRODUCT, Unchanged};
+use results::{Trials, baseline};
 
-use crate::axis::{multiplier_label, signed};
+use crate::drawing::Drawing;
 use crate::error::Result;
-use crate::output::{markdown, owned, write, write_csv};
-use crate::pairs::{self, with_sign};
-use crate::plots::sweep::{NO_FINETUNING, write_sweep};
-use crate::robustness::{Bound, Difference, Estimate, Robustness};
-use crate::sweep::{self, Line, Score, Unchanged};
-use crate::table::{ABSENT, full};
-use crate::trials::Trials;
+use crate::figure::{Figure, Source};
+use crate::plots::lines::Look;
+use crate::plots::sweep::{NO_FINETUNING, SWEPT, draw_sweep};
+use crate::plots::widths::{Row, csv_header, csv_row, explanation, table};
+
+pub const FIGURE: Figure =
+    Figure { name: "robustness", caption: "Score and distance against the learning rate", draw: draw };
+pub const DORA_MAGNITUDE: Figure = Figure {
+    name: "dora_magnitude",
+    caption: "DoRA with and without its magnitude, against the learning rate",
+    draw: draw_dora_magnitude,
+};
 
 /// Above the second table.
 const WHY_THE_PRODUCT: &str = "The same by the product DINO × CLIP-T of each trial, a negative factor counting as 0, as DreamBench++ (Peng et al. 2024) ranks \
@@ -21,201 +27,47 @@ const WHY_THE_PRODUCT: &str = "The same by the product DINO × CLIP-T of each tr
 const MAGNITUDE_METHODS: [&str; 3] = ["dora", "dora_fixed_magnitude", "delora"];
 
 /// `robustness.{svg,png,csv,md}` and `robustness-points.csv`: every method that was trained.
-pub fn write_robustness(trials: &Trials, plots: &Path) -> Result<Vec<PathBuf>> {
-    let lines = sweep::lines(trials, Score::Dino, |_| true)?;
-    let baseline = pairs::baseline(trials).title();
-    write_all("robustness", trials, &lines, &baseline, plots)
+fn draw(source: &Source) -> Result<Vec<Drawing>> {
+    let trials = source.across(&SWEPT)?;
+    let lines = sweep::lines(&trials, DINO, |_| true)?;
+    let looks: Vec<Look> = lines.iter().map(Look::of_line).collect();
+    Ok(draw_all(FIGURE.name, &trials, &lines, &looks, &trials.title(baseline(&trials))))
 }
 
 /// `dora_magnitude.{svg,png,csv,md}` and `dora_magnitude-points.csv`: DoRA with and without magnitude, and
 /// DeLoRA.
-pub fn write_dora_magnitude(trials: &Trials, plots: &Path) -> Result<Vec<PathBuf>> {
-    let lines = sweep::lines(trials, Score::Dino, |method| MAGNITUDE_METHODS.contains(&method))?;
+fn draw_dora_magnitude(source: &Source) -> Result<Vec<Drawing>> {
+    let trials = source.across(&SWEPT)?;
+    let lines = sweep::lines(&trials, DINO, |method| MAGNITUDE_METHODS.contains(&method))?;
+    let looks: Vec<Look> = lines.iter().map(Look::of_line).collect();
     let baseline = lines.iter().find(|line| line.method == MAGNITUDE_METHODS[0]);
-    let baseline = baseline.map_or(String::new(), |line| line.look.title.clone());
-    write_all("dora_magnitude", trials, &lines, &baseline, plots)
+    let baseline = baseline.map_or("", |line| line.title.as_str());
+    Ok(draw_all(DORA_MAGNITUDE.name, &trials, &lines, &looks, baseline))
 }
 
-/// The figure of `lines`, and the tables of their widths beside it, by DINO and where there is CLIP-T by their
-/// product; `baseline` is the title of one line.
-pub fn write_all(
-    name: &str,
-    trials: &Trials,
-    lines: &[Line],
-    baseline: &str,
-    plots: &Path,
-) -> Result<Vec<PathBuf>> {
-    let mut written = write_sweep(name, trials, lines, plots)?;
+/// The figure of `lines` with a look each, and the tables of their widths beside it, by DINO and where there is CLIP-T
+/// by their product; `baseline` is the title of one line.
+pub fn draw_all(name: &str, trials: &Trials, lines: &[Line], looks: &[Look], baseline: &str) -> Vec<Drawing> {
+    let mut drawings = draw_sweep(name, trials, lines, looks);
     let unchanged = Unchanged::of(trials);
-    let title = if lines.iter().any(|line| line.look.title == baseline) { baseline } else { "" };
-    let has_product = sweep::has(lines, Score::Product);
+    let title = if lines.iter().any(|line| line.title == baseline) { baseline } else { "" };
+    let has_product = sweep::has(lines, PRODUCT);
     let (mut cells, mut text) = (Vec::new(), String::new());
-    for score in if has_product { &[Score::Dino, Score::Product][..] } else { &[Score::Dino] } {
-        let rows = Row::all(lines, title, &unchanged, *score);
-        cells.extend(rows.iter().map(|row| csv_row(row, title, *score)));
-        if *score == Score::Product {
+    for score in if has_product { &[DINO, PRODUCT][..] } else { &[DINO] } {
+        let rows = Row::all(lines, title, &unchanged, score);
+        cells.extend(rows.iter().map(|row| csv_row(row, title, score)));
+        if *score == PRODUCT {
             text += &format!("\n{WHY_THE_PRODUCT}\n\n");
         }
-        text += &table(&rows, title, unchanged.is_known(*score));
+        text += &table(&rows, title, unchanged.is_known(score));
     }
     let score = if has_product {
         "score (DINO in the first table, DINO × CLIP-T in the second)"
     } else {
         "DINO score"
     };
-    text +=
-        &format!("\n{}", explanation(score, "seed, subject", NO_FINETUNING, unchanged.is_known(Score::Dino)));
-    written.push(write_csv(&plots.join(format!("{name}.csv")), &csv_header(), &cells)?);
-    written.push(write(&plots.join(format!("{name}.md")), text.as_bytes())?);
-    Ok(written)
-}
-
-/// Widths of one line by one score.
-pub struct Row {
-    title: String,
-    method: String,
-    robustness: Robustness,
-    difference: Option<Difference>,
-}
-
-impl Row {
-    /// A row for each line; `baseline` is the title of the one that the others are compared with.
-    pub fn all(lines: &[Line], baseline: &str, unchanged: &Unchanged, score: Score) -> Vec<Self> {
-        let baseline = lines.iter().find(|line| line.look.title == baseline);
-        let row = |line: &Line| Self {
-            title: line.look.title.clone(),
-            method: line.method.to_owned(),
-            robustness: Robustness::of(line, unchanged, score),
-            difference: baseline
-                .filter(|baseline| baseline.look.title != line.look.title)
-                .and_then(|baseline| Difference::of(line, baseline, score)),
-        };
-        lines.iter().map(row).collect()
-    }
-}
-
-pub fn csv_header() -> Vec<String> {
-    let mut header = owned(&["method", "title", "n"]);
-    for name in ["width", "gain_width"] {
-        let parts = ["octaves", "lo", "hi", "censored_low", "censored_high", "best_multiplier", "from", "to"];
-        header.extend(parts.map(|part| format!("{name}_{part}")));
-    }
-    header.extend(owned(&["baseline", "n_pairs", "difference_octaves", "difference_lo", "difference_hi"]));
-    header.extend(owned(&["difference_bound", "score"]));
-    header
-}
-
-pub fn csv_row(row: &Row, baseline: &str, score: Score) -> Vec<String> {
-    let mut cells = vec![row.method.clone(), row.title.clone(), row.robustness.n.to_string()];
-    for estimate in [row.robustness.width, row.robustness.gain] {
-        let width = estimate.map(|estimate| estimate.width);
-        let interval = estimate.and_then(|estimate| estimate.interval);
-        cells.push(full(width.map(|width| width.octaves())));
-        cells.extend([interval.map(|(low, _)| low), interval.map(|(_, high)| high)].map(full));
-        let censored = [width.map(|width| width.censored.0), width.map(|width| width.censored.1)];
-        cells.extend(censored.map(|side| side.map_or(String::new(), |side| side.to_string())));
-        cells.extend(
-            [width.map(|width| width.best), width.map(|width| width.from), width.map(|width| width.to)]
-                .map(full),
-        );
-    }
-    cells.push(row.difference.map_or("", |_| baseline).to_owned());
-    cells.push(row.difference.map_or(String::new(), |difference| difference.n.to_string()));
-    let interval = row.difference.and_then(|difference| difference.interval);
-    cells.push(full(row.difference.map(|difference| difference.octaves)));
-    cells.extend([interval.map(|(low, _)| low), interval.map(|(_, high)| high)].map(full));
-    cells.push(row.difference.map_or("", |difference| bound_name(difference.bound)).to_owned());
-    cells.push(score.name().to_owned());
-    cells
-}
-
-/// Widths as Markdown; with `gained` those measured from no finetuning too.
-pub fn table(rows: &[Row], baseline: &str, gained: bool) -> String {
-    let mut header =
-        owned(&["method", "robustness width (octaves)", "95 % interval", "n", "best multiplier", "range"]);
-    if !baseline.is_empty() {
-        header.extend([format!("Δ vs {baseline}"), "95 % interval".to_owned()]);
-    }
-    if gained {
-        header.extend(owned(&["gain width (octaves)", "95 % interval"]));
-    }
-    let cells = |row: &Row| {
-        let width = row.robustness.width;
-        let mut cells = vec![row.title.clone()];
-        cells.extend(estimated(width));
-        cells.push(row.robustness.n.to_string());
-        cells.push(width.map_or(ABSENT.to_owned(), |estimate| multiplier_label(estimate.width.best)));
-        cells.push(width.map_or(ABSENT.to_owned(), |estimate| range(&estimate)));
-        if !baseline.is_empty() {
-            cells.extend(row.difference.map_or([ABSENT, ABSENT].map(str::to_owned), compared));
-        }
-        if gained {
-            cells.extend(estimated(row.robustness.gain));
-        }
-        cells
-    };
-    let cells: Vec<Vec<String>> = rows.iter().map(cells).collect();
-    markdown(&header, &cells)
-}
-
-/// Width and interval.
-fn estimated(estimate: Option<Estimate>) -> [String; 2] {
-    let Some(Estimate { width, interval }) = estimate else { return [ABSENT, ABSENT].map(str::to_owned) };
-    let sign = if width.is_censored() { "≥ " } else { "" };
-    let text = |(low, high): (f64, f64)| format!("{} to {}", signed(low, 1), signed(high, 1));
-    [format!("{sign}{}", signed(width.octaves(), 1)), interval.map_or(ABSENT.to_owned(), text)]
-}
-
-fn bound_name(bound: Bound) -> &'static str {
-    match bound {
-        Bound::Exact => "",
-        Bound::Lower => "lower",
-        Bound::Upper => "upper",
-        Bound::Unknown => "unknown",
-    }
-}
-
-/// Difference and interval, with a sign where they are only bounds.
-fn compared(difference: Difference) -> [String; 2] {
-    let sign = match difference.bound {
-        Bound::Exact => "",
-        Bound::Lower => "≥ ",
-        Bound::Upper => "≤ ",
-        Bound::Unknown => return ["both reach the end", ABSENT].map(str::to_owned),
-    };
-    let text = |(low, high): (f64, f64)| format!("{} to {}", with_sign(low, 1), with_sign(high, 1));
-    [
-        format!("{sign}{}", with_sign(difference.octaves, 1)),
-        difference.interval.map_or(ABSENT.to_owned(), text),
-    ]
-}
-
-/// "½ to 3.1", with a sign at an end that the sweep did not go beyond.
-fn range(estimate: &Estimate) -> String {
-    let width = estimate.width;
-    let rounded = |multiplier: f64| {
-        multiplier_label(if multiplier < 0.3 { multiplier } else { (multiplier * 100.0).round() / 100.0 })
-    };
-    let from = if width.censored.0 { "≤ " } else { "" };
-    let to = if width.censored.1 { "≥ " } else { "" };
-    format!("{from}{} to {to}{}", rounded(width.from), rounded(width.to))
-}
-
-/// What the tables say: `score` is what is kept, `replicate` what trials of different multipliers share, and
-/// `start` what the gain is measured from.
-pub fn explanation(score: &str, replicate: &str, start: &str, gained: bool) -> String {
-    let gain = if gained {
-        format!(
-            " The gain width measures scores from that of {start} instead, so that it does not depend on where the score's zero is."
-        )
-    } else {
-        String::new()
-    };
-    format!(
-        "The robustness width is the number of octaves of learning rate around the best multiplier that keep at least 95 % \
-         of the best mean {score}, measured from 0 and interpolated between the tested multipliers; “≥” where the \
-         range reaches the end of those tested.{gain} Intervals: percentile bootstrap over n replicates ({replicate}), drawn with \
-         all their multipliers, and for differences jointly for both methods; where one of two widths is only a bound, so is their difference. \
-         A diverged trial counts with its last finite score, else with that of {start}, and with neither is left out.\n"
-    )
+    let explained = explanation(score, "seed, subject", NO_FINETUNING, unchanged.is_known(DINO));
+    drawings.push(Drawing::csv(format!("{name}.csv"), csv_header(), cells));
+    drawings.push(Drawing::text(format!("{name}.md"), format!("{text}\n{explained}")));
+    drawings
 }

@@ -2,25 +2,18 @@
 //! of good rates is on each.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+
+use results::sweep::{Line, Point, Source, Unchanged};
+use results::{NONE, Series, Spread, Trials, baseline, rank, stats};
 
 use crate::axis::Axis;
 use crate::canvas::{Align, Canvas, text_width};
-use crate::error::Result;
-use crate::layout::NONE;
-use crate::output::{owned, write, write_csv, write_figure};
-use crate::pairs;
+use crate::drawing::{Drawing, full, listed};
 use crate::plots::bounds::Bound;
 use crate::plots::lines::{self, Below, Look, Panel, darker};
-use crate::plots::robustness::{self, Row};
 use crate::plots::sweep::{LOG_RATIO, MOST_BANDS, banded, distance_line, octaves, score_line, treatment};
-use crate::series::Series;
-use crate::spread::Spread;
-use crate::stats;
+use crate::plots::widths::{self, Row};
 use crate::style::TICK_SIZE;
-use crate::sweep::{Line, Point, Score, Source, Unchanged};
-use crate::table::full;
-use crate::trials::Trials;
 use crate::wrap::Notes;
 
 /// Heading and axis title of the distance.
@@ -62,17 +55,17 @@ pub struct Part<'a> {
     pub heading: &'static str,
     pub title: String,
     pub trials: &'a Trials,
-    pub score: Score,
+    pub score: &'static str,
     pub lines: Vec<Line<'a>>,
 }
 
 /// `<name>.{svg,png,csv,md}` and `<name>-points.csv`.
-pub fn write_parts(words: &Words, parts: &[Part], plots: &Path) -> Result<Vec<PathBuf>> {
-    let mut written = write_figure(plots, words.name, &figure(words, parts))?;
-    written.extend(write_widths(words, parts, plots)?);
-    let points = plots.join(format!("{}-points.csv", words.name));
-    written.push(write_csv(&points, &points_header(words), &points_rows(parts))?);
-    Ok(written)
+pub fn draw_parts(words: &Words, parts: &[Part]) -> Vec<Drawing> {
+    let mut drawings = vec![Drawing::shapes(words.name, figure(words, parts))];
+    drawings.extend(width_tables(words, parts));
+    let points = format!("{}-points.csv", words.name);
+    drawings.push(Drawing::csv(points, points_header(words), points_rows(parts)));
+    drawings
 }
 
 fn figure(words: &Words, parts: &[Part]) -> Canvas {
@@ -126,7 +119,7 @@ fn distances(words: &Words, parts: &[Part]) -> Vec<lines::Line> {
     let is_known = |line: &Line| line.points.iter().any(|point| !point.distances().is_empty());
     match parts {
         [part, ..] if words.distance && part.lines.iter().any(is_known) => {
-            banded(part.lines.iter().map(distance_line).collect())
+            banded(part.lines.iter().map(|line| distance_line(line, &Look::of_line(line))).collect())
         }
         _ => Vec::new(),
     }
@@ -135,7 +128,8 @@ fn distances(words: &Words, parts: &[Part]) -> Vec<lines::Line> {
 impl Part<'_> {
     /// In percent.
     fn drawn(&self) -> Vec<lines::Line> {
-        let mut drawn = banded(self.lines.iter().map(|line| score_line(line, self.score)).collect());
+        let line = |line| score_line(line, &Look::of_line(line), self.score);
+        let mut drawn = banded(self.lines.iter().map(line).collect());
         for dot in drawn.iter_mut().flat_map(|line| &mut line.dots) {
             dot.mean = dot.mean.map(|mean| 100.0 * mean);
             dot.std *= 100.0;
@@ -144,7 +138,7 @@ impl Part<'_> {
     }
 
     fn bounds(&self, label: &'static str) -> Vec<Bound> {
-        let mean = Spread::of(self.trials, self.trials.of(Series::of(NONE)), self.score.name()).mean;
+        let mean = Spread::of(self.trials, self.trials.of(Series::of(NONE)), self.score).mean;
         mean.map(|mean| Bound { label, value: 100.0 * mean }).into_iter().collect()
     }
 }
@@ -163,11 +157,11 @@ fn points<'a>(parts: &'a [Part]) -> impl Iterator<Item = &'a Point<'a>> {
 }
 
 /// The lines' looks in the order of the legends, each once.
-fn looks<'a>(parts: &'a [Part]) -> Vec<&'a Look> {
-    let mut looks: Vec<(usize, &Look)> = Vec::new();
+fn looks(parts: &[Part]) -> Vec<Look> {
+    let mut looks: Vec<(usize, Look)> = Vec::new();
     for line in parts.iter().flat_map(|part| &part.lines) {
-        if looks.iter().all(|(_, known)| known.title != line.look.title) {
-            looks.push((crate::style::rank(line.method), &line.look));
+        if looks.iter().all(|(_, known)| known.title != line.title) {
+            looks.push((rank(line.method), Look::of_line(line)));
         }
     }
     looks.sort_by_key(|(rank, _)| *rank);
@@ -175,9 +169,9 @@ fn looks<'a>(parts: &'a [Part]) -> Vec<&'a Look> {
 }
 
 /// Left end and row of each name of the legend.
-fn legend_places(looks: &[&Look]) -> Vec<(f64, usize)> {
+fn legend_places(looks: &[Look]) -> Vec<(f64, usize)> {
     let (mut x, mut row) = (LEFT, 0);
-    let place = |look: &&Look| {
+    let place = |look: &Look| {
         let width = text_width(&look.title, TICK_SIZE) + 48.0;
         if x + width > WIDTH && x > LEFT {
             (x, row) = (LEFT, row + 1);
@@ -188,7 +182,7 @@ fn legend_places(looks: &[&Look]) -> Vec<(f64, usize)> {
     looks.iter().map(place).collect()
 }
 
-fn draw_legend(canvas: &mut Canvas, looks: &[&Look], places: &[(f64, usize)]) {
+fn draw_legend(canvas: &mut Canvas, looks: &[Look], places: &[(f64, usize)]) {
     for (look, (x, row)) in looks.iter().zip(places) {
         let y = 22.0 + *row as f64 * LEGEND_ROW;
         look.stroke.draw(canvas, &[(x - 11.0, y), (x + 11.0, y)], look.colour, 2.0);
@@ -233,46 +227,37 @@ fn note(words: &Words, parts: &[Part]) -> String {
 }
 
 /// `<name>.csv` and `<name>.md`: how wide each method's range of good rates is.
-fn write_widths(words: &Words, parts: &[Part], plots: &Path) -> Result<Vec<PathBuf>> {
-    let mut header = owned(&[words.part]);
-    header.extend(robustness::csv_header());
+fn width_tables(words: &Words, parts: &[Part]) -> [Drawing; 2] {
+    let mut header = listed(words.part);
+    header.extend(widths::csv_header());
     let (mut cells, mut text, mut gained) = (Vec::new(), String::new(), false);
     for part in parts {
         let unchanged = Unchanged::of(part.trials);
-        let baseline = pairs::baseline(part.trials).title();
-        let is_there = part.lines.iter().any(|line| line.look.title == baseline);
+        let baseline = part.trials.title(baseline(part.trials));
+        let is_there = part.lines.iter().any(|line| line.title == baseline);
         let baseline = if is_there { baseline.as_str() } else { "" };
         let rows = Row::all(&part.lines, baseline, &unchanged, part.score);
         let of_task =
-            |row: &Row| [vec![part.name.to_owned()], robustness::csv_row(row, baseline, part.score)].concat();
+            |row: &Row| [vec![part.name.to_owned()], widths::csv_row(row, baseline, part.score)].concat();
         cells.extend(rows.iter().map(of_task));
         gained |= unchanged.is_known(part.score);
-        let table = robustness::table(&rows, baseline, unchanged.is_known(part.score));
+        let table = widths::table(&rows, baseline, unchanged.is_known(part.score));
         text += &format!("### {}\n\n{table}\n", part.heading);
     }
-    text += &robustness::explanation("score", "seeds", words.start, gained);
+    text += &widths::explanation("score", "seeds", words.start, gained);
     text += words.explanation;
-    Ok(vec![
-        write_csv(&plots.join(format!("{}.csv", words.name)), &header, &cells)?,
-        write(&plots.join(format!("{}.md", words.name)), text.as_bytes())?,
-    ])
+    [
+        Drawing::csv(format!("{}.csv", words.name), header, cells),
+        Drawing::text(format!("{}.md", words.name), text),
+    ]
 }
 
 fn points_header(words: &Words) -> Vec<String> {
-    owned(&[
-        words.part,
-        "method",
-        "title",
-        "multiplier",
-        "trials",
-        "diverged",
-        "scored_last_finite",
-        words.start_column,
-        "left_out",
-        "score_n",
-        "score_mean",
-        "score_std",
-    ])
+    let mut header = listed(words.part);
+    header.extend(listed("method, title, multiplier, trials, diverged, scored_last_finite"));
+    header.push(words.start_column.to_owned());
+    header.extend(listed("left_out, score_n, score_mean, score_std"));
+    header
 }
 
 fn points_rows(parts: &[Part]) -> Vec<Vec<String>> {
@@ -280,7 +265,7 @@ fn points_rows(parts: &[Part]) -> Vec<Vec<String>> {
     for part in parts {
         for line in &part.lines {
             for point in &line.points {
-                let mut row = owned(&[part.name, line.method, &line.look.title]);
+                let mut row = [part.name, line.method, &line.title].map(str::to_owned).to_vec();
                 row.push(point.multiplier.to_string());
                 let found = |source| point.counted(part.score, source);
                 let counts =

@@ -2,20 +2,20 @@
 
 use std::collections::BTreeSet;
 use std::f64::consts::SQRT_2;
-use std::path::{Path, PathBuf};
+
+use results::sweep::{self, CLIP_T, DINO, MULTIPLIED, MULTIPLIER, PRODUCT, Point, Source};
+use results::{Trials, counted, stats};
 
 use crate::axis::{Axis, Range};
 use crate::canvas::Canvas;
-use crate::error::Result;
-use crate::output::{owned, write_csv, write_figure};
+use crate::drawing::{Drawing, full, listed};
 use crate::plots::bounds::Bound;
-use crate::plots::lines::{self, Below, Dot, Line, Panel};
-use crate::plots::table::our_bounds;
-use crate::stats;
-use crate::sweep::{self, Point, Score, Source};
-use crate::table::full;
-use crate::trials::{Trials, counted};
+use crate::plots::lines::{self, Below, Dot, Line, Look, Panel};
+use crate::tables::beside::our_bounds;
 use crate::wrap::Notes;
+
+/// Settings over which these figures go, whatever the summary chose for them.
+pub const SWEPT: [&str; 2] = [MULTIPLIER, MULTIPLIED];
 
 const TOP: f64 = 50.0;
 const LEFT: f64 = 70.0;
@@ -31,9 +31,9 @@ const TRACKED_LAYER: &str = "config.tracked_layer";
 
 /// Heading and axis title of the distance, and of each score that has a panel.
 const DISTANCE: (&str, &str) = ("Distance from pretrained", "‖W′ − W‖ (Frobenius)");
-const SCORES: [(Score, &str, &str); 2] = [
-    (Score::Dino, "Likeness to the subject", "DINO (mean cosine)"),
-    (Score::ClipT, "Likeness to the prompt", "CLIP-T (mean cosine)"),
+const SCORES: [(&str, &str, &str); 2] = [
+    (DINO, "Likeness to the subject", "DINO (mean cosine)"),
+    (CLIP_T, "Likeness to the prompt", "CLIP-T (mean cosine)"),
 ];
 
 /// Where the panels stand: two beside each other; three above each other, which beside each other are too
@@ -75,15 +75,15 @@ impl Places {
 }
 
 /// `<name>.svg`, `<name>.png`, and `<name>-points.csv` with what they show.
-pub fn write_sweep(name: &str, trials: &Trials, lines: &[sweep::Line], plots: &Path) -> Result<Vec<PathBuf>> {
-    let csv = write_csv(&plots.join(format!("{name}-points.csv")), &csv_header(), &csv_rows(lines))?;
-    let mut written = write_figure(plots, name, &figure(trials, lines))?;
-    written.push(csv);
-    Ok(written)
+pub fn draw_sweep(name: &str, trials: &Trials, lines: &[sweep::Line], looks: &[Look]) -> Vec<Drawing> {
+    vec![
+        Drawing::csv(format!("{name}-points.csv"), csv_header(), csv_rows(lines)),
+        Drawing::shapes(name, figure(trials, lines, looks)),
+    ]
 }
 
-fn figure(trials: &Trials, sweeps: &[sweep::Line]) -> Canvas {
-    let looks = || sweeps.iter().map(|line| &line.look);
+fn figure(trials: &Trials, sweeps: &[sweep::Line], all: &[Look]) -> Canvas {
+    let looks = || all.iter();
     let scores: Vec<_> = SCORES.into_iter().filter(|(score, ..)| is_shown(sweeps, *score)).collect();
     let places = Places::new(scores.len() + 1, lines::names_width(looks()));
     let notes = Notes::new(&note(trials, sweeps), places.canvas.0);
@@ -119,10 +119,11 @@ fn figure(trials: &Trials, sweeps: &[sweep::Line]) -> Canvas {
         }
     };
     for (index, (score, heading, title)) in scores.iter().copied().enumerate() {
-        let drawn = banded(sweeps.iter().map(|line| score_line(line, score)).collect());
+        let drawn =
+            banded(sweeps.iter().zip(all).map(|(line, look)| score_line(line, look, score)).collect());
         draw(&mut canvas, index, &drawn, (heading, title), &bounds(trials, score));
     }
-    let drawn = banded(sweeps.iter().map(distance_line).collect());
+    let drawn = banded(sweeps.iter().zip(all).map(|(line, look)| distance_line(line, look)).collect());
     draw(&mut canvas, scores.len(), &drawn, DISTANCE, &[]);
     let lost = sweeps.iter().flat_map(|line| &line.points).map(Point::diverged).sum();
     lines::draw_lost(&mut canvas, lost, TOP - 22.0);
@@ -131,8 +132,8 @@ fn figure(trials: &Trials, sweeps: &[sweep::Line]) -> Canvas {
 }
 
 /// DINO always has its panel.
-fn is_shown(sweeps: &[sweep::Line], score: Score) -> bool {
-    score == Score::Dino || sweep::has(sweeps, score)
+fn is_shown(sweeps: &[sweep::Line], score: &str) -> bool {
+    score == DINO || sweep::has(sweeps, score)
 }
 
 /// All multipliers with half an octave of room at both ends.
@@ -142,13 +143,13 @@ pub fn octaves(multipliers: impl Iterator<Item = f64>) -> Range {
     Range { low: range.0 / SQRT_2, high: range.1 * SQRT_2 }
 }
 
-fn bounds(trials: &Trials, score: Score) -> Vec<Bound> {
-    let bounds = our_bounds(trials, score.name()).into_iter();
+fn bounds(trials: &Trials, score: &str) -> Vec<Bound> {
+    let bounds = our_bounds(trials, score).into_iter();
     bounds.map(|bound| Bound { label: bound.label, value: bound.value }).collect()
 }
 
 /// Means over trials; where some diverged, a cross below.
-pub fn score_line(line: &sweep::Line, score: Score) -> Line {
+pub fn score_line(line: &sweep::Line, look: &Look, score: &str) -> Line {
     let dot = |point: &Point| {
         let scores = point.scores(score);
         Dot {
@@ -160,11 +161,11 @@ pub fn score_line(line: &sweep::Line, score: Score) -> Line {
     };
     let lost = line.points.iter().filter(|point| point.diverged() > 0);
     let crosses = lost.map(|point| (point.multiplier, None)).collect();
-    Line { look: line.look.clone(), dots: line.points.iter().map(dot).collect(), crosses }
+    Line { look: look.clone(), dots: line.points.iter().map(dot).collect(), crosses }
 }
 
 /// Means of trials that ran to their end; each other trial is a cross at its last finite distance.
-pub fn distance_line(line: &sweep::Line) -> Line {
+pub fn distance_line(line: &sweep::Line, look: &Look) -> Line {
     let dot = |point: &Point| {
         let distances = point.distances();
         Dot {
@@ -178,7 +179,7 @@ pub fn distance_line(line: &sweep::Line) -> Line {
         let diverged = point.trials.iter().filter(|trial| trial.diverged);
         diverged.filter_map(|trial| Some((point.multiplier, Some(trial.distance?))))
     });
-    Line { look: line.look.clone(), dots: line.points.iter().map(dot).collect(), crosses: lost.collect() }
+    Line { look: look.clone(), dots: line.points.iter().map(dot).collect(), crosses: lost.collect() }
 }
 
 /// Without bands where there are too many to tell apart.
@@ -208,16 +209,14 @@ fn note(trials: &Trials, sweeps: &[sweep::Line]) -> String {
     let lost: usize = points().map(Point::diverged).sum();
     if lost > 0 {
         note += &format!(" ×: trials diverged there ({lost} of {all} in all).");
-        note += &treatment(NO_FINETUNING, &|source| {
-            points().map(|point| point.counted(Score::Dino, source)).sum()
-        });
+        note += &treatment(NO_FINETUNING, &|source| points().map(|point| point.counted(DINO, source)).sum());
         let hollow = |score| is_shown(sweeps, score) && points().any(|point| point.left_out(score) > 0);
         if SCORES.into_iter().any(|(score, ..)| hollow(score)) {
             note += " Hollow score marks leave out diverged trials that have none.";
         }
         note += " Distances are means of the trials that ran to their end, hollow where some did not.";
     }
-    let layer = trials.all().iter().map(|trial| trials.setting(trial, TRACKED_LAYER));
+    let layer = trials.all().iter().map(|trial| trials.text(trial, TRACKED_LAYER));
     let layer = layer.into_iter().find(|layer| !layer.is_empty());
     note + &layer.map_or(String::new(), |layer| format!(" Distance of {layer}."))
 }
@@ -235,42 +234,22 @@ pub fn treatment(start: &str, counted_as: &dyn Fn(Source) -> usize) -> String {
 }
 
 fn csv_header() -> Vec<String> {
-    owned(&[
-        "method",
-        "title",
-        "multiplier",
-        "trials",
-        "diverged",
-        "diverged_of_trials",
-        "scored_last_finite",
-        "scored_as_none",
-        "left_out",
-        "dino_n",
-        "dino_mean",
-        "dino_std",
-        "distance_n",
-        "distance_mean",
-        "distance_std",
-        "clip_t_n",
-        "clip_t_mean",
-        "clip_t_std",
-        "dino_x_clip_t_n",
-        "dino_x_clip_t_mean",
-        "dino_x_clip_t_std",
-    ])
+    listed(
+        "method, title, multiplier, trials, diverged, diverged_of_trials, scored_last_finite, scored_as_none, left_out, dino_n, dino_mean, dino_std, distance_n, distance_mean, distance_std, clip_t_n, clip_t_mean, clip_t_std, dino_x_clip_t_n, dino_x_clip_t_mean, dino_x_clip_t_std",
+    )
 }
 
 fn csv_rows(sweeps: &[sweep::Line]) -> Vec<Vec<String>> {
     let row = |line: &sweep::Line, point: &Point| {
         let (all, lost) = (point.trials.len(), point.diverged());
-        let mut row = vec![line.method.to_owned(), line.look.title.clone(), point.multiplier.to_string()];
+        let mut row = vec![line.method.to_owned(), line.title.clone(), point.multiplier.to_string()];
         row.extend([all, lost].map(|count| count.to_string()));
         row.push(if lost > 0 { format!("{lost} of {all} diverged") } else { String::new() });
-        let found = |source| point.counted(Score::Dino, source);
-        let counts = [found(Source::LastFinite), found(Source::None), point.left_out(Score::Dino)];
+        let found = |source| point.counted(DINO, source);
+        let counts = [found(Source::LastFinite), found(Source::None), point.left_out(DINO)];
         row.extend(counts.map(|count| count.to_string()));
         let of = |score| point.scores(score);
-        for values in [of(Score::Dino), point.distances(), of(Score::ClipT), of(Score::Product)] {
+        for values in [of(DINO), point.distances(), of(CLIP_T), of(PRODUCT)] {
             row.push(values.len().to_string());
             row.extend([stats::mean(&values), stats::std(&values)].map(full));
         }

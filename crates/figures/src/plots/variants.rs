@@ -1,24 +1,26 @@
 //! DeLoRA's published forms against each other: initial update × weight norm, score and distance.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+
+use results::{Series, Spread, Trial, Trials, diverged, last_values, metric_title};
 
 use crate::canvas::{Align, Canvas};
-use crate::curves::last_values;
+use crate::drawing::{Drawing, full, listed, markdown};
 use crate::error::Result;
-use crate::output::{markdown, owned, write, write_csv, write_figure};
+use crate::figure::{Figure, Source};
 use crate::plots::dots::{ABOVE_BOUNDS, Area, Panel, Row, caption, draw_names};
-use crate::plots::table::our_bounds;
-use crate::series::Series;
-use crate::spread::{Spread, diverged};
 use crate::style::{LABEL_SIZE, MUTED, Marker, NOTE_SIZE, colour};
-use crate::table::METRICS;
-use crate::trials::{Trial, Trials};
+use crate::tables::beside::our_bounds;
+use crate::tables::mean_and_std;
+
+pub const FIGURE: Figure = Figure { name: "variants", caption: "Variants of DeLoRA", draw: draw };
 
 const METHOD: &str = "delora";
 const INITIAL_UPDATES: [(&str, Marker); 3] =
     [("merged", Marker::Diamond), ("live", Marker::Circle), ("zero_b", Marker::Square)];
 const WEIGHT_NORMS: [&str; 3] = ["frobenius", "input_column", "none"];
+const METRICS: [&str; 4] = ["dino", "clip_i", "clip_t", "diversity"];
 const DISTANCE: &str = "distance";
 
 const WIDTH: f64 = 1000.0;
@@ -34,21 +36,17 @@ struct Variant<'a> {
 }
 
 /// `variants.{md,csv,svg,png}`.
-pub fn write_variants(trials: &Trials, results: &Path, scale: &str, plots: &Path) -> Result<Vec<PathBuf>> {
+fn draw(source: &Source) -> Result<Vec<Drawing>> {
+    let Source { trials, results, scale, .. } = *source;
     trials.column(&["dino"])?;
     let variants = variants(trials)?;
     let distances = distances(trials, results)?;
-    let metrics: Vec<&str> = METRICS.iter().map(|(metric, _)| *metric).collect();
-    let csv = write_csv(
-        &plots.join("variants.csv"),
-        &csv_header(&metrics),
-        &variants.iter().map(|variant| csv_row(trials, &distances, variant, &metrics)).collect::<Vec<_>>(),
-    )?;
-    let text = table(trials, &distances, &variants);
-    let mut written = vec![write(&plots.join("variants.md"), text.as_bytes())?, csv];
-    let canvas = figure(trials, &distances, &variants, scale);
-    written.extend(write_figure(plots, "variants", &canvas)?);
-    Ok(written)
+    let rows = variants.iter().map(|variant| csv_row(trials, &distances, variant)).collect();
+    Ok(vec![
+        Drawing::text("variants.md", table(trials, &distances, &variants)),
+        Drawing::csv("variants.csv", csv_header(), rows),
+        Drawing::shapes(FIGURE.name, figure(trials, &distances, &variants, scale)),
+    ])
 }
 
 /// The nine combinations, run or not; other values of the two settings follow.
@@ -62,8 +60,8 @@ fn variants(trials: &Trials) -> Result<Vec<Variant<'_>>> {
         .map(|(initial_update, weight_norm)| Variant { initial_update, weight_norm, trials: Vec::new() })
         .collect();
     for trial in trials.of(Series::of(METHOD)) {
-        let initial_update = trials.setting(trial, update_column);
-        let weight_norm = trials.setting(trial, norm_column);
+        let initial_update = trials.text(trial, update_column);
+        let weight_norm = trials.text(trial, norm_column);
         let same = |variant: &&mut Variant| {
             (variant.initial_update, variant.weight_norm) == (initial_update, weight_norm)
         };
@@ -78,13 +76,13 @@ fn variants(trials: &Trials) -> Result<Vec<Variant<'_>>> {
 /// Final ‖W' − W‖ by trial: a column of `trials.csv`, else the last value in `curves.csv`.
 fn distances(trials: &Trials, results: &Path) -> Result<BTreeMap<String, f64>> {
     if !trials.has(DISTANCE) {
-        return last_values(results, DISTANCE);
+        return Ok(last_values(results, DISTANCE)?);
     }
     let of_trial = |trial: &Trial| Some((trial.id.clone(), trials.number(trial, DISTANCE)?));
     Ok(trials.all().iter().filter_map(of_trial).collect())
 }
 
-/// Of a trial that ran to its end.
+/// The distance of a trial that ran to its end.
 fn distance_of(trials: &Trials, distances: &BTreeMap<String, f64>, trial: &Trial) -> Option<f64> {
     trials.score(trial, "dino").and_then(|_| distances.get(&trial.id).copied())
 }
@@ -93,48 +91,36 @@ fn distance_spread(trials: &Trials, distances: &BTreeMap<String, f64>, variant: 
     Spread::of_values(&variant.trials, |trial| distance_of(trials, distances, trial))
 }
 
-fn csv_header(metrics: &[&str]) -> Vec<String> {
-    let mut header = owned(&["initial_update", "weight_norm", "n", "diverged"]);
-    for metric in metrics.iter().chain(&[DISTANCE]) {
+fn csv_header() -> Vec<String> {
+    let mut header = listed("initial_update, weight_norm, n, diverged");
+    for metric in METRICS.iter().chain(&[DISTANCE]) {
         header.extend(["mean", "std_trials", "std_seeds"].map(|what| format!("{metric}_{what}")));
     }
     header
 }
 
-fn csv_row(
-    trials: &Trials,
-    distances: &BTreeMap<String, f64>,
-    variant: &Variant,
-    metrics: &[&str],
-) -> Vec<String> {
-    let of_metric = |metric: &&str| Spread::of(trials, variant.trials.iter().copied(), metric);
-    let mut spreads: Vec<Spread> = metrics.iter().map(of_metric).collect();
-    let mut row = owned(&[variant.initial_update, variant.weight_norm]);
+fn csv_row(trials: &Trials, distances: &BTreeMap<String, f64>, variant: &Variant) -> Vec<String> {
+    let of_metric = |metric: &str| Spread::of(trials, variant.trials.iter().copied(), metric);
+    let mut spreads: Vec<Spread> = METRICS.map(of_metric).into();
+    let mut row = [variant.initial_update, variant.weight_norm].map(str::to_owned).to_vec();
     row.push(spreads[0].n.to_string());
     row.push(diverged(variant.trials.iter().copied()).to_string());
     spreads.push(distance_spread(trials, distances, variant));
     let cells = spreads.iter().flat_map(|spread| [spread.mean, spread.std_trials, spread.std_seeds]);
-    row.extend(cells.map(|value| value.map_or(String::new(), |value| value.to_string())));
+    row.extend(cells.map(full));
     row
 }
 
 fn table(trials: &Trials, distances: &BTreeMap<String, f64>, variants: &[Variant]) -> String {
-    let header = [
-        "initial update",
-        "weight norm",
-        "DINO",
-        "CLIP-I",
-        "CLIP-T",
-        "diversity",
-        "distance",
-        "n",
-        "diverged",
-    ];
+    let mut header = listed("initial update, weight norm");
+    header.extend(METRICS.map(|metric| metric_title(metric).to_owned()));
+    header.extend(listed("distance, n, diverged"));
     let row = |variant: &Variant| {
         let empty = if variant.trials.is_empty() { "missing" } else { "–" };
-        let cell = |spread: Spread| spread.rounded().unwrap_or(empty.to_owned());
-        let mut row = owned(&[variant.initial_update, variant.weight_norm]);
-        let of_metric = |(metric, _)| cell(Spread::of(trials, variant.trials.iter().copied(), metric));
+        let cell =
+            |spread: Spread| mean_and_std(spread.mean, spread.std_trials, [3, 3]).unwrap_or(empty.to_owned());
+        let mut row = [variant.initial_update, variant.weight_norm].map(str::to_owned).to_vec();
+        let of_metric = |metric| cell(Spread::of(trials, variant.trials.iter().copied(), metric));
         row.extend(METRICS.map(of_metric));
         row.push(cell(distance_spread(trials, distances, variant)));
         row.push(Spread::of(trials, variant.trials.iter().copied(), "dino").n.to_string());
@@ -145,7 +131,7 @@ fn table(trials: &Trials, distances: &BTreeMap<String, f64>, variants: &[Variant
     format!(
         "{}\nMean ± standard deviation over trials; {}. Distance is ‖W′ − W‖ of the tracked layer at the end. \
          Diverged trials are counted, not averaged.\n",
-        markdown(&owned(&header), &rows),
+        markdown(&header, &rows),
         extent(trials, variants),
     )
 }

@@ -1,13 +1,14 @@
 //! Figure 4 of the paper: how large the columns of the pretrained attention projections are, block by block.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+
+use results::Frame;
 
 use crate::axis::{Axis, Range};
 use crate::canvas::Canvas;
+use crate::drawing::{Drawing, listed};
 use crate::error::{FiguresError, Result};
-use crate::frame::Frame;
-use crate::output::{owned, write_csv, write_figure};
 use crate::plots::lines::{self, Below, Dot, Line, Look, Panel};
 use crate::stroke::Stroke;
 use crate::style::{Colour, Marker};
@@ -57,16 +58,11 @@ impl Norms {
 /// Norms by attention, projection and block.
 type Table = BTreeMap<(&'static str, &'static str), BTreeMap<String, Norms>>;
 
-/// `weight_norms.svg`, `weight_norms.png` and `weight_norms.csv` in `plots`.
-///
-/// `csv` has the columns `block`, `attention` (`attn1` or `attn2`), `projection` (`to_q`, `to_k`, `to_v`,
-/// `to_out`), `mean_column_norm`, `std` and `columns` (how many columns the mean is of). Rows of one block,
-/// attention and projection are pooled.
-pub fn render_weight_norms(csv: &Path, plots: &Path) -> Result<Vec<PathBuf>> {
+/// `weight_norms.svg`, `weight_norms.png` and `weight_norms.csv`, from the table of norms at `csv`.
+pub fn weight_norms(csv: &Path) -> Result<Vec<Drawing>> {
     let frame = Frame::read(csv)?;
     let (table, blocks) = read(&frame)?;
-    let mut written = write_figure(plots, "weight_norms", &figure(&table, &blocks))?;
-    let header = owned(&["block", "attention", "projection", "mean_column_norm", "std", "columns"]);
+    let header = listed("block, attention, projection, mean_column_norm, std, columns");
     let mut rows = Vec::new();
     for ((attention, projection), norms) in &table {
         for block in blocks.iter().filter(|block| norms.contains_key(*block)) {
@@ -76,8 +72,10 @@ pub fn render_weight_norms(csv: &Path, plots: &Path) -> Result<Vec<PathBuf>> {
             rows.push([names, numbers].concat());
         }
     }
-    written.push(write_csv(&plots.join("weight_norms.csv"), &header, &rows)?);
-    Ok(written)
+    Ok(vec![
+        Drawing::shapes("weight_norms", figure(&table, &blocks)),
+        Drawing::csv("weight_norms.csv", header, rows),
+    ])
 }
 
 /// The norms, and the blocks in the order in which the UNet has them.
@@ -106,12 +104,11 @@ fn read(frame: &Frame) -> Result<(Table, Vec<String>)> {
         blocks.push(block);
     }
     if table.is_empty() {
-        return Err(FiguresError::Nothing {
-            path: frame.path().to_path_buf(),
-            what: "row with a known `attention` and `projection` and a number as `mean_column_norm`"
-                .to_owned(),
-            remedy: "`attention` is attn1 or attn2, `projection` to_q, to_k, to_v or to_out".to_owned(),
-        });
+        return Err(FiguresError::nothing(
+            frame.path(),
+            "row with a known `attention` and `projection` and a number as `mean_column_norm`",
+            "`attention` is attn1 or attn2, `projection` to_q, to_k, to_v or to_out",
+        ));
     }
     blocks.sort_by_key(|block| place(block));
     blocks.dedup();

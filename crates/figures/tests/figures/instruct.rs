@@ -3,11 +3,10 @@
 use super::*;
 
 const METHODS: [&str; 8] = ["none", "full", "lora", "delora", "dora", "ether", "ether_plus", "vera"];
-const MMLU: &str = include_str!("../../assets/mmlu_subjects.csv");
 
 /// Names of MMLU's 57 subjects.
 fn all() -> Vec<&'static str> {
-    MMLU.lines().skip(1).map(|line| line.split(',').next().unwrap()).collect()
+    results::mmlu::subjects().map(|(name, _)| name).collect()
 }
 
 /// A results folder with a column for the accuracy and the number of questions of each subject.

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow, bail};
 use runner::{
-    BankContext, CurvePoint, Estimate, Interrupted, Outcome, Provenance, SettingError, Status, Trial,
-    Workers, Workload, settings, write_atomically,
+    BankContext, CurvePoint, Estimate, Interrupted, MethodText, Outcome, Provenance, SettingError, Status,
+    Trial, Workers, Workload, settings, write_atomically,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -90,6 +90,16 @@ impl Workload for Toy {
         }
         let Selection { first, skip } = settings(value).map_err(|error| error.under(key))?;
         Ok(Some(SUBJECTS.iter().skip(skip).take(first).map(|name| json!(name)).collect()))
+    }
+
+    fn methods(&self) -> Vec<MethodText> {
+        let text = |name: &str| MethodText {
+            name: name.to_string(),
+            title: format!("A {name} walk"),
+            formula: "x + rate · step".to_string(),
+            parameters: "place".to_string(),
+        };
+        METHODS.into_iter().map(text).collect()
     }
 
     fn names(&self, key: &str) -> Option<Vec<String>> {

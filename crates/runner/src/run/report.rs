@@ -8,6 +8,7 @@ use crate::experiments::{Experiment, Grid};
 use crate::ledger::{Folder, Ledger, Stamp};
 use crate::run::selection::Selection;
 use crate::run::signal::EXIT_INTERRUPTED;
+use crate::workload::MethodText;
 
 /// How a run behaves; nothing here changes a result.
 #[derive(Clone, Debug)]
@@ -68,6 +69,8 @@ pub(crate) struct Run<'a> {
     pub options: &'a RunOptions,
     /// The whole grid, of which a round has what is known to be needed.
     pub candidates: Grid,
+    /// The methods that the workload knows.
+    pub methods: Vec<MethodText>,
     pub folder: Folder,
     pub ledger: Ledger,
     pub stamp: Stamp,

@@ -34,8 +34,8 @@ pub fn run(experiment: &Experiment, workload: &dyn Workload, options: &RunOption
     folder.prepare()?;
     lock.notices.iter().for_each(|text| notice(text));
     let stamp = Stamp::now(experiment.path(), workload.provenance());
-    let ledger = Ledger::new(folder.trials());
-    Run { experiment, options, candidates, folder, ledger, stamp, stop }.rounds(workload)
+    let (ledger, methods) = (Ledger::new(folder.trials()), workload.methods());
+    Run { experiment, options, candidates, methods, folder, ledger, stamp, stop }.rounds(workload)
 }
 
 /// Writes the tables and the README of an experiment anew from its ledger; returns what is odd about them.
@@ -53,7 +53,7 @@ pub fn rebuild(
         return Err(RunnerError::Empty { path: folder.trials() });
     }
     let _lock = Lock::acquire(&folder.lock())?;
-    files::write(experiment, &grid, &ledger, &folder)
+    files::write(experiment, &grid, &workload.methods(), &ledger, &folder)
 }
 
 impl Run<'_> {

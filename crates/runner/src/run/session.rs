@@ -173,7 +173,8 @@ impl<'a> Session<'a> {
     /// Under the lock, so that two workers do not write at once.
     fn write_tables(&self) -> Result<Option<String>> {
         let _state = self.state();
-        files::write(self.run.experiment, &self.run.candidates, &self.run.ledger, &self.run.folder)
+        let Run { experiment, candidates, methods, ledger, folder, .. } = self.run;
+        files::write(experiment, candidates, methods, ledger, folder)
     }
 
     fn state(&self) -> MutexGuard<'_, SessionState> {

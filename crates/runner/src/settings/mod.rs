@@ -11,6 +11,6 @@ pub use error::{SettingError, closest};
 pub(crate) use merge::{Table, from_toml, get_path, is_selection, leaves, set_path};
 pub use paths::expand_home;
 pub(crate) use paths::{blamed, expand_homes, expand_homes_of};
-pub use reading::settings;
+pub use reading::{settings, settings_beside};
 pub(crate) use source::{Line, Scope, Source};
 pub(crate) use words::of_syntax;

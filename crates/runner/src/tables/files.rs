@@ -1,4 +1,4 @@
-//! `trials.csv` and `curves.csv`, derived from the ledger: one row per recorded trial of the grid, in its order.
+//! `trials.csv`, `curves.csv` and `methods.csv`, derived from the ledger: one row per recorded trial of the grid, in its order.
 //!
 //! | `trials.csv`                              | |
 //! |-------------------------------------------|---|
@@ -10,8 +10,10 @@
 //! | `commit`, `dirty`, `device`, `libtorch`   | provenance |
 //! | `protocol`, `started`, `finished`, `message` | `message` says why a trial failed or diverged |
 //! | `phase`                                   | `tuning` or `test`, where the experiment tunes first |
+//! | `task`                                    | the experiment's task |
 //!
-//! An empty cell is a missing value. In `curves.csv` a value that was computed in f32 has the digits that an f32 has.
+//! `methods.csv` has `name`, `title`, `formula` and `parameters` of each method that the trials have, as the workload tells
+//! them. An empty cell is a missing value. In `curves.csv` a value that was computed in f32 has the digits that an f32 has.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -25,7 +27,7 @@ use crate::settings::leaves;
 use crate::tables::phases::Phased;
 use crate::tables::tuning::phased;
 use crate::tables::{readme, summary};
-use crate::workload::Status;
+use crate::workload::{MethodText, Status};
 
 /// Metric that stands last among the metrics.
 const NUM_PARAMETERS: &str = "num_parameters";
@@ -33,10 +35,11 @@ const DIVERGED_STEP: &str = "diverged_step";
 
 /// Writes every table and the README; returns what is odd about them, if anything.
 ///
-/// `candidates` is the whole grid; the tables have the trials that are needed.
+/// `candidates` is the whole grid; the tables have the trials that are needed, and of `methods` those of the trials.
 pub(crate) fn write(
     experiment: &Experiment,
     candidates: &Grid,
+    methods: &[MethodText],
     ledger: &Ledger,
     folder: &Folder,
 ) -> Result<Option<String>> {
@@ -50,6 +53,10 @@ pub(crate) fn write(
         &csv_bytes(&trials(experiment, &phased, &rows, &metrics)),
     )?;
     write_atomically(&folder.root.join("curves.csv"), &csv_bytes(&curves(&rows)))?;
+    let methods = methods_of(methods, &rows);
+    if methods.len() > 1 {
+        write_atomically(&folder.root.join("methods.csv"), &csv_bytes(&methods))?;
+    }
     let summary = summary::summarize(experiment, &phased, &rows, &metrics);
     write_atomically(&folder.root.join("summary.csv"), &csv_bytes(&summary.table()))?;
     let readme = readme::text(experiment, &phased, &rows, &summary);
@@ -116,6 +123,7 @@ fn trials(experiment: &Experiment, phased: &Phased, rows: &[Row], metrics: &[Str
     ];
     header.extend(last.map(String::from));
     header.extend(experiment.tuning.as_ref().map(|_| "phase".to_string()));
+    header.push("task".to_string());
     let row = |((trial, record), config): (&Row, &BTreeMap<String, String>)| {
         let Record { outcome, stamp, .. } = &**record;
         let (step, message) = match &outcome.status {
@@ -135,9 +143,20 @@ fn trials(experiment: &Experiment, phased: &Phased, rows: &[Row], metrics: &[Str
         row.extend([stamp.device.clone(), stamp.libtorch.clone(), stamp.protocol.to_string()]);
         row.extend([stamp.started.clone(), stamp.finished.clone(), message]);
         row.extend(phased.phase(trial).map(|phase| phase.name().to_string()));
+        row.push(experiment.task.clone());
         row
     };
     std::iter::once(header).chain(rows.iter().zip(&configs).map(row)).collect()
+}
+
+/// `methods.csv`: a header, and those of `methods` that the trials have.
+fn methods_of(methods: &[MethodText], rows: &[Row]) -> Vec<Vec<String>> {
+    let header = ["name", "title", "formula", "parameters"].map(String::from).to_vec();
+    let run = |name: &str| rows.iter().any(|(trial, _)| trial.method() == Some(name));
+    let row = |MethodText { name, title, formula, parameters }: &MethodText| {
+        run(name).then(|| [name, title, formula, parameters].map(String::clone).to_vec())
+    };
+    std::iter::once(header).chain(methods.iter().filter_map(row)).collect()
 }
 
 fn curves(rows: &[Row]) -> Vec<Vec<String>> {

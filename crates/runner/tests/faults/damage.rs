@@ -85,7 +85,7 @@ fn damaged_tables_and_readme_are_made_again_from_the_ledger() {
     let study = Study::new();
     study.finish();
     let expected = study.tables();
-    for name in ["trials.csv", "curves.csv", "summary.csv", "README.md"] {
+    for name in ["trials.csv", "curves.csv", "methods.csv", "summary.csv", "README.md"] {
         let path = study.root().join(name);
         let whole = fs::read(&path).unwrap();
         for damage in [cut, flip, |path: &Path| fs::remove_file(path).unwrap()] {

@@ -102,7 +102,7 @@ impl Study {
     /// Every table, without the columns that hold times.
     pub fn tables(&self) -> BTreeMap<&'static str, Vec<Vec<String>>> {
         let table = |name| (name, without_times(&self.root().join(name)));
-        ["trials.csv", "curves.csv", "summary.csv"].map(table).into()
+        ["trials.csv", "curves.csv", "methods.csv", "summary.csv"].map(table).into()
     }
 
     pub fn records(&self) -> BTreeMap<PathBuf, Vec<u8>> {
@@ -135,9 +135,8 @@ impl Study {
             let files = files(&self.root().join(folder));
             files.iter().map(|path| path.file_name().unwrap().to_string_lossy().to_string()).collect()
         };
-        let expected =
-            ["README.md", "checkpoints", "curves.csv", "pictures", "summary.csv", "trials", "trials.csv"];
-        assert_eq!(names(""), expected);
+        let expected = "README.md checkpoints curves.csv methods.csv pictures summary.csv trials trials.csv";
+        assert_eq!(names("").join(" "), expected);
         assert_eq!(
             (names("checkpoints").len(), names("trials").len(), names("pictures").len()),
             (0, TRIALS, TRIALS)

@@ -22,6 +22,10 @@ fn a_run_writes_every_row_once_and_a_second_run_computes_nothing() {
     assert_eq!(column(&rows, "seed"), ["0", "1", "0", "1", "0", "1", "0", "1"]);
     assert_eq!(column(&rows, "config.method.rank"), ["", "", "", "", "4", "4", "4", "4"]);
     assert!(rows.iter().all(|row| row["status"] == "done" && row["score"].parse::<f64>().unwrap() < 0.0));
+    assert_eq!(column(&rows, "task"), ["toy"; 8]);
+    let methods = study.rows("methods.csv");
+    assert_eq!(column(&methods, "name"), ["plain", "bounded"], "no trial is wild");
+    assert_eq!(column(&methods, "title"), ["A plain walk", "A bounded walk"]);
     assert_eq!(study.rows("curves.csv").len(), 8 * 5);
     assert!(is_empty(&study.root().join("checkpoints")) && !study.root().join("lock").exists());
 

@@ -1,0 +1,147 @@
+//! Paired differences from LoRA as Markdown and CSV, over the seeds and subjects that both finished.
+
+use results::{Pairs, REAL_IMAGES, Series, Trials, baseline, glue, stats};
+
+use super::{ABSENT, PairsText, Table};
+use crate::axis::signed;
+use crate::drawing::{Drawing, full, listed, markdown};
+
+/// Differences of one score of a series, with what the score is called in CSV and in Markdown.
+struct Difference<'a> {
+    series: Series<'a>,
+    name: &'static str,
+    title: &'static str,
+    factor: f64,
+    pairs: Pairs,
+}
+
+impl Table<'_> {
+    /// `pairs.md` and `pairs.csv` of the columns that the paper reports.
+    pub fn pairs(&self, text: &PairsText) -> Vec<Drawing> {
+        let trials = self.trials;
+        let baseline = baseline(trials);
+        let mut differences: Vec<Difference> = Vec::new();
+        for series in trials.series() {
+            if series == baseline || series.method == REAL_IMAGES {
+                continue;
+            }
+            let of = |keep: &dyn Fn(&str) -> bool, metric: &str| {
+                let kept = |series| trials.of(series).filter(|trial| keep(&trial.subject));
+                Pairs::new(kept(series), kept(baseline), |trial| trials.score(trial, metric))
+            };
+            for column in self.columns.iter().filter(|column| column.reported) {
+                let keep = |subject: &str| column.task.is_none_or(|task| task.name == subject);
+                let pairs = of(&keep, column.metric.name);
+                let (name, title, factor) = (column.name, column.title, column.metric.factor());
+                differences.push(Difference { series, name, title, factor, pairs });
+            }
+            let averaged = self.averaged();
+            if !averaged.is_empty() {
+                let keep = |subject: &str| averaged.iter().any(|column| column.name == subject);
+                let pairs = of(&keep, glue::SCORE);
+                differences.push(Difference { series, name: "avg", title: "Avg", factor: 100.0, pairs });
+            }
+        }
+        let mut header = listed("method, title, metric, n_pairs");
+        header.push(format!("delta_vs_{}", baseline.key()));
+        header.extend(listed("lo, hi, p, detectable"));
+        let rows = differences.iter().map(|difference| difference.csv(trials)).collect();
+        let title = trials.title(baseline);
+        vec![
+            Drawing::text("pairs.md", written(&differences, trials, &title, text)),
+            Drawing::csv("pairs.csv", header, rows),
+        ]
+    }
+}
+
+fn written(differences: &[Difference], trials: &Trials, title: &str, text: &PairsText) -> String {
+    let mut header = listed("method, metric, n pairs");
+    header.push(format!("Δ vs {title}"));
+    header.extend(listed("95 % interval, p, detectable"));
+    header.push(String::new());
+    let rows: Vec<Vec<String>> =
+        differences.iter().map(|difference| difference.markdown(trials, title, text.decimals)).collect();
+    format!(
+        "{}\nPaired differences over the same {}, with the percentile bootstrap interval of their mean. \
+         Where the interval holds zero or p is above 0.05, these trials do not tell the method from {title}. p: permutation test of the \
+         pairs' signs, two-sided. Detectable: the smallest true difference that as many pairs of this spread find with \
+         power 0.8 at the level 0.05.{}\n",
+        markdown(&header, &rows),
+        text.shared,
+        text.note,
+    )
+}
+
+impl Difference<'_> {
+    fn csv(&self, trials: &Trials) -> Vec<String> {
+        let interval = self.pairs.interval();
+        let mut cells = vec![
+            self.series.method.to_owned(),
+            trials.title(self.series),
+            self.name.to_owned(),
+            self.pairs.differences.len().to_string(),
+        ];
+        let ends = [interval.map(|(low, _)| low), interval.map(|(_, high)| high)];
+        cells
+            .extend([self.pairs.mean(), ends[0], ends[1], self.pairs.p(), self.pairs.detectable()].map(full));
+        cells
+    }
+
+    fn markdown(&self, trials: &Trials, baseline: &str, decimals: usize) -> Vec<String> {
+        let (pairs, absent) = (&self.pairs, || ABSENT.to_owned());
+        let rounded = |value: f64| with_sign(value * self.factor, decimals);
+        let (interval, p) = (pairs.interval(), pairs.p());
+        let range = |(low, high)| format!("{} to {}", rounded(low), rounded(high));
+        let detectable = |value: f64| signed(value * self.factor, decimals);
+        vec![
+            trials.title(self.series),
+            self.title.to_owned(),
+            pairs.differences.len().to_string(),
+            pairs.mean().map_or_else(absent, rounded),
+            interval.map_or_else(absent, range),
+            p.map_or_else(absent, rounded_p),
+            pairs.detectable().map_or_else(absent, detectable),
+            verdict(interval, p, baseline),
+        ]
+    }
+}
+
+fn verdict(interval: Option<(f64, f64)>, p: Option<f64>, baseline: &str) -> String {
+    match interval {
+        Some((low, high)) if low <= 0.0 && high >= 0.0 => "not distinguishable".to_owned(),
+        Some(_) if p.is_some_and(|p| p > stats::LEVEL) => "not distinguishable".to_owned(),
+        Some((low, _)) if low > 0.0 => format!("above {baseline}"),
+        Some(_) => format!("below {baseline}"),
+        None => "too few pairs".to_owned(),
+    }
+}
+
+/// A p value with as many digits as it deserves.
+fn rounded_p(p: f64) -> String {
+    if p < 0.001 { "< 0.001".to_owned() } else { format!("{p:.3}") }
+}
+
+/// "+0.150", "−0.150", "0.000".
+pub fn with_sign(value: f64, decimals: usize) -> String {
+    let text = signed(value, decimals);
+    if text.starts_with('−') || value == 0.0 { text } else { format!("+{text}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn six_pairs_that_agree_are_the_fewest_that_tell_a_method_from_lora() {
+        let row = |count: usize| {
+            let pairs = Pairs { differences: vec![0.05; count], ..Pairs::default() };
+            let difference =
+                Difference { series: Series::of("delora"), name: "", title: "", factor: 1.0, pairs };
+            let folder = tempfile::tempdir().unwrap();
+            std::fs::write(folder.path().join("trials.csv"), "trial_id,status,method,seed\n").unwrap();
+            difference.markdown(&Trials::read(folder.path()).unwrap(), "LoRA", 3)
+        };
+        assert_eq!((row(5)[7].as_str(), row(6)[7].as_str()), ("not distinguishable", "above LoRA"));
+        assert_eq!((row(2)[3].as_str(), row(2)[5].as_str()), ("+0.050", "0.500"));
+    }
+}
