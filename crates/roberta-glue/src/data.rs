@@ -15,112 +15,16 @@
 //! is an error, and so is whatever else has no clear meaning.
 
 mod parquet_rows;
+mod row;
 mod tsv;
 
-use std::fmt;
-use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
-use finetune::{MissingShard, ParquetFileError, shards};
+use finetune::shards;
+
+pub use row::{DataError, Example, Place, Split};
 
 use crate::tasks::GlueTask;
-
-/// The column with the label or, for STS-B, the similarity.
-const LABEL: &str = "label";
-/// GLUE marks the rows of its test splits so.
-const UNLABELLED: f64 = -1.0;
-const SIMILARITIES: RangeInclusive<f64> = 0.0..=5.0;
-
-#[derive(Clone, Debug, PartialEq)]
-pub struct Example {
-    /// One text, or the two of a pair, in the order of [`GlueTask::columns`].
-    pub texts: Vec<String>,
-    /// Number of the class, or for regression the similarity from 0 to 5.
-    pub label: f32,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Split {
-    Train,
-    /// The labelled split that is not for training; MNLI's is the matched one.
-    Validation,
-}
-
-#[derive(Debug, thiserror::Error)]
-pub enum DataError {
-    #[error(
-        "{folder}: no {split} split of `{task}`; {folder} should have {stem}-00000-of-00001.parquet or {}; \
-         `delora fetch glue` fetches GLUE", .tsv.join(" or ")
-    )]
-    NoFile { folder: PathBuf, task: &'static str, split: Split, stem: &'static str, tsv: Vec<&'static str> },
-
-    #[error("{0}: `delora fetch glue` fetches it")]
-    Shard(#[from] MissingShard),
-
-    #[error("{path}: cannot be read: {source}")]
-    Read { path: PathBuf, source: std::io::Error },
-
-    #[error("{0}; `delora fetch glue` fetches GLUE")]
-    Parquet(#[from] ParquetFileError),
-
-    #[error("{path}: no column `{column}`; `{task}` needs {needed}, and the columns here are {}", .found.join(", "))]
-    MissingColumn {
-        path: PathBuf,
-        task: &'static str,
-        column: &'static str,
-        needed: String,
-        found: Vec<String>,
-    },
-
-    #[error("{path}: column `{column}` is of the type {found}; it should be {wanted}")]
-    ColumnType { path: PathBuf, column: &'static str, found: String, wanted: &'static str },
-
-    #[error("{place}: column `{column}` has no value; fill the cell")]
-    Null { place: Place, column: &'static str },
-
-    #[error("{place}: is not UTF-8; convert the file")]
-    Encoding { place: Place },
-
-    #[error(
-        "{place}: {found} cell(s), and the header has {wanted}; cells are separated by one tab each, and a text \
-         has none"
-    )]
-    Cells { place: Place, found: usize, wanted: usize },
-
-    #[error(
-        "{place}: label -1 marks a row without a label, as in GLUE's test splits; training and scoring need labels"
-    )]
-    Unlabelled { place: Place },
-
-    #[error("{place}: unknown label `{found}`; the labels of `{task}` are {known}")]
-    Label { place: Place, found: String, task: &'static str, known: String },
-
-    #[error("{path}: has no rows; the {split} split of `{task}` needs some")]
-    Empty { path: PathBuf, task: &'static str, split: Split },
-}
-
-/// A row of a parquet file or a line of a text file, both numbered from 1.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
-    pub path: PathBuf,
-    pub unit: &'static str,
-    pub number: usize,
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
-        write!(formatter, "{}: {} {}", self.path.display(), self.unit, self.number)
-    }
-}
-
-impl fmt::Display for Split {
-    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
-        formatter.write_str(match self {
-            Split::Train => "train",
-            Split::Validation => "validation",
-        })
-    }
-}
 
 /// All examples of a split, in the files' order.
 pub fn read(folder: &Path, task: &GlueTask, split: Split) -> Result<Vec<Example>, DataError> {
@@ -160,42 +64,4 @@ pub fn files(folder: &Path, task: &GlueTask, split: Split) -> Result<Vec<PathBuf
         stem,
         tsv: tsv.to_vec(),
     })
-}
-
-/// Where each text and the label stand among the columns of a file.
-fn find_columns(path: &Path, task: &GlueTask, names: &[String]) -> Result<(Vec<usize>, usize), DataError> {
-    let find = |column: &'static str| {
-        names.iter().position(|name| name == column).ok_or_else(|| DataError::MissingColumn {
-            path: path.to_path_buf(),
-            task: task.name,
-            column,
-            needed: [task.columns, &[LABEL]].concat().join(", "),
-            found: names.to_vec(),
-        })
-    };
-    let texts = task.columns.iter().map(|column| find(column)).collect::<Result<_, _>>()?;
-    Ok((texts, find(LABEL)?))
-}
-
-/// `number` as a label of the task, or why it is none.
-fn label(task: &GlueTask, number: f64, place: impl FnOnce() -> Place) -> Result<f32, DataError> {
-    let is_label = match task.is_regression() {
-        true => SIMILARITIES.contains(&number),
-        false => (0..task.num_labels()).any(|label| label as f64 == number),
-    };
-    match is_label {
-        true => Ok(number as f32),
-        false if number == UNLABELLED => Err(DataError::Unlabelled { place: place() }),
-        false => Err(unknown_label(task, number.to_string(), place())),
-    }
-}
-
-fn unknown_label(task: &GlueTask, found: String, place: Place) -> DataError {
-    let numbered: Vec<String> =
-        task.label_names.iter().enumerate().map(|(label, name)| format!("{label} ({name})")).collect();
-    let known = match task.is_regression() {
-        true => format!("similarities from {} to {}", SIMILARITIES.start(), SIMILARITIES.end()),
-        false => numbered.join(", "),
-    };
-    DataError::Label { place, found, task: task.name, known }
 }

@@ -11,7 +11,7 @@ use parquet::errors::{ParquetError, Result as ParquetResult};
 use parquet::file::reader::{FileReader, RowGroupReader, SerializedFileReader};
 use parquet::schema::types::ColumnDescriptor;
 
-use super::{DataError, Example, LABEL, Place, find_columns, label};
+use super::row::{DataError, Example, LABEL, Place, find_columns, label};
 use crate::tasks::GlueTask;
 
 /// A column's values, `None` where a cell is null.

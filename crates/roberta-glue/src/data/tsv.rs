@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{DataError, Example, LABEL, Place, find_columns, label, unknown_label};
+use super::row::{DataError, Example, LABEL, Place, find_columns, label, unknown_label};
 use crate::tasks::GlueTask;
 
 pub(super) fn read(path: &Path, task: &GlueTask) -> Result<Vec<Example>, DataError> {
