@@ -130,7 +130,8 @@ mod tests {
     #[test]
     #[ignore = "DELORA_HUB has to name the folder of `models` and `datasets`; `just test-hub` sets it"]
     fn clips_vocabulary_and_merges_of_the_hub_give_the_ids_of_its_tokenizer_json() {
-        let hub = std::env::var("DELORA_HUB").expect("DELORA_HUB names the folder of `models` and `datasets`");
+        let hub =
+            std::env::var("DELORA_HUB").expect("DELORA_HUB names the folder of `models` and `datasets`");
         let folder = Path::new(&hub).join("models/openai--clip-vit-large-patch14");
         let [_, vocab, merges] = NAMES.map(|name| folder.join(name));
         let whole = CaptionTokenizer::open(&folder, 77, 49407).unwrap();
