@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn the_results_know_the_tasks_and_those_of_glue_as_the_drivers_do() {
+    fn the_results_know_tasks_and_methods_by_the_names_of_drivers_and_core() {
         let spaced = |label: &&str| label.replace('_', " ");
         for (drawn, run) in results::glue::TASKS.iter().zip(&roberta_glue::tasks::TASKS) {
             assert_eq!((drawn.name, drawn.title), (run.name, run.title));
@@ -80,6 +80,9 @@ mod tests {
         assert_eq!(results::glue::TASKS.len(), roberta_glue::tasks::TASKS.len());
         for workload in known("") {
             assert!(results::Task::named(workload.task()).is_some(), "{}", workload.task());
+        }
+        for method in delora_core::METHODS {
+            assert_eq!(results::title(method.about.name), method.about.title, "older and newer results");
         }
     }
 

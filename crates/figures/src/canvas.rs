@@ -318,7 +318,7 @@ mod tests {
 
     #[test]
     fn the_font_has_every_letter_of_the_titles_and_formulations() {
-        for method in results::METHODS {
+        for method in results::METHODS.iter() {
             let letters = format!("{}{}±×·…−–′‖ΔF0123456789", method.title, method.formula);
             for letter in letters.chars() {
                 assert_ne!(font().glyph_id(letter).0, 0, "no glyph for `{letter}`");

@@ -110,6 +110,11 @@ pub fn full(value: Option<f64>) -> String {
     value.map_or(String::new(), |value| value.to_string())
 }
 
+/// The ends of an interval, for a CSV.
+pub fn ends(interval: Option<(f64, f64)>) -> [Option<f64>; 2] {
+    [interval.map(|(low, _)| low), interval.map(|(_, high)| high)]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

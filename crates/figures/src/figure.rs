@@ -7,7 +7,8 @@ use results::Trials;
 use crate::drawing::Drawing;
 use crate::error::Result;
 use crate::paper::Paper;
-use crate::{plots, tables};
+use crate::plots;
+use crate::tables::paper_table;
 
 /// A figure: its name in an experiment file's `figures`, what it shows, and how it is drawn.
 pub struct Figure {
@@ -19,12 +20,19 @@ pub struct Figure {
     pub(crate) draw: fn(&Source) -> Result<Vec<Drawing>>,
 }
 
+/// The figure of a table of the paper, which is a file in `crates/figures/tables/`.
+macro_rules! paper_figure {
+    ($key:literal, $caption:literal) => {
+        Figure { name: $key, caption: $caption, draw: |source| paper_table($key).draw(source) }
+    };
+}
+
 /// What an experiment file's `figures` may list. A new figure is a file and a line here.
 pub const FIGURES: &[Figure] = &[
-    tables::table1::FIGURE,
-    tables::table2::FIGURE,
-    tables::table3::FIGURE,
-    tables::table8::FIGURE,
+    paper_figure!("table1", "Table 1, ours beside the paper's"),
+    paper_figure!("table2", "Table 2, ours beside the paper's"),
+    paper_figure!("table3", "Table 3, ours beside the paper's"),
+    paper_figure!("table8", "Table 8, ours beside the paper's"),
     plots::curves::FIGURE,
     plots::grid::FIGURE,
     plots::variants::FIGURE,
@@ -35,10 +43,10 @@ pub const FIGURES: &[Figure] = &[
     plots::over_time::FIGURE,
     plots::heatmap::FIGURE,
     plots::gallery::FIGURE,
-    tables::table4::FIGURE,
+    paper_figure!("table4", "Table 4, ours beside the paper's"),
     plots::glue_robustness::FIGURE,
     plots::confusion::FIGURE,
-    tables::table5::FIGURE,
+    paper_figure!("table5", "Table 5, ours beside the paper's"),
     plots::mmlu::FIGURE,
     plots::instruct_robustness::FIGURE,
     plots::map_grid::FIGURE,

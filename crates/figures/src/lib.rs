@@ -77,11 +77,10 @@ pub fn render(figures: &[String], scale: &str, results: &Path, plots: &Path) -> 
         let written = (figure.draw)(&source).and_then(|drawings| write(&drawings, plots));
         match written {
             // Tables of one folder share their paired differences.
-            Ok(files) => files.into_iter().for_each(|file| {
-                if !drawn.written.contains(&file) {
-                    drawn.written.push(file);
-                }
-            }),
+            Ok(mut files) => {
+                files.retain(|file| !drawn.written.contains(file));
+                drawn.written.extend(files);
+            }
             Err(error) if error.is_about_absent_values() => {
                 drawn.left_out.push((figure.name.to_owned(), error));
             }

@@ -166,13 +166,8 @@ impl Mosaic {
             if let (Some(from), Some(to)) = (plan.columns.get(first), plan.columns[..last].last()) {
                 let (from, to) = (f64::from(*from), f64::from(to + plan.side));
                 if !group.heading.is_empty() {
-                    canvas.text(
-                        &group.heading,
-                        (f64::midpoint(from, to), 15.0),
-                        LABEL_SIZE,
-                        INK,
-                        Align::Centre,
-                    );
+                    let middle = f64::midpoint(from, to);
+                    canvas.text(&group.heading, (middle, 15.0), LABEL_SIZE, INK, Align::Centre);
                     canvas.path(&[(from, 28.0), (to, 28.0)], MUTED, 1.0, 1.0);
                 }
             }

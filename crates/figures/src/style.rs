@@ -5,6 +5,11 @@
 //! Relatives share a hue (ETHER's greens, the adapters' browns). Marker and lightness tell methods apart in grey;
 //! within a table of the paper the markers alone do.
 
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use serde::Deserialize;
+
 /// A colour in sRGB.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Colour(pub u8, pub u8, pub u8);
@@ -25,7 +30,7 @@ pub const NOTE_SIZE: f64 = 14.0;
 pub const FONT_FAMILY: &str = "Arimo, 'Liberation Sans', Arial, Helvetica, sans-serif";
 pub const FONT: &[u8] = include_bytes!("../assets/Arimo-Regular-subset.ttf");
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 pub enum Marker {
     Circle,
     Square,
@@ -43,60 +48,20 @@ pub enum Marker {
     Cross,
 }
 
-/// Colour and marker of the known methods.
-const METHODS: &[(&str, Colour, Marker)] = &[
-    ("real_images", Colour(0x22, 0x22, 0x22), Marker::Cross),
-    ("lora", Colour(0x00, 0x72, 0xB2), Marker::Circle),
-    ("lora_normalized", Colour(0x56, 0xB4, 0xE9), Marker::Square),
-    ("delora", Colour(0xD5, 0x5E, 0x00), Marker::Diamond),
-    ("multiplicative_relaxed", Colour(0xCC, 0x79, 0xA7), Marker::TriangleUp),
-    ("multiplicative_high_rank", Colour(0x88, 0x22, 0x55), Marker::TriangleDown),
-    ("controllable_boundary", Colour(0xE6, 0x9F, 0x00), Marker::TriangleRight),
-    ("ether_plus_one_sided", Colour(0x00, 0x9E, 0x73), Marker::TriangleLeft),
-    ("dora", Colour(0x33, 0x22, 0x88), Marker::Ring),
-    ("dora_fixed_magnitude", Colour(0x8C, 0x8C, 0x2B), Marker::Frame),
-    ("full", Colour(0x55, 0x55, 0x55), Marker::Square),
-    ("oft", Colour(0xD6, 0x06, 0xEB), Marker::TriangleRight),
-    ("ether", Colour(0x16, 0xB5, 0xB4), Marker::TriangleDown),
-    ("ether_plus", Colour(0x43, 0x71, 0x30), Marker::TriangleUp),
-    ("bitfit", Colour(0xB1, 0x9C, 0x51), Marker::Plus),
-    ("ia3", Colour(0x82, 0x33, 0xCE), Marker::TriangleLeft),
-    ("loreft", Colour(0x6F, 0x07, 0x0C), Marker::TriangleUpFrame),
-    ("red", Colour(0x50, 0x10, 0x25), Marker::TriangleDownFrame),
-    ("adapter_houlsby", Colour(0x83, 0x42, 0x06), Marker::Frame),
-    ("adapter_pfeiffer", Colour(0x79, 0x62, 0x41), Marker::DiamondFrame),
-    ("vera", Colour(0x05, 0x45, 0x4D), Marker::DiamondFrame),
-    ("pissa", Colour(0x87, 0x9B, 0xE3), Marker::TriangleUpFrame),
-    ("rslora", Colour(0x3D, 0xA5, 0x98), Marker::TriangleDownFrame),
-    ("lora_plus", Colour(0x5A, 0x46, 0xCB), Marker::Plus),
-    ("encoder_only", Colour(0xA9, 0xD1, 0x8E), Marker::DiamondFrame),
-    ("none", Colour(0x7F, 0x7F, 0x7F), Marker::Cross),
-];
+/// How a known method looks.
+#[derive(Debug, Deserialize)]
+struct Look {
+    colour: [u8; 3],
+    marker: Marker,
+}
+
+static LOOKS: LazyLock<BTreeMap<String, Look>> =
+    LazyLock::new(|| toml::from_str(include_str!("../assets/looks.toml")).expect("a test reads the list"));
 
 /// Colours of other methods: strong ones, so that none is grey on grey.
-const PALETTE: [Colour; 8] = [
-    Colour(0xB0, 0x3A, 0x2E),
-    Colour(0x1F, 0x61, 0x8D),
-    Colour(0x1E, 0x84, 0x49),
-    Colour(0x9A, 0x5B, 0x00),
-    Colour(0x6C, 0x34, 0x83),
-    Colour(0x0E, 0x76, 0x6E),
-    Colour(0xC2, 0x18, 0x5B),
-    Colour(0x4A, 0x5A, 0x00),
-];
-const MARKERS: [Marker; 7] = [
-    Marker::Ring,
-    Marker::Frame,
-    Marker::DiamondFrame,
-    Marker::TriangleUpFrame,
-    Marker::TriangleDownFrame,
-    Marker::TriangleLeft,
-    Marker::TriangleRight,
-];
-
-fn known(name: &str) -> Option<&'static (&'static str, Colour, Marker)> {
-    METHODS.iter().find(|(known, ..)| *known == name)
-}
+const PALETTE: [u32; 8] =
+    [0xB0_3A_2E, 0x1F_61_8D, 0x1E_84_49, 0x9A_5B_00, 0x6C_34_83, 0x0E_76_6E, 0xC2_18_5B, 0x4A_5A_00];
+const MARKERS: [Marker; 4] = [Marker::Ring, Marker::Frame, Marker::DiamondFrame, Marker::TriangleUpFrame];
 
 /// A number that depends on the letters of a name and on nothing else (FNV-1a).
 fn hash(name: &str) -> usize {
@@ -106,12 +71,14 @@ fn hash(name: &str) -> usize {
 
 /// The colour of a method by its name; an unknown one gets one of the palette, in every figure the same.
 pub fn colour(name: &str) -> Colour {
-    known(name).map_or_else(|| PALETTE[hash(name) % PALETTE.len()], |(_, colour, _)| *colour)
+    let [_, red, green, blue] = PALETTE[hash(name) % PALETTE.len()].to_be_bytes();
+    let [red, green, blue] = LOOKS.get(name).map_or([red, green, blue], |look| look.colour);
+    Colour(red, green, blue)
 }
 
 /// The marker of a method by its name, found as its colour is.
 pub fn marker(name: &str) -> Marker {
-    known(name).map_or_else(|| MARKERS[hash(name) % MARKERS.len()], |(.., marker)| *marker)
+    LOOKS.get(name).map_or_else(|| MARKERS[hash(name) % MARKERS.len()], |look| look.marker)
 }
 
 #[cfg(test)]
@@ -124,15 +91,15 @@ mod tests {
 
     #[test]
     fn no_two_methods_share_a_colour_and_in_grey_a_marker_or_lightness_differs() {
-        for (index, (name, one, own)) in METHODS.iter().enumerate() {
-            assert!(results::METHODS.iter().any(|method| method.name == *name), "{name}");
-            for (other_name, other, marker) in &METHODS[index + 1..] {
-                assert_ne!(one, other, "{name} and {other_name}");
-                let apart = (lightness(*one) - lightness(*other)).abs() > 40.0;
-                assert!(own != marker || apart, "{name} and {other_name} look alike in grey");
+        let names: Vec<&str> = results::METHODS.iter().map(|method| method.name.as_str()).collect();
+        assert!(names.len() == LOOKS.len() && names.iter().all(|name| LOOKS.contains_key(*name)));
+        for (index, name) in names.iter().enumerate() {
+            for other in &names[index + 1..] {
+                assert_ne!(colour(name), colour(other), "{name} and {other}");
+                let apart = (lightness(colour(name)) - lightness(colour(other))).abs() > 40.0;
+                assert!(marker(name) != marker(other) || apart, "{name} and {other} look alike in grey");
             }
         }
-        assert_eq!(METHODS.len(), results::METHODS.len());
     }
 
     /// Methods that the paper's Tables 3, 4 and 5 and LoRA's relatives show side by side.
@@ -203,7 +170,7 @@ mod tests {
             let Colour(red, green, blue) = colour(name);
             assert!(red.max(green).max(blue) - red.min(green).min(blue) > 60, "{name}");
             assert_eq!((colour(name), marker(name)), (colour(name), marker(name)));
-            assert!(METHODS.iter().all(|(_, known, _)| *known != colour(name)), "{name}");
+            assert!(LOOKS.keys().all(|known| colour(known) != colour(name)), "{name}");
         }
         assert_ne!(colour("hira"), colour("boft"));
     }

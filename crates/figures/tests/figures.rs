@@ -49,10 +49,15 @@ fn written(drawn: Drawn) -> figures::Result<Vec<PathBuf>> {
 
 impl Results {
     fn new(trials: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
         let header = "trial_id,status,diverged_step,method,seed,subject,config.rank,dino,clip_i,clip_t,diversity,\
             num_parameters,train_seconds,a_later_column";
-        std::fs::write(folder.path().join("trials.csv"), format!("{header}\n{trials}")).unwrap();
+        Self::of(&format!("{header}\n{trials}"))
+    }
+
+    /// A results folder with this `trials.csv`.
+    fn of(trials: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("trials.csv"), trials).unwrap();
         Self(folder)
     }
 
@@ -64,7 +69,20 @@ impl Results {
 
     fn render(&self, figures: &[&str]) -> figures::Result<Vec<PathBuf>> {
         let figures: Vec<String> = figures.iter().map(|figure| (*figure).to_owned()).collect();
-        written(render(&figures, "mini", self.0.path(), &self.plots())?)
+        let drawn = render(&figures, "mini", self.0.path(), &self.plots())?;
+        self.keep(&figures.join("-"));
+        written(drawn)
+    }
+
+    /// With `FIGURES_KEEP` set to a folder, copies what was drawn there to be looked at, by test and figures.
+    fn keep(&self, figures: &str) {
+        let Some(folder) = std::env::var_os("FIGURES_KEEP").map(PathBuf::from) else { return };
+        let test = std::thread::current().name().unwrap_or_default().replace("::", "-");
+        let folder = folder.join(test).join(figures);
+        std::fs::create_dir_all(&folder).unwrap();
+        for file in std::fs::read_dir(self.plots()).into_iter().flatten().flatten() {
+            std::fs::copy(file.path(), folder.join(file.file_name())).unwrap();
+        }
     }
 
     fn plots(&self) -> PathBuf {
@@ -142,23 +160,10 @@ fn picture_size(path: &Path) -> (u32, u32) {
     image::image_dimensions(path).unwrap()
 }
 
-/// With `FIGURES_KEEP` set to a folder, copies what was drawn there to be looked at.
-fn keep(results: &Results, name: &str) {
-    let Some(folder) = std::env::var_os("FIGURES_KEEP").map(|folder| PathBuf::from(folder).join(name)) else {
-        return;
-    };
-    std::fs::create_dir_all(&folder).unwrap();
-    for file in std::fs::read_dir(results.plots()).unwrap() {
-        let file = file.unwrap();
-        std::fs::copy(file.path(), folder.join(file.file_name())).unwrap();
-    }
-}
-
 #[test]
 fn tables_state_ours_beside_the_papers_with_both_spreads() {
     let results = Results::new(&usual_trials());
     let written = results.render(&["table1", "table8"]).unwrap();
-    keep(&results, "tables");
     assert_eq!(written.len(), 2 * (2 + 4) + 2);
     assert!(written.iter().all(|path| path.exists()));
     insta::assert_snapshot!("table1_md", results.text("table1.md"));
@@ -200,7 +205,6 @@ fn the_same_results_give_the_same_files() {
 fn curves_follow_the_first_layer_and_mark_divergence() {
     let results = Results::new(&usual_trials()).curves(&usual_curves());
     results.render(&["curves"]).unwrap();
-    keep(&results, "curves");
     insta::assert_snapshot!("curves_svg", texts(&results.text("curves.svg")));
 }
 
@@ -217,7 +221,6 @@ fn methods_that_end_more_than_two_decades_apart_get_a_log_axis() {
         let trials = row("lora", "0", "cat", "0.5", "done") + &row("delora", "0", "cat", "0.5", "done");
         let results = Results::new(&trials).curves(&(distances("lora", reach) + &distances("delora", 0.8)));
         results.render(&["curves"]).unwrap();
-        keep(&results, if logarithmic { "curves-log" } else { "curves-linear" });
         let drawn = texts(&results.text("curves.svg"));
         assert_eq!(drawn.lines().any(|line| line == "0.1"), logarithmic, "{drawn}");
     }
@@ -241,10 +244,8 @@ fn variant_trials() -> String {
 
 #[test]
 fn variants_are_nine_rows_whichever_way_their_columns_are_named() {
-    let results = Results::new("");
-    std::fs::write(results.0.path().join("trials.csv"), variant_trials()).unwrap();
+    let results = Results::of(&variant_trials());
     results.render(&["variants"]).unwrap();
-    keep(&results, "variants");
     insta::assert_snapshot!("variants_md", results.text("variants.md"));
     insta::assert_snapshot!("variants_svg", texts(&results.text("variants.svg")));
     assert_eq!(results.text("variants.csv").lines().count(), 10);
@@ -276,7 +277,6 @@ fn the_grid_has_a_row_per_method_and_the_chosen_prompts_in_columns() {
     let results = Results::new(&usual_trials());
     draw_pictures(&results);
     let written = results.render(&["grid"]).unwrap();
-    keep(&results, "grid");
     let grid = image::open(&written[0]).unwrap().to_rgb8();
     let has = |colour: [u8; 3]| grid.pixels().any(|pixel| pixel.0 == colour);
     for prompt in [0_u8, 1, 2, 4, 6, 13, 20, 24] {

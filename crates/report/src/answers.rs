@@ -52,11 +52,9 @@ pub fn html(results: &Trials) -> Result<String> {
         .collect();
     let row = |asked: &Answer| {
         let mut cells = vec![asked.question(), text(&asked.reference)];
-        cells.extend(
-            by_question
-                .iter()
-                .map(|answers| answers.get(&asked.key()).map_or("–".to_owned(), |one| text(one))),
-        );
+        let of =
+            |answers: &BTreeMap<_, &str>| answers.get(&asked.key()).map_or("–".to_owned(), |one| text(one));
+        cells.extend(by_question.iter().map(of));
         Row::of(cells)
     };
     let table = Table {

@@ -292,20 +292,7 @@ fn quoted(names: &[&str]) -> String {
 mod tests {
     use super::*;
 
-    const GOOD: &str = r#"
-[[claim]]
-id = "a"
-where = "Table 1"
-statement = "DeLoRA is above LoRA."
-experiment = "table1"
-test = { kind = "above", method = "delora", than = "lora", than_at = { learning_rate_multiplier = 4 }, metric = "dino" }
-
-[[claim]]
-id = "b"
-where = "Table 5"
-statement = "DeLoRA has 41.42."
-not_attempted = "no language model here"
-"#;
+    const GOOD: &str = include_str!("../tests/data/good_claims.toml");
 
     #[test]
     fn entries_are_read_in_order() {

@@ -28,16 +28,11 @@ pub fn paired(trials: &Trials, side: &Side, than: &Side, metric: &str) -> Result
 impl Side {
     /// "`lora` at learning_rate_multiplier 4".
     pub fn text(&self) -> String {
-        let stated = |(key, values): &(String, Vec<String>)| match values.as_slice() {
-            [value] => format!("{key} {value}"),
-            values => format!("any of {} values of {key}", values.len()),
-        };
-        let at: Vec<String> = self.at.iter().map(stated).collect();
-        if at.is_empty() {
-            format!("`{}`", self.method)
-        } else {
-            format!("`{}` at {}", self.method, at.join(", "))
-        }
+        let at = self.stated(
+            |key, value| format!("{key} {value}"),
+            |key, count| format!("any of {count} values of {key}"),
+        );
+        if at.is_empty() { format!("`{}`", self.method) } else { format!("`{}` at {at}", self.method) }
     }
 
     /// "LoRA at multiplier 4".
@@ -48,12 +43,20 @@ impl Side {
 
     /// "multiplier 4", or "8 tasks"; "all" where nothing is restricted.
     pub fn setting(&self) -> String {
+        let at = self.stated(
+            |key, value| format!("{} {value}", short_name(key)),
+            |key, count| format!("{count} {}s", short_name(key)),
+        );
+        if at.is_empty() { "all".to_owned() } else { at }
+    }
+
+    /// Every restriction in words: to one value, or to a number of values.
+    fn stated(&self, one: fn(&str, &str) -> String, several: fn(&str, usize) -> String) -> String {
         let stated = |(key, values): &(String, Vec<String>)| match values.as_slice() {
-            [value] => format!("{} {value}", short_name(key)),
-            values => format!("{} {}s", values.len(), short_name(key)),
+            [value] => one(key, value),
+            values => several(key, values.len()),
         };
-        let at: Vec<String> = self.at.iter().map(stated).collect();
-        if at.is_empty() { "all".to_owned() } else { at.join(", ") }
+        self.at.iter().map(stated).collect::<Vec<_>>().join(", ")
     }
 
     /// The values of a list, one of which a trial of this side has, by the setting's key path.

@@ -28,13 +28,9 @@ pub fn json(results: &Measured) -> Result<Value> {
         let settings: Vec<String> = parts.into_iter().filter(|text| !text.is_empty()).collect();
         json!({ "id": trial.id, "method": trial.method, "status": trial.status.name(), "settings": settings.join(", ") })
     });
-    let methods: serde_json::Map<String, Value> = all
-        .methods()
-        .into_iter()
-        .map(|method| {
-            (method.to_owned(), json!({ "title": all.method_title(method), "colour": look::colour(method) }))
-        })
-        .collect();
+    let look = |method| json!({ "title": all.method_title(method), "colour": look::colour(method) });
+    let methods: serde_json::Map<String, Value> =
+        all.methods().into_iter().map(|method| (method.to_owned(), look(method))).collect();
     let most = (MOST_NUMBERS / results.curves.len().max(1)).clamp(FEWEST_POINTS, MOST_POINTS);
     let mut curves: BTreeMap<&str, Vec<Value>> = BTreeMap::new();
     for curve in &results.curves {

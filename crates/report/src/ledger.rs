@@ -6,13 +6,7 @@ use crate::claims::{Claim, Decided, Test};
 use crate::html::{Row, Table, escape, inline, slug};
 use crate::verdict::{Judgement, Verdict};
 
-const EXPLANATION: &str = "<p>Every statement and number of the paper that an experiment here can decide, and for the \
-    others the reason why none does. Differences are paired over the same seeds and subjects, or tasks of GLUE. The interval is the 95 % \
-    percentile bootstrap interval of their mean, p that of random signs (two-sided; n pairs cannot give less than \
-    2/2ⁿ, so below six pairs nothing reaches 0.05), and the smallest detectable difference is what so many pairs with this \
-    spread would find four times in five. <b>Not distinguishable</b> means that these trials do not tell, which neither \
-    reproduces nor refutes a statement. Each subject or task and seed counts as a pair, though several seeds of one subject \
-    are not independent. The paper's numbers are judged only at its own scale.</p>\n";
+const EXPLANATION: &str = include_str!("../assets/ledger.html");
 
 type Judged = (Claim, Vec<Judgement>);
 
@@ -25,39 +19,21 @@ pub fn html(claims: &[Judged]) -> String {
     };
     let counts: String = Verdict::ALL.iter().map(count).collect();
     let is_number = |claim: &Claim| matches!(claim.decided, Decided::By { test: Test::Number { .. }, .. });
-    let attempted = || all().filter(|(_, found)| found.verdict != Verdict::NotAttempted);
+    let rows = |kind: [bool; 2], row: fn(&Claim, &Judgement) -> Row| -> Vec<Row> {
+        let of_kind = |claim: &Claim, found: &Judgement| {
+            let attempted = found.verdict != Verdict::NotAttempted;
+            [attempted, attempted && is_number(claim)] == kind
+        };
+        all().filter(|(claim, found)| of_kind(claim, found)).map(|(claim, found)| row(claim, found)).collect()
+    };
     let mut html = String::from("<section id=\"claims\">\n<h2>What the paper says, and what we see</h2>\n");
     let _ = writeln!(html, "<ul class=\"counts\">{counts}</ul>\n{EXPLANATION}");
-    html += &table(
-        "Statements",
-        "claims",
-        "statement of the paper, where, verdict, measured, ours, 95 % interval, n, p, detectable",
-        attempted()
-            .filter(|(claim, _)| !is_number(claim))
-            .map(|(claim, found)| statement(claim, found))
-            .collect(),
-    );
-    html += &table(
-        "Numbers",
-        "claims numbers",
-        "the paper's row, where, verdict, measured, ours, 95 % interval, n, paper",
-        attempted()
-            .filter(|(claim, _)| is_number(claim))
-            .map(|(claim, found)| number(claim, found))
-            .collect(),
-    );
-    html += &table(
-        "Not attempted",
-        "claims",
-        "statement of the paper, where, why",
-        all()
-            .filter(|(_, found)| found.verdict == Verdict::NotAttempted)
-            .map(|(claim, found)| Row {
-                cells: vec![named(claim), escape(&claim.place), inline(&reason(found))],
-                attributes: String::new(),
-            })
-            .collect(),
-    );
+    let header = "statement of the paper, where, verdict, measured, ours, 95 % interval, n, p, detectable";
+    html += &table("Statements", "claims", header, rows([true, false], statement));
+    let header = "the paper's row, where, verdict, measured, ours, 95 % interval, n, paper";
+    html += &table("Numbers", "claims numbers", header, rows([true, true], number));
+    let header = "statement of the paper, where, why";
+    html += &table("Not attempted", "claims", header, rows([false, false], not_attempted));
     html + "</section>\n"
 }
 
@@ -81,6 +57,10 @@ fn statement(claim: &Claim, found: &Judgement) -> Row {
 
 fn number(claim: &Claim, found: &Judgement) -> Row {
     row(claim, found, three, found.paper.map(three).into_iter().collect())
+}
+
+fn not_attempted(claim: &Claim, found: &Judgement) -> Row {
+    Row::of(vec![named(claim), escape(&claim.place), inline(&reason(found))])
 }
 
 fn row(claim: &Claim, found: &Judgement, shown: fn(f64) -> String, last: Vec<String>) -> Row {

@@ -37,13 +37,13 @@ use judge::Place;
 use measured::Measured;
 use section::Section;
 
+const PAGE: &str = include_str!("../assets/page.html");
 const STYLE: &str = include_str!("../assets/report.css");
 const SCRIPT: &str = include_str!("../assets/report.js");
 /// The letters of the figures, whose widths they count on.
 const FONT: &[u8] = include_bytes!("../../figures/assets/Arimo-Regular-subset.ttf");
 /// Marks the page when something goes wrong in it, before any other script runs.
-const WATCH: &str = "addEventListener(\"error\", function (event) {\n  document.documentElement.setAttribute(\"data-error\", \
-    event.message || \"a part of the page did not load\");\n}, true);";
+const WATCH: &str = include_str!("../assets/watch.js");
 /// Nothing may be loaded from anywhere.
 const POLICY: &str = "default-src 'none'; img-src data:; font-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'";
 
@@ -143,19 +143,17 @@ fn place(request: &Request, experiment: &str, scale: &str) -> Place {
 }
 
 fn page(request: &Request, contents: &str, body: &str) -> String {
-    let (commit, written) = (escape(request.commit), escape(request.written));
-    let font = html::data_uri("font/ttf", FONT);
-    format!(
-        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta http-equiv=\"Content-Security-Policy\" content=\"{POLICY}\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <title>DeLoRA-rs: results</title>\n<script>\n{WATCH}\n</script>\n<style>\n\
-         @font-face {{ font-family: Arimo; src: url(\"{font}\"); }}\n{STYLE}</style>\n</head>\n<body>\n\
-         <header>\n<h1>DeLoRA-rs: results</h1>\n<p>Reproduction of “Decoupling Angles and Strength in Low-rank \
-         Adaptation”. Written {written} at commit <code>{commit}</code>. <code>delora</code> is \
-         <code>cargo run --release -p cli --bin delora --</code>.</p>\n\
-         <noscript><p>Curves, sorting and filters need JavaScript; everything else is here.</p></noscript>\n</header>\n\
-         <nav aria-label=\"Contents\">\n<h2>Contents</h2>\n<ul>\n{contents}</ul>\n</nav>\n<main>\n{body}</main>\n\
-         <script>\n{SCRIPT}</script>\n</body>\n</html>\n"
-    )
+    // The parts that may hold braces of their own come last.
+    let parts = [
+        ("{{policy}}", POLICY),
+        ("{{watch}}", WATCH),
+        ("{{commit}}", &escape(request.commit)),
+        ("{{written}}", &escape(request.written)),
+        ("{{font}}", &html::data_uri("font/ttf", FONT)),
+        ("{{style}}", STYLE),
+        ("{{script}}", SCRIPT),
+        ("{{contents}}", contents),
+        ("{{body}}", body),
+    ];
+    parts.into_iter().fold(PAGE.to_owned(), |page, (place, part)| page.replacen(place, part, 1))
 }

@@ -246,8 +246,7 @@ impl Section<'_> {
             true => "<p class=\"note\">Trials in italics are of settings that the search passed over.</p>\n",
             false => "",
         };
-        let statuses: Vec<(&str, &str)> =
-            [("", "all"), ("done", "done"), ("diverged", "diverged"), ("failed", "failed")].to_vec();
+        let statuses = [("", "all"), ("done", "done"), ("diverged", "diverged"), ("failed", "failed")];
         format!(
             "<form class=\"controls filter\">{}{}<label>Search <input name=\"search\" type=\"search\" \
              placeholder=\"any text of a row\"></label> <output>{} trials</output></form>\n{passed_over}\

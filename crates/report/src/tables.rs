@@ -192,13 +192,10 @@ pub fn caption(name: &str) -> String {
 
 fn of_csv(path: &Path) -> Result<String> {
     let frame = Frame::read_drawn(path)?;
+    let said = escape(&caption(&stem(path)));
     if frame.len() > MOST_ROWS {
-        return Ok(format!(
-            "<p class=\"note\">{}: {} rows in <code>{}</code>.</p>\n",
-            escape(&caption(&stem(path))),
-            frame.len(),
-            escape(&path.display().to_string())
-        ));
+        let (count, path) = (frame.len(), escape(&path.display().to_string()));
+        return Ok(format!("<p class=\"note\">{said}: {count} rows in <code>{path}</code>.</p>\n"));
     }
     let cell = |row: usize, name: &String| match frame.number(row, name) {
         Some(number) => rounded(number),
@@ -207,16 +204,12 @@ fn of_csv(path: &Path) -> Result<String> {
     let rows =
         (0..frame.len()).map(|row| Row::of(frame.names().iter().map(|name| cell(row, name)).collect()));
     let table = Table {
-        caption: format!("<b>{}</b>", escape(&caption(&stem(path)))),
+        caption: format!("<b>{said}</b>"),
         header: frame.names().iter().map(|name| escape(&name.replace('_', " "))).collect(),
         rows: rows.collect(),
         attributes: String::new(),
     };
-    Ok(format!(
-        "<details><summary>{}, as numbers</summary>\n{}</details>\n",
-        escape(&caption(&stem(path))),
-        table.html()
-    ))
+    Ok(format!("<details><summary>{said}, as numbers</summary>\n{}</details>\n", table.html()))
 }
 
 #[cfg(test)]

@@ -3,13 +3,14 @@
 /// Below this many pairs random signs cannot give a p of 0.05 (2 / 2^n), and an interval means little.
 const FEWEST_PAIRS: usize = 6;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Verdict {
     Reproduced,
     NotReproduced,
     NotDistinguishable,
     /// The paper's number beside one of another model.
     Shown,
+    #[default]
     NotAttempted,
 }
 
@@ -40,7 +41,7 @@ impl Verdict {
 }
 
 /// What our results say of one claim at one scale.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Judgement {
     /// Empty where no results were looked at.
     pub scale: String,
@@ -63,22 +64,9 @@ impl Judgement {
     }
 
     pub fn new(scale: &str, verdict: Verdict, quantity: String) -> Self {
-        Self {
-            scale: scale.to_owned(),
-            verdict,
-            quantity,
-            value: None,
-            interval: None,
-            n: 0,
-            p: None,
-            detectable: None,
-            paper: None,
-            note: String::new(),
-        }
+        Self { scale: scale.to_owned(), verdict, quantity, ..Self::default() }
     }
-}
 
-impl Judgement {
     /// The same, undecided where there are too few pairs to decide anything.
     pub fn with_enough(mut self) -> Self {
         let decided = matches!(self.verdict, Verdict::Reproduced | Verdict::NotReproduced);

@@ -6,7 +6,7 @@ mod fixture;
 mod rendered;
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output};
 
 use fixture::Fixture;
 
@@ -23,17 +23,21 @@ fn chromium() -> Option<PathBuf> {
     found
 }
 
-/// The page's elements after its script ran at `fragment`; fails on anything that the page wrote to the console.
-fn loaded(browser: &Path, page: &Path, fragment: &str) -> String {
+fn opened(browser: &Path, page: &Path, fragment: &str) -> Output {
     let profile = tempfile::tempdir().unwrap();
-    let output = Command::new(browser)
+    Command::new(browser)
         .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"])
         .args(["--disable-component-update", "--disable-sync", "--no-first-run", "--disable-dev-shm-usage"])
         .arg(format!("--user-data-dir={}", profile.path().display()))
         .args(["--enable-logging=stderr", "--timeout=20000", "--dump-dom"])
         .arg(format!("file://{}{fragment}", page.display()))
         .output()
-        .unwrap();
+        .unwrap()
+}
+
+/// The page's elements after its script ran at `fragment`; fails on anything that the page wrote to the console.
+fn loaded(browser: &Path, page: &Path, fragment: &str) -> String {
+    let output = opened(browser, page, fragment);
     let log = String::from_utf8_lossy(&output.stderr);
     let console: Vec<&str> = log.lines().filter(|line| line.contains("CONSOLE")).collect();
     assert!(output.status.success(), "{log}");
@@ -107,13 +111,7 @@ fn an_error_in_the_page_is_marked() {
     // Without its data the script must fail, and the mark must say so: else the test above could not see a failure.
     let broken = fixture.page().replace("class=\"data\">{", "class=\"data\">}");
     std::fs::write(&page, broken).unwrap();
-    let profile = tempfile::tempdir().unwrap();
-    let output = Command::new(browser)
-        .args(["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--dump-dom"])
-        .arg(format!("--user-data-dir={}", profile.path().display()))
-        .arg(format!("file://{}", page.display()))
-        .output()
-        .unwrap();
+    let output = opened(&browser, &page, "");
     let dom = String::from_utf8(output.stdout).unwrap();
     assert!(marks(&dom).contains("data-error=") && !marks(&dom).contains("data-ready"), "{}", marks(&dom));
 }

@@ -7,35 +7,7 @@ use std::path::Path;
 
 use rendered::{claim, draw, rendered, write};
 
-const CLAIMS: &str = r#"
-[[claim]]
-id = "wider"
-where = "Figure 2"
-statement = "DeLoRA is wider than LoRA."
-experiment = "sweep"
-test = { kind = "width_above", method = "delora", than = "lora" }
-
-[[claim]]
-id = "wider-than-dora"
-where = "Figure 2"
-statement = "DeLoRA is wider than DoRA."
-experiment = "sweep"
-test = { kind = "width_above", method = "delora", than = "dora" }
-
-[[claim]]
-id = "grows"
-where = "Figure 3"
-statement = "LoRA grows."
-experiment = "long"
-test = { kind = "growing", method = "lora" }
-
-[[claim]]
-id = "flat"
-where = "Figure 3"
-statement = "DeLoRA is flat."
-experiment = "long"
-test = { kind = "flat", method = "delora", within_share = 0.02 }
-"#;
+const CLAIMS: &str = include_str!("data/drawn_claims.toml");
 
 const METHODS: [&str; 3] = ["lora", "dora", "delora"];
 const HEADER: &str = "trial_id,status,diverged_step,method,seed,subject,config.learning_rate_multiplier,config.method.name,config.tracked_layer,dino,clip_i,clip_t,distance,train_seconds,commit,dirty";

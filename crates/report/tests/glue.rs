@@ -11,35 +11,7 @@ const HEADER: &str = "trial_id,status,diverged_step,method,seed,config.batch,con
     score,confusion_0_0,confusion_0_1,confusion_1_0,confusion_1_1,num_parameters,train_seconds,commit,dirty,message";
 const TASKS: [&str; 3] = ["mrpc", "cola", "rte"];
 
-const CLAIMS: &str = r#"
-[[claim]]
-id = "average"
-where = "Table 4"
-statement = "DeLoRA's average is above LoRA's."
-experiment = "glue"
-test = { kind = "above", method = "delora", at = { glue_task = ["mrpc", "cola", "rte", "stsb"] }, than = "lora", than_at = { glue_task = ["mrpc", "cola", "rte", "stsb"] }, metric = "score" }
-
-[[claim]]
-id = "cola"
-where = "Table 4"
-statement = "On CoLA DeLoRA is above LoRA."
-experiment = "glue"
-test = { kind = "above", method = "delora", at = { glue_task = "cola" }, than = "lora", than_at = { glue_task = "cola" }, metric = "score" }
-
-[[claim]]
-id = "printed"
-where = "Table 4"
-statement = "DeLoRA averages 76.9."
-experiment = "glue"
-test = { kind = "number", method = "delora", at = { glue_task = ["mrpc", "cola", "rte"] }, paper = { score = 0.769 }, within = 0.005 }
-
-[[claim]]
-id = "partly"
-where = "Table 4"
-statement = "DeLoRA averages 85.6."
-experiment = "glue"
-test = { kind = "number", method = "delora", at = { glue_task = ["cola", "rte", "stsb"] }, paper = { score = 0.856 }, within = 0.005 }
-"#;
+const CLAIMS: &str = include_str!("data/glue_claims.toml");
 
 /// Five seeds; DeLoRA's scores are means of `levels` with a spread that is the same on every task.
 fn trials() -> String {

@@ -10,21 +10,7 @@ use rendered::{claim, draw, rendered, write};
 const HEADER: &str = "trial_id,status,diverged_step,method,seed,config.method.name,config.seed,average,mmlu,arc,mc1,mc2,mmlu.anatomy,\
     mmlu_count.anatomy,num_parameters,train_seconds,commit,dirty,message";
 
-const CLAIMS: &str = r#"
-[[claim]]
-id = "average"
-where = "Table 5"
-statement = "DeLoRA's average is above LoRA's."
-experiment = "instruct"
-test = { kind = "above", method = "delora", than = "lora", metric = "average" }
-
-[[claim]]
-id = "printed"
-where = "Table 5"
-statement = "DeLoRA averages 41.42."
-experiment = "instruct"
-test = { kind = "number", method = "delora", paper = { mmlu = 0.4421, average = 0.4142 }, within = 0.01 }
-"#;
+const CLAIMS: &str = include_str!("data/instruct_claims.toml");
 
 /// Six seeds; a diverged one of LoRA.
 fn trials() -> String {

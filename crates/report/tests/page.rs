@@ -9,14 +9,8 @@ use fixture::Fixture;
 fn the_page_holds_every_part_and_nothing_from_elsewhere() {
     let fixture = Fixture::new();
     let page = fixture.page();
-    for id in [
-        "claims",
-        "sweep-mini",
-        "sweep-mini-tables",
-        "sweep-mini-figures",
-        "sweep-mini-curves",
-        "sweep-mini-layers",
-    ] {
+    let ids = "claims sweep-mini sweep-mini-tables sweep-mini-figures sweep-mini-curves sweep-mini-layers";
+    for id in ids.split(' ') {
         assert!(page.contains(&format!(" id=\"{id}\"")), "{id}");
         assert!(page.contains(&format!("href=\"#{id}\"")), "{id} is not in the contents");
     }
@@ -137,31 +131,23 @@ fn the_ledgers_numbers_are_those_of_the_papers_tables() {
         let table = id.split('-').next().unwrap();
         let method = claim["test"]["method"].as_str().unwrap();
         let rows = paper[table].as_table().unwrap();
+        let number = |value: &toml::Value| value.as_float().unwrap();
         if let Some(task) = claim["test"].get("at").and_then(|at| at.get("glue_task")) {
             let task = task.as_str().unwrap_or("avg");
-            let printed = rows[method][task].as_float().unwrap();
-            assert!((100.0 * numbers["score"].as_float().unwrap() - printed).abs() < 1e-9, "{id}");
+            let printed = number(&rows[method][task]);
+            assert!((100.0 * number(&numbers["score"]) - printed).abs() < 1e-9, "{id}");
             if let Some(std) = paper["table7"].get(method).and_then(|row| row.get(task)) {
-                let within = claim["test"]["within"].as_float().unwrap();
-                assert!((100.0 * within - std.as_float().unwrap()).abs() < 1e-9, "{id}");
+                assert!((100.0 * number(&claim["test"]["within"]) - number(std)).abs() < 1e-9, "{id}");
             }
             glue += 1;
             continue;
         }
-        if table == "table5" {
-            for (metric, number) in numbers.as_table().unwrap() {
-                let printed = rows[method][metric].as_float().unwrap();
-                assert!((100.0 * number.as_float().unwrap() - printed).abs() < 1e-9, "{id}, {metric}");
-                instruct += 1;
-            }
-            continue;
-        }
-        if table == "table2" {
-            for (metric, number) in numbers.as_table().unwrap() {
+        if ["table5", "table2"].contains(&table) {
+            for (metric, value) in numbers.as_table().unwrap() {
                 let factor = if metric == "fid" { 1.0 } else { 100.0 };
-                let printed = rows[method][metric].as_float().unwrap();
-                assert!((factor * number.as_float().unwrap() - printed).abs() < 1e-9, "{id}, {metric}");
-                semantic += 1;
+                let printed = number(&rows[method][metric]);
+                assert!((factor * number(value) - printed).abs() < 1e-9, "{id}, {metric}");
+                *(if table == "table5" { &mut instruct } else { &mut semantic }) += 1;
             }
             continue;
         }

@@ -1,6 +1,7 @@
 //! What methods are called: `methods.csv` of a results folder, else the names of older results.
 
 use std::path::Path;
+use std::sync::LazyLock;
 
 use crate::error::Result;
 use crate::frame::Frame;
@@ -10,49 +11,31 @@ pub const NONE: &str = "none";
 /// The row of real pictures, which is no method.
 pub const REAL_IMAGES: &str = "real_images";
 
-/// A method of results that have no `methods.csv`.
+/// What a method is called.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MethodName {
-    /// As in experiment files.
-    pub name: &'static str,
-    /// As in tables and legends.
-    pub title: &'static str,
+    /// As experiment files write it.
+    pub name: String,
+    /// What tables and legends say.
+    pub title: String,
     /// The weight update W' − W, or W' where the method replaces W, or h' where it acts on hidden states.
-    pub formula: &'static str,
+    pub formula: String,
 }
 
 /// The methods in the order of legends, named as in results from before the runner wrote `methods.csv`.
-pub const METHODS: &[MethodName] = &[
-    method("real_images", "Real Images", ""),
-    method("lora", "LoRA", "BA"),
-    method("lora_normalized", "Normalized LoRA", "(λ/r) BΞA"),
-    method("delora", "DeLoRA", "(‖W‖λ/r) BΞA"),
-    method("multiplicative_relaxed", "Relaxed multiplicative", "(λ/r)(BΞA − DΦC) W"),
-    method("multiplicative_high_rank", "Boundary + high rank", "(λ/r)(UΣUᵀ − VΘVᵀ) W"),
-    method("controllable_boundary", "Controllable boundary", "λ(uuᵀ − vvᵀ) W"),
-    method("ether_plus_one_sided", "ETHER+ one-sided", "(uuᵀ − vvᵀ) W"),
-    method("dora", "DoRA", "m (W + BA)/‖W + BA‖ − W"),
-    method("dora_fixed_magnitude", "DoRA, fixed magnitude", "‖W‖ (W + BA)/‖W + BA‖ − W"),
-    method("full", "Full finetuning", "ΔW of every tensor"),
-    method("oft", "OFT", "(Q − I) W, QᵀQ = I"),
-    method("ether", "ETHER", "−2uuᵀ W"),
-    method("ether_plus", "ETHER+", "(I − uuᵀ + vvᵀ) W (I − u′u′ᵀ + v′v′ᵀ) − W"),
-    method("bitfit", "BitFit", "0, biases trained"),
-    method("ia3", "IA3", "(diag(l) − I) W"),
-    method("loreft", "LoReFT", "h + Rᵀ(Wh + b − Rh)"),
-    method("red", "RED", "diag(s) h + t"),
-    method("adapter_houlsby", "Adapter (Houlsby)", "h + U φ(Dh), twice a block"),
-    method("adapter_pfeiffer", "Adapter-FFN", "h + U φ(Dh), once a block"),
-    method("vera", "VeRA", "diag(b) B diag(d) A"),
-    method("pissa", "PiSSA", "BA − B₀A₀"),
-    method("rslora", "rsLoRA", "(α/√r) BA"),
-    method("lora_plus", "LoRA+", "BA, B at its own rate"),
-    method("encoder_only", "Encoder only", "0, condition encoder trained"),
-    method("none", "No finetuning", "0"),
-];
+pub static METHODS: LazyLock<Vec<MethodName>> = LazyLock::new(|| {
+    let mut reader = csv::Reader::from_reader(include_str!("../assets/methods.csv").as_bytes());
+    let row = |row: csv::Result<csv::StringRecord>| {
+        let row = row.expect("a test reads the list");
+        MethodName::from([0, 1, 2].map(|cell| row[cell].to_owned()))
+    };
+    reader.records().map(row).collect()
+});
 
-const fn method(name: &'static str, title: &'static str, formula: &'static str) -> MethodName {
-    MethodName { name, title, formula }
+impl From<[String; 3]> for MethodName {
+    fn from([name, title, formula]: [String; 3]) -> Self {
+        Self { name, title, formula }
+    }
 }
 
 fn listed(name: &str) -> Option<&'static MethodName> {
@@ -61,7 +44,7 @@ fn listed(name: &str) -> Option<&'static MethodName> {
 
 /// The title of a method without its results: that of the list, else its own name.
 pub fn title(name: &str) -> &str {
-    listed(name).map_or(name, |method| method.title)
+    listed(name).map_or(name, |method| &method.title)
 }
 
 /// Place of a method in legends and picture grids: the list's order, other names last.
@@ -71,7 +54,7 @@ pub fn rank(name: &str) -> usize {
 
 /// Name, title and formula of each method that the runner has written beside its trials.
 #[derive(Debug, Default)]
-pub(crate) struct Methods(Vec<[String; 3]>);
+pub(crate) struct Methods(Vec<MethodName>);
 
 impl Methods {
     /// Reads `methods.csv`; results from before there was one have no such file.
@@ -84,21 +67,20 @@ impl Methods {
         for column in ["name", "title", "formula"] {
             frame.one_of(&[column])?;
         }
-        let row = |row| ["name", "title", "formula"].map(|column| frame.text(row, column).to_owned());
+        let row = |row| ["name", "title", "formula"].map(|column| frame.text(row, column).to_owned()).into();
         Ok(Self((0..frame.len()).map(row).collect()))
     }
 
-    fn written(&self, method: &str) -> Option<&[String; 3]> {
-        self.0.iter().find(|[name, ..]| name == method)
+    fn written(&self, method: &str) -> Option<&MethodName> {
+        self.0.iter().find(|written| written.name == method)
     }
 
     pub fn title<'a>(&'a self, method: &'a str) -> &'a str {
-        self.written(method).map_or_else(|| title(method), |[_, title, _]| title)
+        self.written(method).map_or_else(|| title(method), |written| &written.title)
     }
 
     pub fn formula(&self, method: &str) -> &str {
-        let older = || listed(method).map_or("", |method| method.formula);
-        self.written(method).map_or_else(older, |[_, _, formula]| formula)
+        self.written(method).or(listed(method)).map_or("", |method| &method.formula)
     }
 }
 

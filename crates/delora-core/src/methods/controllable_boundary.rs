@@ -29,7 +29,7 @@ use crate::site::LinearShape;
 
 pub const METHOD: Method = Method::linear::<Settings>(About {
     name: "controllable_boundary",
-    title: "controllable boundary",
+    title: "Controllable boundary",
     formula: "W (I − (λ/2)(u uᵀ − v vᵀ))",
     groups: &[Group::Angles, Group::Strength],
     bound: "(λ/2)‖W‖",

@@ -29,7 +29,7 @@ use crate::site::LinearShape;
 
 pub const METHOD: Method = Method::linear::<Settings>(About {
     name: "dora_fixed_magnitude",
-    title: "DoRA (fixed magnitude)",
+    title: "DoRA, fixed magnitude",
     formula: "‖W‖ (W + (α/r) B A) / ‖W + (α/r) B A‖",
     groups: &[Group::Angles],
     bound: "2‖W‖",

@@ -29,7 +29,7 @@ use crate::site::LinearShape;
 
 pub const METHOD: Method = Method::linear::<Settings>(About {
     name: "ether_plus_one_sided",
-    title: "ETHER+ (one-sided)",
+    title: "ETHER+ one-sided",
     formula: "W (I − u uᵀ + v vᵀ)",
     groups: &[Group::Angles],
     bound: "‖W‖",

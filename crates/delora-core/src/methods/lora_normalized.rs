@@ -30,7 +30,7 @@ use crate::site::LinearShape;
 
 pub const METHOD: Method = Method::linear::<Settings>(About {
     name: "lora_normalized",
-    title: "LoRA + normalize w/ controllable boundary",
+    title: "Normalized LoRA",
     formula: "W + (λ/r) B Ξ A",
     groups: &[Group::Angles, Group::Strength],
     bound: "λ (2λ with a live frozen copy)",

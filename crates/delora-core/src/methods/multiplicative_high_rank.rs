@@ -31,7 +31,7 @@ use crate::site::LinearShape;
 
 pub const METHOD: Method = Method::linear::<Settings>(About {
     name: "multiplicative_high_rank",
-    title: "controllable boundary + high rank",
+    title: "Boundary + high rank",
     formula: "W (I − (λ/r)(U Σ Uᵀ − V Θ Vᵀ))",
     groups: &[Group::Angles, Group::Strength],
     bound: "(λ/2)‖W‖",

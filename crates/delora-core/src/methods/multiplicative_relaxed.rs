@@ -32,7 +32,7 @@ use crate::site::LinearShape;
 
 pub const METHOD: Method = Method::linear::<Settings>(About {
     name: "multiplicative_relaxed",
-    title: "controllable boundary + high rank + relaxed",
+    title: "Relaxed multiplicative",
     formula: "W (I − (λ/r)(B Ξ A − D Φ C))ᵀ",
     groups: &[Group::Angles, Group::Strength],
     bound: "λ‖W‖",

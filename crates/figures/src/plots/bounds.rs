@@ -2,6 +2,7 @@
 
 use crate::axis::{Axis, signed};
 use crate::canvas::{Align, Canvas, text_width};
+use crate::plots::dots::Bound;
 use crate::plots::lines::Panel;
 use crate::style::{MUTED, NOTE_SIZE};
 
@@ -10,12 +11,6 @@ const MARGIN: f64 = 7.0;
 const GAP: f64 = 4.0;
 /// Places for a name from the left edge to the right one, less one.
 const PLACES: usize = 12;
-
-/// A labelled horizontal line.
-pub struct Bound {
-    pub label: &'static str,
-    pub value: f64,
-}
 
 /// Each bound's name and value above or below its line, where the `drawn` paths leave most room for it.
 pub fn draw_names(canvas: &mut Canvas, panel: &Panel, up: &Axis, drawn: &[Vec<(f64, f64)>]) {

@@ -11,8 +11,7 @@ use crate::figure::{Figure, Source};
 use crate::style::{INK, LABEL_SIZE, MUTED, NOTE_SIZE, TICK_SIZE, TITLE_SIZE, WHITE};
 use crate::wrap::Notes;
 
-pub const FIGURE: Figure =
-    Figure { name: "confusion", caption: "Which label was taken for which", draw: draw };
+pub const FIGURE: Figure = Figure { name: "confusion", caption: "Which label was taken for which", draw };
 
 /// The methods shown; where none of them was run, the first that were.
 const METHODS: [&str; 4] = [NONE, "full", "lora", "delora"];

@@ -16,7 +16,7 @@ use crate::style::{
     ALARM, LABEL_SIZE, MUTED, Marker, NOTE_SIZE, RULE, TICK_SIZE, TITLE_SIZE, colour, marker,
 };
 
-pub const FIGURE: Figure = Figure { name: "curves", caption: "Loss and distance over the steps", draw: draw };
+pub const FIGURE: Figure = Figure { name: "curves", caption: "Loss and distance over the steps", draw };
 
 const WIDTH: f64 = 1000.0;
 const HEIGHT: f64 = 500.0;

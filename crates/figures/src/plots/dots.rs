@@ -30,7 +30,7 @@ pub struct Row {
     pub absent: &'static str,
 }
 
-/// A labelled vertical line.
+/// A labelled line across a panel, at a value of its axis.
 pub struct Bound {
     pub label: &'static str,
     pub value: f64,

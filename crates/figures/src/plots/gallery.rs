@@ -9,7 +9,7 @@ use crate::mosaic::{Group, Mosaic, Row, Tile};
 use crate::plots::grid::{by_number, reason};
 use crate::tiles::{Pictures, prompt_tile};
 
-pub const FIGURE: Figure = Figure { name: "gallery", caption: "Subjects in new contexts", draw: draw };
+pub const FIGURE: Figure = Figure { name: "gallery", caption: "Subjects in new contexts", draw };
 
 /// Methods of the two blocks; one that was not run has none.
 const METHODS: [&str; 2] = ["delora", "lora"];

@@ -10,7 +10,7 @@ use crate::plots::score_panels::{Part, Words, draw_parts};
 use crate::plots::sweep::SWEPT;
 
 pub const FIGURE: Figure =
-    Figure { name: "glue_robustness", caption: "Score against the learning rate, task by task", draw: draw };
+    Figure { name: "glue_robustness", caption: "Score against the learning rate, task by task", draw };
 
 /// `glue_robustness.{svg,png,csv,md}` and `glue_robustness-points.csv`.
 fn draw(source: &Source) -> Result<Vec<Drawing>> {
@@ -55,8 +55,6 @@ fn note(parts: &[Part]) -> String {
     };
     match parts.iter().map(unscored).sum() {
         0 => String::new(),
-        unscored => {
-            format!(" {} that never got above 0 on validation: score 0.", counted(unscored, "trial"))
-        }
+        count => format!(" {} that never got above 0 on validation: score 0.", counted(count, "trial")),
     }
 }

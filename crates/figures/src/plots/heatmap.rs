@@ -15,7 +15,7 @@ use crate::style::{INK, LABEL_SIZE, MUTED, NOTE_SIZE, RULE, TICK_SIZE, TITLE_SIZ
 use crate::wrap::Notes;
 
 pub const FIGURE: Figure =
-    Figure { name: "heatmap", caption: "Score over learning rate and a second setting", draw: draw };
+    Figure { name: "heatmap", caption: "Score over learning rate and a second setting", draw };
 
 const LAMBDA: &str = "config.method.lambda";
 
@@ -139,13 +139,8 @@ impl<'a> Panel<'a> {
             let x = left + (column as f64 + 0.5) * width;
             canvas.text(&multiplier_label(*multiplier), (x, bottom + 14.0), TICK_SIZE, INK, Align::Centre);
         }
-        canvas.text(
-            "learning-rate multiplier",
-            (middle, bottom + 36.0),
-            LABEL_SIZE - 1.0,
-            INK,
-            Align::Centre,
-        );
+        let below = (middle, bottom + 36.0);
+        canvas.text("learning-rate multiplier", below, LABEL_SIZE - 1.0, INK, Align::Centre);
         let at = (left - 46.0, f64::midpoint(top, bottom));
         match self.second.1 {
             _ if self.is_unstated() => (),
@@ -171,20 +166,19 @@ fn draw_cell(
     let (width, height) = CELL;
     let ((left, top), (right, bottom)) = (corner, (corner.0 + width, corner.1 + height));
     let inset = |gap: f64| {
-        [
-            (left + gap, top + gap),
-            (right - gap, top + gap),
-            (right - gap, bottom - gap),
-            (left + gap, bottom - gap),
-        ]
+        let (left, right, top, bottom) = (left + gap, right - gap, top + gap, bottom - gap);
+        [(left, top), (right, top), (right, bottom), (left, bottom)]
     };
     let Some(point) = point else { return };
     canvas.polygon(&inset(0.0), WHITE, 1.0);
     let mean = stats::mean(&point.scores(DINO));
     let (Some(mean), true) = (mean, point.diverged() < point.trials.len()) else {
         canvas.polygon(&inset(1.0), RULE, 1.0);
-        let lost = point.diverged() > 0;
-        return if lost { hatch(canvas, &inset(1.0)) } else { no_score(canvas, corner) };
+        if point.diverged() > 0 {
+            return hatch(canvas, &inset(1.0));
+        }
+        let middle = (left + width / 2.0, top + height / 2.0);
+        return canvas.text("–", middle, NOTE_SIZE, MUTED, Align::Centre);
     };
     let ground = colour_map::colour((mean - range.low) / (range.high - range.low));
     let edge = if best == Some(mean) {
@@ -206,11 +200,6 @@ fn draw_cell(
         canvas.path(&[(x - arm, y - arm), (x + arm, y + arm)], ink, 1.0, 1.6);
         canvas.path(&[(x - arm, y + arm), (x + arm, y - arm)], ink, 1.0, 1.6);
     }
-}
-
-fn no_score(canvas: &mut Canvas, corner: (f64, f64)) {
-    let at = (corner.0 + CELL.0 / 2.0, corner.1 + CELL.1 / 2.0);
-    canvas.text("–", at, NOTE_SIZE, MUTED, Align::Centre);
 }
 
 /// Strokes from lower left to upper right, cut at the edges of a rectangle.

@@ -11,7 +11,7 @@ use crate::plots::sweep::{NO_FINETUNING, SWEPT};
 pub const FIGURE: Figure = Figure {
     name: "instruct_robustness",
     caption: "Benchmarks and distance against the learning rate",
-    draw: draw,
+    draw,
 };
 
 /// `instruct_robustness.{svg,png,csv,md}` and `instruct_robustness-points.csv`.

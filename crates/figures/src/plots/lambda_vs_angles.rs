@@ -15,7 +15,7 @@ use crate::style::{Colour, Marker, colour};
 pub const FIGURE: Figure = Figure {
     name: "lambda_vs_angles",
     caption: "Multiplying the learning rate of λ, of A and B, or of both",
-    draw: draw,
+    draw,
 };
 
 const METHOD: &str = "delora";
@@ -52,21 +52,11 @@ fn all() -> [Multiplied; 3] {
         value,
         look: Look { title: title.to_owned(), colour, marker, stroke },
     };
+    let [dark, light] = [Colour(0x6B, 0x2B, 0x00), Colour(0xF0, 0xA3, 0x66)];
+    let [long, short] = [Stroke::Dashed(9.0, 4.0), Stroke::Dashed(3.0, 3.0)];
     [
         multiplied("all", "both", colour(METHOD), Marker::Diamond, Stroke::Solid),
-        multiplied(
-            "angles",
-            "only A and B",
-            Colour(0x6B, 0x2B, 0x00),
-            Marker::Square,
-            Stroke::Dashed(9.0, 4.0),
-        ),
-        multiplied(
-            "strength",
-            "only λ",
-            Colour(0xF0, 0xA3, 0x66),
-            Marker::TriangleUp,
-            Stroke::Dashed(3.0, 3.0),
-        ),
+        multiplied("angles", "only A and B", dark, Marker::Square, long),
+        multiplied("strength", "only λ", light, Marker::TriangleUp, short),
     ]
 }

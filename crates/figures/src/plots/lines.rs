@@ -1,12 +1,12 @@
-//! Panels of lines with bands, and the lines' names at their right: what figures over a setting or a step
-//! share.
+//! Panels of lines with bands, and the lines' names at their right, for figures over a setting or a step.
 
-use results::{Series, Trials, sweep};
+use results::sweep;
 
 use crate::axis::{Axis, Range, outlier_limit};
 use crate::canvas::{Align, Canvas, text_width};
 use crate::clipped::{self, Clipped};
-use crate::plots::bounds::{self, Bound};
+use crate::plots::bounds;
+use crate::plots::dots::Bound;
 use crate::stroke::Stroke;
 use crate::style::{self, ALARM, Colour, INK, MUTED, Marker, RULE, TICK_SIZE, TITLE_SIZE};
 
@@ -79,17 +79,13 @@ pub enum Below<'a> {
 }
 
 impl Look {
-    /// A method's colour and marker; dashed where `larger` ranks of the method have lines too.
-    pub fn of_series(trials: &Trials, series: Series, larger: usize) -> Self {
-        Self::new(series.method, trials.title(series), larger)
-    }
-
     /// The look of a line over the learning rate.
     pub fn of_line(line: &sweep::Line) -> Self {
         Self::new(line.method, line.title.clone(), line.larger)
     }
 
-    fn new(method: &str, title: String, larger: usize) -> Self {
+    /// A method's colour and marker; dashed where `larger` ranks of the method have lines too.
+    pub fn new(method: &str, title: String, larger: usize) -> Self {
         let stroke = if larger == 0 { Stroke::Solid } else { Stroke::Dashed(DASH / larger as f64, GAP) };
         Self { title, colour: style::colour(method), marker: style::marker(method), stroke }
     }

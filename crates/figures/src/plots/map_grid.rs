@@ -10,7 +10,7 @@ use crate::plots::grid::{by_number, reason};
 use crate::tiles::{Pictures, prompt_tile};
 
 pub const FIGURE: Figure =
-    Figure { name: "map_grid", caption: "Pictures for label maps: rows methods, columns maps", draw: draw };
+    Figure { name: "map_grid", caption: "Pictures for label maps: rows methods, columns maps", draw };
 
 /// Label maps that are shown.
 const COLUMNS: usize = 8;

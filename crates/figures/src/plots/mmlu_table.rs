@@ -8,8 +8,7 @@ use results::{Series, Trial, Trials};
 
 use crate::drawing::{Drawing, full, listed, markdown};
 use crate::error::{FiguresError, Result};
-use crate::tables::table5;
-use crate::tables::{ABSENT, Cell, in_percent, rows_run};
+use crate::tables::{ABSENT, Cell, in_percent, paper_table, rows_run};
 
 /// Subjects that are told of together.
 pub struct Group<'a> {
@@ -56,10 +55,9 @@ impl<'a> Subjects<'a> {
         let of = |wanted: Option<&str>| -> Vec<&'a str> {
             all.iter().copied().filter(|subject| category(subject) == wanted).collect()
         };
-        let alone = |subject: &'a str| Group {
-            title: subject.replace('_', " "),
-            kind: Kind::Subject,
-            subjects: vec![subject],
+        let alone = |subject: &'a str| {
+            let title = subject.replace('_', " ");
+            Group { title, kind: Kind::Subject, subjects: vec![subject] }
         };
         let mut groups =
             vec![Group { title: "all subjects".to_owned(), kind: Kind::All, subjects: all.clone() }];
@@ -72,7 +70,7 @@ impl<'a> Subjects<'a> {
             }
         }
         groups.extend(of(None).into_iter().map(alone));
-        Ok(Self { trials, series: rows_run(&table5::TABLE, trials), groups })
+        Ok(Self { trials, series: rows_run(paper_table("table5"), trials), groups })
     }
 
     /// `mmlu_categories.md` and `mmlu_categories.csv`.

@@ -12,7 +12,7 @@ use crate::plots::grid::{Choice, reason, shown};
 use crate::tiles::{Pictures, prompt_tile};
 
 pub const FIGURE: Figure =
-    Figure { name: "over_time", caption: "Long training: pictures over the steps", draw: draw };
+    Figure { name: "over_time", caption: "Long training: pictures over the steps", draw };
 
 /// `over_time.png`: a row for each method, a column for each step at which pictures were drawn.
 ///

@@ -31,11 +31,8 @@ const PANELS: [(&str, &str, &str); 3] = [
     ("clip_t", "Likeness to the prompt", "CLIP-T (mean cosine)"),
 ];
 
-/// One series with its line in each panel.
-pub struct Row<'a> {
-    pub series: Series<'a>,
-    pub look: Look,
-}
+/// A series, and how its line looks in each panel.
+type Row<'a> = (Series<'a>, Look);
 
 /// `prolonged.{svg,png,csv,md}`, and `prolonged-points.csv` with what the figure shows.
 fn draw(source: &Source) -> Result<Vec<Drawing>> {
@@ -51,32 +48,31 @@ fn draw(source: &Source) -> Result<Vec<Drawing>> {
         Drawing::shapes(FIGURE.name, figure(trials, &rows, &panels, &curves[0])),
         Drawing::csv("prolonged-points.csv", header, csv_rows(&rows, &panels)),
     ];
-    let series: Vec<Series> = rows.iter().map(|row| row.series).collect();
+    let series: Vec<Series> = rows.iter().map(|(series, _)| *series).collect();
     drawings.extend(tables(trials, &series, &curves[0], &curves[1]));
     Ok(drawings)
 }
 
 fn rows(trials: &Trials) -> Vec<Row<'_>> {
-    let row = |(series, larger)| Row { series, look: Look::of_series(trials, series, larger) };
-    trials.trained().into_iter().map(row).collect()
+    let look = |series: Series, larger| Look::new(series.method, trials.title(series), larger);
+    trials.trained().into_iter().map(|(series, larger)| (series, look(series, larger))).collect()
 }
 
 /// Bands of the trials that ran to their end; each diverged one is a cross at its last finite value.
 fn panel_lines(trials: &Trials, rows: &[Row], curves: &Curves) -> Vec<Line> {
     let points = |trial: &Trial| curves.by_trial.get(&trial.id).cloned();
     let line = |row: &Row| {
-        let of =
-            |status| trials.of(row.series).filter(move |trial| trial.status == status).filter_map(points);
+        let of = |status| trials.of(row.0).filter(move |trial| trial.status == status).filter_map(points);
         let dot = |band: Band| Dot { x: band.step, mean: Some(band.mean), std: band.std, hollow: false };
         let dots = band(&of(Status::Done).collect::<Vec<_>>()).into_iter().map(dot).collect();
         let last = |points: Vec<(f64, f64)>| points.last().map(|(step, value)| (*step, Some(*value)));
-        Line { look: row.look.clone(), dots, crosses: of(Status::Diverged).filter_map(last).collect() }
+        Line { look: row.1.clone(), dots, crosses: of(Status::Diverged).filter_map(last).collect() }
     };
     rows.iter().map(line).collect()
 }
 
 fn figure(trials: &Trials, rows: &[Row], panels: &[Vec<Line>], distance: &Curves) -> Canvas {
-    let series: Vec<Series> = rows.iter().map(|row| row.series).collect();
+    let series: Vec<Series> = rows.iter().map(|(series, _)| *series).collect();
     let lost: usize = series.iter().map(|series| diverged(trials.of(*series))).sum();
     let crosses = if lost > 0 { " ×: where a trial diverged; it is not in the mean." } else { "" };
     let layer = distance.layer.as_ref().map_or(String::new(), |layer| format!(" Distance of {layer}."));
@@ -85,7 +81,7 @@ fn figure(trials: &Trials, rows: &[Row], panels: &[Vec<Line>], distance: &Curves
     let top = |index: usize| TOP + index as f64 * (HEIGHT + BETWEEN);
     let bottom = top(panels.len() - 1) + HEIGHT;
     let mut canvas = Canvas::new(WIDTH, bottom + BELOW + notes.height());
-    let looks = || rows.iter().map(|row| &row.look);
+    let looks = || rows.iter().map(|(_, look)| look);
     let right = WIDTH - lines::names_width(looks());
     let drawn = || panels.iter().flatten();
     let steps = drawn().flat_map(|line| line.dots.iter().map(|dot| dot.x));
@@ -124,7 +120,7 @@ fn csv_rows(rows: &[Row], panels: &[Vec<Line>]) -> Vec<Vec<String>> {
     for (lines, (metric, _, _)) in panels.iter().zip(PANELS) {
         for (row, line) in rows.iter().zip(lines) {
             let mut push = |step: f64, value: Option<f64>, std: Option<f64>, diverged: bool| {
-                let name = [row.series.method.to_owned(), row.look.title.clone(), metric.to_owned()];
+                let name = [row.0.method.to_owned(), row.1.title.clone(), metric.to_owned()];
                 let numbers = [step.to_string(), full(value), full(std), diverged.to_string()];
                 cells.push([name.as_slice(), numbers.as_slice()].concat());
             };

@@ -11,7 +11,7 @@ use crate::plots::sweep::{NO_FINETUNING, SWEPT, draw_sweep};
 use crate::plots::widths::{Row, csv_header, csv_row, explanation, table};
 
 pub const FIGURE: Figure =
-    Figure { name: "robustness", caption: "Score and distance against the learning rate", draw: draw };
+    Figure { name: "robustness", caption: "Score and distance against the learning rate", draw };
 pub const DORA_MAGNITUDE: Figure = Figure {
     name: "dora_magnitude",
     caption: "DoRA with and without its magnitude, against the learning rate",

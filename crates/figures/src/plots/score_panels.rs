@@ -9,7 +9,7 @@ use results::{NONE, Series, Spread, Trials, baseline, rank, stats};
 use crate::axis::Axis;
 use crate::canvas::{Align, Canvas, text_width};
 use crate::drawing::{Drawing, full, listed};
-use crate::plots::bounds::Bound;
+use crate::plots::dots::Bound;
 use crate::plots::lines::{self, Below, Look, Panel, darker};
 use crate::plots::sweep::{LOG_RATIO, MOST_BANDS, banded, distance_line, octaves, score_line, treatment};
 use crate::plots::widths::{self, Row};

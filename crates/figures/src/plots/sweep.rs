@@ -9,7 +9,7 @@ use results::{Trials, counted, stats};
 use crate::axis::{Axis, Range};
 use crate::canvas::Canvas;
 use crate::drawing::{Drawing, full, listed};
-use crate::plots::bounds::Bound;
+use crate::plots::dots::Bound;
 use crate::plots::lines::{self, Below, Dot, Line, Look, Panel};
 use crate::tables::beside::our_bounds;
 use crate::wrap::Notes;
@@ -84,7 +84,7 @@ pub fn draw_sweep(name: &str, trials: &Trials, lines: &[sweep::Line], looks: &[L
 
 fn figure(trials: &Trials, sweeps: &[sweep::Line], all: &[Look]) -> Canvas {
     let looks = || all.iter();
-    let scores: Vec<_> = SCORES.into_iter().filter(|(score, ..)| is_shown(sweeps, *score)).collect();
+    let scores: Vec<_> = SCORES.into_iter().filter(|(score, ..)| is_shown(sweeps, score)).collect();
     let places = Places::new(scores.len() + 1, lines::names_width(looks()));
     let notes = Notes::new(&note(trials, sweeps), places.canvas.0);
     let mut canvas = Canvas::new(places.canvas.0, places.canvas.1 + notes.height());
@@ -121,7 +121,7 @@ fn figure(trials: &Trials, sweeps: &[sweep::Line], all: &[Look]) -> Canvas {
     for (index, (score, heading, title)) in scores.iter().copied().enumerate() {
         let drawn =
             banded(sweeps.iter().zip(all).map(|(line, look)| score_line(line, look, score)).collect());
-        draw(&mut canvas, index, &drawn, (heading, title), &bounds(trials, score));
+        draw(&mut canvas, index, &drawn, (heading, title), &our_bounds(trials, score));
     }
     let drawn = banded(sweeps.iter().zip(all).map(|(line, look)| distance_line(line, look)).collect());
     draw(&mut canvas, scores.len(), &drawn, DISTANCE, &[]);
@@ -141,11 +141,6 @@ pub fn octaves(multipliers: impl Iterator<Item = f64>) -> Range {
     let range =
         multipliers.fold((f64::INFINITY, 0.0_f64), |(low, high), value| (low.min(value), high.max(value)));
     Range { low: range.0 / SQRT_2, high: range.1 * SQRT_2 }
-}
-
-fn bounds(trials: &Trials, score: &str) -> Vec<Bound> {
-    let bounds = our_bounds(trials, score).into_iter();
-    bounds.map(|bound| Bound { label: bound.label, value: bound.value }).collect()
 }
 
 /// Means over trials; where some diverged, a cross below.

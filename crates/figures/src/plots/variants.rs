@@ -14,7 +14,7 @@ use crate::style::{LABEL_SIZE, MUTED, Marker, NOTE_SIZE, colour};
 use crate::tables::beside::our_bounds;
 use crate::tables::mean_and_std;
 
-pub const FIGURE: Figure = Figure { name: "variants", caption: "Variants of DeLoRA", draw: draw };
+pub const FIGURE: Figure = Figure { name: "variants", caption: "Variants of DeLoRA", draw };
 
 const METHOD: &str = "delora";
 const INITIAL_UPDATES: [(&str, Marker); 3] =

@@ -4,7 +4,7 @@ use results::robustness::{Bound, Difference, Estimate, Robustness};
 use results::sweep::{Line, Unchanged};
 
 use crate::axis::{multiplier_label, signed};
-use crate::drawing::{full, listed, markdown};
+use crate::drawing::{ends, full, listed, markdown};
 use crate::tables::{ABSENT, with_sign};
 
 /// Widths of one line by one score.
@@ -48,7 +48,7 @@ pub fn csv_row(row: &Row, baseline: &str, score: &str) -> Vec<String> {
         let width = estimate.map(|estimate| estimate.width);
         let interval = estimate.and_then(|estimate| estimate.interval);
         cells.push(full(width.map(|width| width.octaves())));
-        cells.extend([interval.map(|(low, _)| low), interval.map(|(_, high)| high)].map(full));
+        cells.extend(ends(interval).map(full));
         let censored = [width.map(|width| width.censored.0), width.map(|width| width.censored.1)];
         cells.extend(censored.map(|side| side.map_or(String::new(), |side| side.to_string())));
         cells.extend(
@@ -60,7 +60,7 @@ pub fn csv_row(row: &Row, baseline: &str, score: &str) -> Vec<String> {
     cells.push(row.difference.map_or(String::new(), |difference| difference.n.to_string()));
     let interval = row.difference.and_then(|difference| difference.interval);
     cells.push(full(row.difference.map(|difference| difference.octaves)));
-    cells.extend([interval.map(|(low, _)| low), interval.map(|(_, high)| high)].map(full));
+    cells.extend(ends(interval).map(full));
     cells.push(row.difference.map_or("", |difference| bound_name(difference.bound)).to_owned());
     cells.push(score.to_owned());
     cells

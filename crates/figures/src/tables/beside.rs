@@ -3,7 +3,7 @@
 use results::{NONE, REAL_IMAGES, Series, Spread, Trial, Trials, title};
 
 use super::rows::Column;
-use super::{Printed, Row, Table};
+use super::{Row, Table};
 use crate::canvas::{Align, Canvas};
 use crate::drawing::Drawing;
 use crate::plots::dots::{self, ABOVE_BOUNDS, Area, Bound, Panel, caption, draw_names};
@@ -39,13 +39,10 @@ impl Table<'_> {
         let bounds = our_bounds(trials, metric);
         Panel { heading: &heading, axis_title, rows: &ours, bounds: &bounds }.draw(&mut canvas, &area);
 
-        let spreads = match self.table.printed {
-            Printed::Columns(all) => all.iter().find(|columns| columns.name == "_std"),
-            Printed::Rows(_) => None,
-        };
-        let spreads = spreads.map(|columns| columns.table);
+        let spreads = self.table.printed_columns.iter().find(|columns| columns.name == "_std");
+        let spreads = spreads.map(|columns| columns.table.as_str());
         let theirs: Vec<dots::Row> = rows.iter().map(|row| self.their_row(row, metric, spreads)).collect();
-        let real = self.reported(self.table.key, &Row::of(REAL_IMAGES)).metric(metric);
+        let real = self.paper.row("table3", REAL_IMAGES).metric(metric);
         let bounds: Vec<Bound> =
             real.map(|value| Bound { label: title(REAL_IMAGES), value }).into_iter().collect();
         // A number with its spread needs more room.
@@ -62,7 +59,7 @@ impl Table<'_> {
     }
 
     fn their_row(&self, row: &Row, metric: &str, spreads: Option<&str>) -> dots::Row {
-        let mean = self.reported(self.table.key, row).metric(metric);
+        let mean = self.reported(&self.table.key, row).metric(metric);
         let std = spreads.and_then(|table| self.reported(table, row).metric(metric));
         dots::Row::of_number(mean, std, colour(row.series.method), marker(row.series.method))
     }

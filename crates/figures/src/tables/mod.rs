@@ -1,133 +1,133 @@
-//! The paper's tables: a file of data each, and one writer for all.
+//! The paper's tables: a file of data each, `crates/figures/tables/<key>.toml`, and one writer for all.
 //!
-//! A table is a constant of type [`PaperTable`] in a file of its own, with a [`Figure`](crate::Figure) that draws it.
-//! `rows.rs` finds its rows and columns in the trials, `write.rs` makes Markdown and CSV of them, `panels.rs` and
-//! `beside.rs` the two kinds of figures, `pairs.rs` the paired differences.
+//! [`PaperTable`] says what such a file holds. `rows.rs` finds its rows and columns in the trials, `write.rs` makes
+//! Markdown and CSV of them, `panels.rs` and `beside.rs` the two kinds of figures, `pairs.rs` the paired differences.
 
 pub mod beside;
 mod cell;
 mod pairs;
 mod panels;
 mod rows;
-pub mod table1;
-pub mod table2;
-pub mod table3;
-pub mod table4;
-pub mod table5;
-pub mod table8;
 mod write;
 
-pub use cell::{Cell, in_percent, mean_and_std};
-pub use pairs::with_sign;
-pub use rows::{Table, rows_run};
+use std::sync::LazyLock;
 
 use results::Series;
+use serde::Deserialize;
 
 use crate::drawing::Drawing;
 use crate::error::Result;
 use crate::figure::Source;
+
+pub use cell::{Cell, in_percent, mean_and_std};
+pub use pairs::with_sign;
+pub use rows::{Row, Table, rows_run};
 
 /// Where a cell has nothing: not reported, not known, or not defined.
 pub const ABSENT: &str = "–";
 /// The scale at which model and data are the paper's.
 pub const PAPER_SCALE: &str = "paper";
 
-/// One of the paper's tables: what it shows of our trials, and what the paper prints beside it.
-pub struct PaperTable {
-    /// Name of its files, and of its table in `paper.toml`.
-    pub key: &'static str,
-    /// What the paper calls it.
-    pub title: &'static str,
-    pub columns: Columns,
-    /// The paper's rows in its order, with the rows that bound them.
-    pub rows: &'static [Row<'static>],
-    pub others: Others,
-    pub cells: Cells,
-    /// What a row of each file consists of, in this order.
-    pub markdown: &'static [Part],
-    pub csv: &'static [Part],
-    pub printed: Printed,
-    /// Below the table, with `{seeds}`, `{extent}`, `{metrics}`, `{average}` and `{comparable}` filled in.
-    pub note: &'static [&'static str],
-    /// What `{comparable}` says at the paper's scale, and at others.
-    pub comparable: [&'static str; 2],
-    pub pairs: Option<PairsText>,
-    pub figure: Picture,
+const FILES: [&str; 6] = [
+    include_str!("../../tables/table1.toml"),
+    include_str!("../../tables/table2.toml"),
+    include_str!("../../tables/table3.toml"),
+    include_str!("../../tables/table4.toml"),
+    include_str!("../../tables/table5.toml"),
+    include_str!("../../tables/table8.toml"),
+];
+
+static TABLES: LazyLock<Vec<PaperTable>> = LazyLock::new(|| {
+    FILES.iter().map(|file| toml::from_str(file).expect("the tests read every file")).collect()
+});
+
+/// A table by its key.
+pub fn paper_table(key: &str) -> &'static PaperTable {
+    TABLES.iter().find(|table| table.key == key).expect("figures name tables that are there")
 }
 
-/// What stands in the columns.
-pub enum Columns {
-    /// A metric each.
-    Metrics(&'static [MetricColumn]),
-    /// A task of GLUE each, by its score; with the average of those that the paper has.
-    Subjects,
+/// One of the paper's tables: what it shows of our trials, and what the paper prints beside it.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PaperTable {
+    /// Name of its files, and of its table in `paper.toml`.
+    pub key: String,
+    /// What the paper calls it.
+    pub title: String,
+    /// What stands in the columns; without any, each task of GLUE has one by its score.
+    #[serde(default)]
+    pub columns: Vec<MetricColumn>,
+    /// The paper's rows in its order, with the rows that bound them.
+    pub rows: Vec<PaperRow>,
+    /// Methods that the paper does not have stand above this many of the last rows; absent leaves them out.
+    pub others_above: Option<usize>,
+    /// The first of them.
+    #[serde(default)]
+    pub others_first: String,
+    /// Decimals of a mean over seeds, with how many trials have no score. Absent is the mean over seeds and subjects with
+    /// three decimals, its deviation over trials and that over seeds.
+    pub decimals: Option<usize>,
+    /// What a row of each file consists of, in this order.
+    pub markdown: Vec<Part>,
+    pub csv: Vec<Part>,
+    /// Columns of `trials.csv` for the part `extra`.
+    #[serde(default)]
+    pub extra: Vec<String>,
+    /// The paper's numbers in columns of our rows.
+    #[serde(default)]
+    pub printed_columns: Vec<PrintedColumns>,
+    /// The paper's numbers in rows below ours.
+    #[serde(default)]
+    pub printed_rows: Vec<PrintedRows>,
+    /// Below the table, with `{seeds}`, `{extent}`, `{metrics}`, `{average}` and `{comparable}` filled in.
+    pub note: String,
+    /// What `{comparable}` says at the paper's scale, and at others.
+    #[serde(default)]
+    pub comparable: [String; 2],
+    pub pairs: Option<PairsText>,
+    pub beside: Option<Beside>,
+    pub panels: Option<Panels>,
 }
 
 /// A column with a metric.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct MetricColumn {
-    pub metric: &'static str,
+    pub metric: String,
     /// The paper's heading, where it is not the metric's title.
-    pub title: &'static str,
+    pub title: Option<String>,
     /// The heading in the figure, where that is another.
-    pub heading: &'static str,
-    /// Whether the paper reports it; then the table needs it.
-    pub reported: bool,
+    pub heading: Option<String>,
+    /// Whether the paper does not report it; else the table needs it.
+    #[serde(default)]
+    pub ours_alone: bool,
 }
 
-/// A column that the paper reports under the metric's title.
-pub const fn reported(metric: &'static str) -> MetricColumn {
-    MetricColumn { metric, title: "", heading: "", reported: true }
-}
-
-/// A column that the paper does not have.
-pub const fn ours_alone(metric: &'static str) -> MetricColumn {
-    MetricColumn { reported: false, ..reported(metric) }
-}
-
-/// One row of a table.
-#[derive(Clone, Copy)]
-pub struct Row<'a> {
-    pub series: Series<'a>,
+/// One row of a table: a method, or its trials with a value of a setting.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PaperRow {
+    pub method: String,
+    setting: Option<String>,
+    value: Option<String>,
     /// The name of our row, where it is not the series' title.
-    pub title: Option<&'static str>,
+    pub title: Option<String>,
     /// The name of the paper's row below ours, where it is not the title of ours.
-    pub printed: Option<&'static str>,
+    pub printed: Option<String>,
     /// Whether it stands in the table only where it was run.
+    #[serde(default)]
     pub if_run: bool,
 }
 
-impl<'a> Row<'a> {
-    pub const fn of(method: &'a str) -> Self {
-        Self::new(Series::of(method))
+impl PaperRow {
+    pub fn series(&self) -> Series<'_> {
+        Series { method: &self.method, setting: self.setting.as_deref().zip(self.value.as_deref()) }
     }
-
-    pub const fn with(method: &'a str, column: &'a str, value: &'a str) -> Self {
-        Self::new(Series::with(method, column, value))
-    }
-
-    pub const fn new(series: Series<'a>) -> Self {
-        Self { series, title: None, printed: None, if_run: false }
-    }
-}
-
-/// Rows of methods that were run and are not the paper's.
-pub enum Others {
-    LeftOut,
-    /// Above this many of the last rows; the method named stands first.
-    Above(usize, &'static str),
-}
-
-/// What a cell says.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Cells {
-    /// Mean and standard deviation over all trials, then over seeds of the mean over subjects; three decimals.
-    OverSubjects,
-    /// Mean and standard deviation over seeds with so many decimals, and how many trials have no score.
-    OverSeeds(usize),
 }
 
 /// A part of a row.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Part {
     /// The method's name in experiment files.
     Method,
@@ -144,57 +144,57 @@ pub enum Part {
     /// The paper's numbers.
     Printed,
     /// Other columns of `trials.csv`.
-    Extra(&'static [&'static str]),
-}
-
-/// Where the paper's numbers stand in Markdown.
-pub enum Printed {
-    /// In columns of our rows.
-    Columns(&'static [PrintedColumns]),
-    /// In rows below ours.
-    Rows(&'static [PrintedRows]),
+    Extra,
 }
 
 /// Columns of the paper's numbers: what their headings and names end with, their table in `paper.toml`, and the
 /// decimals that it prints.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct PrintedColumns {
-    pub heading: &'static str,
-    pub name: &'static str,
-    pub table: &'static str,
+    pub heading: String,
+    pub name: String,
+    pub table: String,
     pub decimals: usize,
 }
 
 /// Rows of the paper's numbers: what their titles end with, what their columns in the CSV begin with, and their tables
 /// in `paper.toml`; without spreads the paper prints none.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct PrintedRows {
-    pub heading: &'static str,
-    pub name: &'static str,
-    pub means: &'static str,
-    pub spreads: Option<&'static str>,
+    pub heading: String,
+    pub name: String,
+    pub means: String,
+    pub spreads: Option<String>,
 }
 
-/// How paired differences from LoRA are told.
+/// How paired differences from LoRA are told: decimals, what the trials of a pair share, and what else is to be said.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct PairsText {
     pub decimals: usize,
-    /// What the trials of a pair share.
-    pub shared: &'static str,
-    /// What else is to be said.
-    pub note: &'static str,
+    pub shared: String,
+    pub note: String,
 }
 
-/// The figure of a table.
-pub enum Picture {
-    /// For each reported metric ours beside the paper's, with this note below.
-    Beside { note: &'static str },
-    /// A panel for each column.
-    Panels {
-        /// How many seeds the means are over: "over", or "over up to" where rows may lack some.
-        over: &'static str,
-        /// What became of trials without a score; nothing where they are not counted.
-        lost: &'static str,
-        /// One more panel: metric, heading and axis title.
-        extra: Option<[&'static str; 3]>,
-    },
+/// Figures of ours beside the paper's, one for each reported metric, with a note below.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Beside {
+    pub note: String,
+}
+
+/// A figure with a panel for each column.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Panels {
+    /// How many seeds the means are over: "over", or "over up to" where rows may lack some.
+    pub over: String,
+    /// What became of trials without a score; absent where they are not counted.
+    pub lost: Option<String>,
+    /// One more panel: metric, heading and axis title.
+    pub extra: Option<[String; 3]>,
 }
 
 impl PaperTable {
@@ -202,10 +202,8 @@ impl PaperTable {
     pub fn draw(&'static self, source: &Source) -> Result<Vec<Drawing>> {
         let table = Table::of(self, source)?;
         let mut drawings = table.write();
-        drawings.extend(match &self.figure {
-            Picture::Beside { note } => table.draw_beside(note),
-            Picture::Panels { over, lost, extra } => vec![table.draw_panels(over, lost, *extra)],
-        });
+        drawings.extend(self.beside.iter().flat_map(|beside| table.draw_beside(&beside.note)));
+        drawings.extend(self.panels.iter().map(|panels| table.draw_panels(panels)));
         drawings.extend(self.pairs.iter().flat_map(|text| table.pairs(text)));
         Ok(drawings)
     }
@@ -219,24 +217,18 @@ mod tests {
     #[test]
     fn every_number_of_the_paper_belongs_to_a_row() {
         let paper = Paper::load().unwrap();
-        let all = [table1::TABLE, table2::TABLE, table3::TABLE, table4::TABLE, table5::TABLE, table8::TABLE];
-        for table in all {
-            let keys: Vec<String> = table.rows.iter().map(|row| row.series.key()).collect();
-            let printed: Vec<&str> = match table.printed {
-                Printed::Columns(columns) => columns.iter().map(|columns| columns.table).collect(),
-                Printed::Rows(rows) => {
-                    rows.iter().flat_map(|rows| rows.spreads.into_iter().chain([rows.means])).collect()
-                }
-            };
-            for printed in printed {
+        for table in TABLES.iter() {
+            let keys: Vec<String> = table.rows.iter().map(|row| row.series().key()).collect();
+            let below = table.printed_rows.iter().flat_map(|rows| rows.spreads.iter().chain([&rows.means]));
+            let beside = table.printed_columns.iter().map(|columns| &columns.table);
+            for printed in beside.chain(below) {
                 assert!(paper.keys(printed).count() > 0, "{printed}");
                 let stray: Vec<&String> = paper.keys(printed).filter(|key| !keys.contains(key)).collect();
                 assert!(stray.is_empty(), "{printed}: {stray:?}");
             }
-            let Columns::Metrics(columns) = table.columns else { continue };
-            for key in paper.keys(table.key).filter(|_| ["table2", "table5"].contains(&table.key)) {
-                let row = paper.row(table.key, key);
-                assert!(columns.iter().all(|column| row.metric(column.metric).is_some()), "{key}");
+            for key in paper.keys(&table.key).filter(|_| ["table2", "table5"].contains(&table.key.as_str())) {
+                let row = paper.row(&table.key, key);
+                assert!(table.columns.iter().all(|column| row.metric(&column.metric).is_some()), "{key}");
             }
         }
         let rows = ["table2", "table4", "table5"].map(|table| paper.keys(table).count());

@@ -4,7 +4,7 @@ use results::{Pairs, REAL_IMAGES, Series, Trials, baseline, glue, stats};
 
 use super::{ABSENT, PairsText, Table};
 use crate::axis::signed;
-use crate::drawing::{Drawing, full, listed, markdown};
+use crate::drawing::{Drawing, ends, full, listed, markdown};
 
 /// Differences of one score of a series, with what the score is called in CSV and in Markdown.
 struct Difference<'a> {
@@ -74,16 +74,10 @@ fn written(differences: &[Difference], trials: &Trials, title: &str, text: &Pair
 
 impl Difference<'_> {
     fn csv(&self, trials: &Trials) -> Vec<String> {
-        let interval = self.pairs.interval();
-        let mut cells = vec![
-            self.series.method.to_owned(),
-            trials.title(self.series),
-            self.name.to_owned(),
-            self.pairs.differences.len().to_string(),
-        ];
-        let ends = [interval.map(|(low, _)| low), interval.map(|(_, high)| high)];
-        cells
-            .extend([self.pairs.mean(), ends[0], ends[1], self.pairs.p(), self.pairs.detectable()].map(full));
+        let (title, count) = (trials.title(self.series), self.pairs.differences.len().to_string());
+        let mut cells = vec![self.series.method.to_owned(), title, self.name.to_owned(), count];
+        let [low, high] = ends(self.pairs.interval());
+        cells.extend([self.pairs.mean(), low, high, self.pairs.p(), self.pairs.detectable()].map(full));
         cells
     }
 

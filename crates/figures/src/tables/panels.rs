@@ -3,7 +3,7 @@
 use results::{Spread, Trial, counted, stats};
 
 use super::rows::Column;
-use super::{Cells, Table};
+use super::{Panels, Table};
 use crate::drawing::Drawing;
 use crate::plots::dot_panels::{DotPanel, draw_panels};
 use crate::plots::dots;
@@ -12,7 +12,7 @@ use crate::tables::Row;
 
 impl<'a> Table<'a> {
     /// `<key>.svg` and `<key>.png`; methods that were not run have no row.
-    pub fn draw_panels(&self, over: &str, lost: &str, extra: Option<[&str; 3]>) -> Drawing {
+    pub fn draw_panels(&self, text: &Panels) -> Drawing {
         let shown = self.run();
         let panel = |column: &Column| DotPanel {
             heading: column.heading.to_owned(),
@@ -20,8 +20,9 @@ impl<'a> Table<'a> {
             rows: shown.iter().map(|row| self.dots(row, column)).collect(),
         };
         let mut panels: Vec<DotPanel> = self.columns.iter().map(panel).collect();
-        if let Some([metric, heading, axis]) = extra.filter(|[metric, ..]| self.trials.has(metric)) {
-            let (heading, axis_title) = (heading.to_owned(), axis.to_owned());
+        let extra = text.extra.as_ref().filter(|[metric, ..]| self.trials.has(metric));
+        if let Some([metric, heading, axis]) = extra {
+            let (heading, axis_title) = (heading.clone(), axis.clone());
             let rows = shown.iter().map(|row| self.extra_dots(row, metric)).collect();
             panels.push(DotPanel { heading, axis_title, rows });
         }
@@ -34,12 +35,17 @@ impl<'a> Table<'a> {
             });
         }
         let names: Vec<String> = shown.iter().map(|row| self.title(row)).collect();
-        let note = format!("Scale {}. {}{}", self.scale, self.seeds_note(over), self.lost_note(lost));
+        let note = format!(
+            "Scale {}. {}{}",
+            self.scale,
+            self.seeds_note(&text.over),
+            self.lost_note(text.lost.as_deref())
+        );
         let incomplete = match averaged {
             0 => "",
             _ => " An average is incomplete where a method has no score on one of the tasks.",
         };
-        Drawing::shapes(self.table.key, draw_panels(&names, &panels, &(note + incomplete)))
+        Drawing::shapes(&self.table.key, draw_panels(&names, &panels, &(note + incomplete)))
     }
 
     fn seeds_note(&self, over: &str) -> String {
@@ -50,13 +56,13 @@ impl<'a> Table<'a> {
     }
 
     /// How many trials have no score in the last column, and why.
-    fn lost_note(&self, why: &str) -> String {
+    fn lost_note(&self, why: Option<&str>) -> String {
         let scored = |trial: &Trial| self.columns.last()?.value(self.trials, trial);
         match self.trials.all().iter().filter(|trial| scored(trial).is_none()).count() {
-            lost if lost > 0 && !why.is_empty() => {
+            0 => String::new(),
+            lost => why.map_or(String::new(), |why| {
                 format!(" {} without a score, left out: {why}.", counted(lost, "trial"))
-            }
-            _ => String::new(),
+            }),
         }
     }
 
@@ -65,8 +71,7 @@ impl<'a> Table<'a> {
         let value = |trial: &Trial| column.value(self.trials, trial);
         let method = row.series.method;
         let drawn = dots::Row::of_trials(&cell.trials, value, colour(method), marker(method));
-        let Cells::OverSeeds(decimals) = self.table.cells else { return drawn };
-        dots::Row { numbers: cell.numbers(decimals).unwrap_or_default(), ..drawn }
+        dots::Row { numbers: cell.numbers(self.table.decimals.unwrap_or(3)).unwrap_or_default(), ..drawn }
     }
 
     fn extra_dots(&self, row: &Row<'a>, metric: &str) -> dots::Row {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use results::glue::{self, SCORE};
 use results::{Metric, REAL_IMAGES, Series, Trial, Trials, metric, stats};
 
-use super::{Cell, Columns, Others, PaperTable, Row, in_percent, mean_and_std};
+use super::{Cell, PaperTable, in_percent, mean_and_std};
 use crate::error::Result;
 use crate::figure::Source;
 use crate::paper::{Paper, Reported};
@@ -19,6 +19,16 @@ pub struct Table<'a> {
     pub scale: &'a str,
     pub columns: Vec<Column>,
     pub rows: Vec<Row<'a>>,
+}
+
+/// A row with the trials that it is of.
+#[derive(Clone, Copy)]
+pub struct Row<'a> {
+    pub series: Series<'a>,
+    /// The name of our row, where it is not the series' title.
+    pub title: Option<&'a str>,
+    /// The name of the paper's row, where it is not the title of ours.
+    pub printed: Option<&'a str>,
 }
 
 /// A column with scores.
@@ -58,7 +68,7 @@ impl Column {
 impl<'a> Table<'a> {
     pub fn of(table: &'static PaperTable, source: &Source<'a>) -> Result<Self> {
         let Source { trials, paper, scale, .. } = *source;
-        let columns = columns(&table.columns, trials)?;
+        let columns = columns(table, trials)?;
         Ok(Self { table, trials, paper, scale, columns, rows: rows(table, trials) })
     }
 
@@ -131,8 +141,8 @@ impl Average {
     }
 }
 
-fn columns(columns: &Columns, trials: &Trials) -> Result<Vec<Column>> {
-    let Columns::Metrics(columns) = columns else {
+fn columns(table: &'static PaperTable, trials: &Trials) -> Result<Vec<Column>> {
+    if table.columns.is_empty() {
         let tasks = glue::tasks_of(trials)?;
         trials.column(&[SCORE])?;
         let column = |task: &'static glue::Task| Column {
@@ -145,58 +155,54 @@ fn columns(columns: &Columns, trials: &Trials) -> Result<Vec<Column>> {
             reported: true,
         };
         return Ok(tasks.into_iter().map(column).collect());
-    };
+    }
     let mut found = Vec::new();
-    for column in *columns {
-        if column.reported {
-            trials.column(&[column.metric])?;
+    for column in &table.columns {
+        if !column.ours_alone {
+            trials.column(&[&column.metric])?;
         }
-        let metric = metric(column.metric).expect("tables have metrics of the list");
-        let or = |text: &'static str, other| if text.is_empty() { other } else { text };
-        let title = or(column.title, metric.title);
+        let metric = metric(&column.metric).expect("tables have metrics of the list");
+        let title = column.title.as_deref().unwrap_or(metric.title);
         found.push(Column {
             name: metric.name,
             title,
-            heading: or(column.heading, title),
+            heading: column.heading.as_deref().unwrap_or(title),
             axis: metric.axis(),
             metric,
             task: None,
-            reported: column.reported,
+            reported: !column.ours_alone,
         });
     }
     Ok(found)
 }
 
 /// All rows; one without a setting becomes one for each rank where the trials have several.
-fn rows<'a>(table: &PaperTable, trials: &'a Trials) -> Vec<Row<'a>> {
+fn rows<'a>(table: &'static PaperTable, trials: &'a Trials) -> Vec<Row<'a>> {
     let mut rows: Vec<Row> = Vec::new();
-    for row in table.rows {
-        let series = trials.split(row.series.method);
-        if row.if_run && trials.of(row.series).next().is_none() {
+    for row in &table.rows {
+        let (listed, split) = (row.series(), trials.split(&row.method));
+        if row.if_run && trials.of(listed).next().is_none() {
             continue;
         }
-        match row.series.setting.is_some() || series.len() == 1 {
-            true => rows.push(*row),
-            false => {
-                rows.extend(
-                    series.into_iter().map(|series| Row { printed: row.printed, ..Row::new(series) }),
-                );
-            }
+        let printed = row.printed.as_deref();
+        match listed.setting.is_some() || split.len() == 1 {
+            true => rows.push(Row { series: listed, title: row.title.as_deref(), printed }),
+            false => rows.extend(split.into_iter().map(|series| Row { series, title: None, printed })),
         }
     }
-    if let Others::Above(last, first) = table.others {
-        let is_listed = |series: &Series| table.rows.iter().any(|row| row.series.method == series.method);
+    if let Some(last) = table.others_above {
+        let is_listed = |series: &Series| table.rows.iter().any(|row| row.method == series.method);
         let mut others = trials.series();
         others.retain(|series| !is_listed(series));
-        others.sort_by_key(|series| series.method != first);
+        others.sort_by_key(|series| series.method != table.others_first);
         let at = rows.len() - last;
-        rows.splice(at..at, others.into_iter().map(Row::new));
+        rows.splice(at..at, others.into_iter().map(|series| Row { series, title: None, printed: None }));
     }
     rows
 }
 
 /// The series of a table's rows that were run.
-pub fn rows_run<'a>(table: &PaperTable, trials: &'a Trials) -> Vec<Series<'a>> {
+pub fn rows_run<'a>(table: &'static PaperTable, trials: &'a Trials) -> Vec<Series<'a>> {
     let series = rows(table, trials).into_iter().map(|row| row.series);
     series.filter(|series| trials.of(*series).next().is_some()).collect()
 }

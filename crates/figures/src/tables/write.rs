@@ -4,7 +4,7 @@ use results::glue::ACCURACY;
 use results::{diverged, num_parameters, stats};
 
 use super::rows::Column;
-use super::{ABSENT, Cells, PAPER_SCALE, Part, Printed, PrintedColumns, PrintedRows, Row, Table};
+use super::{ABSENT, PAPER_SCALE, Part, PrintedColumns, PrintedRows, Row, Table};
 use crate::axis::signed;
 use crate::drawing::{Drawing, full, markdown};
 use crate::tables::cell::in_millions;
@@ -39,7 +39,7 @@ impl<'a> Table<'a> {
     }
 
     fn markdown(&self, printed: &[PaperColumn]) -> String {
-        let parts = self.table.markdown;
+        let parts = &self.table.markdown;
         let header: Vec<String> = parts.iter().flat_map(|part| self.headings(*part, printed)).collect();
         let mut rows = Vec::new();
         for (index, row) in self.rows.iter().enumerate() {
@@ -62,10 +62,10 @@ impl<'a> Table<'a> {
             Part::Average => one("Avg"),
             Part::Number => one("n"),
             Part::Diverged => one("diverged"),
-            Part::Parameters if self.table.cells == Cells::OverSubjects => one("parameters"),
+            Part::Parameters if self.table.decimals.is_none() => one("parameters"),
             Part::Parameters => one("#params"),
             Part::Printed => printed.iter().map(|column| column.heading.clone()).collect(),
-            Part::Extra(_) => Vec::new(),
+            Part::Extra => Vec::new(),
         }
     }
 
@@ -77,23 +77,23 @@ impl<'a> Table<'a> {
             Part::Average => vec![self.average(series).text()],
             Part::Parameters => {
                 let count = num_parameters(self.trials, series);
-                vec![count.map_or(ABSENT.to_owned(), |count| match self.table.cells {
-                    Cells::OverSubjects => grouped(count),
-                    Cells::OverSeeds(decimals) => in_millions(count, decimals),
+                vec![count.map_or(ABSENT.to_owned(), |count| match self.table.decimals {
+                    None => grouped(count),
+                    Some(decimals) => in_millions(count, decimals),
                 })]
             }
             Part::Printed => {
                 let cell = |column: &PaperColumn| column.rounded[index].clone().unwrap_or(ABSENT.to_owned());
                 printed.iter().map(cell).collect()
             }
-            Part::Method | Part::Extra(_) => Vec::new(),
+            Part::Method | Part::Extra => Vec::new(),
             _ => self.csv_cells(part, (index, row), printed),
         }
     }
 
     fn score(&self, row: &Row<'a>, column: &Column) -> String {
         let cell = self.cell(row.series, column);
-        if let Cells::OverSeeds(decimals) = self.table.cells {
+        if let Some(decimals) = self.table.decimals {
             return cell.text(decimals);
         }
         let seeds = cell.spread.std_seeds.map_or(String::new(), |std| format!(" / {}", signed(std, 3)));
@@ -110,23 +110,20 @@ impl<'a> Table<'a> {
             Part::Method => vec!["method".to_owned()],
             Part::Title => vec!["title".to_owned()],
             Part::Scores => {
-                let parts: &[&str] = match self.table.cells {
-                    Cells::OverSubjects => &OVER_SUBJECTS,
-                    Cells::OverSeeds(_) => &OVER_SEEDS,
-                };
+                let parts: &[&str] = if self.table.decimals.is_some() { &OVER_SEEDS } else { &OVER_SUBJECTS };
                 self.columns.iter().flat_map(|column| of(column.name, parts)).collect()
             }
             Part::Average => of("avg", &["mean", "std", "n"]),
             Part::Parameters => vec!["num_parameters".to_owned()],
-            Part::Printed => match self.table.printed {
-                Printed::Columns(_) => printed.iter().map(|column| column.name.clone()).collect(),
-                Printed::Rows(rows) => {
-                    let names = rows.iter().flat_map(|rows| self.row_names(rows));
-                    std::iter::once("paper_parameters".to_owned()).chain(names).collect()
-                }
-            },
-            Part::Extra(names) => {
-                let there = names.iter().filter(|name| self.trials.has(name));
+            Part::Printed if self.table.printed_rows.is_empty() => {
+                printed.iter().map(|column| column.name.clone()).collect()
+            }
+            Part::Printed => {
+                let names = self.table.printed_rows.iter().flat_map(|rows| self.row_names(rows));
+                std::iter::once("paper_parameters".to_owned()).chain(names).collect()
+            }
+            Part::Extra => {
+                let there = self.table.extra.iter().filter(|name| self.trials.has(name));
                 there.flat_map(|name| of(name, &["mean", "std"])).collect()
             }
             _ => self.headings(part, printed),
@@ -152,14 +149,13 @@ impl<'a> Table<'a> {
             Part::Parameters => {
                 vec![num_parameters(self.trials, series).map_or(String::new(), |count| count.to_string())]
             }
-            Part::Printed => match self.table.printed {
-                Printed::Columns(_) => {
-                    printed.iter().map(|column| column.full[index].clone().unwrap_or_default()).collect()
-                }
-                Printed::Rows(rows) => self.csv_printed(series.method, rows),
-            },
-            Part::Extra(names) => {
-                let spreads = names.iter().filter(|name| self.trials.has(name)).map(|name| spread(name));
+            Part::Printed if self.table.printed_rows.is_empty() => {
+                printed.iter().map(|column| column.full[index].clone().unwrap_or_default()).collect()
+            }
+            Part::Printed => self.csv_printed(series.method),
+            Part::Extra => {
+                let there = self.table.extra.iter().filter(|name| self.trials.has(name));
+                let spreads = there.map(|name| spread(name));
                 spreads.flat_map(|spread| [spread.mean, spread.std_trials].map(full)).collect()
             }
         }
@@ -168,21 +164,18 @@ impl<'a> Table<'a> {
     fn csv_score(&self, row: &Row<'a>, column: &Column) -> Vec<String> {
         let cell = self.cell(row.series, column);
         let spread = cell.spread;
-        match self.table.cells {
-            Cells::OverSubjects => [spread.mean, spread.std_trials, spread.std_seeds].map(full).into(),
-            Cells::OverSeeds(_) => {
-                let mut cells: Vec<String> = [spread.mean, spread.std_trials].map(full).into();
-                cells.extend(cell.counts().map(|count| count.to_string()));
-                cells
-            }
+        if self.table.decimals.is_none() {
+            return [spread.mean, spread.std_trials, spread.std_seeds].map(full).into();
         }
+        let mut cells: Vec<String> = [spread.mean, spread.std_trials].map(full).into();
+        cells.extend(cell.counts().map(|count| count.to_string()));
+        cells
     }
 
     /// The paper's columns: scores, then parameters where it prints any.
     fn paper_columns(&self) -> Vec<PaperColumn> {
-        let Printed::Columns(all) = self.table.printed else { return Vec::new() };
         let mut printed = Vec::new();
-        for PrintedColumns { heading, name, table, decimals } in all {
+        for PrintedColumns { heading, name, table, decimals } in &self.table.printed_columns {
             let reported: Vec<_> = self.rows.iter().map(|row| self.reported(table, row)).collect();
             for column in self.columns.iter().filter(|column| column.reported) {
                 let values = || reported.iter().map(|row| row.metric(column.name));
@@ -195,7 +188,7 @@ impl<'a> Table<'a> {
             }
         }
         let counts: Vec<Option<String>> =
-            self.rows.iter().map(|row| self.reported(self.table.key, row).parameters).collect();
+            self.rows.iter().map(|row| self.reported(&self.table.key, row).parameters).collect();
         if counts.iter().any(Option::is_some) {
             let (heading, name) = ("parameters (paper)".to_owned(), "paper_parameters".to_owned());
             printed.push(PaperColumn { heading, name, rounded: counts.clone(), full: counts });
@@ -205,15 +198,13 @@ impl<'a> Table<'a> {
 
     /// A row for each time that the paper prints the method, below ours.
     fn paper_rows(&self, row: &Row) -> Vec<Vec<String>> {
-        let (Printed::Rows(all), Cells::OverSeeds(decimals)) = (&self.table.printed, self.table.cells) else {
-            return Vec::new();
-        };
+        let decimals = self.table.decimals.unwrap_or(3);
         let method = row.series.method;
         let title = row.printed.map_or_else(|| self.trials.method_title(method).to_owned(), str::to_owned);
         let mut rows = Vec::new();
-        for PrintedRows { heading, means, spreads, .. } in *all {
+        for PrintedRows { heading, means, spreads, .. } in &self.table.printed_rows {
             let reported = self.paper.row(means, method);
-            let spread = spreads.map(|table| self.paper.row(table, method)).unwrap_or_default();
+            let spread = spreads.as_ref().map(|table| self.paper.row(table, method)).unwrap_or_default();
             if !reported.has_numbers() {
                 continue;
             }
@@ -253,11 +244,11 @@ impl<'a> Table<'a> {
         names
     }
 
-    fn csv_printed(&self, method: &str, rows: &[PrintedRows]) -> Vec<String> {
-        let mut cells = vec![self.paper.row(self.table.key, method).parameters.unwrap_or_default()];
-        for PrintedRows { means, spreads, .. } in rows {
+    fn csv_printed(&self, method: &str) -> Vec<String> {
+        let mut cells = vec![self.paper.row(&self.table.key, method).parameters.unwrap_or_default()];
+        for PrintedRows { means, spreads, .. } in &self.table.printed_rows {
             let reported = self.paper.row(means, method);
-            let spread = spreads.map(|table| self.paper.row(table, method));
+            let spread = spreads.as_ref().map(|table| self.paper.row(table, method));
             for column in &self.columns {
                 cells.push(full(reported.metric(column.name)));
                 cells.extend(spread.as_ref().map(|spread| full(spread.metric(column.name))));
@@ -275,13 +266,12 @@ impl<'a> Table<'a> {
     }
 
     fn note(&self) -> String {
-        let [same, other] = self.table.comparable;
+        let [same, other] = &self.table.comparable;
         let compared: Vec<_> = self.compared().iter().map(|row| row.series).collect();
         let others = self.columns.iter().filter_map(|column| column.task);
         let others = others.filter(|task| task.metric != ACCURACY);
         let metrics: String = others.map(|task| format!(", of {} {}", task.title, task.metric)).collect();
-        let text = self.table.note.join(" ");
-        let text = text.replace("{seeds}", &self.trials.seeds().join(", "));
+        let text = self.table.note.replace("{seeds}", &self.trials.seeds().join(", "));
         let text = text.replace("{extent}", &self.trials.extent(&compared));
         let text = text.replace("{metrics}", &metrics).replace("{average}", &self.average_note());
         text.replace("{comparable}", if self.scale == PAPER_SCALE { same } else { other })

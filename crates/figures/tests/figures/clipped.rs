@@ -39,7 +39,6 @@ fn training_curves_follow_the_bulk_and_mark_what_they_clip() {
     let drawn = |huge: &str| {
         let results = Results::new(&trials).curves(&curves(huge));
         results.render(&["curves"]).unwrap();
-        keep(&results, "clipped-curves");
         results.text("curves.svg")
     };
     let (clipped, usual) = (drawn(HUGE), drawn("1.1"));
@@ -64,10 +63,8 @@ fn a_sweep_follows_the_bulk_and_marks_what_it_clips() {
                     &format!("{method}-{multiplier},done,{method},0,cat,{multiplier},all,0.5,{distance}\n");
             }
         }
-        let results = Results::new("");
-        std::fs::write(results.0.path().join("trials.csv"), rows).unwrap();
+        let results = Results::of(&rows);
         results.render(&["robustness"]).unwrap();
-        keep(&results, "clipped-sweep");
         texts(&results.text("robustness.svg"))
     };
     let clipped = drawn(HUGE);
@@ -83,7 +80,6 @@ fn a_row_of_dots_marks_what_it_clips_and_its_numbers_stay_short() {
         ["delora", "dora"].map(|method| SUBJECTS.map(|subject| row(method, "0", subject, "0.5", "done")));
     let results = Results::new(&(huge + &others.concat().concat()));
     results.render(&["table1"]).unwrap();
-    keep(&results, "clipped-dots");
     let said = texts(&results.text("table1-dino.svg"));
     assert!(said.contains("arrows: beyond the axis") && said.contains("9.5e30 ± 1.3e31"), "{said}");
     let table = results.text("table1.md");

@@ -11,7 +11,6 @@ fn all() -> Vec<&'static str> {
 
 /// A results folder with a column for the accuracy and the number of questions of each subject.
 fn results(subjects: &[&str], rows: &str) -> Results {
-    let results = Results::new("");
     let of = |start: &str| subjects.iter().map(|subject| format!("{start}{subject},")).collect::<String>();
     let header = format!(
         "trial_id,status,method,seed,config.learning_rate_multiplier,config.method.name,config.seed,average,mmlu,arc,arc_norm,mc1,mc2,\
@@ -19,8 +18,7 @@ fn results(subjects: &[&str], rows: &str) -> Results {
         of("mmlu."),
         of("mmlu_count.")
     );
-    std::fs::write(results.0.path().join("trials.csv"), header + rows).unwrap();
-    results
+    Results::of(&(header + rows))
 }
 
 /// One trial whose accuracy is near `level`; without numbers where there is none.
@@ -75,7 +73,6 @@ fn the_table_has_ours_above_the_papers_in_its_order() {
     let subjects = all();
     let results = results(&subjects, &usual(&subjects));
     let written = results.render(&["table5", "mmlu_categories"]).unwrap();
-    keep(&results, "table5");
     assert_eq!(written.len(), 6 + 4);
     insta::assert_snapshot!("md", results.text("table5.md"));
     insta::assert_snapshot!("csv", results.text("table5.csv"));
@@ -92,10 +89,8 @@ fn categories_are_plain_means_and_the_weighted_one_counts_questions() {
         mmlu_count.virology,mmlu_count.anatomy,mmlu_count.philosophy,mmlu_count.tea\n";
     let rows = "a,done,lora,0,0.5,0.45,0.5,0.5,0.5,0.2,0.6,0.4,0.6,300,100,100,0\n\
         b,done,dora,0,0.5,0.45,0.5,0.5,0.5,0.2,,0.4,0.6,300,100,100,0\n";
-    let results = Results::new("");
-    std::fs::write(results.0.path().join("trials.csv"), header.to_owned() + rows).unwrap();
+    let results = Results::of(&(header.to_owned() + rows));
     results.render(&["mmlu_categories"]).unwrap();
-    keep(&results, "mmlu-few");
     let csv = results.text("mmlu_categories.csv");
     let row =
         |start: &str| csv.lines().find(|line| line.starts_with(start)).unwrap_or_else(|| panic!("{csv}"));
@@ -115,7 +110,6 @@ fn subjects_of_another_test_stand_alone() {
     let subjects = ["animals", "colours", "counting", "small_numbers"];
     let results = results(&subjects, &usual(&subjects));
     results.render(&["mmlu_categories", "table5"]).unwrap();
-    keep(&results, "mmlu-mini");
     insta::assert_snapshot!("mini_mmlu_svg", texts(&results.text("mmlu_categories.svg")));
     let table = results.text("mmlu_categories.md");
     assert!(table.starts_with("| method | MMLU | MMLU, by questions |\n"), "{table}");
@@ -145,7 +139,6 @@ fn learning_rates_have_a_panel_and_widths_for_each_benchmark() {
     let subjects = ["animals", "colours"];
     let results = results(&subjects, &sweep(&subjects));
     let written = results.render(&["instruct_robustness"]).unwrap();
-    keep(&results, "instruct_robustness");
     assert_eq!(written.len(), 5);
     insta::assert_snapshot!("robustness_svg", texts(&results.text("instruct_robustness.svg")));
     insta::assert_snapshot!("robustness_md", results.text("instruct_robustness.md"));
@@ -171,7 +164,6 @@ fn curves_show_the_mean_distance_where_no_layer_is_tracked() {
     }
     let results = results(&subjects, &usual(&subjects)).curves(&curves);
     results.render(&["curves"]).unwrap();
-    keep(&results, "instruct-curves");
     let drawn = texts(&results.text("curves.svg"));
     for text in [
         "loss (cross-entropy)",
@@ -196,7 +188,6 @@ fn poor_results_give_a_figure_or_say_what_is_missing() {
             assert!(outcome.is_ok(), "{name}, {figure}: {outcome:?}");
         }
         assert_eq!(results.render(&["mmlu_categories"]).is_ok(), is_scored, "{name}");
-        keep(&results, &format!("instruct-{name}"));
     }
     let message = |results: &Results, figure| results.render(&[figure]).unwrap_err().to_string();
     assert!(

@@ -16,8 +16,7 @@ fn gallery(same_prompts: bool) -> Results {
                 .unwrap();
         }
     }
-    let results = Results::new("");
-    std::fs::write(results.0.path().join("trials.csv"), trials).unwrap();
+    let results = Results::of(&trials);
     let pictures = results.0.path().join("pictures");
     std::fs::create_dir_all(&pictures).unwrap();
     for (row, (subject, class)) in [("cat_blue", "cat"), ("vase_red", "vase")].into_iter().enumerate() {
@@ -44,7 +43,6 @@ fn the_gallery_has_a_row_a_subject_and_a_block_a_method() {
     for same_prompts in [true, false] {
         let results = gallery(same_prompts);
         let written = results.render(&["gallery"]).unwrap();
-        keep(&results, if same_prompts { "gallery" } else { "gallery-captions" });
         let drawn = image::open(&written[0]).unwrap().to_rgb8();
         let has = |colour: [u8; 3]| drawn.pixels().any(|pixel| pixel.0 == colour);
         assert!(has([9, 9, 9]) && has([9, 9, 10]), "the real pictures");
@@ -64,18 +62,10 @@ fn the_gallery_has_a_row_a_subject_and_a_block_a_method() {
 
 fn norms() -> String {
     let mut rows = "block,attention,projection,mean_column_norm,std,columns\n".to_owned();
-    let blocks = [
-        "up_blocks.1",
-        "down_blocks.0",
-        "down_blocks.1",
-        "down_blocks.2",
-        "mid_block",
-        "up_blocks.2",
-        "up_blocks.3",
-    ];
+    let blocks = "up_blocks.1 down_blocks.0 down_blocks.1 down_blocks.2 mid_block up_blocks.2 up_blocks.3";
     for (attention, shift) in [("attn1", 0.0), ("attn2", 0.2)] {
         for (index, projection) in ["to_q", "to_k", "to_v", "to_out.0"].into_iter().enumerate() {
-            for block in blocks {
+            for block in blocks.split(' ') {
                 let norm = 0.7
                     + 0.2 * index as f64
                     + shift
@@ -100,7 +90,6 @@ fn weight_norms_go_through_the_blocks_in_the_order_of_the_unet() {
     let (folder, written) = drawn_norms(&norms());
     assert_eq!(written.unwrap().len(), 3);
     let results = Results(folder);
-    keep(&results, "weight_norms");
     insta::assert_snapshot!("weight_norms_svg", texts(&results.text("weight_norms.svg")));
     assert_eq!(results.text("weight_norms.csv").lines().count(), 1 + 2 * 4 * 7);
 }

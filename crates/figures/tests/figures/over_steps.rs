@@ -33,16 +33,13 @@ fn results() -> Results {
             }
         }
     }
-    let results = Results::new("").curves(&curves);
-    std::fs::write(results.0.path().join("trials.csv"), trials).unwrap();
-    results
+    Results::of(&trials).curves(&curves)
 }
 
 #[test]
 fn prolonged_training_is_three_panels_and_a_verdict_for_each_method() {
     let results = results();
     let written = results.render(&["prolonged"]).unwrap();
-    keep(&results, "prolonged");
     assert_eq!(written.len(), 5);
     insta::assert_snapshot!("prolonged_svg", texts(&results.text("prolonged.svg")));
     insta::assert_snapshot!("prolonged_md", results.text("prolonged.md"));
@@ -93,7 +90,6 @@ fn pictures_over_time_have_a_row_a_method_and_a_column_a_step() {
     }
     std::fs::remove_file(pictures.join("dora-0-cat-400.png")).unwrap();
     let written = results.render(&["over_time"]).unwrap();
-    keep(&results, "over_time");
     let drawn = image::open(&written[0]).unwrap().to_rgb8();
     let has = |colour: [u8; 3]| drawn.pixels().any(|pixel| pixel.0 == colour);
     for (row, column) in [(0, 0), (0, 5), (1, 4), (2, 3)] {

@@ -99,9 +99,7 @@ fn usual(shapes: &[Shape], with_bounds: bool) -> String {
 }
 
 fn of(rows: &str) -> Results {
-    let results = Results::new("");
-    std::fs::write(results.0.path().join("trials.csv"), rows).unwrap();
-    results
+    Results::of(rows)
 }
 
 fn column(csv: &str, row: &str, name: &str) -> String {
@@ -115,7 +113,6 @@ fn column(csv: &str, row: &str, name: &str) -> String {
 fn robustness_shows_scores_distances_and_what_diverged() {
     let results = of(&with_prompts(&usual(&SHAPES, true)));
     let written = results.render(&["robustness"]).unwrap();
-    keep(&results, "robustness");
     assert_eq!(written.len(), 5);
     insta::assert_snapshot!("robustness_svg", texts(&results.text("robustness.svg")));
     insta::assert_snapshot!("robustness_md", results.text("robustness.md"));
@@ -130,7 +127,6 @@ fn robustness_shows_scores_distances_and_what_diverged() {
 fn without_clip_t_there_are_two_panels_and_one_table() {
     let results = of(&usual(&SHAPES, true));
     results.render(&["robustness"]).unwrap();
-    keep(&results, "robustness-two");
     let drawn = texts(&results.text("robustness.svg"));
     assert!(drawn.contains("DINO (mean cosine)") && !drawn.contains("CLIP-T"), "{drawn}");
     let table = results.text("robustness.md");
@@ -187,7 +183,6 @@ fn a_method_that_forgets_the_prompt_is_wide_by_dino_and_narrow_by_the_product() 
 fn figure_five_is_of_three_methods_against_dora() {
     let results = of(&with_prompts(&usual(&SHAPES, true)));
     results.render(&["dora_magnitude"]).unwrap();
-    keep(&results, "dora_magnitude");
     insta::assert_snapshot!("dora_magnitude_svg", texts(&results.text("dora_magnitude.svg")));
     let table = results.text("dora_magnitude.md");
     assert!(table.contains("Δ vs DoRA") && !table.contains("| LoRA"), "{table}");
@@ -197,7 +192,6 @@ fn figure_five_is_of_three_methods_against_dora() {
 fn without_no_finetuning_a_diverged_trial_is_left_out_and_its_mark_is_hollow() {
     let results = of(&usual(&SHAPES[..2], false));
     results.render(&["robustness"]).unwrap();
-    keep(&results, "robustness-hollow");
     let points = results.text("robustness-points.csv");
     let broken: Vec<&str> = points.lines().filter(|line| line.contains("6 of 6 diverged")).collect();
     assert!(broken.iter().all(|line| line.contains(",0,0,6,0,,,0,,")), "{points}");
@@ -248,7 +242,6 @@ fn lambda_and_angles_are_three_lines_of_one_method() {
     }
     let results = of(&with_prompts(&rows));
     results.render(&["lambda_vs_angles", "robustness"]).unwrap();
-    keep(&results, "lambda_vs_angles");
     insta::assert_snapshot!("lambda_vs_angles_svg", texts(&results.text("lambda_vs_angles.svg")));
     let points = results.text("lambda_vs_angles-points.csv");
     assert_eq!(points.lines().count(), 1 + 3 * MULTIPLIERS.len());
@@ -291,7 +284,6 @@ fn a_heat_map_has_a_panel_a_method_and_hatches_what_diverged() {
     let results = of(&mapped());
     std::fs::write(results.0.path().join("summary.csv"), "method,best.method.lambda\ndelora,4\n").unwrap();
     let written = results.render(&["heatmap"]).unwrap();
-    keep(&results, "heatmap");
     assert_eq!(written.len(), 3);
     insta::assert_snapshot!("heatmap_svg", texts(&results.text("heatmap.svg")));
     let csv = results.text("heatmap.csv");

@@ -19,7 +19,6 @@ fn id(method: &str, rank: &str, seed: u64, subject: &str) -> String {
 }
 
 fn results() -> Results {
-    let results = Results::new("");
     let mut trials =
         "trial_id,status,method,seed,subject,config.method.rank,config.method.blocks,dino,clip_i,clip_t,\
         diversity,num_parameters\n"
@@ -48,15 +47,13 @@ fn results() -> Results {
             }
         }
     }
-    std::fs::write(results.0.path().join("trials.csv"), trials).unwrap();
-    results.curves(&curves)
+    Results::of(&trials).curves(&curves)
 }
 
 #[test]
 fn a_row_is_a_method_at_its_rank_beside_all_that_the_paper_prints() {
     let results = results();
     results.render(&["table3"]).unwrap();
-    keep(&results, "table3");
     insta::assert_snapshot!("md", results.text("table3.md"));
     insta::assert_snapshot!("csv", results.text("table3.csv"));
     insta::assert_snapshot!("pairs_md", results.text("pairs.md"));
@@ -72,7 +69,6 @@ fn a_row_is_a_method_at_its_rank_beside_all_that_the_paper_prints() {
 fn two_ranks_are_two_lines_and_one_of_them_is_dashed() {
     let results = results();
     results.render(&["curves"]).unwrap();
-    keep(&results, "table3-curves");
     insta::assert_snapshot!("curves_svg", texts(&results.text("curves.svg")));
 }
 
@@ -90,7 +86,6 @@ fn two_ranks_are_two_rows_of_pictures() {
     RgbImage::new(320, 64).save(pictures.join("subject-cat.png")).unwrap();
     std::fs::write(pictures.join("prompts-cat.txt"), "a qwe cat\n").unwrap();
     let written = results.render(&["grid"]).unwrap();
-    keep(&results, "table3-grid");
     let grid = image::open(&written[0]).unwrap().to_rgb8();
     for (id, colour) in &colours {
         assert!(grid.pixels().any(|pixel| pixel.0 == *colour), "{id}");
