@@ -5,8 +5,7 @@
 
 use crate::axis::{Axis, Side};
 use crate::canvas::{Align, Canvas};
-use crate::plots::lines::darker;
-use crate::style::{Colour, MUTED, NOTE_SIZE};
+use crate::style::{Colour, MUTED, NOTE_SIZE, darker};
 
 /// What explains the arrows, where there are any.
 pub const NOTE: &str = "arrows: beyond the axis";

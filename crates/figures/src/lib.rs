@@ -24,6 +24,7 @@ mod colour_map;
 mod drawing;
 mod error;
 mod figure;
+mod list;
 mod mosaic;
 mod paper;
 mod plots;
@@ -38,8 +39,9 @@ use std::path::{Path, PathBuf};
 
 use drawing::Drawing;
 pub use error::{FiguresError, Result};
+pub use figure::Figure;
 use figure::Source;
-pub use figure::{FIGURES, Figure, caption};
+pub use list::{FIGURES, caption};
 use paper::Paper;
 pub use plots::grid::Choice;
 pub use png::{Packed, pack_png};

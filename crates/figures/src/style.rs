@@ -81,6 +81,12 @@ pub fn marker(name: &str) -> Marker {
     LOOKS.get(name).map_or_else(|| MARKERS[hash(name) % MARKERS.len()], |look| look.marker)
 }
 
+/// Names are dark enough to read on white whatever the line's colour.
+pub fn darker(colour: Colour) -> Colour {
+    let darker = |part: u8| (f64::from(part) * 0.75) as u8;
+    Colour(darker(colour.0), darker(colour.1), darker(colour.2))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

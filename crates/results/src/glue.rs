@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 
 use crate::error::{Result, ResultsError};
+use crate::tasks::GLUE_TASK;
 use crate::trials::Trials;
 
 /// The column of `trials.csv` that names the task.
-pub const COLUMN: &str = "config.glue_task";
+pub const COLUMN: &str = GLUE_TASK;
 /// The metric that the paper reports for a task, as a fraction.
 pub const SCORE: &str = "score";
 /// What the score of most tasks is.

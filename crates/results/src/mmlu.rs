@@ -3,7 +3,7 @@
 use crate::trials::Trials;
 
 /// The metric that is the plain mean over all subjects.
-pub const MMLU: &str = "mmlu";
+pub const MMLU: &str = crate::tasks::MMLU;
 /// Beginning of the columns with the accuracy on one subject.
 pub const SUBJECT: &str = "mmlu.";
 /// Beginning of the columns with the number of a subject's questions.

@@ -4,7 +4,11 @@
 
 use crate::frame::Frame;
 use crate::methods::{NONE, REAL_IMAGES};
-use crate::mmlu::MMLU;
+
+/// The column with a trial's task of GLUE.
+pub(crate) const GLUE_TASK: &str = "config.glue_task";
+/// The metric that is the plain mean over all of MMLU's subjects.
+pub(crate) const MMLU: &str = "mmlu";
 
 /// A task.
 #[derive(Debug)]
@@ -47,7 +51,7 @@ pub const TASKS: [Task; 4] = [
     Task {
         name: "glue",
         noun: "task",
-        subjects: &[crate::glue::COLUMN],
+        subjects: &[GLUE_TASK],
         scores: &["score"],
         references: &[(NONE, "Head only")],
         loss: "loss (cross-entropy, for STS-B squared error)",
@@ -87,7 +91,7 @@ impl Task {
 
     /// The reading of tables from before the runner wrote `task`: each task had a column that no other has.
     fn of_older(trials: &Frame) -> &'static Self {
-        let marks = [(crate::glue::COLUMN, "glue"), (MMLU, "instruct"), ("miou", "semantic-map")];
+        let marks = [(GLUE_TASK, "glue"), (MMLU, "instruct"), ("miou", "semantic-map")];
         let found = marks.iter().find(|(column, _)| trials.has(column));
         found.and_then(|(_, name)| Self::named(name)).unwrap_or(&TASKS[0])
     }

@@ -10,8 +10,9 @@ use crate::clipped::{self, Clipped};
 use crate::drawing::Drawing;
 use crate::error::Result;
 use crate::figure::{Figure, Source};
-use crate::plots::lines::{apart, darker};
+use crate::plots::lines::apart;
 use crate::stroke::dashes;
+use crate::style::darker;
 use crate::style::{
     ALARM, LABEL_SIZE, MUTED, Marker, NOTE_SIZE, RULE, TICK_SIZE, TITLE_SIZE, colour, marker,
 };

@@ -319,7 +319,7 @@ pub fn draw_names<'a>(
             look.stroke.draw(canvas, &[(from, y), (to, y)], look.colour, LINE_WIDTH);
         }
         canvas.marker(look.marker, (right + TO_MARKER, y), 5.0, look.colour);
-        canvas.text(&look.title, (right + TO_NAME, y), TICK_SIZE, darker(look.colour), Align::Left);
+        canvas.text(&look.title, (right + TO_NAME, y), TICK_SIZE, style::darker(look.colour), Align::Left);
     }
 }
 
@@ -329,12 +329,6 @@ pub fn draw_lost(canvas: &mut Canvas, lost: usize, y: f64) {
         let at = (canvas.width - 12.0, y);
         canvas.text(&format!("× {lost} diverged"), at, TICK_SIZE, ALARM, Align::Right);
     }
-}
-
-/// Names are dark enough to read on white whatever the line's colour.
-pub fn darker(colour: Colour) -> Colour {
-    let darker = |part: u8| (f64::from(part) * 0.75) as u8;
-    Colour(darker(colour.0), darker(colour.1), darker(colour.2))
 }
 
 /// Sorted heights moved so that neighbours are `LABEL_SPACING` apart, inside `top..bottom` while they fit.

@@ -10,10 +10,11 @@ use crate::axis::Axis;
 use crate::canvas::{Align, Canvas, text_width};
 use crate::drawing::{Drawing, full, listed};
 use crate::plots::dots::Bound;
-use crate::plots::lines::{self, Below, Look, Panel, darker};
+use crate::plots::lines::{self, Below, Look, Panel};
 use crate::plots::sweep::{LOG_RATIO, MOST_BANDS, banded, distance_line, octaves, score_line, treatment};
 use crate::plots::widths::{self, Row};
 use crate::style::TICK_SIZE;
+use crate::style::darker;
 use crate::wrap::Notes;
 
 /// Heading and axis title of the distance.
