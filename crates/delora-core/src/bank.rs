@@ -66,7 +66,7 @@ pub struct Bank {
     pub(crate) trials: Vec<TrialConfig>,
     order: Vec<usize>,
     pub(crate) steps: u64,
-    /// Gradients of this step so far, of each group's leaves, and whose losses were finite, [trials].
+    /// Gradients of this step so far, of each group's leaves, and whose losses were finite, `[trials]`.
     pending: Option<(Vec<Tensor>, Tensor)>,
     /// Copies of each group's leaves, see [`Bank::keep`].
     pub(crate) kept: Option<Vec<Tensor>>,
@@ -178,7 +178,7 @@ impl Bank {
     }
 
     /// The linear layer `site`: `input` [trials, rows, in_features] gives [trials, rows, out_features], in `input`'s
-    /// kind. `weight` [out_features, in_features] and `bias` [out_features] are the frozen ones.
+    /// kind. `weight` [out_features, in_features] and `bias` `[out_features]` are the frozen ones.
     ///
     /// One frozen product serves all trials whose methods act at the same places, whatever they are; where no trial
     /// adapts the layer, that product is all. Panics when `site` is something else or `input` does not fit.

@@ -32,7 +32,7 @@ pub struct LinearClass {
     /// One [out_features, in_features] per site, f32 (f64 where it was given), sharing the network's storage where
     /// kind and device agree.
     pub weights: Vec<Tensor>,
-    /// One [out_features] per site that has one.
+    /// One `[out_features]` per site that has one.
     pub biases: Vec<Option<Tensor>>,
 }
 
@@ -201,7 +201,7 @@ impl LinearClass {
         self.per_site(row_norms)
     }
 
-    /// Frobenius norm of each weight, [sites].
+    /// Frobenius norm of each weight, `[sites]`.
     pub fn frobenius_norms(&self) -> Tensor {
         self.per_site(Tensor::norm)
     }

@@ -78,7 +78,7 @@ impl MethodGroup {
         trained(&self.stores)
     }
 
-    /// `gradients` belong to `leaves`; `finite_losses` is [trials].
+    /// `gradients` belong to `leaves`; `finite_losses` is `[trials]`.
     pub fn update(&mut self, step: u64, gradients: &[Tensor], finite_losses: &Tensor) {
         let leaves = trained(&self.stores);
         self.optimizer.step(step, &leaves, gradients, finite_losses);

@@ -25,7 +25,7 @@ pub struct BankAdamW {
     clip_norms: Option<Tensor>,
     pub(crate) first_moments: Vec<Tensor>,
     pub(crate) second_moments: Vec<Tensor>,
-    /// The step at which each trial was quarantined, or -1; [trials].
+    /// The step at which each trial was quarantined, or -1; `[trials]`.
     pub(crate) diverged_at: Tensor,
     table: Option<(u64, Tensor)>,
     device: Device,
@@ -65,17 +65,17 @@ impl BankAdamW {
         }
     }
 
-    /// Which trials are not quarantined, [trials].
+    /// Which trials are not quarantined, `[trials]`.
     pub fn healthy(&self) -> Tensor {
         self.diverged_at.lt(0)
     }
 
-    /// The step at which each trial was quarantined, or -1; [trials].
+    /// The step at which each trial was quarantined, or -1; `[trials]`.
     pub fn diverged_at(&self) -> Tensor {
         self.diverged_at.copy()
     }
 
-    /// Update number `step`, counted from 0, of `parameters` by `gradients`, where `finite_losses` [trials] allows.
+    /// Update number `step`, counted from 0, of `parameters` by `gradients`, where `finite_losses` `[trials]` allows.
     pub fn step(&mut self, step: u64, parameters: &[&Tensor], gradients: &[Tensor], finite_losses: &Tensor) {
         gradient_mode::off(|| {
             let norms = self.gradient_norms(gradients);
@@ -102,7 +102,7 @@ impl BankAdamW {
         });
     }
 
-    /// Each trial's norm over all its tensors, [trials].
+    /// Each trial's norm over all its tensors, `[trials]`.
     fn gradient_norms(&self, gradients: &[Tensor]) -> Tensor {
         let norm = |tensor: &Tensor| tensor.norm_scalaropt_dim(2, [1], false);
         match gradients {

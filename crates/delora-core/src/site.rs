@@ -55,7 +55,7 @@ pub enum Part {
         role: Role,
         /// [out_features, in_features]
         weight: Tensor,
-        /// [out_features]
+        /// `[out_features]`
         bias: Option<Tensor>,
     },
     /// A tensor of any other layer: a convolution, a norm, an embedding.
@@ -122,7 +122,7 @@ pub struct LinearShape {
     pub in_features: i64,
     /// Rows of its weight.
     pub out_features: i64,
-    /// Whether it has a bias [out_features].
+    /// Whether it has a bias `[out_features]`.
     pub has_bias: bool,
 }
 
@@ -149,7 +149,7 @@ impl Start {
 }
 
 impl Site {
-    /// A linear layer with `weight` [out_features, in_features] and `bias` [out_features], whose storage it shares.
+    /// A linear layer with `weight` [out_features, in_features] and `bias` `[out_features]`, whose storage it shares.
     pub fn linear(name: &str, role: Role, weight: &Tensor, bias: Option<&Tensor>) -> Site {
         let (weight, bias) = (weight.shallow_clone(), bias.map(Tensor::shallow_clone));
         Site { name: name.to_owned(), part: Part::Linear { role, weight, bias } }

@@ -8,7 +8,7 @@ use crate::group::MethodGroup;
 const NO_GRADIENT: &str = "the losses do not depend on what the bank trains; were gradients switched off?";
 
 impl Bank {
-    /// One update from `losses` [trials], whatever made them from `forward`'s outputs. Waits for nothing.
+    /// One update from `losses` `[trials]`, whatever made them from `forward`'s outputs. Waits for nothing.
     ///
     /// A trial whose loss or gradient is not finite is quarantined (see [`Bank::health`]) and changes no other.
     pub fn step(&mut self, losses: &Tensor) {
@@ -16,7 +16,7 @@ impl Bank {
         self.finish_step();
     }
 
-    /// Adds the gradients of `losses` [trials], a part of this step's, for the update to come.
+    /// Adds the gradients of `losses` `[trials]`, a part of this step's, for the update to come.
     ///
     /// Panics when trials of the bank are trained and the losses need no gradient: the bank would train nothing.
     pub fn accumulate(&mut self, losses: &Tensor) {
@@ -37,7 +37,7 @@ impl Bank {
     /// so that only the inputs of the pieces are kept.
     ///
     /// `inputs` are the tensors that go into each piece. `piece(bank, index, inputs)` gives the outputs of one piece: the
-    /// inputs of the next, or the losses [trials] of the last. Gives the losses, and panics where [`Bank::accumulate`]
+    /// inputs of the next, or the losses `[trials]` of the last. Gives the losses, and panics where [`Bank::accumulate`]
     /// does.
     pub fn accumulate_recomputed(
         &mut self,

@@ -21,7 +21,7 @@ impl Bank {
         Ok(merged.map_or_else(|| class.weights[0].shallow_clone(), |weight| alone(&weight)))
     }
 
-    /// The adapted bias of one trial, [out_features], where the layer has one.
+    /// The adapted bias of one trial, `[out_features]`, where the layer has one.
     pub fn merged_bias(&self, site: &str, slot: usize) -> Result<Option<Tensor>, CoreError> {
         let (_, bias) = self.layer(site, slot)?;
         let merged = self.by_definition(site, slot, |adapter, parameters| adapter.adapted_bias(parameters));
