@@ -19,7 +19,7 @@ pub struct Architecture {
     pub config: fn() -> serde_json::Value,
 }
 
-pub static ARCHITECTURES: [Architecture; 10] = [
+pub static ARCHITECTURES: [Architecture; 11] = [
     Architecture { name: "sd15", title: "UNet of Stable Diffusion 1.5", config: published::sd15_unet },
     Architecture {
         name: "roberta-base",
@@ -34,6 +34,7 @@ pub static ARCHITECTURES: [Architecture; 10] = [
         config: published::sd15_text_encoder,
     },
     Architecture { name: "dino-vits16", title: "DINO ViT-S/16", config: published::dino_vits16 },
+    Architecture { name: "vit-base", title: "ViT-B/16 of ImageNet-21k", config: published::vit_base },
     Architecture { name: "clip-vit-base-patch32", title: "CLIP ViT-B/32", config: published::clip_base_32 },
     Architecture {
         name: "clip-vit-base-patch32-vision",
