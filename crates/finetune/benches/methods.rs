@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use delora_core::{Bank, METHODS, Method, MethodConfig, Role, Site, TrialConfig};
 use finetune::BankHook;
-use models::diffusion::Loaded;
+use models::Loaded;
 use models::roberta::{Encoder, EncoderConfig, Tokens};
 use models::{Embedding, Hook};
 use serde_json::{Map, Value, json};

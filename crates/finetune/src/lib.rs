@@ -37,7 +37,7 @@ pub use latest::{Known, Latest};
 pub use machine::Precision;
 pub use method::{MethodSettings, at_least_one, enough, positive, shortfall};
 pub use network::{BankHook, head_sites, sites, sites_of};
-pub use parquet_file::{ParquetFileError, read_parquet};
+pub use parquet_file::{Cells, ParquetFileError, byte_cells, number_cells, read_parquet};
 pub use permutation::{numpy_permutation, torch_permutation};
 pub use settings::{Common, NONE, OwnSettings, Settings, without_multiplier};
 pub use shards::{MissingShard, shards};

@@ -5,12 +5,12 @@
 use std::path::Path;
 
 use delora_core::{Bank, Group, Part, Place, Role, Site, SiteShape, Start, TensorRun};
+use models::Loaded;
 use models::config::Config;
-use models::diffusion::Loaded;
-use models::roberta::ClassificationHead;
 use models::shapes::{Scalable, Shapes};
 use models::{
-    Adaptable, Conv2d, Dropout, Embedding, GroupNorm, Hidden, HiddenSite, Hook, LayerNorm, Linear, RmsNorm,
+    Adaptable, Conv2d, Dropout, Embedding, GroupNorm, Hidden, HiddenSite, Hook, LayerNorm, Learned, Linear,
+    RmsNorm,
 };
 use tch::{Kind, Tensor};
 
@@ -33,9 +33,9 @@ pub fn sites<T: Adaptable>(network: &Loaded<T>) -> Vec<Site> {
 /// transformers' `initializer_range`: new heads are drawn from N(0, 0.02²), their biases are 0.
 const HEAD_STD: f64 = 0.02;
 
-/// The weights and biases of a task's head, which each trial trains for itself.
-pub fn head_sites(head: &ClassificationHead) -> Vec<Site> {
-    let of_layer = |layer: &Linear| {
+/// The weights and biases of a task's head of linear `layers`, which each trial trains for itself.
+pub fn head_sites(layers: &[&Linear]) -> Vec<Site> {
+    let of_layer = |layer: &&Linear| {
         let site = |part: &str, tensor: &Tensor, group, start| {
             Site::task_tensor(&format!("{}.{part}", layer.name), &tensor.size(), group, start)
         };
@@ -43,7 +43,7 @@ pub fn head_sites(head: &ClassificationHead) -> Vec<Site> {
         let bias = layer.bias.as_ref().map(|bias| site("bias", bias, Group::HeadBias, Start::Zero));
         std::iter::once(weight).chain(bias)
     };
-    head.linears().into_iter().flat_map(of_layer).collect()
+    layers.iter().flat_map(of_layer).collect()
 }
 
 /// What [`sites`] would list, without weights, for the network whose `config.json` is at `path`; `None` where that cannot
@@ -260,6 +260,13 @@ impl Hook for BankHook<'_> {
             None => layer.forward(ids),
             Some(runs) => self.by_run(runs, ids, |ids, table| frozen(ids, table.unwrap_or(&layer.weight))),
         }
+    }
+
+    fn learned(&self, tensor: &Learned, rows: i64, kind: Kind) -> Tensor {
+        let Some(trained) = self.stacked(&tensor.name, &tensor.value, kind) else {
+            return tensor.expanded(rows, kind);
+        };
+        trained.repeat_interleave_self_int(rows / self.trials(), 0, None).squeeze_dim(1) // [rows, ..]
     }
 
     fn hidden(&self, site: &HiddenSite, hidden: &Hidden) -> Tensor {

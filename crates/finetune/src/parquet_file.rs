@@ -6,8 +6,10 @@ use std::panic::UnwindSafe;
 use std::path::{Path, PathBuf};
 
 use parquet::basic::Compression;
-use parquet::errors::ParquetError;
-use parquet::file::reader::{FileReader, SerializedFileReader};
+use parquet::column::reader::{ColumnReader, get_typed_column_reader};
+use parquet::data_type::{ByteArrayType, DataType, DoubleType, FloatType, Int32Type, Int64Type};
+use parquet::errors::{ParquetError, Result as ParquetResult};
+use parquet::file::reader::{FileReader, RowGroupReader, SerializedFileReader};
 
 /// Why a parquet file could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -89,4 +91,47 @@ fn last_bytes(file: &mut File) -> std::io::Result<Option<[u8; 4]>> {
     file.read_exact(&mut bytes)?;
     file.rewind()?;
     Ok(Some(bytes))
+}
+
+/// A column's values, `None` where a cell is null.
+pub type Cells<T> = Vec<Option<T>>;
+
+/// Texts or bytes of a column of a row group.
+pub fn byte_cells(group: &dyn RowGroupReader, column: usize) -> ParquetResult<Cells<Vec<u8>>> {
+    cells::<ByteArrayType, _>(group, column, |bytes| bytes.data().to_vec())
+}
+
+/// Numbers of a column of a row group, of whatever type.
+pub fn number_cells(group: &dyn RowGroupReader, column: usize) -> ParquetResult<Cells<f64>> {
+    match group.get_column_reader(column)? {
+        ColumnReader::Int32ColumnReader(_) => cells::<Int32Type, _>(group, column, f64::from),
+        ColumnReader::Int64ColumnReader(_) => cells::<Int64Type, _>(group, column, |number| number as f64),
+        ColumnReader::FloatColumnReader(_) => cells::<FloatType, _>(group, column, f64::from),
+        _ => cells::<DoubleType, _>(group, column, |number| number),
+    }
+}
+
+/// All cells of a column of a row group.
+fn cells<T: DataType, V>(
+    group: &dyn RowGroupReader,
+    column: usize,
+    convert: impl Fn(T::T) -> V,
+) -> ParquetResult<Cells<V>> {
+    let num_rows = group.metadata().num_rows() as usize;
+    let max_level = group.metadata().column(column).column_descr().max_def_level();
+    let mut reader = get_typed_column_reader::<T>(group.get_column_reader(column)?);
+    let (mut values, mut levels) = (Vec::new(), Vec::new());
+    let mut done = 0;
+    while done < num_rows {
+        let (records, _, _) = reader.read_records(num_rows - done, Some(&mut levels), None, &mut values)?;
+        if records == 0 {
+            return Err(ParquetError::EOF(format!("{done} of {num_rows} rows of column {column}")));
+        }
+        done += records;
+    }
+    let mut values = values.into_iter().map(convert);
+    if max_level == 0 {
+        return Ok(values.map(Some).collect());
+    }
+    Ok(levels.into_iter().map(|level| if level == max_level { values.next() } else { None }).collect())
 }

@@ -178,6 +178,17 @@ impl Common {
             seed: self.seed,
         }
     }
+
+    /// The same as [`Common::trial`] for a task with a head, whose biases have the head's rate. Rates rise from 0 over this
+    /// share of all steps, then fall to 0 on a line.
+    pub fn trial_with_head(&self, warmup_ratio: f64, total_steps: u64, targets: &[Role]) -> TrialConfig {
+        let warmup_steps = (warmup_ratio * total_steps as f64).round() as u64;
+        let mut trial = self.trial(Schedule::Linear { warmup_steps, total_steps }, targets);
+        if let Some(&rate) = trial.learning_rate.get(&Group::Head) {
+            trial.learning_rate.insert(Group::HeadBias, rate);
+        }
+        trial
+    }
 }
 
 /// The config of a trial that trains nothing, without what multiplies its rates: such trials are one.

@@ -8,7 +8,7 @@ use std::time::Instant;
 use delora_core::{Bank, MethodConfig, Schedule, Site, TrialConfig};
 use llama_it::requests::Prompt;
 use llama_it::scoring::Scorer;
-use models::diffusion::Loaded;
+use models::Loaded;
 use models::llama::{LLAMA2_7B, Llama, LlamaConfig};
 use serde_json::json;
 use tch::{Device, Kind, nn};

@@ -12,7 +12,7 @@ use delora_core::{Bank, MethodConfig, Role, Schedule, TrialConfig};
 use finetune::BankHook;
 use llama_it::training::{Batch, accumulate_recomputed, losses};
 use llama_it::{Example, bytes_per_token};
-use models::diffusion::Loaded;
+use models::Loaded;
 use models::llama::{LLAMA2_7B, Llama, LlamaConfig};
 use models::shapes::ARCHITECTURES;
 use serde_json::{Value, json};

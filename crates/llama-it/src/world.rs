@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use delora_core::Site;
 use finetune::shortfall;
-use models::diffusion::Loaded;
+use models::Loaded;
 use models::llama::{Llama, LlamaConfig, load_llama};
 use tch::{Device, Kind};
 

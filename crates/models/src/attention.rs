@@ -1,8 +1,9 @@
 //! Multi-head attention and the pre-norm transformer layer shared by CLIP and ViT.
 
+use delora_core::{Place, Role};
 use tch::{Device, Kind, Tensor, nn};
 
-use crate::layers::{Activation, LayerNorm, Linear};
+use crate::layers::{Activation, Hidden, HiddenSite, Hook, LayerNorm, Linear, name_of};
 
 /// Scaled dot-product attention over `heads` heads.
 ///
@@ -89,6 +90,9 @@ pub(crate) struct LayerNames {
     pub norm2: &'static str,
     pub up: &'static str,
     pub down: &'static str,
+    /// Where hidden states pass by behind attention, and behind the feed-forward block.
+    pub behind_attention: &'static str,
+    pub behind_feed_forward: &'static str,
 }
 
 /// Sizes of a transformer layer.
@@ -114,6 +118,8 @@ pub(crate) struct TransformerLayer {
     up: Linear,
     down: Linear,
     sizes: LayerSizes,
+    /// Behind attention, behind the feed-forward block, and of the whole.
+    hidden: [HiddenSite; 3],
 }
 
 /// The path of `name`, whose dots separate levels.
@@ -122,9 +128,11 @@ pub(crate) fn sub<'a>(path: &nn::Path<'a>, name: &str) -> nn::Path<'a> {
 }
 
 impl TransformerLayer {
-    pub fn new(path: &nn::Path, names: &LayerNames, sizes: LayerSizes) -> TransformerLayer {
+    /// Layer number `index` of a network, in `path`.
+    pub fn new(path: &nn::Path, names: &LayerNames, sizes: LayerSizes, index: i64) -> TransformerLayer {
         let LayerSizes { features, hidden, eps, .. } = sizes;
         let square = |name| Linear::new(sub(path, name), features, features, true);
+        let site = |path: &nn::Path, place| HiddenSite::new(name_of(path), place, index, features);
         TransformerLayer {
             norm1: LayerNorm::new(sub(path, names.norm1), features, eps),
             query: square(names.query),
@@ -135,17 +143,45 @@ impl TransformerLayer {
             up: Linear::new(sub(path, names.up), features, hidden, true),
             down: Linear::new(sub(path, names.down), hidden, features, true),
             sizes,
+            hidden: [
+                site(&sub(path, names.behind_attention), Place::AttentionOutput),
+                site(&sub(path, names.behind_feed_forward), Place::FeedForwardOutput),
+                site(path, Place::BlockOutput),
+            ],
         }
     }
 
     /// `input` `[N, T, features]` gives the same shape.
-    pub fn forward(&self, input: &Tensor) -> Tensor {
-        let normed = self.norm1.forward(input);
-        let (query, key, value) =
-            (self.query.forward(&normed), self.key.forward(&normed), self.value.forward(&normed));
+    pub fn forward(&self, input: &Tensor, hook: &dyn Hook) -> Tensor {
+        let at = |site: &HiddenSite, values: &Tensor| {
+            hook.hidden(site, &Hidden { values, lengths: None, normed: None })
+        };
+        let [behind_attention, behind_feed_forward, behind_layer] = &self.hidden;
+        let normed = hook.layer_norm(&self.norm1, input);
+        let (query, key, value) = (
+            hook.linear(&self.query, &normed),
+            hook.linear(&self.key, &normed),
+            hook.linear(&self.value, &normed),
+        );
         let mixed = attention(&query, &key, &value, self.sizes.heads, self.sizes.causal);
-        let input = input + self.out.forward(&mixed);
-        let hidden = self.sizes.activation.apply(&self.up.forward(&self.norm2.forward(&input)));
-        input + self.down.forward(&hidden)
+        let input = input + at(behind_attention, &hook.linear(&self.out, &mixed));
+        let normed = hook.layer_norm(&self.norm2, &input);
+        let wide = self.sizes.activation.apply(&hook.linear(&self.up, &normed));
+        at(behind_layer, &(&input + at(behind_feed_forward, &hook.linear(&self.down, &wide))))
+    }
+
+    pub fn linears(&self) -> [(&Linear, Role); 6] {
+        [
+            (&self.query, Role::Query),
+            (&self.key, Role::Key),
+            (&self.value, Role::Value),
+            (&self.out, Role::Output),
+            (&self.up, Role::FeedForwardIn),
+            (&self.down, Role::FeedForwardOut),
+        ]
+    }
+
+    pub fn hidden_sites(&self) -> &[HiddenSite] {
+        &self.hidden
     }
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor, nn};
 
 use crate::attention::{LayerNames, LayerSizes, TransformerLayer};
-use crate::layers::{Activation, Conv2d, LayerNorm, Linear, embedding};
+use crate::layers::{Activation, Conv2d, Frozen, LayerNorm, Linear, embedding};
 
 const NAMES: LayerNames = LayerNames {
     norm1: "layer_norm1",
@@ -17,6 +17,8 @@ const NAMES: LayerNames = LayerNames {
     norm2: "layer_norm2",
     up: "mlp.fc1",
     down: "mlp.fc2",
+    behind_attention: "self_attn",
+    behind_feed_forward: "mlp",
 };
 
 /// `text_config` of a CLIP model, or `text_encoder/config.json` of Stable Diffusion.
@@ -107,7 +109,7 @@ impl ClipText {
                 0.01,
             ),
             layers: (0..config.num_hidden_layers)
-                .map(|index| TransformerLayer::new(&(&layers / index), &NAMES, sizes))
+                .map(|index| TransformerLayer::new(&(&layers / index), &NAMES, sizes, index))
                 .collect(),
             final_layer_norm: LayerNorm::new(&path / "final_layer_norm", features, config.layer_norm_eps),
             config: config.clone(),
@@ -125,7 +127,7 @@ impl ClipText {
             + self.position_embedding.narrow(0, 0, length);
         hidden = hidden.to_kind(kind);
         for layer in &self.layers {
-            hidden = layer.forward(&hidden);
+            hidden = layer.forward(&hidden, &Frozen);
         }
         self.final_layer_norm.forward(&hidden)
     }
@@ -181,7 +183,7 @@ impl ClipVision {
             position_embedding: embedding(&embeddings / "position_embedding", patches + 1, features, 0.02),
             pre_layernorm: norm("pre_layrnorm"), // the reference's own spelling
             layers: (0..config.num_hidden_layers)
-                .map(|index| TransformerLayer::new(&(&layers / index), &NAMES, sizes))
+                .map(|index| TransformerLayer::new(&(&layers / index), &NAMES, sizes, index))
                 .collect(),
             post_layernorm: norm("post_layernorm"),
             visual_projection: Linear::new(path / "visual_projection", features, projection_dim, false),
@@ -197,7 +199,7 @@ impl ClipVision {
         let hidden = Tensor::cat(&[class, patches], 1) + self.position_embedding.to_kind(kind);
         let mut hidden = self.pre_layernorm.forward(&hidden);
         for layer in &self.layers {
-            hidden = layer.forward(&hidden);
+            hidden = layer.forward(&hidden, &Frozen);
         }
         self.visual_projection.forward(&self.post_layernorm.forward(&hidden.select(1, 0)))
     }

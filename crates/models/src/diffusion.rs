@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 
 use tch::{Device, Kind, Tensor, nn};
 
-pub use crate::checkpoint::DiffusionError;
+use crate::checkpoint::DiffusionError;
 use crate::checkpoint::{CheckpointConfigs, SCHEDULE_FILE};
 use crate::clip::{Clip, ClipConfig, ClipText, ClipTextConfig, ClipVision};
 use crate::layers::Hook;
-pub use crate::loaded::Loaded;
+use crate::loaded::Loaded;
 use crate::loaded::load_with_config;
 use crate::scheduler::{Ddim, DpmSolverPlusPlus, FinalStep, NoiseSchedule, Sampler};
 use crate::text::{CaptionTokenizer, tokenizer_files};

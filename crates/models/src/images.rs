@@ -10,7 +10,7 @@ use tch::{Kind, Tensor};
 
 pub use folder::picture_files;
 pub use preprocess::{Preprocessor, PreprocessorError};
-pub use read::{MAX_PIXELS, PictureError, read_rgb};
+pub use read::{MAX_PIXELS, PictureError, decode_rgb, read_rgb};
 pub use resize::{Filter, Window, resize, resize_window, with_shorter_side};
 
 use preprocess::Middle;

@@ -47,6 +47,11 @@ pub trait Hook {
         table.logits(input)
     }
 
+    /// `tensor` for `rows` rows, `[rows, ..]`, in `kind`.
+    fn learned(&self, tensor: &Learned, rows: i64, kind: Kind) -> Tensor {
+        tensor.expanded(rows, kind)
+    }
+
     /// Hidden states on their way through a block.
     fn hidden(&self, _: &HiddenSite, hidden: &Hidden) -> Tensor {
         hidden.values.shallow_clone()
@@ -326,6 +331,29 @@ impl Embedding {
     /// How alike `input` `[.., features]` is to each vector, `[.., rows]`.
     pub fn logits(&self, input: &Tensor) -> Tensor {
         input.linear(&self.weight.to_kind(input.kind()), None::<&Tensor>)
+    }
+}
+
+/// A learned tensor that is the same for every row, such as a class token or all positions.
+#[derive(Debug)]
+pub struct Learned {
+    /// State-dict name.
+    pub name: String,
+    /// `[1, ..]`
+    pub value: Tensor,
+}
+
+impl Learned {
+    /// Drawn from N(0, `stdev`²).
+    pub(crate) fn new(path: &nn::Path, name: &str, shape: &[i64], stdev: f64) -> Learned {
+        Learned { name: name_of(&(path / name)), value: path.randn(name, shape, 0.0, stdev) }
+    }
+
+    /// `[rows, ..]`, in `kind`.
+    pub fn expanded(&self, rows: i64, kind: Kind) -> Tensor {
+        let mut shape = self.value.size();
+        shape[0] = rows;
+        self.value.to_kind(kind).expand(shape, false)
     }
 }
 

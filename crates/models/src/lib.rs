@@ -40,7 +40,7 @@ pub mod weights;
 pub use delora_core::{Place, Role};
 pub use layers::{
     Activation, Adaptable, Conv2d, Dropout, Embedding, Frozen, GroupNorm, Hidden, HiddenSite, Hook,
-    LayerNorm, Linear, RmsNorm,
+    LayerNorm, Learned, Linear, RmsNorm,
 };
 pub use loaded::Loaded;
 pub use weights::{

@@ -221,7 +221,7 @@ impl Scalable for VitConfig {
     }
 
     fn build(&self) -> Result<Shapes, String> {
-        Ok(Shapes::of_tensors(|path| drop(Vit::new(path, self))))
+        Ok(Shapes::of(&Loaded::fresh(|path| Vit::new(path, self))))
     }
 }
 

@@ -90,6 +90,14 @@ pub(crate) fn dino_vits16() -> Value {
     })
 }
 
+pub(crate) fn vit_base() -> Value {
+    json!({
+        "architectures": ["ViTModel"],
+        "hidden_size": 768, "intermediate_size": 3072, "num_hidden_layers": 12, "num_attention_heads": 12,
+        "image_size": 224, "patch_size": 16, "layer_norm_eps": 1e-12,
+    })
+}
+
 pub(crate) fn roberta_base() -> Value {
     json!({
         "architectures": ["RobertaForMaskedLM"], "model_type": "roberta",

@@ -1,13 +1,19 @@
-//! Vision transformer in the layout of DINO's ViT (`ViTModel` without pooler).
+//! Vision transformer in the layout of DINO's ViT (`ViTModel` without pooler), and its head that classifies pictures.
 //!
-//! Reference: transformers' `ViTModel` with `add_pooling_layer=False`. The feature of a picture is its class
-//! token after the final LayerNorm.
+//! Reference: transformers' `ViTModel` with `add_pooling_layer=False`, and `ViTForImageClassification`. The feature of a
+//! picture is its class token after the final LayerNorm. All layers, hidden states and learned tensors go through the
+//! hook.
 
+use std::path::Path;
+
+use delora_core::Role;
 use serde::{Deserialize, Serialize};
-use tch::{Tensor, nn};
+use tch::{Device, Tensor, nn};
 
 use crate::attention::{LayerNames, LayerSizes, TransformerLayer};
-use crate::layers::{Activation, Conv2d, LayerNorm};
+use crate::layers::{Activation, Adaptable, Conv2d, Frozen, HiddenSite, Hook, LayerNorm, Learned, Linear};
+use crate::loaded::{Loaded, load_with_config};
+use crate::weights::{WeightsError, naming};
 
 const NAMES: LayerNames = LayerNames {
     norm1: "layernorm_before",
@@ -18,6 +24,8 @@ const NAMES: LayerNames = LayerNames {
     norm2: "layernorm_after",
     up: "intermediate.dense",
     down: "output.dense",
+    behind_attention: "attention.output",
+    behind_feed_forward: "output",
 };
 
 /// The keys of `config.json` that decide shapes.
@@ -35,6 +43,13 @@ pub struct VitConfig {
     pub layer_norm_eps: f64,
 }
 
+impl VitConfig {
+    /// Tokens of a picture: its patches, and the class token in front.
+    pub fn num_tokens(&self) -> i64 {
+        (self.image_size / self.patch_size).pow(2) + 1
+    }
+}
+
 fn default_activation() -> Activation {
     Activation::Gelu
 }
@@ -47,8 +62,8 @@ fn default_eps() -> f64 {
 #[derive(Debug)]
 pub struct Vit {
     config: VitConfig,
-    cls_token: Tensor,
-    position_embeddings: Tensor,
+    cls_token: Learned,
+    position_embeddings: Learned,
     projection: Conv2d,
     layers: Vec<TransformerLayer>,
     layernorm: LayerNorm,
@@ -59,7 +74,7 @@ impl Vit {
     pub fn new(path: &nn::Path, config: &VitConfig) -> Vit {
         let features = config.hidden_size;
         let embeddings = path / "embeddings";
-        let tokens = (config.image_size / config.patch_size).pow(2) + 1;
+        let tokens = config.num_tokens();
         let sizes = LayerSizes {
             features,
             heads: config.num_attention_heads,
@@ -70,8 +85,13 @@ impl Vit {
         };
         let layers = path / "encoder" / "layer";
         Vit {
-            cls_token: embeddings.randn("cls_token", &[1, 1, features], 0.0, 0.02),
-            position_embeddings: embeddings.randn("position_embeddings", &[1, tokens, features], 0.0, 0.02),
+            cls_token: Learned::new(&embeddings, "cls_token", &[1, 1, features], 0.02),
+            position_embeddings: Learned::new(
+                &embeddings,
+                "position_embeddings",
+                &[1, tokens, features],
+                0.02,
+            ),
             projection: Conv2d::new(
                 &embeddings / "patch_embeddings" / "projection",
                 (3, features),
@@ -80,7 +100,7 @@ impl Vit {
                 0,
             ),
             layers: (0..config.num_hidden_layers)
-                .map(|index| TransformerLayer::new(&(&layers / index), &NAMES, sizes))
+                .map(|index| TransformerLayer::new(&(&layers / index), &NAMES, sizes, index))
                 .collect(),
             layernorm: LayerNorm::new(path / "layernorm", features, config.layer_norm_eps),
             config: config.clone(),
@@ -93,14 +113,71 @@ impl Vit {
 
     /// Class-token features `[N, hidden_size]` of preprocessed `pictures` `[N, 3, image_size, image_size]`.
     pub fn forward(&self, pictures: &Tensor) -> Tensor {
-        let kind = pictures.kind();
-        let patches = self.projection.forward(pictures).flatten(2, 3).transpose(1, 2); // [N, patches, D]
-        let (batch, _, features) = patches.size3().expect("patches are [N, P, D]");
-        let class = self.cls_token.to_kind(kind).expand([batch, 1, features], false);
-        let mut hidden = Tensor::cat(&[class, patches], 1) + self.position_embeddings.to_kind(kind);
-        for layer in &self.layers {
-            hidden = layer.forward(&hidden);
-        }
-        self.layernorm.forward(&hidden.select(1, 0))
+        self.features(pictures, &Frozen)
     }
+
+    /// The same as `forward`, through a hook.
+    pub fn features(&self, pictures: &Tensor, hook: &dyn Hook) -> Tensor {
+        let kind = pictures.kind();
+        let patches = hook.conv2d(&self.projection, pictures).flatten(2, 3).transpose(1, 2); // [N, patches, D]
+        let rows = pictures.size()[0];
+        let class = hook.learned(&self.cls_token, rows, kind); // [N, 1, D]
+        let positions = hook.learned(&self.position_embeddings, rows, kind); // [N, 1 + patches, D]
+        let mut hidden = Tensor::cat(&[class, patches], 1) + positions;
+        for layer in &self.layers {
+            hidden = layer.forward(&hidden, hook);
+        }
+        hook.layer_norm(&self.layernorm, &hidden.select(1, 0))
+    }
+
+    /// A head of `num_labels` classes in `path`, with PyTorch's default weights: `classifier` of the class token's features.
+    pub fn classifier(path: &nn::Path, config: &VitConfig, num_labels: i64) -> Linear {
+        Linear::new(path / "classifier", config.hidden_size, num_labels, true)
+    }
+}
+
+impl Adaptable for Vit {
+    fn linears(&self) -> Vec<(&Linear, Role)> {
+        self.layers.iter().flat_map(TransformerLayer::linears).collect()
+    }
+
+    fn hidden_sites(&self) -> Vec<HiddenSite> {
+        self.layers.iter().flat_map(TransformerLayer::hidden_sites).cloned().collect()
+    }
+}
+
+/// A vision transformer with its head.
+#[derive(Debug)]
+pub struct ImageClassifier {
+    pub vit: Vit,
+    pub head: Linear,
+}
+
+impl ImageClassifier {
+    /// Logits `[N, num_labels]` of preprocessed `pictures` `[N, 3, image_size, image_size]`.
+    pub fn forward(&self, pictures: &Tensor, hook: &dyn Hook) -> Tensor {
+        hook.linear(&self.head, &self.vit.features(pictures, hook))
+    }
+}
+
+impl Adaptable for ImageClassifier {
+    fn linears(&self) -> Vec<(&Linear, Role)> {
+        self.vit.linears().into_iter().chain([(&self.head, Role::Other)]).collect()
+    }
+
+    fn hidden_sites(&self) -> Vec<HiddenSite> {
+        self.vit.hidden_sites()
+    }
+}
+
+/// The classifier of `num_labels` classes of a folder with `config.json` and weights, frozen.
+pub fn load_image_classifier(
+    folder: &Path,
+    num_labels: i64,
+    device: Device,
+) -> Result<Loaded<ImageClassifier>, WeightsError> {
+    load_with_config(folder, &naming::VIT_CLASSIFIER, device, |path, config: &VitConfig| ImageClassifier {
+        vit: Vit::new(path, config),
+        head: Vit::classifier(path, config, num_labels),
+    })
 }

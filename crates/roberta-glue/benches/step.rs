@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use delora_core::{Bank, Group, MethodConfig, Role, Schedule, Site, TrialConfig};
 use finetune::{BankHook, DropoutRates, StepDropout};
-use models::diffusion::Loaded;
+use models::Loaded;
 use models::roberta::{ClassificationHead, Encoder, Tokens, load_encoder};
 use serde_json::json;
 use tch::{Device, Kind, Tensor};
@@ -68,7 +68,10 @@ impl Network {
         let device = Device::cuda_if_available();
         let encoder = load_encoder(folder, device).unwrap_or_else(|error| panic!("{error}"));
         let head = ClassificationHead::alone(encoder.network.config(), 2, device);
-        let sites = [finetune::sites(&encoder), finetune::head_sites(&head)].into_iter().flatten().collect();
+        let sites = [finetune::sites(&encoder), finetune::head_sites(&head.linears())]
+            .into_iter()
+            .flatten()
+            .collect();
         let weights = models::Adaptable::linears(&encoder.network);
         let weights = weights.iter().map(|(linear, _)| linear.weight.numel()).sum();
         Network { encoder, head, sites, weights, device }

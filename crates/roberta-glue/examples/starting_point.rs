@@ -31,7 +31,7 @@ fn starting_point(settings: &Settings) -> Result<Vec<(String, Tensor)>> {
     let labels = settings.task().num_labels() as i64;
     let head = ClassificationHead::alone(encoder.network.config(), labels, Device::Cpu);
     let sites: Vec<Site> =
-        [finetune::sites(&encoder), finetune::head_sites(&head)].into_iter().flatten().collect();
+        [finetune::sites(&encoder), finetune::head_sites(&head.linears())].into_iter().flatten().collect();
     let all = read(&settings.data, settings.task(), Split::Train)?.len();
     let count = settings.train_limit.map_or(all, |limit| all.min(limit));
     let trial = trial_of(settings, settings.epochs * count.div_ceil(settings.common.batch) as u64);

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use delora_core::{Group, Role, Schedule, TrialConfig};
+use delora_core::{Group, Role, TrialConfig};
 use finetune::{Common, DropoutRates, OwnSettings, at_least_one};
 use models::roberta::EncoderConfig;
 use runner::SettingError;
@@ -134,12 +134,7 @@ pub fn halves_of(settings: &Settings, num_rows: usize, is_limited: bool) -> Resu
 
 /// The trial as delora-core takes it, of `total_steps` steps.
 pub fn trial_of(settings: &Settings, total_steps: u64) -> TrialConfig {
-    let warmup_steps = (settings.warmup_ratio * total_steps as f64).round() as u64;
-    let mut trial = settings.common.trial(Schedule::Linear { warmup_steps, total_steps }, &QUERY_AND_VALUE);
-    if let Some(&rate) = trial.learning_rate.get(&Group::Head) {
-        trial.learning_rate.insert(Group::HeadBias, rate);
-    }
-    trial
+    settings.common.trial_with_head(settings.warmup_ratio, total_steps, &QUERY_AND_VALUE)
 }
 
 /// Room for the special tokens of a pair and a token of each text.
@@ -147,6 +142,7 @@ const SHORTEST: usize = 6;
 
 #[cfg(test)]
 pub mod tests {
+    use delora_core::Schedule;
     use serde_json::{Value, json};
 
     use super::*;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use delora_core::Site;
-use models::diffusion::Loaded;
+use models::Loaded;
 use models::roberta::{ClassificationHead, Encoder, EncoderConfig, load_encoder};
 use tch::Device;
 
@@ -42,7 +42,10 @@ impl Network {
 
     /// What of the encoder can be adapted, and the head.
     pub fn sites(&self, head: &ClassificationHead) -> Vec<Site> {
-        [finetune::sites(&self.encoder), finetune::head_sites(head)].into_iter().flatten().collect()
+        [finetune::sites(&self.encoder), finetune::head_sites(&head.linears())]
+            .into_iter()
+            .flatten()
+            .collect()
     }
 }
 

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use image::RgbImage;
-use models::diffusion::{Loaded, load_vit};
+use models::Loaded;
+use models::diffusion::load_vit;
 use models::images::Preprocessor;
 use models::network_files;
 use models::vit::Vit;

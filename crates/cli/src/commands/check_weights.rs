@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 use models::checkpoint::CheckpointConfigs;
-use models::diffusion::DiffusionError;
+use models::checkpoint::DiffusionError;
 use models::listing::{Listing, grouped};
 use models::networks::{Asked, Network};
 use models::scheduler::ScheduleConfig;

@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use llama_it::Network;
-use models::diffusion::{Loaded, StableDiffusion, load_clip, load_unet, load_vae, load_vit};
+use models::Loaded;
+use models::diffusion::{StableDiffusion, load_clip, load_unet, load_vae, load_vit};
 use models::images::Preprocessor;
 use models::roberta::{Tokens, load_encoder};
 use models::scheduler::{Ddim, DpmSolverPlusPlus, FinalStep, NoiseSchedule, ScheduleConfig};

@@ -44,6 +44,11 @@ pub const MAX_PIXELS: u64 = 178_956_970;
 pub fn read_rgb(path: &Path) -> Result<RgbImage, PictureError> {
     let bytes =
         crate::inputs::read(path).map_err(|source| PictureError::Read { path: path.to_owned(), source })?;
+    decode_rgb(bytes, path)
+}
+
+/// The picture in the bytes of a file, as [`read_rgb`] reads it; errors name `path` as the place that the bytes are from.
+pub fn decode_rgb(bytes: Vec<u8>, path: &Path) -> Result<RgbImage, PictureError> {
     let format = match image::guess_format(&bytes) {
         Ok(format @ (ImageFormat::Jpeg | ImageFormat::Png | ImageFormat::WebP)) => format,
         _ => return Err(PictureError::Format { path: path.to_owned() }),

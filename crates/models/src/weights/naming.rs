@@ -91,6 +91,9 @@ pub const VIT: Naming = Naming {
     ..PLAIN
 };
 
+/// A ViT with its classifier.
+pub const VIT_CLASSIFIER: Naming = Naming { foreign: &["pooler."], ..VIT };
+
 /// A ControlNet, of which only the condition encoder is read, as diffusers names it.
 pub const CONDITION_ENCODER: Naming =
     Naming { left_out: &["controlnet_cond_embedding."], foreign: &[""], ..PLAIN };
@@ -184,7 +187,9 @@ mod tests {
     #[test]
     fn every_table_fills_as_many_places_as_it_takes() {
         let places = |pattern: &str| pattern.split('.').filter(|piece| piece.starts_with('*')).count();
-        for naming in [PLAIN, VAE, CLIP_TEXT, CLIP_VISION, VIT, CLASSIFIER, ENCODER, TIED_LLAMA] {
+        for naming in
+            [PLAIN, VAE, CLIP_TEXT, CLIP_VISION, VIT, VIT_CLASSIFIER, CLASSIFIER, ENCODER, TIED_LLAMA]
+        {
             for rename in naming.renames {
                 assert!(rename.ours.iter().all(|ours| places(ours) == places(rename.stored)), "{rename:?}");
             }

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
 use delora_core::HiddenShape;
-use models::diffusion::Loaded;
+use models::Loaded;
 use models::roberta::{EncoderConfig, SequenceClassifier, Tokens, load_classifier, load_encoder};
 use models::{
     Adaptable, Embedding, Frozen, Hidden, HiddenSite, Hook, LayerNorm, Linear, Place, Role, read_config,

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use delora_core::{PartShape, SiteShape};
-use models::diffusion::Loaded;
+use models::Loaded;
 use models::llama::{Cache, Llama, LlamaError, load_llama};
 use models::shapes::Shapes;
 use models::{Adaptable, Frozen, WeightsError};

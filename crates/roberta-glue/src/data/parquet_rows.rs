@@ -3,19 +3,14 @@
 use std::fs::File;
 use std::path::Path;
 
-use finetune::{ParquetFileError, read_parquet};
+use finetune::{Cells, ParquetFileError, byte_cells, number_cells, read_parquet};
 use parquet::basic::{ConvertedType, Type};
-use parquet::column::reader::{ColumnReader, get_typed_column_reader};
-use parquet::data_type::{ByteArrayType, DataType, DoubleType, FloatType, Int32Type, Int64Type};
 use parquet::errors::{ParquetError, Result as ParquetResult};
-use parquet::file::reader::{FileReader, RowGroupReader, SerializedFileReader};
+use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::schema::types::ColumnDescriptor;
 
 use super::row::{DataError, Example, LABEL, Place, find_columns, label};
 use crate::tasks::GlueTask;
-
-/// A column's values, `None` where a cell is null.
-type Cells<T> = Vec<Option<T>>;
 
 pub(super) fn read(path: &Path, task: &GlueTask) -> Result<Vec<Example>, DataError> {
     read_parquet(path, |reader| decode(path, reader, task))
@@ -43,8 +38,8 @@ fn decode(
     for index in 0..reader.num_row_groups() {
         let group = reader.get_row_group(index).map_err(damaged)?;
         let texts =
-            text_columns.iter().map(|&column| texts(&*group, column)).collect::<ParquetResult<Vec<_>>>();
-        let labels = numbers(&*group, label_column).map_err(damaged)?;
+            text_columns.iter().map(|&column| byte_cells(&*group, column)).collect::<ParquetResult<Vec<_>>>();
+        let labels = number_cells(&*group, label_column).map_err(damaged)?;
         examples.extend(
             Group { path, task, first_row: examples.len() + 1 }.examples(texts.map_err(damaged)?, labels)?,
         );
@@ -108,42 +103,4 @@ fn is_integer(column: &ColumnDescriptor) -> bool {
 
 fn is_number(column: &ColumnDescriptor) -> bool {
     is_integer(column) || matches!(column.physical_type(), Type::FLOAT | Type::DOUBLE)
-}
-
-fn texts(group: &dyn RowGroupReader, column: usize) -> ParquetResult<Cells<Vec<u8>>> {
-    cells::<ByteArrayType, _>(group, column, |bytes| bytes.data().to_vec())
-}
-
-fn numbers(group: &dyn RowGroupReader, column: usize) -> ParquetResult<Cells<f64>> {
-    match group.get_column_reader(column)? {
-        ColumnReader::Int32ColumnReader(_) => cells::<Int32Type, _>(group, column, f64::from),
-        ColumnReader::Int64ColumnReader(_) => cells::<Int64Type, _>(group, column, |number| number as f64),
-        ColumnReader::FloatColumnReader(_) => cells::<FloatType, _>(group, column, f64::from),
-        _ => cells::<DoubleType, _>(group, column, |number| number),
-    }
-}
-
-/// All cells of a column of a row group.
-fn cells<T: DataType, V>(
-    group: &dyn RowGroupReader,
-    column: usize,
-    convert: impl Fn(T::T) -> V,
-) -> ParquetResult<Cells<V>> {
-    let num_rows = group.metadata().num_rows() as usize;
-    let max_level = group.metadata().column(column).column_descr().max_def_level();
-    let mut reader = get_typed_column_reader::<T>(group.get_column_reader(column)?);
-    let (mut values, mut levels) = (Vec::new(), Vec::new());
-    let mut done = 0;
-    while done < num_rows {
-        let (records, _, _) = reader.read_records(num_rows - done, Some(&mut levels), None, &mut values)?;
-        if records == 0 {
-            return Err(ParquetError::EOF(format!("{done} of {num_rows} rows of column {column}")));
-        }
-        done += records;
-    }
-    let mut values = values.into_iter().map(convert);
-    if max_level == 0 {
-        return Ok(values.map(Some).collect());
-    }
-    Ok(levels.into_iter().map(|level| if level == max_level { values.next() } else { None }).collect())
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use models::diffusion::Loaded;
+use models::Loaded;
 use models::inception::{Inception, load_inception};
 use models::upernet::{UPerNet, load_upernet};
 use models::{images, network_files, read_json};
