@@ -156,7 +156,7 @@ impl<'a> Lesson<'a> {
             ids
         };
         let prompts: Vec<Vec<i64>> = instructions.iter().map(prompt).collect();
-        let generator = Generator { network, bank: bank };
+        let generator = Generator { network, bank };
         let generated = generator.generate(&prompts, ANSWER_TOKENS, Sampling::GREEDY, 0);
         let of_slot = |ids: Vec<Vec<i64>>| {
             let answers = instructions.iter().zip(ids).map(|(own, ids)| Answer {
