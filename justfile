@@ -102,6 +102,11 @@ instruct *ARGS: _libtorch
 instruct-lr-sweep *ARGS: _libtorch
     @{{ arguments }} {{ delora }} run experiments/instruct-lr-sweep.toml "$@"
 
+# Accuracy of a vision transformer on labelled pictures, against the learning rate
+[group("experiments")]
+image-classification *ARGS: _libtorch
+    @{{ arguments }} {{ delora }} run experiments/image-classification.toml "$@"
+
 # Everything that has results as one HTML page, results/report.html
 [group("experiments")]
 report *ARGS: _libtorch

@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 
 files=("$@")
 if [ ${#files[@]} -eq 0 ]; then
-    files=(experiments/{table1,ablation-table2,table3,table3-tuned,lr-sweep,prolonged,lambda-vs-angles,glue,glue-lr-sweep,glue-tuned,instruct,instruct-lr-sweep}.toml)
+    files=(experiments/{table1,ablation-table2,table3,table3-tuned,lr-sweep,prolonged,lambda-vs-angles,glue,glue-lr-sweep,glue-tuned,instruct,instruct-lr-sweep,image-classification}.toml)
 fi
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

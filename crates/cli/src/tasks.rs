@@ -5,15 +5,17 @@ use llama_it::Instruct;
 use roberta_glue::Glue;
 use runner::Workload;
 use sd_driver::{SemanticMap, SubjectDriven};
+use vit_classify::ImageClassification;
 
 use crate::libtorch;
 
-fn known(libtorch: &str) -> [Box<dyn Workload>; 4] {
+fn known(libtorch: &str) -> [Box<dyn Workload>; 5] {
     [
         Box::new(SubjectDriven::new(libtorch.to_string())),
         Box::new(SemanticMap::new(libtorch.to_string())),
         Box::new(Glue::new(libtorch.to_string())),
         Box::new(Instruct::new(libtorch.to_string())),
+        Box::new(ImageClassification::new(libtorch.to_string())),
     ]
 }
 

@@ -29,7 +29,7 @@ const OTHERS: [&str; 7] = [
 fn loaders_open_files_through_the_one_reader_that_records_them() {
     let crates = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let mut files = Vec::new();
-    for name in ["models", "finetune", "sd-driver", "roberta-glue", "llama-it"] {
+    for name in ["models", "finetune", "sd-driver", "roberta-glue", "llama-it", "vit-classify"] {
         rust_files(&crates.join(name).join("src"), &mut files);
     }
     assert!(files.len() > 80, "only {} files were found", files.len());
@@ -37,8 +37,14 @@ fn loaders_open_files_through_the_one_reader_that_records_them() {
     for path in files.iter().filter(|path| !path.ends_with("models/src/inputs.rs")) {
         let text = fs::read_to_string(path).unwrap();
         // Tests; and of `finetune` what hashes inputs, keeps checkpoints and asks the kernel.
-        let others =
-            ["invariance.rs", "identity.rs", "testing.rs", "digests.rs", "finetune/src/training.rs", "cost.rs"];
+        let others = [
+            "invariance.rs",
+            "identity.rs",
+            "testing.rs",
+            "digests.rs",
+            "finetune/src/training.rs",
+            "cost.rs",
+        ];
         let is_no_loader = others.iter().any(|name| path.ends_with(name));
         let code = if is_no_loader { "" } else { text.split("#[cfg(test)]\nmod tests").next().unwrap() };
         for (line, number) in code.lines().zip(1..) {

@@ -122,6 +122,21 @@ pub const BUNDLES: &[Bundle] = &[
         ..model("roberta-base", "FacebookAI/roberta-base", "encoder of 125 million parameters")
     },
     Bundle {
+        files: &[Each("config.json"), Each("preprocessor_config.json"), Each("model.safetensors")],
+        place: "models/vit-base-patch16-224-in21k",
+        licence: "Apache-2.0",
+        about_bytes: 346_000_000,
+        ..model("vit-base", "google/vit-base-patch16-224-in21k", "ViT-B/16 of ImageNet-21k")
+    },
+    Bundle {
+        files: &[Each("data/train-*.parquet"), Each("data/test-*.parquet")],
+        models: &["vit-base"],
+        place: "data/oxford-iiit-pet",
+        licence: "CC BY-SA 4.0",
+        about_bytes: 790_000_000,
+        ..dataset("oxford-iiit-pet", "timm/oxford-iiit-pet", "pictures of 37 breeds of cats and dogs")
+    },
+    Bundle {
         files: &[Each("data/train-*.parquet")],
         models: &["llama2-7b"],
         setting: Some("instructions"),

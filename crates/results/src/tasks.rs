@@ -31,7 +31,7 @@ const SUBJECTS: &[&str] = &["config.subject.name", "subject", "config.subject"];
 const PICTURES: &[(&str, &str)] = &[(NONE, "No finetuning"), (REAL_IMAGES, "Real Images")];
 
 /// All tasks.
-pub const TASKS: [Task; 4] = [
+pub const TASKS: [Task; 5] = [
     Task {
         name: "subject-driven",
         noun: "subject",
@@ -62,6 +62,14 @@ pub const TASKS: [Task; 4] = [
         subjects: &[],
         scores: &["mmlu", "arc", "mc1", "mc2", "average"],
         references: &[(NONE, "No finetuning")],
+        loss: "loss (cross-entropy)",
+    },
+    Task {
+        name: "image-classification",
+        noun: "subject",
+        subjects: &[],
+        scores: &["score"],
+        references: &[(NONE, "Head only")],
         loss: "loss (cross-entropy)",
     },
 ];
