@@ -164,12 +164,12 @@ test: lint test-justw _libtorch
     cargo run --quiet -p delora-core --example own_model
     {{ just_executable() }} --justfile {{ justfile() }} smoke
     {{ just_executable() }} --justfile {{ justfile() }} test-docs
+    @if [ -d "${DELORA_HUB-../shared/hub}" ]; then {{ just_executable() }} --justfile {{ justfile() }} test-hub; fi
     @if cargo nextest --version >/dev/null 2>&1; then \
         OMP_NUM_THREADS=1 cargo nextest run --workspace; \
     else \
         OMP_NUM_THREADS=1 cargo test --workspace --lib --bins --tests; \
     fi
-    @if [ -d "${DELORA_HUB-../shared/hub}" ]; then {{ just_executable() }} --justfile {{ justfile() }} test-hub; fi
 
 # Tests on files of the hub, which nothing here fetches: the folder of `models` and `datasets` is DELORA_HUB or ../shared/hub
 [group("checks")]
