@@ -232,10 +232,14 @@ impl finetune::Lesson for Lesson<'_> {
         let scored = self.score(bank, bank.steps(), &mut record.broken)?;
         let tested = self.tested(bank);
         let answers = self.answers(bank);
+        let distances = mean_distances(bank);
         let mut all = Vec::new();
         for (slot, metrics) in scored.into_iter().enumerate() {
             let mut finished = Finished { metrics, ..Finished::default() };
             let mut add = |name: &str, value: f64| finished.metrics.insert(name.to_owned(), value);
+            if let Some(distance) = distances[slot] {
+                add("mean_distance", distance);
+            }
             if let Some(losses) = &tested {
                 add("test_loss", losses[slot]);
             }

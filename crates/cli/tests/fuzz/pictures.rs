@@ -41,9 +41,9 @@ pub fn run(case: &Case, shared: &Shared, file: &str, sets: &[String]) -> Verdict
         Err(error) => return Verdict::Refused(format!("{:#}", anyhow::Error::from(error))),
     };
     let workload = workload(shared, &experiment.task).expect("the task is one of ours");
-    let results = case.folder.join("results");
+    let folder = case.folder.join("results");
     let options = RunOptions {
-        results_dir: results.clone(),
+        results_dir: folder.clone(),
         selection: Selection::default(),
         max_failures: None,
         checkpoint_every: Duration::from_secs(600),
@@ -57,13 +57,19 @@ pub fn run(case: &Case, shared: &Shared, file: &str, sets: &[String]) -> Verdict
     if let Some((_, message)) = report.failed.first() {
         return Verdict::Refused(message.clone());
     }
-    let table = results.join(&experiment.name).join("smoke/trials.csv");
-    let text = fs::read_to_string(table).unwrap_or_default();
-    let cells = text.lines().skip(1).flat_map(|line| line.split(','));
-    match cells.into_iter().find(|cell| ["nan", "inf", "-inf"].contains(&cell.to_lowercase().as_str())) {
-        Some(cell) => Verdict::Wrong(format!("done with a metric of {cell}")),
-        None => Verdict::Taken,
+    let table = folder.join(&experiment.name).join("smoke/trials.csv");
+    let Ok(trials) = results::Frame::read(&table) else { return Verdict::Wrong("no table".to_owned()) };
+    // Settings and subjects may be called `inf`.
+    let is_metric = |name: &&String| !name.starts_with("config.") && *name != "subject";
+    for name in trials.names().iter().filter(is_metric) {
+        for row in 0..trials.len() {
+            let cell = trials.text(row, name);
+            if ["nan", "inf", "-inf"].contains(&cell.to_lowercase().as_str()) {
+                return Verdict::Wrong(format!("done with `{name}` = {cell}"));
+            }
+        }
     }
+    Verdict::Taken
 }
 
 fn subjects(case: &mut Case, shared: &mut Shared) -> Verdict {
