@@ -116,8 +116,9 @@ impl<Own: OwnSettings> Settings<Own> {
         let common: Common = settings_beside(&Value::Object(common), &[])?;
         let own: Own = settings_beside(&Value::Object(own), &KEYS)?;
         let settings = Settings { common, own };
-        settings.common.check(&settings)?;
+        // The task first: which rates a method lacks follows from what is trained.
         settings.own.check(&settings.common)?;
+        settings.common.check(&settings)?;
         Ok(settings)
     }
 
