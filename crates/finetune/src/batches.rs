@@ -27,12 +27,12 @@ pub struct EpochOrders {
 }
 
 impl EpochOrders {
-    /// Of `count` examples in steps of `batch`; the last step of an epoch has what is left.
+    /// An epoch passes `count` examples in steps of `batch`, shuffled; its last step has what is left.
     pub fn new(seeds: &[u64], count: usize, batch: usize) -> EpochOrders {
         EpochOrders::by(seeds, count, batch, move |seed, epoch| epoch_order(seed, epoch, count))
     }
 
-    /// As [`EpochOrders::new`], in the `order` of a seed and an epoch.
+    /// The same with an `order` of the task's own, which it makes of a seed and an epoch.
     pub fn by(
         seeds: &[u64],
         count: usize,

@@ -23,7 +23,7 @@ impl NotFinite {
         NotFinite { metric: metric.to_owned(), found: found.into() }
     }
 
-    /// Of activations so large that a norm makes zeros of them: what comes behind is finite and says nothing.
+    /// Activations are so large that a norm makes zeros of them: what comes behind is finite and says nothing.
     pub fn overflow(metric: &str) -> NotFinite {
         NotFinite::new(metric, "activations are NaN, or too large for the norms of the network")
     }

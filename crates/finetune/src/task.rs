@@ -32,22 +32,22 @@ pub trait Task: Default + 'static {
 
     /// Value of `task` in experiment files.
     const NAME: &'static str;
-    /// As [`Workload::paths`].
+    /// Settings that name files or folders, see [`Workload::paths`].
     const PATHS: &'static [&'static str];
     /// Settings of the task's own in which the trials of a bank may differ.
     const PER_TRIAL: &'static [&'static str];
 
-    /// As [`Workload::expand`].
+    /// The values that a setting stands for, see [`Workload::expand`]; `None` leaves it as it is.
     fn expand(&self, _key: &str, _value: &Value, _config: &Value) -> Result<Option<Vec<Value>>> {
         Ok(None)
     }
 
-    /// As [`Workload::names`], for keys beside `method`.
+    /// Every name that a setting can have, see [`Workload::names`]; those of `method` are known.
     fn names(_key: &str) -> Option<Vec<String>> {
         None
     }
 
-    /// As [`Workload::relevant`].
+    /// The config without settings that cannot change its result, see [`Workload::relevant`].
     fn relevant(config: Value) -> Value {
         config
     }
@@ -66,7 +66,7 @@ pub trait Task: Default + 'static {
     /// Every file that a trial's loaders open.
     fn files(settings: &Settings<Self::Own>) -> Result<Vec<PathBuf>>;
 
-    /// As [`Workload::shortfalls`].
+    /// Where there is less than a setting asks for at most, see [`Workload::shortfalls`].
     fn shortfalls(&self, _settings: &Settings<Self::Own>) -> Result<Vec<String>> {
         Ok(Vec::new())
     }
@@ -74,7 +74,7 @@ pub trait Task: Default + 'static {
     /// Trains and scores a bank: see [`BankRun::finetune`].
     fn run(&self, bank: &BankRun<Self::Own>) -> Result<Vec<Outcome>>;
 
-    /// As [`Workload::estimate`].
+    /// Time and memory of one trial, if known.
     fn estimate(&self, settings: &Settings<Self::Own>) -> Option<Estimate>;
 }
 

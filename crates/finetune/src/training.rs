@@ -130,13 +130,14 @@ impl Training {
             let is_scored = !is_over && common.evaluate_at.contains(&done);
             let is_tracked = common.track_every.is_some_and(|every| done.is_multiple_of(every) || is_over);
             let is_saved = has_stepped && (is_over || saved.elapsed() >= every || context.stopped());
-            if is_scored || is_tracked || is_saved || lesson.reads(done) {
+            let is_read = lesson.reads(done);
+            if is_scored || is_tracked || is_saved || is_read {
                 self.record.losses.extend(read_losses(&mut unread)?);
                 self.record.seconds += started.elapsed().as_secs_f64();
                 if is_tracked {
                     self.record.telemetry.insert(done, layer_readings(&self.bank));
                 }
-                if lesson.reads(done) {
+                if is_read {
                     lesson.read(self)?;
                 }
                 if is_scored && !self.record.scores.contains_key(&done) {

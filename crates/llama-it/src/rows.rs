@@ -1,8 +1,8 @@
 //! Rows of data sets: parquet as on the hub, JSON Lines, or a JSON array.
 
-use std::fmt;
 use std::path::{Path, PathBuf};
 
+pub use finetune::Place;
 use finetune::{MissingShard, ParquetFileError, read_parquet, shards};
 use parquet::errors::ParquetError;
 use parquet::file::reader::FileReader;
@@ -34,20 +34,6 @@ pub enum RowError {
     Missing { place: Place, field: String, found: String },
     #[error("{place}: `{field}` is {found}; it should be {wanted}")]
     Type { place: Place, field: String, found: String, wanted: &'static str },
-}
-
-/// A row of a file, or a line, numbered from 1.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
-    pub path: PathBuf,
-    pub unit: &'static str,
-    pub number: usize,
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
-        write!(formatter, "{}: {} {}", self.path.display(), self.unit, self.number)
-    }
 }
 
 /// One row.

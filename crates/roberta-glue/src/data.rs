@@ -22,7 +22,8 @@ use std::path::{Path, PathBuf};
 
 use finetune::shards;
 
-pub use row::{DataError, Example, Place, Split};
+pub use finetune::Place;
+pub use row::{DataError, Example, Split};
 
 use crate::tasks::GlueTask;
 

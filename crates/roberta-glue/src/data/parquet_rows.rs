@@ -3,13 +3,13 @@
 use std::fs::File;
 use std::path::Path;
 
-use finetune::{Cells, ParquetFileError, byte_cells, number_cells, read_parquet};
+use finetune::{Cells, ParquetFileError, Place, byte_cells, number_cells, read_parquet};
 use parquet::basic::{ConvertedType, Type};
 use parquet::errors::{ParquetError, Result as ParquetResult};
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::schema::types::ColumnDescriptor;
 
-use super::row::{DataError, Example, LABEL, Place, find_columns, label};
+use super::row::{DataError, Example, LABEL, find_columns, label};
 use crate::tasks::GlueTask;
 
 pub(super) fn read(path: &Path, task: &GlueTask) -> Result<Vec<Example>, DataError> {

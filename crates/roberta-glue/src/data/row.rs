@@ -4,7 +4,7 @@ use std::fmt;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
-use finetune::{MissingShard, ParquetFileError};
+use finetune::{MissingShard, ParquetFileError, Place};
 
 use crate::tasks::GlueTask;
 
@@ -80,20 +80,6 @@ pub enum DataError {
 
     #[error("{path}: has no rows; the {split} split of `{task}` needs some")]
     Empty { path: PathBuf, task: &'static str, split: Split },
-}
-
-/// A row of a parquet file or a line of a text file, both numbered from 1.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
-    pub path: PathBuf,
-    pub unit: &'static str,
-    pub number: usize,
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
-        write!(formatter, "{}: {} {}", self.path.display(), self.unit, self.number)
-    }
 }
 
 impl fmt::Display for Split {

@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use super::row::{DataError, Example, LABEL, Place, find_columns, label, unknown_label};
+use finetune::Place;
+
+use super::row::{DataError, Example, LABEL, find_columns, label, unknown_label};
 use crate::tasks::GlueTask;
 
 pub(super) fn read(path: &Path, task: &GlueTask) -> Result<Vec<Example>, DataError> {

@@ -33,36 +33,39 @@ pub struct Lesson<'a> {
     pub world: &'a World,
     pub slots: Vec<Slot<'a, SubjectDrivenSettings>>,
     pub subjects: &'a BTreeMap<String, SubjectData>,
-    /// Pictures of each slot's class, where it learns from them.
-    pub classes: Vec<Option<Rc<Moments>>>,
+    /// What a step learns from, and its contexts; none where nothing is trained.
+    pub examples: Option<(Vec<Examples<'a>>, Tensor)>,
     pub artifacts_dir: &'a Path,
     pub progress: &'a dyn Progress,
-    /// What a training learns from, and the contexts of its steps; made for the first.
-    pub examples: Option<(Vec<Examples<'a>>, Tensor)>,
 }
 
-impl<'a> Lesson<'a> {
+/// What each slot learns from, and the contexts of a step; `classes` are pictures of its class, with prior preservation.
+pub fn examples<'a>(
+    world: &World,
+    slots: &[Slot<'a, SubjectDrivenSettings>],
+    subjects: &'a BTreeMap<String, SubjectData>,
+    classes: Vec<Option<Rc<Moments>>>,
+) -> (Vec<Examples<'a>>, Tensor) {
+    let diffusion = &world.diffusion;
+    let of_slot = |(slot, class): (&Slot<'a, SubjectDrivenSettings>, Option<Rc<Moments>>)| {
+        let settings = slot.settings;
+        let SubjectSettings { name, class: word, .. } = &settings.subject;
+        let encode = |prompt: String| diffusion.captions.encode(&[prompt], settings.common.precision.kind());
+        Examples {
+            settings,
+            subject: &subjects[name].moments,
+            subject_context: encode(format!("a photo of {} {word}", settings.identifier)),
+            class: class.map(|moments| (moments, encode(format!("a photo of {word}")))),
+        }
+    };
+    let examples: Vec<Examples> = slots.iter().zip(classes).map(of_slot).collect();
+    let contexts = step_contexts(&examples).to_device(diffusion.device);
+    (examples, contexts)
+}
+
+impl Lesson<'_> {
     fn shared(&self) -> &Settings {
         self.slots[0].settings
-    }
-
-    fn examples(&self) -> (Vec<Examples<'a>>, Tensor) {
-        let diffusion = &self.world.diffusion;
-        let of_slot = |(slot, class): (&Slot<'a, SubjectDrivenSettings>, &Option<Rc<Moments>>)| {
-            let settings = slot.settings;
-            let SubjectSettings { name, class: word, .. } = &settings.subject;
-            let encode =
-                |prompt: String| diffusion.captions.encode(&[prompt], settings.common.precision.kind());
-            Examples {
-                settings,
-                subject: &self.subjects[name].moments,
-                subject_context: encode(format!("a photo of {} {word}", settings.identifier)),
-                class: class.clone().map(|moments| (moments, encode(format!("a photo of {word}")))),
-            }
-        };
-        let examples: Vec<Examples> = self.slots.iter().zip(&self.classes).map(of_slot).collect();
-        let contexts = step_contexts(&examples).to_device(diffusion.device);
-        (examples, contexts)
     }
 
     /// Every prompt's pictures, by slot; `broken` is told of slots whose weights are too large to compute with.
@@ -116,10 +119,7 @@ impl finetune::Lesson for Lesson<'_> {
     }
 
     fn update(&mut self, bank: &mut Bank, step: u64) -> Result<Tensor> {
-        if self.examples.is_none() {
-            self.examples = Some(self.examples());
-        }
-        let (examples, contexts) = self.examples.as_ref().expect("they were made");
+        let (examples, contexts) = self.examples.as_ref().expect("a trial that trains has them");
         Ok(dreambooth_step(&self.world.diffusion, examples, contexts, bank, step))
     }
 

@@ -23,7 +23,7 @@ use crate::plan_check::check_drawing;
 use crate::sampling::{Order, Plan, draw};
 use crate::subject::estimate::{estimate, measure};
 use crate::subject::evaluate::Reference;
-use crate::subject::lesson::{Lesson, SubjectData};
+use crate::subject::lesson::{Lesson, SubjectData, examples};
 use crate::subject::selection::Selection;
 use crate::subject::settings::{Settings, SubjectDrivenSettings, trial_of};
 use crate::subject::subjects;
@@ -161,16 +161,19 @@ impl Task for SubjectTuning {
             (&world.sites(), &trials, world.device),
             |_| Ok(()),
             |slots| {
-                let trained = slots.iter().filter(|slot| slot.settings.trains());
-                let classes = trained.map(|slot| self.class_moments(&world, slot.settings));
+                let examples = if shared.trains() {
+                    let classes = slots.iter().map(|slot| self.class_moments(&world, slot.settings));
+                    Some(examples(&world, &slots, &subjects, classes.collect::<Result<_>>()?))
+                } else {
+                    None
+                };
                 Ok(Lesson {
-                    classes: classes.collect::<Result<_>>()?,
                     world: &world,
                     slots,
                     subjects: &subjects,
+                    examples,
                     artifacts_dir: &bank.context.artifacts_dir,
                     progress: bank.context.progress,
-                    examples: None,
                 })
             },
         )
