@@ -1,6 +1,8 @@
 //! A frozen network together with its weights, and how it is loaded from a folder.
 
+use std::any::Any;
 use std::collections::HashSet;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::Path;
 
 use tch::{Device, Kind, Tensor, nn};
@@ -65,12 +67,27 @@ pub(crate) fn load_folder<T, E: From<WeightsError>>(
     build: impl FnOnce(&nn::Path) -> Result<T, E>,
 ) -> Result<Loaded<T>, E> {
     let path = find_weights(folder)?;
-    let mut store = nn::VarStore::new(device);
-    store.set_kind(kind);
-    let network = build(&store.root())?;
-    load_named(&store, &path, naming)?;
-    store.freeze();
-    Ok(Loaded { network, store })
+    let load = || {
+        let mut store = nn::VarStore::new(device);
+        store.set_kind(kind);
+        let network = build(&store.root())?;
+        load_named(&store, &path, naming)?;
+        store.freeze();
+        Ok(Loaded { network, store })
+    };
+    // tch makes variables without a way to say that there is no memory for them.
+    catch_unwind(AssertUnwindSafe(load)).unwrap_or_else(|panic| match lack_of_memory(&*panic) {
+        Some(problem) => Err(WeightsError::Memory { folder: folder.to_owned(), problem }.into()),
+        None => resume_unwind(panic),
+    })
+}
+
+/// What libtorch says about memory in a panic, if that is what it is about.
+fn lack_of_memory(panic: &(dyn Any + Send)) -> Option<String> {
+    let text = panic.downcast_ref::<String>()?;
+    let sign = ["can't allocate memory", "out of memory"].into_iter().find_map(|sign| text.find(sign))?;
+    let end = text[sign..].find(['\n', '\\']).map_or(text.len(), |length| sign + length);
+    Some(text[sign..end].to_owned())
 }
 
 /// The network that `build` makes by the `config.json` of `folder`, in f32, frozen and on `device`, filled from the
@@ -83,4 +100,28 @@ pub(crate) fn load_with_config<C: Config, T>(
 ) -> Result<Loaded<T>, WeightsError> {
     let config: C = read_config(&folder.join("config.json"))?;
     load_folder(folder, naming, Kind::Float, device, |path| Ok(build(path, &config)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::panic_any;
+
+    use super::*;
+    use crate::weights::naming::PLAIN;
+
+    #[test]
+    fn a_network_without_room_is_an_error_that_names_its_folder_and_other_panics_go_on() {
+        let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../assets/mini/dino"));
+        let load = |text: &'static str| {
+            let build = |_: &nn::Path| -> Result<(), WeightsError> { panic_any(text.to_owned()) };
+            catch_unwind(|| load_folder(folder, &PLAIN, Kind::Float, Device::Cpu, build).map(|_| ()))
+        };
+        let told = load(
+            "Torch(\"DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes.\\nframe",
+        );
+        let told = told.unwrap().unwrap_err().to_string();
+        assert!(told.starts_with(&folder.display().to_string()), "{told}");
+        assert!(told.contains("(can't allocate memory: you tried to allocate 9 bytes.)"), "{told}");
+        assert!(load("something else").is_err());
+    }
 }

@@ -23,11 +23,14 @@ pub struct Task {
     pub scores: &'static [&'static str],
     /// Rows that bound all others, with their titles: no training, and where there are any real pictures.
     pub references: &'static [(&'static str, &'static str)],
+    /// What is measured without training, in the middle of a sentence.
+    pub untrained: &'static str,
     /// The title of an axis of its training loss.
     pub loss: &'static str,
 }
 
 const SUBJECTS: &[&str] = &["config.subject.name", "subject", "config.subject"];
+const NO_FINETUNING: &str = "no finetuning";
 const PICTURES: &[(&str, &str)] = &[(NONE, "No finetuning"), (REAL_IMAGES, "Real Images")];
 
 /// All tasks.
@@ -38,6 +41,7 @@ pub const TASKS: [Task; 5] = [
         subjects: SUBJECTS,
         scores: &["dino", "clip_i", "clip_t", "diversity"],
         references: PICTURES,
+        untrained: NO_FINETUNING,
         loss: "loss (mean squared error)",
     },
     Task {
@@ -46,6 +50,7 @@ pub const TASKS: [Task; 5] = [
         subjects: &[],
         scores: &["miou", "accuracy", "fid"],
         references: PICTURES,
+        untrained: NO_FINETUNING,
         loss: "loss (mean squared error)",
     },
     Task {
@@ -54,6 +59,7 @@ pub const TASKS: [Task; 5] = [
         subjects: &[GLUE_TASK],
         scores: &["score"],
         references: &[(NONE, "Head only")],
+        untrained: "the head alone",
         loss: "loss (cross-entropy, for STS-B squared error)",
     },
     Task {
@@ -62,6 +68,7 @@ pub const TASKS: [Task; 5] = [
         subjects: &[],
         scores: &["mmlu", "arc", "mc1", "mc2", "average"],
         references: &[(NONE, "No finetuning")],
+        untrained: NO_FINETUNING,
         loss: "loss (cross-entropy)",
     },
     Task {
@@ -70,13 +77,21 @@ pub const TASKS: [Task; 5] = [
         subjects: &[],
         scores: &["score"],
         references: &[(NONE, "Head only")],
+        untrained: "the head alone",
         loss: "loss (cross-entropy)",
     },
 ];
 
 /// A task that the list does not have: read as one with subjects, where it has any.
-static UNLISTED: Task =
-    Task { name: "", noun: "subject", subjects: SUBJECTS, scores: &[], references: PICTURES, loss: "loss" };
+static UNLISTED: Task = Task {
+    name: "",
+    noun: "subject",
+    subjects: SUBJECTS,
+    scores: &[],
+    references: PICTURES,
+    untrained: NO_FINETUNING,
+    loss: "loss",
+};
 
 impl Task {
     /// The task of a table of trials.

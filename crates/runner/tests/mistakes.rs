@@ -181,6 +181,9 @@ fn a_mistake_that_an_option_makes_blames_the_option_and_no_line_of_the_file() {
         ["method.bounded={}"],
         ["rate_multiplier=[]"],
         ["nuisance.rate_multiplier=[1, 1]"],
+        ["subject.first=0"],
+        ["subject.skip=4"],
+        ["subject.first=few"],
     ] {
         let message = message(FILE, "mini", &sets);
         assert!(message.starts_with(&format!("--set {}", sets[0])), "{sets:?}: {message}");

@@ -36,8 +36,7 @@ fn draw(source: &Source) -> Result<Vec<Drawing>> {
     let words = Words {
         name: FIGURE.name,
         part: "task",
-        start: "the head alone",
-        start_label: trials.task().reference(NONE).unwrap_or(NONE),
+        task: trials.task(),
         start_column: "scored_as_head_only",
         distance: false,
         note: note(&parts),

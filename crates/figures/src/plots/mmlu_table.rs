@@ -70,7 +70,7 @@ impl<'a> Subjects<'a> {
             }
         }
         groups.extend(of(None).into_iter().map(alone));
-        Ok(Self { trials, series: rows_run(paper_table("table5"), trials), groups })
+        Ok(Self { trials, series: rows_run(paper_table!("table5"), trials), groups })
     }
 
     /// `mmlu_categories.md` and `mmlu_categories.csv`.

@@ -7,7 +7,7 @@ use crate::drawing::Drawing;
 use crate::error::Result;
 use crate::figure::{Figure, Source};
 use crate::plots::lines::Look;
-use crate::plots::sweep::{NO_FINETUNING, SWEPT, draw_sweep};
+use crate::plots::sweep::{SWEPT, draw_sweep};
 use crate::plots::widths::{Row, csv_header, csv_row, explanation, table};
 
 pub const FIGURE: Figure =
@@ -66,7 +66,7 @@ pub fn draw_all(name: &str, trials: &Trials, lines: &[Line], looks: &[Look], bas
     } else {
         "DINO score"
     };
-    let explained = explanation(score, "seed, subject", NO_FINETUNING, unchanged.is_known(DINO));
+    let explained = explanation(score, "seed, subject", trials.task().untrained, unchanged.is_known(DINO));
     drawings.push(Drawing::csv(format!("{name}.csv"), csv_header(), cells));
     drawings.push(Drawing::text(format!("{name}.md"), format!("{text}\n{explained}")));
     drawings

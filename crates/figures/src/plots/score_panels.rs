@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use results::sweep::{Line, Point, Source, Unchanged};
-use results::{NONE, Series, Spread, Trials, baseline, rank, stats};
+use results::{NONE, Series, Spread, Task, Trials, baseline, rank, stats};
 
 use crate::axis::Axis;
 use crate::canvas::{Align, Canvas, text_width};
@@ -38,10 +38,9 @@ pub struct Words {
     pub name: &'static str,
     /// What a part is of, as the column that names it.
     pub part: &'static str,
-    /// What stands for a trial that diverged without a score, and what a gain is measured from; with its label, and its
-    /// name in columns.
-    pub start: &'static str,
-    pub start_label: &'static str,
+    /// Whose untrained trials stand for those that diverged without a score; a gain is measured from them.
+    pub task: &'static Task,
+    /// The column that counts what they stand for.
     pub start_column: &'static str,
     /// Whether a last panel has the distance from the pretrained weights.
     pub distance: bool,
@@ -105,7 +104,7 @@ fn figure(words: &Words, parts: &[Part]) -> Canvas {
         panel.draw(&mut canvas, drawn, &Axis::log2(range, left, right), log, &below);
     };
     for (index, part) in parts.iter().enumerate() {
-        draw(index, part.heading, &part.title, &part.bounds(words.start_label), &part.drawn(), false);
+        draw(index, part.heading, &part.title, &part.bounds(words.task), &part.drawn(), false);
     }
     if !distances.is_empty() {
         let log = lines::is_wide(&distances, LOG_RATIO);
@@ -138,7 +137,8 @@ impl Part<'_> {
         drawn
     }
 
-    fn bounds(&self, label: &'static str) -> Vec<Bound> {
+    fn bounds(&self, task: &'static Task) -> Vec<Bound> {
+        let label = task.reference(NONE).unwrap_or(NONE);
         let mean = Spread::of(self.trials, self.trials.of(Series::of(NONE)), self.score).mean;
         mean.map(|mean| Bound { label, value: 100.0 * mean }).into_iter().collect()
     }
@@ -213,7 +213,7 @@ fn note(words: &Words, parts: &[Part]) -> String {
     let lost = all().filter(|trial| trial.diverged).count();
     if lost > 0 {
         note += &format!(" ×: trials diverged there ({lost} of {} in all).", all().count());
-        note += &treatment(words.start, &|source: Source| {
+        note += &treatment(words.task.untrained, &|source: Source| {
             let of_part = |part: &Part| -> usize {
                 part.lines
                     .iter()
@@ -245,7 +245,7 @@ fn width_tables(words: &Words, parts: &[Part]) -> [Drawing; 2] {
         let table = widths::table(&rows, baseline, unchanged.is_known(part.score));
         text += &format!("### {}\n\n{table}\n", part.heading);
     }
-    text += &widths::explanation("score", "seeds", words.start, gained);
+    text += &widths::explanation("score", "seeds", words.task.untrained, gained);
     text += words.explanation;
     [
         Drawing::csv(format!("{}.csv", words.name), header, cells),

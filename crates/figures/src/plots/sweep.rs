@@ -25,8 +25,6 @@ const TICK_SPACING: f64 = 25.0;
 pub const LOG_RATIO: f64 = 20.0;
 /// Bands of more lines than this hide each other.
 pub const MOST_BANDS: usize = 6;
-/// What stands for a trial that diverged without a score.
-pub const NO_FINETUNING: &str = "no finetuning";
 const TRACKED_LAYER: &str = "config.tracked_layer";
 
 /// Heading and axis title of the distance, and of each score that has a panel.
@@ -204,7 +202,9 @@ fn note(trials: &Trials, sweeps: &[sweep::Line]) -> String {
     let lost: usize = points().map(Point::diverged).sum();
     if lost > 0 {
         note += &format!(" ×: trials diverged there ({lost} of {all} in all).");
-        note += &treatment(NO_FINETUNING, &|source| points().map(|point| point.counted(DINO, source)).sum());
+        note += &treatment(trials.task().untrained, &|source| {
+            points().map(|point| point.counted(DINO, source)).sum()
+        });
         let hollow = |score| is_shown(sweeps, score) && points().any(|point| point.left_out(score) > 0);
         if SCORES.into_iter().any(|(score, ..)| hollow(score)) {
             note += " Hollow score marks leave out diverged trials that have none.";

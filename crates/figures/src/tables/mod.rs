@@ -10,8 +10,6 @@ mod panels;
 mod rows;
 mod write;
 
-use std::sync::LazyLock;
-
 use results::Series;
 use serde::Deserialize;
 
@@ -28,23 +26,17 @@ pub const ABSENT: &str = "–";
 /// The scale at which model and data are the paper's.
 pub const PAPER_SCALE: &str = "paper";
 
-const FILES: [&str; 6] = [
-    include_str!("../../tables/table1.toml"),
-    include_str!("../../tables/table2.toml"),
-    include_str!("../../tables/table3.toml"),
-    include_str!("../../tables/table4.toml"),
-    include_str!("../../tables/table5.toml"),
-    include_str!("../../tables/table8.toml"),
-];
-
-static TABLES: LazyLock<Vec<PaperTable>> = LazyLock::new(|| {
-    FILES.iter().map(|file| toml::from_str(file).expect("the tests read every file")).collect()
-});
-
-/// A table by its key.
-pub fn paper_table(key: &str) -> &'static PaperTable {
-    TABLES.iter().find(|table| table.key == key).expect("figures name tables that are there")
+/// The table of the file `crates/figures/tables/<key>.toml`, read once.
+macro_rules! paper_table {
+    ($key:literal) => {{
+        use std::sync::LazyLock;
+        use $crate::tables::PaperTable;
+        const TEXT: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/tables/", $key, ".toml"));
+        static TABLE: LazyLock<PaperTable> = LazyLock::new(|| PaperTable::read(TEXT));
+        &*TABLE
+    }};
 }
+pub(crate) use paper_table;
 
 /// One of the paper's tables: what it shows of our trials, and what the paper prints beside it.
 #[derive(Debug, Deserialize)]
@@ -198,6 +190,11 @@ pub struct Panels {
 }
 
 impl PaperTable {
+    /// The table of a file in `crates/figures/tables/`, all of which the tests read.
+    pub fn read(text: &str) -> Self {
+        toml::from_str(text).expect("the tests read every file")
+    }
+
     /// `<key>.md`, `<key>.csv`, the figure, and the paired differences.
     pub fn draw(&'static self, source: &Source) -> Result<Vec<Drawing>> {
         let table = Table::of(self, source)?;
@@ -217,7 +214,16 @@ mod tests {
     #[test]
     fn every_number_of_the_paper_belongs_to_a_row() {
         let paper = Paper::load().unwrap();
-        for table in TABLES.iter() {
+        let files = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tables")).unwrap();
+        for file in files {
+            let path = file.unwrap().path();
+            let table = PaperTable::read(&std::fs::read_to_string(&path).unwrap());
+            assert_eq!(path.file_stem().unwrap(), table.key.as_str());
+            assert!(
+                crate::caption(&table.key).is_some(),
+                "{} is in no line of the list of figures",
+                table.key
+            );
             let keys: Vec<String> = table.rows.iter().map(|row| row.series().key()).collect();
             let below = table.printed_rows.iter().flat_map(|rows| rows.spreads.iter().chain([&rows.means]));
             let beside = table.printed_columns.iter().map(|columns| &columns.table);

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::experiments::names::Names;
 use crate::experiments::sections::Sections;
-use crate::settings::{SettingError, Source, Table, leaves, set_path};
+use crate::settings::{SELECTION, SettingError, Source, Table, leaves, set_path};
 
 /// Keys of an experiment file that are no settings of its trials.
 pub(crate) const HEADER: [&str; 12] = [
@@ -178,7 +178,7 @@ impl<'a> Layers<'a> {
     fn apply_at(&mut self, level: Level, prefix: &str, path: &[&str], value: &Value) -> Checked {
         if let [axis, name, ..] = path
             && self.names.has_tables(axis)
-            && !is_selection_key(name)
+            && !SELECTION.contains(name)
         {
             let table = format!("{prefix}{axis}.{name}");
             self.names
@@ -200,7 +200,7 @@ impl<'a> Layers<'a> {
                 set_path(&mut self.header, path, value.clone());
                 Ok(())
             }
-            [axis, name, rest @ ..] if self.names.has_tables(axis) && !is_selection_key(name) => {
+            [axis, name, rest @ ..] if self.names.has_tables(axis) && !SELECTION.contains(name) => {
                 self.names.check_value(axis, name, &format!("{prefix}{axis}.{name}"))?;
                 self.apply_of_value(level, prefix, (axis, name), rest, value)
             }
@@ -288,10 +288,6 @@ fn plain_setting_of_method<'p>(path: &'p [&'p str]) -> Option<(&'p str, &'p [&'p
         ["method", name, "fixed", _, ..] => Some((name, &path[2..])),
         _ => None,
     }
-}
-
-fn is_selection_key(key: &str) -> bool {
-    ["first", "skip"].contains(&key)
 }
 
 /// The compared settings that have tables for their values; what is no list of names is left to the header.

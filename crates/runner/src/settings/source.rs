@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use toml::de::{DeTable, DeValue};
 
 use crate::error::{Result, RunnerError};
+use crate::settings::SELECTION;
 use crate::settings::words::of_syntax;
 
 /// Text positions of the keys of an experiment file and of the files that it includes.
@@ -129,18 +130,20 @@ impl Source {
         while !prefix.is_empty() {
             let rest = &key[prefix.len()..];
             let written = spellings(prefix, scope);
-            if let Some((spelling, option)) = written.iter().find_map(|key| self.sets.get_key_value(key)) {
+            let given =
+                |key: &String| Some((key.clone(), self.sets.get(key).or_else(|| self.selection(key))?));
+            if let Some((spelling, option)) = written.iter().find_map(given) {
                 return (option.clone(), format!("{spelling}{rest}"));
             }
             // `method`, or a setting with tables for its values, is itself written as a list; a table of that name holds settings.
-            let holds_tables = prefix == "method.name" || self.tables_of.iter().any(|axis| axis == prefix);
+            let holds_tables = prefix == "method.name" || self.has_tables(prefix);
             let names = |spelling: &String| {
                 !holds_tables || spelling.contains("scientific.") || !self.has_below(spelling)
             };
             let scaled = written.iter().map(|key| format!("scale.{scale}.{key}"));
             for spelling in scaled.chain(written.iter().cloned()).filter(names) {
                 if let Some(line) = self.lines.get(&spelling) {
-                    let replaced = self.table_given_above(&spelling).cloned();
+                    let replaced = self.given_above(&spelling).cloned();
                     return (replaced.unwrap_or_else(|| self.text(*line)), format!("{spelling}{rest}"));
                 }
             }
@@ -149,16 +152,30 @@ impl Source {
         (self.path().display().to_string(), key.to_string())
     }
 
-    /// The option that gave a table above `key`, in whose place what the file has below it is no more.
-    fn table_given_above(&self, key: &str) -> Option<&String> {
+    /// The option that chose the values of `key`, as in `--set subject.first=3`.
+    fn selection(&self, key: &str) -> Option<&String> {
+        SELECTION.iter().find_map(|choice| self.sets.get(&format!("{key}.{choice}")))
+    }
+
+    /// The option that gave what stands above `key`, in whose place what the file has below it is no more.
+    fn given_above(&self, key: &str) -> Option<&String> {
         let mut prefix = key;
         while let Some((parent, _)) = prefix.rsplit_once('.') {
-            if let Some(option) = self.option(parent).filter(|option| option.ends_with('}')) {
+            // A list of names leaves the tables of the names as they are.
+            let is_list_of_names = |name: &str| name == "method" || self.has_tables(name);
+            let last = parent.rsplit('.').next().unwrap_or(parent);
+            let replaces = |option: &&String| !is_list_of_names(last) || option.ends_with('}');
+            if let Some(option) = self.option(parent).filter(replaces) {
                 return Some(option);
             }
             prefix = parent;
         }
         None
+    }
+
+    /// Whether `key` is a compared setting with tables for its values.
+    fn has_tables(&self, key: &str) -> bool {
+        self.tables_of.iter().any(|axis| axis == key)
     }
 
     fn has_below(&self, key: &str) -> bool {
@@ -223,4 +240,21 @@ pub(crate) fn visit_keys(table: &DeTable, visit: &mut dyn FnMut(&[String], Range
 
 fn line_at(text: &str, offset: usize) -> usize {
     1 + text.bytes().take(offset).filter(|byte| *byte == b'\n').count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A task may read a list into a table, in the order of its fields; the error is then of a field.
+    #[test]
+    fn what_an_option_replaces_is_told_by_the_option() {
+        let text = "[scale.mini]\nprior = { weight = 1, pictures = 2 }\n[scale.mini.method.lora]\nrank = 1\n";
+        let mut source = Source::new(Path::new("walk.toml"), text).unwrap();
+        source.add_set("prior", "[0, 0]");
+        source.add_set("method", "lora");
+        let place = |key| source.find(key, Scope { method: Some("lora"), values: &[] }, "mini").0;
+        assert_eq!(place("prior.pictures"), "--set prior=[0, 0]");
+        assert_eq!(place("method.rank"), "walk.toml:4");
+    }
 }
