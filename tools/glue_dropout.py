@@ -1,8 +1,8 @@
 """Our own draws of dropout, for a network of transformers: `--dropout-draws ours` of `tools/glue_peft.py`.
 
-A row's values are drawn by ChaCha8, whose key comes from the trial's seed and whose stream from the step, the row's
-place in its batch (longest first), the purpose and the layer: `crates/finetune/src/dropout.rs` and
-`crates/delora-core/src/random.rs` say how, and this says it again.
+A row's key is the first number of ChaCha8, whose key comes from the trial's seed and whose stream from the step and the
+row's place in its batch (longest first). SplitMix64 mixes it with the layer's number and with each value's place in the
+row: `crates/finetune/src/dropout.rs` and `crates/delora-core/src/random.rs` say how, and this says it again.
 """
 
 import re
@@ -68,31 +68,38 @@ def keystream(key, stream, words):
     return (mixed + state).T.reshape(-1)[:words]
 
 
+def first_number(seed, purpose):
+    """The first 64 bits that a stream gives."""
+    low, high = keystream(key(seed), stream_of(purpose), 2).tolist()
+    return low | high << 32
+
+
+def kept(key, threshold, shape):
+    """Which values of a row are kept; the last axis in fours, tokens or queries by 2^32, heads by 2^48."""
+    counters = numpy.arange(-(-shape[-1] // 4), dtype=numpy.uint64)
+    for axis, size in enumerate(reversed(shape[:-1])):
+        places = numpy.arange(size, dtype=numpy.uint64) << numpy.uint64(32 + 16 * axis)
+        counters = places.reshape([-1] + [1] * counters.ndim) + counters
+    hashes = numpy.uint64(key) + counters * numpy.uint64(0x9E3779B97F4A7C15)
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB), (31, 1)):
+        hashes = (hashes ^ (hashes >> numpy.uint64(shift))) * numpy.uint64(factor)
+    draws = hashes.view(numpy.int16)[..., : shape[-1]]
+    return draws.astype(numpy.int64) >= threshold - STEPS // 2
+
+
 class Draws:
     """Of one trial; `lengths` are the tokens of each row of the pass that comes next, `step` the steps done."""
 
     def __init__(self, seed):
-        self.key, self.step, self.lengths = key(seed), 0, []
+        self.seed, self.step, self.lengths = seed, 0, []
 
     def mask(self, rate, purpose, layer, shape):
-        """0 or 1 / (1 − p) at each value; 1 where there is padding."""
+        """0 or 1 / (1 − p) at each value."""
         threshold = round(rate * STEPS)
-        mask = numpy.ones(shape, numpy.float32)
-        for place, length in enumerate(self.lengths):
-            stream = stream_of(f"dropout {self.step} {place} {purpose} {layer}")
-            row = mask[place]
-            # As many draws of 16 bits as one call takes; what is left of its last word is not used.
-            if row.ndim == 1:
-                part, calls, values = row[None], 1, row.size
-            elif row.ndim == 2:
-                part, calls, values = row[:length].reshape(1, -1), 1, length * row.shape[1]
-            else:
-                part, calls, values = row[:, :length, :length], row.shape[0] * length, length
-            words = -(-values // 2)
-            drawn = keystream(self.key, stream, calls * words).view(numpy.uint16).reshape(calls, -1)[:, :values]
-            kept = numpy.where(drawn < threshold, 0, STEPS / (STEPS - threshold)).astype(numpy.float32)
-            part[...] = kept.reshape(part.shape)
-        return torch.from_numpy(mask)
+        site = first_number(0, f"dropout {purpose} {layer}")
+        keys = [first_number(self.seed, f"dropout {self.step} {place}") for place in range(len(self.lengths))]
+        mask = numpy.stack([kept(key ^ site, threshold, shape[1:]) for key in keys])
+        return torch.from_numpy(mask.astype(numpy.float32) * numpy.float32(STEPS / (STEPS - threshold)))
 
 
 class Replayed(torch.nn.Module):

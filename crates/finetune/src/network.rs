@@ -9,8 +9,8 @@ use models::Loaded;
 use models::config::Config;
 use models::shapes::{Scalable, Shapes};
 use models::{
-    Adaptable, Conv2d, Dropout, Embedding, GroupNorm, Hidden, HiddenSite, Hook, LayerNorm, Learned, Linear,
-    RmsNorm,
+    Adaptable, Conv2d, Dropout, DropoutMask, Embedding, GroupNorm, Hidden, HiddenSite, Hook, LayerNorm,
+    Learned, Linear, RmsNorm,
 };
 use tch::{Kind, Tensor};
 
@@ -170,7 +170,7 @@ impl<'a> BankHook<'a> {
 }
 
 impl Hook for BankHook<'_> {
-    fn dropout(&self, dropout: Dropout, site: &str, shape: &[i64]) -> Option<Tensor> {
+    fn dropout(&self, dropout: Dropout, site: &str, shape: &[i64]) -> Option<DropoutMask> {
         self.dropout?.of_network(dropout, site, shape)
     }
 
@@ -179,8 +179,8 @@ impl Hook for BankHook<'_> {
         let fold = |input: &Tensor| input.reshape([self.trials(), -1, shape[shape.len() - 1]]);
         let output = if self.bank.adapts(&layer.name) {
             let folded = fold(input);
-            let kept = self.dropout.and_then(|dropout| dropout.of_adapters(&layer.name, &shape));
-            let dropped = kept.map(|kept| &folded * fold(&kept.to_kind(input.kind())));
+            let mask = self.dropout.and_then(|dropout| dropout.of_adapters(&layer.name, &shape));
+            let dropped = mask.map(|mask| fold(&mask.apply(input)));
             let seen = dropped.as_ref().unwrap_or(&folded);
             self.bank.forward_with(&layer.name, &layer.weight, layer.bias.as_ref(), &folded, seen)
         } else if let Some(output) = self.head(layer, &fold(input)) {
@@ -283,7 +283,7 @@ impl Hook for BankHook<'_> {
             .dropout
             .filter(|_| site.shape.place == Place::BlockOutput)
             .and_then(|dropout| dropout.of_adapters(&site.name, &hidden.values.size()));
-        let kept = kept.map(|kept| folded(&kept.to_kind(values.kind())));
+        let kept = kept.map(|mask| folded(&(mask.factor * mask.kept).to_kind(values.kind())));
         let hidden = delora_core::Hidden {
             values: &values,
             lengths: lengths.as_ref(),

@@ -14,6 +14,7 @@ use serde_json::{Map, Value};
 use tch::Device;
 
 use crate::digests::Digests;
+use crate::dropout::{DROPOUT_DRAWS, DropoutRates};
 use crate::feasible::{KnownSites, Proposed};
 use crate::finite::{Broken, End};
 use crate::machine::{provenance, workers};
@@ -61,6 +62,11 @@ pub trait Task: Default + 'static {
     /// Refuses what the settings and small files of the model tell by themselves.
     fn check(_settings: &Settings<Self::Own>) -> Result<()> {
         Ok(())
+    }
+
+    /// What a trial drops out while it trains.
+    fn dropout(_settings: &Settings<Self::Own>) -> Result<DropoutRates> {
+        Ok(DropoutRates::default())
     }
 
     /// Every file that a trial's loaders open.
@@ -135,7 +141,9 @@ impl<T: Task> Workload for Finetuning<T> {
         };
         self.sites.check(&T::network_config(&settings), sites_of::<T::Config>, &proposed)?;
         T::check(&settings)?;
-        self.digests.borrow_mut().of(&T::files(&settings)?)
+        let files = self.digests.borrow_mut().of(&T::files(&settings)?)?;
+        let drops = settings.trains() && !T::dropout(&settings)?.are_zero();
+        Ok(if drops { format!("{files} dropout {DROPOUT_DRAWS}") } else { files })
     }
 
     fn shortfalls(&self, config: &Value) -> Result<Vec<String>> {

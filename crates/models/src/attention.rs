@@ -3,7 +3,7 @@
 use delora_core::{Place, Role};
 use tch::{Device, Kind, Tensor, nn};
 
-use crate::layers::{Activation, Hidden, HiddenSite, Hook, LayerNorm, Linear, name_of};
+use crate::layers::{Activation, DropoutMask, Hidden, HiddenSite, Hook, LayerNorm, Linear, name_of};
 
 /// Scaled dot-product attention over `heads` heads.
 ///
@@ -13,22 +13,22 @@ pub(crate) fn attention(query: &Tensor, key: &Tensor, value: &Tensor, heads: i64
 }
 
 /// The same as [`attention`], with `mask`, which [`padding_mask`] makes, added to the scores; `dropout` gives what
-/// multiplies the probabilities `[N, heads, T, S]`, if anything does.
+/// the probabilities `[N, heads, T, S]` lose, if anything.
 pub(crate) fn masked_attention(
     query: &Tensor,
     key: &Tensor,
     value: &Tensor,
     heads: i64,
     mask: &Tensor,
-    dropout: impl Fn(&[i64]) -> Option<Tensor>,
+    dropout: impl Fn(&[i64]) -> Option<DropoutMask>,
 ) -> Tensor {
     let (batch, tokens, features) = query.size3().expect("attention takes [N, T, D]");
-    let Some(kept) = dropout(&[batch, heads, tokens, key.size()[1]]) else {
+    let Some(dropped) = dropout(&[batch, heads, tokens, key.size()[1]]) else {
         return by_head(query, key, value, heads, Some(mask), false);
     };
     let split = |input: &Tensor| input.view([batch, -1, heads, features / heads]).transpose(1, 2);
     let scores = split(query).matmul(&split(key).transpose(-2, -1)) / ((features / heads) as f64).sqrt();
-    let probabilities = (scores + mask).softmax(-1, Kind::Float) * kept; // [N, heads, T, S]
+    let probabilities = dropped.apply(&(scores + mask).softmax(-1, Kind::Float)); // [N, heads, T, S]
     probabilities
         .to_kind(query.kind())
         .matmul(&split(value))

@@ -57,17 +57,32 @@ pub trait Hook {
         hidden.values.shallow_clone()
     }
 
-    /// What multiplies values of a shape where a network that is being trained has dropout; `None`: nothing is
-    /// dropped out. `site` names the place, once in a network for each kind of dropout.
-    fn dropout(&self, _: Dropout, _site: &str, _shape: &[i64]) -> Option<Tensor> {
+    /// What values of a shape, `[rows, …]`, lose where a network that is being trained has dropout; `None`: nothing.
+    /// `site` names the place, once in a network for each kind of dropout.
+    fn dropout(&self, _: Dropout, _site: &str, _shape: &[i64]) -> Option<DropoutMask> {
         None
+    }
+}
+
+/// What dropout makes of values: 0 where they are not kept, and the others larger by the row's factor.
+#[derive(Debug)]
+pub struct DropoutMask {
+    /// In the shape of the values, of kind bool: it is held until the backward pass.
+    pub kept: Tensor,
+    /// 1 / (1 − p), `[rows, 1, …]`.
+    pub factor: Tensor,
+}
+
+impl DropoutMask {
+    pub fn apply(&self, values: &Tensor) -> Tensor {
+        values * self.factor.to_kind(values.kind()) * &self.kept
     }
 }
 
 /// `values` after the hook's dropout.
 pub(crate) fn drop_out(hook: &dyn Hook, dropout: Dropout, site: &str, values: Tensor) -> Tensor {
     match hook.dropout(dropout, site, &values.size()) {
-        Some(kept) => &values * kept.to_kind(values.kind()),
+        Some(mask) => mask.apply(&values),
         None => values,
     }
 }

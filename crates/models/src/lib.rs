@@ -39,8 +39,8 @@ pub mod weights;
 
 pub use delora_core::{Place, Role};
 pub use layers::{
-    Activation, Adaptable, Conv2d, Dropout, Embedding, Frozen, GroupNorm, Hidden, HiddenSite, Hook,
-    LayerNorm, Learned, Linear, RmsNorm,
+    Activation, Adaptable, Conv2d, Dropout, DropoutMask, Embedding, Frozen, GroupNorm, Hidden, HiddenSite,
+    Hook, LayerNorm, Learned, Linear, RmsNorm,
 };
 pub use loaded::Loaded;
 pub use weights::{

@@ -97,14 +97,7 @@ impl Network {
         let seeds: Vec<u64> = (0..trials.len() as u64).collect();
         let rates = vec![DROPOUT; trials.len()];
         let mut step = || {
-            let dropout = StepDropout {
-                step: bank.steps(),
-                seeds: &seeds,
-                rates: &rates,
-                first_row: 0,
-                lengths: &lengths,
-                device: self.device,
-            };
+            let dropout = StepDropout::new(bank.steps(), &seeds, &rates, 0..batch as usize, self.device);
             let hook = BankHook::training(&bank, &dropout);
             let tokens = Tokens { ids: &ids, mask: &mask, types: None };
             let hidden = self.encoder.network.forward(&tokens, Kind::Float, &hook);

@@ -14,8 +14,6 @@ pub struct Pass {
     pub mask: Tensor,
     /// `[N, T]`
     pub types: Tensor,
-    /// Tokens of each row.
-    pub lengths: Vec<i64>,
 }
 
 impl Pass {
@@ -34,7 +32,6 @@ impl Pass {
             ids: finetune::padded(chosen.iter().map(|row| row.ids.as_slice()), pad, device),
             mask: finetune::mask(&lengths, device),
             types: finetune::padded(chosen.iter().map(|row| row.types.as_slice()), 0, device),
-            lengths,
         }
     }
 }
@@ -53,7 +50,6 @@ mod tests {
         let types = Vec::<Vec<i64>>::try_from(pass.types).unwrap();
         assert_eq!(types[1], [1, 1, 0, 0, 0]);
         let mask = Vec::<Vec<i64>>::try_from(pass.mask).unwrap();
-        assert_eq!(mask[2], [1, 1, 1, 0, 0]);
-        assert_eq!(pass.lengths, [5, 2, 3, 1]);
+        assert_eq!(mask, [[1, 1, 1, 1, 1], [1, 1, 0, 0, 0], [1, 1, 1, 0, 0], [1, 0, 0, 0, 0]]);
     }
 }

@@ -166,14 +166,8 @@ impl finetune::Lesson for Lesson<'_> {
         let mut total = None;
         for range in passes(&rows, examples.length(), self.shared().tokens_per_pass) {
             let pass = self.pass(&rows, &range, examples);
-            let dropout = StepDropout {
-                step,
-                seeds: &self.seeds,
-                rates: &self.dropout,
-                first_row: range.start,
-                lengths: &pass.lengths,
-                device: self.network.device,
-            };
+            let dropout =
+                StepDropout::new(step, &self.seeds, &self.dropout, range.clone(), self.network.device);
             let outputs = self.outputs(&pass, &BankHook::training(bank, &dropout));
             let labels: Vec<f32> =
                 rows.iter().flat_map(|rows| &rows[range.clone()]).map(|&row| examples.labels[row]).collect();

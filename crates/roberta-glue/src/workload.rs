@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use anyhow::Result;
 use delora_core::TrialConfig;
-use finetune::{BankRun, Finetuning, Known, Latest, PassCost, Task, shortfall};
+use finetune::{BankRun, DropoutRates, Finetuning, Known, Latest, PassCost, Task, shortfall};
 use models::roberta::EncoderConfig;
 use runner::{Estimate, Outcome};
 use serde_json::json;
@@ -73,6 +73,10 @@ impl Task for GlueTuning {
 
     fn network_config(settings: &Settings) -> PathBuf {
         settings.model.join("config.json")
+    }
+
+    fn dropout(settings: &Settings) -> Result<DropoutRates> {
+        Ok(settings.dropout.rates(&models::read_config(&Self::network_config(settings))?))
     }
 
     fn files(settings: &Settings) -> Result<Vec<PathBuf>> {

@@ -113,18 +113,11 @@ impl finetune::Lesson for Lesson<'_> {
 
     fn update(&mut self, bank: &mut Bank, step: u64) -> Result<Tensor> {
         let rows = self.orders.rows(step);
-        let tokens = self.network.config().num_tokens();
         let mut total = None;
         for range in self.passes(&rows) {
             let indices = flat(&rows, &range);
-            let dropout = StepDropout {
-                step,
-                seeds: &self.seeds,
-                rates: &self.dropout,
-                first_row: range.start,
-                lengths: &vec![tokens; indices.len()],
-                device: self.network.device,
-            };
+            let dropout =
+                StepDropout::new(step, &self.seeds, &self.dropout, range.clone(), self.network.device);
             let logits = self.logits(&self.corpus.train, &indices, &BankHook::training(bank, &dropout));
             let labels: Vec<i64> =
                 indices.iter().map(|&row| self.corpus.train.labels[row as usize]).collect();

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use anyhow::Result;
 use delora_core::TrialConfig;
-use finetune::{BankRun, Finetuning, Known, Latest, PassCost, Task, shortfall};
+use finetune::{BankRun, DropoutRates, Finetuning, Known, Latest, PassCost, Task, shortfall};
 use models::images::Preprocessor;
 use models::vit::VitConfig;
 use runner::{Estimate, Outcome};
@@ -77,6 +77,10 @@ impl Task for PictureTuning {
     fn check(settings: &Settings) -> Result<()> {
         let config: VitConfig = models::read_config(&Self::network_config(settings))?;
         Ok(Preprocessor::read(&settings.model, config.image_size as u32).map(drop)?)
+    }
+
+    fn dropout(settings: &Settings) -> Result<DropoutRates> {
+        Ok(settings.dropout_rates())
     }
 
     fn files(settings: &Settings) -> Result<Vec<PathBuf>> {

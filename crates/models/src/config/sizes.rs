@@ -3,7 +3,7 @@
 /// More than any network has, and few enough that products of two do not overflow.
 const LARGEST: i64 = 1 << 24;
 /// Layers or blocks in a row: more than any network has.
-const DEEPEST: i64 = 1 << 10;
+const DEEPEST: i64 = 1 << 8;
 /// Values of a tensor: more than any supported network's have, and few enough to ask for memory.
 const MOST_VALUES: i64 = 1 << 31;
 
