@@ -1,20 +1,12 @@
 //! Every figure from made-up results: what it says, and that poor inputs neither hang it nor break it.
 
-#[path = "figures/clipped.rs"]
 mod clipped;
-#[path = "figures/glue.rs"]
 mod glue;
-#[path = "figures/instruct.rs"]
 mod instruct;
-#[path = "figures/left_out.rs"]
 mod left_out;
-#[path = "figures/others.rs"]
 mod others;
-#[path = "figures/over_steps.rs"]
 mod over_steps;
-#[path = "figures/sweeps.rs"]
 mod sweeps;
-#[path = "figures/table3.rs"]
 mod table3;
 
 use std::fmt::Write as _;
