@@ -19,10 +19,8 @@ fn files_arrive_in_the_layout_that_python_shares() {
     assert_eq!(plan.folder, client.repository().join("snapshots").join(COMMIT));
     assert_eq!(fs::read(plan.folder.join(TRAIN)).unwrap(), train());
     assert_eq!(fs::read(plan.folder.join("card.json")).unwrap(), b"{\"a\": 1}");
-    assert_eq!(
-        client.files("snapshots"),
-        [TRAIN, VALIDATION, "card.json"].map(|name| format!("{COMMIT}/{name}"))
-    );
+    let names = [TRAIN, VALIDATION, "card.json"].map(|name| format!("{COMMIT}/{name}"));
+    assert_eq!(client.files("snapshots"), names);
     let mut blobs = [hex_sha256(&train()), hex_sha256(b"validation"), git_blob(b"{\"a\": 1}")];
     blobs.sort();
     assert_eq!(client.files("blobs"), blobs);
@@ -101,11 +99,8 @@ fn a_run_that_gave_up_is_gone_on_with_by_the_next() {
     server.fault("GET /store", 3, What::CutAfter(0));
     let error = client.error(&["a"]).to_string();
     assert!(error.contains("dropped at 500000 of 1200000 bytes"), "{error}");
-    assert_eq!(
-        client.files("snapshots"),
-        [format!("{COMMIT}/card.json")],
-        "no part of a file is in a snapshot"
-    );
+    let whole = [format!("{COMMIT}/card.json")];
+    assert_eq!(client.files("snapshots"), whole, "no part of a file is in a snapshot");
     assert_eq!(client.files("refs"), [""; 0], "a snapshot that is not whole is not the current one");
     server.seen();
     let plan = client.fetch(&["a"]).unwrap();

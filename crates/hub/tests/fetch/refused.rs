@@ -111,11 +111,8 @@ fn a_busy_hub_is_waited_for_as_long_as_it_asks() {
     let started = Instant::now();
     client.fetch(&["b"]).unwrap();
     assert!(started.elapsed() >= Duration::from_secs(1), "{:?}", started.elapsed());
-    assert!(
-        client.text().contains("status 429") && client.text().contains("again in 1 s"),
-        "{}",
-        client.text()
-    );
+    let told = client.text();
+    assert!(told.contains("status 429") && told.contains("again in 1 s"), "{told}");
 }
 
 #[test]

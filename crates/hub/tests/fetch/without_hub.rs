@@ -50,10 +50,8 @@ fn a_hub_that_does_not_answer_is_replaced_by_a_whole_cache() {
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     client.endpoint = format!("http://{closed}");
     let plan = client.fetch(&["a"]).unwrap();
-    assert!(
-        plan.to_string().contains(&format!("all from the cache: cannot reach {}", client.endpoint)),
-        "{plan}"
-    );
+    let from_cache = format!("all from the cache: cannot reach {}", client.endpoint);
+    assert!(plan.to_string().contains(&from_cache), "{plan}");
     let error = client.error(&["b"]);
     assert!(matches!(error, HubError::Unreachable { .. }), "{error}");
     let text = error.to_string();
