@@ -259,18 +259,14 @@ mod tests {
         assert_eq!(processor(&text("")).level, Level::Warn);
         let found = processor(&text("avx2 avx512f amx_bf16 amx_tile"));
         assert_eq!(found.level, Level::Ok);
-        assert!(
-            found.found.starts_with("Some CPU") && found.found.ends_with("avx2 avx512f amx_bf16"),
-            "{found:?}"
-        );
+        assert!(found.found.starts_with("Some CPU"), "{found:?}");
+        assert!(found.found.ends_with("avx2 avx512f amx_bf16"), "{found:?}");
     }
 
     #[test]
     fn an_unloadable_cuda_library_warns_and_none_at_all_does_not() {
-        assert_eq!(
-            accelerator(&Cuda::Unloadable("libcudnn.so.9: no such file".into()))[0].level,
-            Level::Warn
-        );
+        let unloadable = Cuda::Unloadable("libcudnn.so.9: no such file".into());
+        assert_eq!(accelerator(&unloadable)[0].level, Level::Warn);
         assert_eq!(accelerator(&Cuda::NoLibrary)[0].level, Level::Ok);
         assert_eq!(accelerator(&Cuda::NoDriver)[0].level, Level::Ok);
     }
@@ -282,9 +278,7 @@ mod tests {
 
     #[test]
     fn sizes_are_read_in_their_unit() {
-        assert_eq!(
-            [size(0), size(1536), size(3 << 20), size(5 * GIB / 2)],
-            ["0 bytes", "1.5 KiB", "3.0 MiB", "2.5 GiB"]
-        );
+        let sizes = [0, 1536, 3 << 20, 5 * GIB / 2].map(size);
+        assert_eq!(sizes, ["0 bytes", "1.5 KiB", "3.0 MiB", "2.5 GiB"]);
     }
 }

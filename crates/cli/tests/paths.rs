@@ -73,10 +73,8 @@ fn each_task_names_the_setting_of_what_is_missing() {
         let expected = format!(
             "{key}: there is no file or folder `/no/such, 2024`; name another with `--set {key}=PATH`"
         );
-        assert!(
-            text.lines().any(|line| line.starts_with("error: --set ") && line.ends_with(&expected)),
-            "{text}"
-        );
+        let is_said = |line: &str| line.starts_with("error: --set ") && line.ends_with(&expected);
+        assert!(text.lines().any(is_said), "{text}");
         assert!(!text.contains('{'), "{text}");
     }
 }
@@ -131,10 +129,8 @@ fn a_tilde_is_the_home_folder_in_settings_and_options_and_in_a_subject() {
     let (code, text) = delora_at(home.path(), &[&run[..], &["--results=~/results"]].concat());
     assert_eq!(code, 0, "{text}");
     assert!(home.path().join("results/table1/smoke/trials.csv").is_file());
-    assert!(
-        home.path().join("results/plots/table1/smoke/table1.md").is_file(),
-        "figures follow their results"
-    );
+    let table = home.path().join("results/plots/table1/smoke/table1.md");
+    assert!(table.is_file(), "figures follow their results");
     assert!(!root().join("~").exists());
 }
 

@@ -180,9 +180,16 @@ pub trait HiddenAdapter {
 
 /// The settings of a linear method for one trial; absent fields take their defaults, unknown ones are errors.
 pub trait LinearSettings: Default + Serialize + DeserializeOwned {
-    /// The settings that trials must have in common to be stacked: all, if the method does not say otherwise.
+    /// Names of the settings that trials must have in common to be stacked; absent: all.
+    const STRUCTURAL: Option<&[&str]> = None;
+
+    /// What trials must have in common to be stacked: the settings that [`LinearSettings::STRUCTURAL`] names.
     fn structure(&self) -> Value {
-        serde_json::to_value(self).expect("settings are plain data")
+        let mut settings = serde_json::to_value(self).expect("settings are plain data");
+        if let (Some(names), Value::Object(all)) = (Self::STRUCTURAL, &mut settings) {
+            all.retain(|name, _| names.contains(&name.as_str()));
+        }
+        settings
     }
 
     /// Which form of the method a layer gets, if any; `targeted` says whether the trial names the layer's role.

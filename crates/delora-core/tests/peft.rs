@@ -258,20 +258,9 @@ fn exported_adapters_read_back_are_the_same_network() {
         }
     }
     exported.dedup();
-    let with_counterpart = [
-        "lora",
-        "lora_normalized",
-        "delora",
-        "dora",
-        "dora_fixed_magnitude",
-        "oft",
-        "ia3",
-        "vera",
-        "pissa",
-        "rslora",
-        "lora_plus",
-    ];
-    assert_eq!(exported, with_counterpart);
+    let with_counterpart =
+        "lora lora_normalized delora dora dora_fixed_magnitude oft ia3 vera pissa rslora lora_plus";
+    assert_eq!(exported.join(" "), with_counterpart);
     if kept.is_none() {
         std::fs::remove_dir_all(root).unwrap();
     }

@@ -296,17 +296,13 @@ mod tests {
         let range = Range::of_bulk([0.0, 2.0, 3.0, 2.5, 1.9e31, f64::NAN]);
         assert_eq!(range, Range { low: 0.0, high: 3.0 });
         let axis = Axis::linear(range, 100.0, 0.0);
-        assert_eq!(
-            [-1.0, 3.0, 1.9e31].map(|value| axis.side_of(value)),
-            [Some(Side::Low), None, Some(Side::High)]
-        );
+        let sides = [-1.0, 3.0, 1.9e31].map(|value| axis.side_of(value));
+        assert_eq!(sides, [Some(Side::Low), None, Some(Side::High)]);
         assert_eq!(axis.at(1.9e31), 0.0);
         let usual = [0.001, 0.5, 900.0];
         assert_eq!(Range::of_bulk(usual), Range::covering(usual), "no outlier");
-        assert_eq!(
-            [signed(1.9e31, 3), signed(-2e9, 2), signed(1_234_567.0, 1)],
-            ["1.9e31", "−2.0e9", "1234567.0"]
-        );
+        let texts = [signed(1.9e31, 3), signed(-2e9, 2), signed(1_234_567.0, 1)];
+        assert_eq!(texts, ["1.9e31", "−2.0e9", "1234567.0"]);
     }
 
     #[test]

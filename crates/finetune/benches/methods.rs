@@ -3,10 +3,9 @@
 //! `just bench-methods`: an encoder of RoBERTa-base's width, forward, backward and optimizer; methods at rank 8 on query
 //! and value, each in every round. Medians of ratios within a round; times depend on the machine.
 
-use std::time::Instant;
-
 use delora_core::{Bank, METHODS, Method, MethodConfig, Role, Site, TrialConfig};
-use finetune::BankHook;
+use finetune::testing::median;
+use finetune::{BankHook, seconds_of};
 use models::Loaded;
 use models::roberta::{Encoder, EncoderConfig, Tokens};
 use models::{Embedding, Hook};
@@ -75,22 +74,15 @@ impl Bench {
     }
 
     fn frozen_step(&self) -> f64 {
-        let started = Instant::now();
-        self.loss(&Differentiated).backward();
-        started.elapsed().as_secs_f64()
+        seconds_of(|| self.loss(&Differentiated).backward())
     }
 
     fn step(&self, bank: &mut Bank) -> f64 {
-        let started = Instant::now();
-        let loss = self.loss(&BankHook::new(bank));
-        bank.step(&loss.unsqueeze(0));
-        started.elapsed().as_secs_f64()
+        seconds_of(|| {
+            let loss = self.loss(&BankHook::new(bank));
+            bank.step(&loss.unsqueeze(0));
+        })
     }
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
 }
 
 fn main() {

@@ -51,12 +51,14 @@ impl PassCost {
 
 /// Seconds of the fastest of three: the speed of a machine without other work.
 pub fn fastest_of_three(work: impl Fn()) -> f64 {
-    let timed = |_| {
-        let started = Instant::now();
-        work();
-        started.elapsed().as_secs_f64()
-    };
-    (0..3).map(timed).fold(f64::INFINITY, f64::min)
+    (0..3).map(|_| seconds_of(&work)).fold(f64::INFINITY, f64::min)
+}
+
+/// Seconds that `work` takes once.
+pub fn seconds_of(work: impl FnOnce()) -> f64 {
+    let started = Instant::now();
+    work();
+    started.elapsed().as_secs_f64()
 }
 
 /// Bytes of memory that this process has, from the kernel; `None` where it does not say.

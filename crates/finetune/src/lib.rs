@@ -30,13 +30,13 @@ mod training;
 mod watch;
 
 pub use batches::{EpochOrders, add, by_length, epoch_order, mask, padded, passes};
-pub use cost::{PassCost, fastest_of_three, peak_resident_bytes, resident_bytes, trained_bytes};
+pub use cost::{PassCost, fastest_of_three, peak_resident_bytes, resident_bytes, seconds_of, trained_bytes};
 pub use digests::covered;
 pub use dropout::{DROPOUT_DRAWS, DropoutRates, StepDropout};
 pub use finite::{Broken, Finite, NotFinite};
 pub use latest::{Known, Latest};
 pub use machine::Precision;
-pub use method::{MethodSettings, at_least_one, enough, positive, shortfall};
+pub use method::{MethodSettings, at_least, at_least_one, below_one, enough, positive, shortfall};
 pub use network::{BankHook, head_sites, sites, sites_of};
 pub use parquet_file::{Cells, ParquetFileError, byte_cells, number_cells, read_parquet};
 pub use permutation::{numpy_permutation, torch_permutation};

@@ -107,8 +107,21 @@ pub fn enough(key: &str, wanted: Option<usize>, found: usize, data: &str) -> Res
 
 /// Refuses 0 for a count.
 pub fn at_least_one(key: &str, value: usize) -> Result<(), SettingError> {
-    match value {
-        0 => Err(SettingError::new(key, "found 0; it has to be at least 1")),
-        _ => Ok(()),
+    at_least(key, value, 1)
+}
+
+/// Refuses what is below `least`.
+pub fn at_least(key: &str, value: usize, least: usize) -> Result<(), SettingError> {
+    if value >= least {
+        return Ok(());
     }
+    Err(SettingError::new(key, format!("found {value}; it has to be at least {least}")))
+}
+
+/// Refuses what is no share of less than all.
+pub fn below_one(key: &str, value: f64) -> Result<(), SettingError> {
+    if (0.0..1.0).contains(&value) {
+        return Ok(());
+    }
+    Err(SettingError::new(key, format!("found {value}; it has to be at least 0 and below 1")))
 }

@@ -1,5 +1,5 @@
 //! For tests of tasks: banks that run by themselves, and whether a trial's identity follows the files that its loaders
-//! open.
+//! open. And for their benches, what times come to.
 
 use std::fs;
 use std::path::Path;
@@ -9,8 +9,11 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use models::inputs::recorded;
-use runner::{BankContext, Outcome, Progress, Trial, Workload};
+use runner::{BankContext, Interrupted, Outcome, Progress, Trial, Workload};
 use serde_json::Value;
+use tch::{Device, Kind, Tensor};
+
+use crate::cost::seconds_of;
 
 /// Reports nothing.
 pub struct Silent;
@@ -61,6 +64,52 @@ pub fn run_bank(
     Ok(outcomes)
 }
 
+/// `config` with another value of one setting.
+pub fn with(mut config: Value, key: &str, value: Value) -> Value {
+    config[key] = value;
+    config
+}
+
+/// The curve of a trial's losses.
+pub fn losses(outcome: &Outcome) -> Vec<f64> {
+    outcome.curves.iter().filter(|point| point.metric == "loss").map(|point| point.value).collect()
+}
+
+/// Asserts that two outcomes of one trial differ by less than `tolerance` in each of `metrics`, and hardly in losses.
+pub fn assert_alike<'a>(
+    left: &Outcome,
+    right: &Outcome,
+    what: &str,
+    (metrics, tolerance): (impl IntoIterator<Item = &'a str>, f64),
+) {
+    let (ours, theirs) = (losses(left), losses(right));
+    assert_eq!(ours.len(), theirs.len());
+    let gap = ours.iter().zip(&theirs).map(|(left, right)| (left - right).abs()).fold(0.0, f64::max);
+    // Other shapes add in another order, over six to ten steps of AdamW.
+    assert!(gap < 2e-4, "{what}: losses differ by {gap}");
+    for name in metrics {
+        let [left, right] = [left, right].map(|outcome| outcome.metrics.get(name).copied());
+        let gap = left.zip(right).map_or(0.0, |(left, right)| (left - right).abs());
+        assert!(gap < tolerance && left.is_some() == right.is_some(), "{what}: {name} {left:?}, {right:?}");
+    }
+}
+
+/// Asserts that a bank which is asked to stop after a step, and run again, has the results of one that was not. Its
+/// checkpoints and files are in `folder`.
+pub fn assert_goes_on(workload: &dyn Workload, configs: &[Value], folder: &Path) -> Result<()> {
+    let [whole, begun] = ["whole", "begun"].map(|name| folder.join(name));
+    fs::create_dir_all(&whole)?;
+    fs::create_dir_all(&begun)?;
+    let whole = run_bank(workload, configs, &whole, (u64::MAX, false))?;
+    let error = run_bank(workload, configs, &begun, (1, false)).expect_err("it was asked to stop");
+    assert!(error.is::<Interrupted>(), "{error}");
+    for (whole, resumed) in whole.iter().zip(&run_bank(workload, configs, &begun, (u64::MAX, false))?) {
+        assert_eq!(losses(whole), losses(resumed));
+        assert_eq!(whole.metrics, resumed.metrics);
+    }
+    Ok(())
+}
+
 /// Copies a folder with all that is in it.
 pub fn copy_folder(from: &Path, to: &Path) -> Result<()> {
     fs::create_dir_all(to)?;
@@ -96,4 +145,21 @@ pub fn unnoticed<T>(
         fs::write(path, bytes)?;
     }
     Ok((opened.iter().map(|path| path.display().to_string()).collect(), unnoticed))
+}
+
+/// The middle one.
+pub fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+/// Rows and columns of the matrices whose product is timed.
+const PEAK_SIZE: i64 = 2048;
+
+/// Operations per second of the machine's own matrix product in `kind`, the best of five.
+pub fn peak(kind: Kind, device: Device) -> f64 {
+    let factor = || Tensor::randn([PEAK_SIZE, PEAK_SIZE], (Kind::Float, device)).to_kind(kind);
+    let (left, right) = (factor(), factor());
+    let product = |_| seconds_of(|| drop(f64::try_from(left.matmul(&right).get(0).get(0))));
+    2.0 * (PEAK_SIZE as f64).powi(3) / (0..5).map(product).fold(f64::INFINITY, f64::min)
 }

@@ -257,11 +257,8 @@ mod tests {
         assert_eq!(names.len(), BUNDLES.len() + BY_HAND.len());
         for bundle in BUNDLES {
             assert!(!bundle.wanted(&[]).unwrap().is_empty(), "{} is of no files", bundle.name);
-            assert!(
-                !bundle.place.is_empty() && !bundle.licence.is_empty() && bundle.about_bytes > 0,
-                "{}",
-                bundle.name
-            );
+            let is_told = !bundle.place.is_empty() && !bundle.licence.is_empty() && bundle.about_bytes > 0;
+            assert!(is_told, "{}", bundle.name);
             for model in bundle.models {
                 assert_eq!(find(model).unwrap().kind, Kind::Model, "{model}");
             }
@@ -271,16 +268,12 @@ mod tests {
     #[test]
     fn an_unknown_name_is_an_error_that_lists_the_known_ones() {
         let error = find("glu").unwrap_err().to_string();
-        assert!(
-            error.starts_with("there is no bundle `glu`; there are sd15, dino-vits16, clip-vit-"),
-            "{error}"
-        );
+        let start = "there is no bundle `glu`; there are sd15, dino-vits16, clip-vit-";
+        assert!(error.starts_with(start), "{error}");
         assert!(error.contains(", glue, roberta-base, ") && error.ends_with(", alpaca-cleaned"), "{error}");
         let error = find("glue").unwrap().wanted(&["cola".into(), "sst".into()]).unwrap_err().to_string();
-        assert_eq!(
-            error,
-            "`glue` has no part `sst`; it has mnli, sst2, mrpc, cola, qnli, qqp, rte, stsb, wnli"
-        );
+        let parts = "mnli, sst2, mrpc, cola, qnli, qqp, rte, stsb, wnli";
+        assert_eq!(error, format!("`glue` has no part `sst`; it has {parts}"));
     }
 
     #[test]

@@ -3,9 +3,9 @@
 //! `just bench-instruct`: a random decoder, and prompts in the shape of MMLU's (four choices of one token) and of
 //! TruthfulQA's (long prompts, eight choices of several tokens). Both ways get the same tokens in a pass. Medians, in one run.
 
-use std::time::Instant;
-
 use delora_core::{Bank, MethodConfig, Schedule, Site, TrialConfig};
+use finetune::seconds_of;
+use finetune::testing::median;
 use llama_it::requests::Prompt;
 use llama_it::scoring::Scorer;
 use models::Loaded;
@@ -46,15 +46,7 @@ fn main() {
                 tokens_per_pass: 8192,
             };
             let seconds = |prompts: &[Prompt]| {
-                let mut rounds: Vec<f64> = (0..ROUNDS)
-                    .map(|_| {
-                        let started = Instant::now();
-                        drop(scorer.score(prompts));
-                        started.elapsed().as_secs_f64()
-                    })
-                    .collect();
-                rounds.sort_by(f64::total_cmp);
-                rounds[ROUNDS / 2]
+                median((0..ROUNDS).map(|_| seconds_of(|| drop(scorer.score(prompts)))).collect())
             };
             let (each, once) = (seconds(&apart), seconds(&shared));
             println!("{name:<12} {trials:>6} {each:>11.2}s {once:>6.2}s {:>6.2}", each / once);

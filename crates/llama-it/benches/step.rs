@@ -6,40 +6,24 @@
 //! of a large matrix product in the same process. Memory is the plan's formula: weights, adapters with AdamW's moments, and
 //! what a pass keeps, with and without recomputation.
 
-use std::time::Instant;
-
 use delora_core::{Bank, MethodConfig, Role, Schedule, TrialConfig};
-use finetune::BankHook;
+use finetune::testing::peak;
+use finetune::{BankHook, seconds_of};
 use llama_it::training::{Batch, accumulate_recomputed, losses};
 use llama_it::{Example, bytes_per_token};
 use models::Loaded;
 use models::llama::{LLAMA2_7B, Llama, LlamaConfig};
 use models::shapes::ARCHITECTURES;
 use serde_json::{Value, json};
-use tch::{Device, Kind, Tensor, nn};
+use tch::{Device, Kind, nn};
 
 const ROWS: usize = 2;
 const LENGTH: usize = 128;
 const STEPS: usize = 3;
-const PEAK_SIZE: i64 = 2048;
 /// Bytes of a trained f32 parameter: itself, its gradient, and AdamW's two moments.
 const BYTES_PER_PARAMETER: f64 = 16.0;
 /// Layers of the whole model.
 const ALL_LAYERS: i64 = LLAMA2_7B.num_hidden_layers;
-
-fn seconds_of(work: impl FnOnce()) -> f64 {
-    let started = Instant::now();
-    work();
-    started.elapsed().as_secs_f64()
-}
-
-/// Operations per second of the machine's own matrix product in `kind`, the best of a few.
-fn peak(kind: Kind, device: Device) -> f64 {
-    let factor = || Tensor::randn([PEAK_SIZE, PEAK_SIZE], (Kind::Float, device)).to_kind(kind);
-    let (left, right) = (factor(), factor());
-    let product = |_| seconds_of(|| drop(f64::try_from(left.matmul(&right).get(0).get(0))));
-    2.0 * (PEAK_SIZE as f64).powi(3) / (0..5).map(product).fold(f64::INFINITY, f64::min)
-}
 
 /// The paper's methods, with their settings for LLaMA-2-7B.
 fn methods() -> [(&'static str, Value, &'static [&'static str]); 5] {

@@ -3,13 +3,12 @@
 use runner::Status;
 use serde_json::json;
 
-use crate::fixture::{trial, write_world};
+use crate::fixture::{self, trial};
 use crate::invariance::run;
 
 #[test]
 fn a_model_that_training_has_broken_has_diverged_and_has_no_scores() {
-    let world = tempfile::tempdir().unwrap();
-    write_world(world.path());
+    let world = fixture::world();
     let of = |rate: f64, seed| {
         let method = json!({"name": "lora", "rank": 4, "alpha": 8.0, "learning_rate": {"angles": rate}});
         trial(world.path(), method, seed)

@@ -87,6 +87,13 @@ pub fn write_world(folder: &Path) {
     );
 }
 
+/// A folder of its own that [`write_world`] has written.
+pub fn world() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    write_world(folder.path());
+    folder
+}
+
 /// A small trial in a folder that [`write_world`] has written.
 pub fn trial(folder: &Path, method: Value, seed: u64) -> Value {
     json!({

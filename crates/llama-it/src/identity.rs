@@ -5,14 +5,13 @@ use runner::Workload;
 use tch::Kind;
 
 use crate::Instruct;
-use crate::fixture::{lora, trial, write_world};
+use crate::fixture::{self, lora, trial};
 use crate::settings::Settings;
 use crate::world::{Corpus, Exams, Network};
 
 #[test]
 fn a_trial_is_another_after_a_change_of_any_file_that_it_opens() {
-    let folder = tempfile::tempdir().unwrap();
-    write_world(folder.path());
+    let folder = fixture::world();
     let config = trial(folder.path(), lora(), 1);
     let settings = Settings::read(&config).unwrap();
     let load = || {

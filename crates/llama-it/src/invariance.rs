@@ -4,26 +4,23 @@ use std::path::Path;
 
 use delora_core::Bank;
 use finetune::BankHook;
-use finetune::testing::run_bank;
-use runner::{Interrupted, Outcome, Status};
+use finetune::testing::{self, assert_goes_on, losses, run_bank, with};
+use runner::{Outcome, Status};
 use serde_json::{Value, json};
 use tch::{Kind, Tensor};
 
 use crate::Instruct;
-use crate::fixture::{lora, trial, write_world};
+use crate::fixture::{self, lora, trial};
 use crate::generate::{Generator, Sampling};
 use crate::requests::Prompt;
 use crate::scoring::Scorer;
 use crate::settings::{Settings, trial_of};
 use crate::world::Network;
 
-fn run_until(configs: &[Value], folder: &Path, step: u64) -> anyhow::Result<Vec<Outcome>> {
-    run_bank(&Instruct::new(String::new()), configs, folder, (step, false))
-}
-
 pub(crate) fn run(configs: &[Value]) -> (Vec<Outcome>, Vec<String>) {
     let folder = tempfile::tempdir().unwrap();
-    let outcomes = run_until(configs, folder.path(), u64::MAX).unwrap();
+    let outcomes =
+        run_bank(&Instruct::new(String::new()), configs, folder.path(), (u64::MAX, false)).unwrap();
     let answers = outcomes
         .iter()
         .map(|outcome| std::fs::read_to_string(folder.path().join(&outcome.artifacts["answers"])).unwrap());
@@ -31,25 +28,8 @@ pub(crate) fn run(configs: &[Value]) -> (Vec<Outcome>, Vec<String>) {
     (outcomes, answers)
 }
 
-fn losses(outcome: &Outcome) -> Vec<f64> {
-    outcome.curves.iter().filter(|point| point.metric == "loss").map(|point| point.value).collect()
-}
-
 fn assert_alike(left: &Outcome, right: &Outcome, what: &str) {
-    let (ours, theirs) = (losses(left), losses(right));
-    assert_eq!(ours.len(), theirs.len());
-    let gap = ours.iter().zip(&theirs).map(|(left, right)| (left - right).abs()).fold(0.0, f64::max);
-    // Other shapes add in another order, over six steps of AdamW.
-    assert!(gap < 2e-4, "{what}: losses differ by {gap}");
-    for (name, value) in &left.metrics {
-        let gap = (value - right.metrics[name]).abs();
-        assert!(gap < 1e-3, "{what}: {name} differs by {gap}");
-    }
-}
-
-fn with(mut config: Value, key: &str, value: Value) -> Value {
-    config[key] = value;
-    config
+    testing::assert_alike(left, right, what, (left.metrics.keys().map(String::as_str), 1e-3));
 }
 
 fn bank(world: &Path) -> Vec<Value> {
@@ -66,8 +46,7 @@ fn bank(world: &Path) -> Vec<Value> {
 
 #[test]
 fn a_trial_alone_equals_itself_in_a_mixed_bank_beside_one_that_diverges() {
-    let world = tempfile::tempdir().unwrap();
-    write_world(world.path());
+    let world = fixture::world();
     let bank = bank(world.path());
     let (together, answers) = run(&bank);
     assert!(matches!(together[0].status, Status::Diverged { .. }), "{:?}", together[0].status);
@@ -83,8 +62,7 @@ fn a_trial_alone_equals_itself_in_a_mixed_bank_beside_one_that_diverges() {
 
 #[test]
 fn results_do_not_depend_on_passes_or_on_recomputation() {
-    let world = tempfile::tempdir().unwrap();
-    write_world(world.path());
+    let world = fixture::world();
     for trial in &bank(world.path())[1..] {
         let (whole, _) = run(std::slice::from_ref(trial));
         let name = trial["method"]["name"].as_str().unwrap();
@@ -99,20 +77,12 @@ fn results_do_not_depend_on_passes_or_on_recomputation() {
 
 #[test]
 fn an_interrupted_bank_goes_on_to_the_same_results() {
-    let world = tempfile::tempdir().unwrap();
-    write_world(world.path());
+    let world = fixture::world();
     // Progress is told of each tenth step and of the last.
     let longer = |config: &Value| with(config.clone(), "epochs", json!(5));
     let bank: Vec<Value> = bank(world.path())[1..4].iter().map(longer).collect();
-    let (whole, _) = run(&bank);
     let folder = tempfile::tempdir().unwrap();
-    let error = run_until(&bank, folder.path(), 1).unwrap_err();
-    assert!(error.is::<Interrupted>(), "{error}");
-    let resumed = run_until(&bank, folder.path(), u64::MAX).unwrap();
-    for (whole, resumed) in whole.iter().zip(&resumed) {
-        assert_eq!(losses(whole), losses(resumed));
-        assert_eq!(whole.metrics, resumed.metrics);
-    }
+    assert_goes_on(&Instruct::new(String::new()), &bank, folder.path()).unwrap();
 }
 
 /// A bank of trials whose parameters are away from their start.
@@ -131,8 +101,7 @@ fn trained(network: &Network, configs: &[Value]) -> Bank {
 
 #[test]
 fn shared_prompts_score_as_each_choice_by_itself_does() {
-    let world = tempfile::tempdir().unwrap();
-    write_world(world.path());
+    let world = fixture::world();
     let network = Network::load(&world.path().join("model"), Kind::Float).unwrap();
     let bank = trained(&network, &bank(world.path())[1..]);
     let tokens = |text: &str| network.tokenizer.encode(text);
@@ -178,8 +147,7 @@ fn shared_prompts_score_as_each_choice_by_itself_does() {
 
 #[test]
 fn sampling_with_a_cache_is_sampling_without_and_a_row_does_not_see_others() {
-    let world = tempfile::tempdir().unwrap();
-    write_world(world.path());
+    let world = fixture::world();
     let network = Network::load(&world.path().join("model"), Kind::Float).unwrap();
     let bank = trained(&network, &bank(world.path())[1..3]);
     let prompts = ["A cat", "The old dog says"].map(|text| network.tokenizer.encode(text)).to_vec();

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use delora_core::{Role, Schedule, TrialConfig};
-use finetune::{Common, OwnSettings, at_least_one};
+use finetune::{Common, OwnSettings, at_least, at_least_one, below_one};
 use runner::SettingError;
 use serde::{Deserialize, Serialize};
 
@@ -108,22 +108,11 @@ impl OwnSettings for InstructSettings {
     fn check(&self, _: &Common) -> Result<(), SettingError> {
         at_least_one("epochs", self.epochs as usize)?;
         at_least_one("tokens_per_pass", self.tokens_per_pass)?;
-        for (key, limit) in [
-            ("train_limit", self.train_limit),
-            ("test_limit", self.test_limit),
-            ("evaluation.limit", self.evaluation.limit),
-        ] {
-            at_least_one(key, limit.unwrap_or(1))?;
-        }
-        if self.max_length < SHORTEST {
-            let message = format!("found {}; it has to be at least {SHORTEST}", self.max_length);
-            return Err(SettingError::new("max_length", message));
-        }
-        if !(0.0..1.0).contains(&self.test_share) {
-            let message = format!("found {}; it has to be at least 0 and below 1", self.test_share);
-            return Err(SettingError::new("test_share", message));
-        }
-        Ok(())
+        at_least_one("train_limit", self.train_limit.unwrap_or(1))?;
+        at_least_one("test_limit", self.test_limit.unwrap_or(1))?;
+        at_least_one("evaluation.limit", self.evaluation.limit.unwrap_or(1))?;
+        at_least("max_length", self.max_length, SHORTEST)?;
+        below_one("test_share", self.test_share)
     }
 }
 

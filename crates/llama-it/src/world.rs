@@ -166,15 +166,13 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::fixture::{lora, trial, write_world};
+    use crate::fixture::{self, lora, trial};
 
     struct World(tempfile::TempDir);
 
     impl World {
         fn new() -> World {
-            let folder = tempfile::tempdir().unwrap();
-            write_world(folder.path());
-            World(folder)
+            World(fixture::world())
         }
 
         fn at(&self, name: &str) -> PathBuf {
@@ -220,10 +218,8 @@ mod tests {
         assert!(message.contains("has 260 tokens, and the model's vocab_size is 259"), "{message}");
         world.reconfigure(|config| config["model_type"] = json!("mistral"));
         let message = world.problem(|_| ());
-        assert!(
-            message.contains("not a folder of a LLaMA decoder") && message.contains("mistral"),
-            "{message}"
-        );
+        let is_named = message.contains("not a folder of a LLaMA decoder") && message.contains("mistral");
+        assert!(is_named, "{message}");
         fs::remove_file(world.at("model/tokenizer.json")).unwrap();
         world.reconfigure(|config| config["model_type"] = json!("llama"));
         assert!(world.problem(|_| ()).contains("there is no tokenizer.json"));
@@ -283,10 +279,8 @@ mod tests {
         let broken = message(b"{\"instruction\": \"Say it\", \"output\": ");
         assert!(broken.contains("alpaca.jsonl: line 2: not JSON"), "{broken}");
         let missing = message(br#"{"instruction": "Say it", "response": "it"}"#);
-        assert!(
-            missing.contains("line 2: `output` is missing; the row has instruction, response"),
-            "{missing}"
-        );
+        let keys = "line 2: `output` is missing; the row has instruction, response";
+        assert!(missing.contains(keys), "{missing}");
         let number = message(br#"{"instruction": "Say it", "output": 3}"#);
         assert!(number.contains("line 2: `output` is 3; it should be a text"), "{number}");
         let encoding = message(b"{\"instruction\": \"Say \xff\", \"output\": \"it\"}");
@@ -323,9 +317,7 @@ mod tests {
         let (cut, _) = read("response", prompt + 1).unwrap();
         assert!(cut.iter().any(|example| example.num_targets() == 1 && example.ids.last() != Some(&end)));
         let nothing = format!("{:#}", read("response", 20).err().unwrap());
-        assert!(
-            nothing.contains("max_length: found 20; no example") && nothing.contains("alpaca.json"),
-            "{nothing}"
-        );
+        assert!(nothing.contains("max_length: found 20; no example"), "{nothing}");
+        assert!(nothing.contains("alpaca.json"), "{nothing}");
     }
 }

@@ -1,35 +1,21 @@
 //! Where a scene takes place: DreamBooth's contexts, each distinct in colour and structure, and some plain ones.
 
+use std::sync::LazyLock;
+
 use crate::noise::{hash, value_noise};
+use crate::phrases::PHRASES;
 use crate::raster::{Rgb, mix, scale};
 
 /// Caption phrases. The first 20 are those of DreamBooth's prompts, in the order of the list for objects; the rest
 /// are plain, and an empty phrase is not spoken of.
-pub const CONTEXTS: [&str; 23] = [
-    "in the jungle",
-    "in the snow",
-    "on the beach",
-    "on a cobblestone street",
-    "on top of pink fabric",
-    "on top of a wooden floor",
-    "with a city in the background",
-    "with a mountain in the background",
-    "with a blue house in the background",
-    "on top of a purple rug in a forest",
-    "with a wheat field in the background",
-    "with a tree and autumn leaves in the background",
-    "with the Eiffel Tower in the background",
-    "floating on top of water",
-    "floating in an ocean of milk",
-    "on top of green grass with sunflowers around it",
-    "on top of a mirror",
-    "on top of the sidewalk in a crowded street",
-    "on top of a dirt road",
-    "on top of a white rug",
-    "",
-    "on a table",
-    "in a room",
-];
+pub static CONTEXTS: LazyLock<[&str; NUM_CONTEXTS]> = LazyLock::new(|| {
+    let plain = ["", "on a table", "in a room"];
+    let contexts = [&PHRASES.shared[..], &PHRASES.objects, &plain].concat();
+    contexts.try_into().expect("twenty contexts are spoken of and three are plain")
+});
+
+/// How many contexts there are.
+pub const NUM_CONTEXTS: usize = 23;
 
 /// Contexts that DreamBooth's prompts name.
 pub const SPOKEN: usize = 20;

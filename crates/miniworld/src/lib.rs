@@ -21,6 +21,7 @@ mod noise;
 pub mod objects;
 pub mod pairs;
 pub mod photos;
+mod phrases;
 pub mod pretrain;
 pub mod prompts;
 mod raster;

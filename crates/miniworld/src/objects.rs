@@ -2,7 +2,7 @@
 
 mod outfits;
 
-pub use outfits::{OUTFITS, outfit_parts};
+pub use outfits::outfit_parts;
 
 use crate::raster::Shape::{Box, Capsule, Ellipse, Quad, Ring, Triangle};
 use crate::raster::{Rgb, Shape};

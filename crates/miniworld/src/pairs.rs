@@ -8,12 +8,12 @@ use image::ColorType;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use crate::contexts::CONTEXTS;
+use crate::contexts::NUM_CONTEXTS;
 use crate::objects::CLASSES;
 use crate::{SIZE, Scene};
 
 /// Labels of a map: the objects, then the places.
-pub const LABELS: usize = CLASSES.len() + CONTEXTS.len();
+pub const LABELS: usize = CLASSES.len() + NUM_CONTEXTS;
 
 const TRAINING: u64 = 1200;
 const VALIDATION: u64 = 200;
@@ -69,6 +69,7 @@ fn save(path: &Path, bytes: &[u8], color: ColorType) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::contexts::CONTEXTS;
 
     #[test]
     fn a_pair_is_the_same_at_every_call_and_its_labels_are_object_and_place() {

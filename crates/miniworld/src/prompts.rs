@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use crate::contexts::{CONTEXTS, SPOKEN};
+use crate::contexts::CONTEXTS;
 use crate::instance::{Attribute, COLORS, PATTERNS};
-use crate::objects::{CLASSES, OUTFITS};
+use crate::objects::CLASSES;
+use crate::phrases::PHRASES;
 
 /// What a prompt asks for besides the class.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,7 +37,7 @@ pub fn prompts(class: &str, token: &str, live: bool) -> Vec<String> {
         .into_iter()
         .map(|request| match request {
             Request::Context(index) => format!("a {subject} {}", CONTEXTS[index]),
-            Request::Outfit(index) => format!("a {subject} {}", OUTFITS[index]),
+            Request::Outfit(index) => format!("a {subject} {}", PHRASES.live[index]),
             Request::Color(index) => format!("a {} {subject}", COLORS[index].0),
             Request::Attribute(attribute) => format!("a {} {subject}", attribute.words()),
         })
@@ -48,7 +49,7 @@ pub const IDENTIFIERS: [&str; 5] = ["qwe", "sks", "zwx", "ukj", "phz"];
 
 /// Every word that a caption of a scene or a prompt can have, sorted.
 pub fn vocabulary() -> Vec<String> {
-    let phrases = CONTEXTS[..SPOKEN].iter().chain(&CONTEXTS[SPOKEN..]).chain(&OUTFITS).chain(&CLASSES);
+    let phrases = CONTEXTS.iter().chain(&PHRASES.live).chain(&CLASSES);
     let attributes = [Attribute::Shiny, Attribute::Wet, Attribute::CubeShaped].map(Attribute::words);
     let others = ["a photo of a", "a picture of a"];
     phrases

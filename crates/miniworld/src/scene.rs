@@ -6,9 +6,10 @@ use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use crate::SIZE;
-use crate::contexts::{CONTEXTS, Context, SPOKEN};
+use crate::contexts::{CONTEXTS, Context, NUM_CONTEXTS, SPOKEN};
 use crate::instance::{Attribute, COLORS, Instance, PATTERNS};
-use crate::objects::{CLASSES, OUTFITS, is_live};
+use crate::objects::{CLASSES, is_live};
+use crate::phrases::PHRASES;
 use crate::prompts::{IDENTIFIERS, Request, requests};
 use crate::raster::Rgb;
 use canvas::Canvas;
@@ -57,7 +58,7 @@ impl Scene {
         let instance = Instance::sample_where(false, class, &mut stream);
         let mut scene = Scene::of(instance, &mut stream);
         if is_live(class) && stream.random_bool(0.4) {
-            scene.outfit = Some(stream.random_range(0..OUTFITS.len()));
+            scene.outfit = Some(stream.random_range(0..PHRASES.live.len()));
         } else if stream.random_bool(0.2) {
             let attributes = [Attribute::Shiny, Attribute::Wet, Attribute::CubeShaped];
             scene.attribute = Some(attributes[stream.random_range(0..3usize)]);
@@ -113,7 +114,7 @@ impl Scene {
         let index = if stream.random_bool(0.8) {
             stream.random_range(0..SPOKEN)
         } else {
-            stream.random_range(SPOKEN..CONTEXTS.len())
+            stream.random_range(SPOKEN..NUM_CONTEXTS)
         };
         let angle = stream.random_range(0.0..std::f32::consts::TAU);
         Scene {
@@ -139,7 +140,7 @@ impl Scene {
     fn dressed(instance: Instance, stream: &mut impl Rng) -> Scene {
         let mut scene = Scene::of(instance, stream);
         if is_live(instance.class) && stream.random_bool(0.25) {
-            scene.outfit = Some(stream.random_range(0..OUTFITS.len()));
+            scene.outfit = Some(stream.random_range(0..PHRASES.live.len()));
         } else if stream.random_bool(0.15) {
             scene.attribute = Some([Attribute::Shiny, Attribute::Wet][stream.random_range(0..2usize)]);
         }
@@ -167,7 +168,7 @@ impl Scene {
             words.push(IDENTIFIERS[stream.random_range(0..IDENTIFIERS.len())]);
         }
         words.push(CLASSES[self.instance.class]);
-        words.extend(self.outfit.map(|outfit| OUTFITS[outfit]));
+        words.extend(self.outfit.map(|outfit| PHRASES.live[outfit]));
         let place = CONTEXTS[self.context.index];
         // Where clothes or an attribute are spoken of, the place may go without saying, as in the prompts.
         let is_special = self.outfit.is_some() || self.attribute.is_some();

@@ -7,7 +7,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use crate::SIZE;
-use crate::contexts::{CONTEXTS, SPOKEN};
+use crate::contexts::{NUM_CONTEXTS, SPOKEN};
 use crate::instance::{Instance, held_out_instance, looks};
 use crate::objects::{CLASSES, is_live};
 use crate::scene::Scene;
@@ -47,7 +47,7 @@ impl Subject {
     pub fn pictures(&self) -> Vec<Scene> {
         let mut stream = ChaCha8Rng::seed_from_u64(self.seed);
         let count = stream.random_range(4..=6usize);
-        let first = stream.random_range(0..CONTEXTS.len());
+        let first = stream.random_range(0..NUM_CONTEXTS);
         (0..count)
             .map(|index| {
                 let mut scene = Scene::of(self.instance, &mut stream);

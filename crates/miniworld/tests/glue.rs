@@ -53,11 +53,8 @@ fn the_shipped_files_are_what_a_fresh_start_draws_and_small() {
     for task in &TASKS {
         for (split, drawn) in ["train", task.validation].into_iter().zip(task.splits()) {
             assert_eq!(rows(&folder, task, split), drawn, "{} {split}", task.name);
-            assert!(
-                rows(&shipped(), task, split) == drawn,
-                "{} {split}: run `delora world --glue`",
-                task.name
-            );
+            let is_shipped = rows(&shipped(), task, split) == drawn;
+            assert!(is_shipped, "{} {split}: run `delora world --glue`", task.name);
             let name = format!("{}/{split}-00000-of-00001.parquet", task.name);
             bytes += shipped().join(name).metadata().expect("a file").len();
         }
@@ -107,10 +104,8 @@ fn classes_are_balanced_and_scores_are_spread() {
                 rows.iter().filter(|row| is_counted(row.label)).count() as f64 / rows.len() as f64
             };
             if task.name == "stsb" {
-                assert!(
-                    share(&|label| matches!(label, Label::Score(score) if (0.0..=5.0).contains(&score)))
-                        == 1.0
-                );
+                let is_score = |label| matches!(label, Label::Score(score) if (0.0..=5.0).contains(&score));
+                assert!(share(&is_score) == 1.0);
                 let low = share(&|label| matches!(label, Label::Score(score) if score < 2.5));
                 assert!((low - 0.5).abs() < 0.05, "{low}");
                 continue;

@@ -30,7 +30,7 @@ pub trait Config: DeserializeOwned {
     fn check(&self) -> Result<(), String>;
 }
 
-/// Keys that are no fields.
+/// Keys that are no fields. Keys of which the same is true stand in one text, with a space between.
 pub struct Others {
     /// Keys that decide nothing here, in lists that say why.
     pub ignored: &'static [&'static [&'static str]],
@@ -62,7 +62,7 @@ pub(crate) fn check_keys<C: Config>(file: &Map<String, Value>) -> Result<(), Str
         let key = key.as_str();
         // What starts so says where the file comes from.
         let is_known = fields.contains(&key) || key.starts_with('_');
-        if is_known || C::OTHERS.ignored.iter().any(|keys| keys.contains(&key)) {
+        if is_known || C::OTHERS.ignored.iter().copied().flatten().any(|keys| stands_in(keys, key)) {
             continue;
         }
         if QUANTIZED.contains(&key) && *value != ABSENT {
@@ -72,7 +72,7 @@ pub(crate) fn check_keys<C: Config>(file: &Map<String, Value>) -> Result<(), Str
                 shown(value)
             ));
         }
-        match C::OTHERS.only.iter().copied().flatten().find(|(other, _)| *other == key) {
+        match C::OTHERS.only.iter().copied().flatten().find(|(keys, _)| stands_in(keys, key)) {
             Some((_, right)) if right.iter().any(|right| is_same(value, right)) => {}
             Some((_, right)) => {
                 let right = right.join(" or ");
@@ -89,6 +89,11 @@ pub(crate) fn check_keys<C: Config>(file: &Map<String, Value>) -> Result<(), Str
         }
     }
     C::check_file(file)
+}
+
+/// Whether `key` is one of `keys`, which have a space between.
+fn stands_in(keys: &str, key: &str) -> bool {
+    keys.split(' ').any(|other| other == key)
 }
 
 const QUANTIZED: [&str; 2] = ["quantization_config", "compression_config"];

@@ -29,6 +29,17 @@ pub struct ConditionEncoderConfig {
     pub block_out_channels: Vec<i64>,
 }
 
+impl ConditionEncoderConfig {
+    /// Of maps with the three channels of a picture, in front of a UNet whose levels have the widths `blocks`.
+    pub fn of_pictures(widths: &[i64], blocks: &[i64]) -> ConditionEncoderConfig {
+        ConditionEncoderConfig {
+            conditioning_channels: 3,
+            conditioning_embedding_out_channels: widths.to_vec(),
+            block_out_channels: blocks.to_vec(),
+        }
+    }
+}
+
 fn default_channels() -> i64 {
     3
 }
@@ -268,12 +279,7 @@ mod tests {
     use super::*;
 
     fn encoder(widths: &[i64], outputs: i64) -> ConditionEncoder {
-        let config = ConditionEncoderConfig {
-            conditioning_channels: 3,
-            conditioning_embedding_out_channels: widths.to_vec(),
-            block_out_channels: vec![outputs],
-        };
-        ConditionEncoder::new(&config).unwrap()
+        ConditionEncoder::new(&ConditionEncoderConfig::of_pictures(widths, &[outputs])).unwrap()
     }
 
     /// Every parameter random, the last ones too.
@@ -382,11 +388,7 @@ mod tests {
     #[test]
     fn sizes_of_zero_and_empty_lists_are_refused() {
         for (widths, blocks) in [(vec![], vec![4]), (vec![4, 0], vec![4]), (vec![4], vec![])] {
-            let config = ConditionEncoderConfig {
-                conditioning_channels: 3,
-                conditioning_embedding_out_channels: widths,
-                block_out_channels: blocks,
-            };
+            let config = ConditionEncoderConfig::of_pictures(&widths, &blocks);
             let message = ConditionEncoder::new(&config).unwrap_err().to_string();
             assert!(message.contains("conditioning_embedding_out_channels"), "{message}");
         }

@@ -248,14 +248,8 @@ impl GroupNorm {
     }
 
     pub fn forward(&self, input: &Tensor) -> Tensor {
-        let kind = input.kind();
-        input.group_norm(
-            self.groups,
-            Some(self.weight.to_kind(kind)),
-            Some(self.bias.to_kind(kind)),
-            self.eps,
-            true,
-        )
+        let [weight, bias] = [&self.weight, &self.bias].map(|own| Some(own.to_kind(input.kind())));
+        input.group_norm(self.groups, weight, bias, self.eps, true)
     }
 }
 
@@ -286,14 +280,8 @@ impl LayerNorm {
     }
 
     pub fn forward(&self, input: &Tensor) -> Tensor {
-        let kind = input.kind();
-        input.layer_norm(
-            [self.features],
-            Some(self.weight.to_kind(kind)),
-            Some(self.bias.to_kind(kind)),
-            self.eps,
-            true,
-        )
+        let [weight, bias] = [&self.weight, &self.bias].map(|own| Some(own.to_kind(input.kind())));
+        input.layer_norm([self.features], weight, bias, self.eps, true)
     }
 }
 

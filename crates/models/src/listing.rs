@@ -141,26 +141,19 @@ mod tests {
 
     #[test]
     fn grouped_names_stand_for_those_that_they_came_from() {
-        let names = [
-            "a.0.b.0.weight",
-            "a.0.b.1.weight",
-            "a.1.b.0.weight",
-            "a.1.b.1.weight",
-            "a.3.b.0.weight",
-            "a.3.b.1.weight",
-            "a.0.b.0.bias",
-            "c",
-            "d.7",
-        ];
-        let rows = names.map(|name| (name.to_owned(), "[2]".to_owned()));
+        let mut names: Vec<&str> =
+            "a.0.b.0.weight a.0.b.1.weight a.1.b.0.weight a.1.b.1.weight a.3.b.0.weight a.3.b.1.weight \
+            a.0.b.0.bias c d.7"
+                .split(' ')
+                .collect();
+        let rows: Vec<_> = names.iter().map(|name| (name.to_string(), "[2]".to_owned())).collect();
         let lines = grouped(&rows);
         let text: Vec<&str> = lines.iter().map(|(name, ..)| name.as_str()).collect();
         assert_eq!(text, ["a.{0-1,3}.b.{0-1}.weight", "a.0.b.0.bias", "c", "d.7"]);
         assert_eq!(lines.iter().map(|(.., count)| count).sum::<usize>(), names.len());
         let mut again: Vec<String> = text.iter().flat_map(|text| expanded(text)).collect();
-        let mut names = names.map(str::to_owned).to_vec();
         again.sort();
-        names.sort();
+        names.sort_unstable();
         assert_eq!(again, names);
     }
 

@@ -266,53 +266,48 @@ fn attentions(
     (0..count).map(|index| SpatialTransformer::new(path / "attentions" / index, features, config)).collect()
 }
 
-fn down_levels(path: &nn::Path, config: &UNetConfig) -> Vec<Level> {
-    let channels = &config.block_out_channels;
-    let time_features = 4 * channels[0];
+/// A level for each width; all but the last end with the convolution `resize`, of this stride. `skipped` are the features
+/// that a block takes besides, by level and block.
+fn levels(
+    path: &nn::Path,
+    config: &UNetConfig,
+    (channels, kinds): (&[i64], &[String]),
+    (layers, skipped): (i64, impl Fn(usize, i64) -> i64),
+    (resize, stride): (&str, i64),
+) -> Vec<Level> {
     let mut previous = channels[0];
-    let mut levels = Vec::new();
-    for (index, (&features, kind)) in channels.iter().zip(&config.down_block_types).enumerate() {
+    let level = |(index, (&features, kind)): (usize, (&i64, &String))| {
         let path = path / index;
+        let before = std::mem::replace(&mut previous, features);
         let resnet = |layer: i64| {
-            let inputs = if layer == 0 { previous } else { features };
+            let inputs = if layer == 0 { before } else { features } + skipped(index, layer);
+            let time_features = 4 * config.block_out_channels[0];
             ResnetBlock::new(&path / "resnets" / layer, (inputs, features), time_features, config)
         };
-        let is_last = index + 1 == channels.len();
-        levels.push(Level {
-            resnets: (0..config.layers_per_block).map(resnet).collect(),
-            attentions: attentions(&path, kind, features, config.layers_per_block, config),
-            resize: (!is_last)
-                .then(|| Conv2d::new(&path / "downsamplers" / 0 / "conv", (features, features), 3, 2, 1)),
-        });
-        previous = features;
-    }
-    levels
+        let convolution = || Conv2d::new(&path / resize / 0 / "conv", (features, features), 3, stride, 1);
+        Level {
+            resnets: (0..layers).map(resnet).collect(),
+            attentions: attentions(&path, kind, features, layers, config),
+            resize: (index + 1 < channels.len()).then(convolution),
+        }
+    };
+    channels.iter().zip(kinds).enumerate().map(level).collect()
+}
+
+fn down_levels(path: &nn::Path, config: &UNetConfig) -> Vec<Level> {
+    let UNetConfig { block_out_channels, down_block_types, layers_per_block, .. } = config;
+    let levels_of = (&block_out_channels[..], &down_block_types[..]);
+    levels(path, config, levels_of, (*layers_per_block, |_, _| 0), ("downsamplers", 2))
 }
 
 fn up_levels(path: &nn::Path, config: &UNetConfig) -> Vec<Level> {
     let channels: Vec<i64> = config.block_out_channels.iter().rev().copied().collect();
-    let time_features = 4 * config.block_out_channels[0];
     let layers = config.layers_per_block + 1;
-    let mut previous = channels[0];
-    let mut levels = Vec::new();
-    for (index, (&features, kind)) in channels.iter().zip(&config.up_block_types).enumerate() {
-        let path = path / index;
-        let is_last = index + 1 == channels.len();
-        let below = channels[(index + 1).min(channels.len() - 1)];
-        let resnet = |layer: i64| {
-            let inputs = if layer == 0 { previous } else { features };
-            let skip = if layer + 1 == layers { below } else { features };
-            ResnetBlock::new(&path / "resnets" / layer, (inputs + skip, features), time_features, config)
-        };
-        levels.push(Level {
-            resnets: (0..layers).map(resnet).collect(),
-            attentions: attentions(&path, kind, features, layers, config),
-            resize: (!is_last)
-                .then(|| Conv2d::new(&path / "upsamplers" / 0 / "conv", (features, features), 3, 1, 1)),
-        });
-        previous = features;
-    }
-    levels
+    let skipped = |index: usize, layer: i64| {
+        let below = index + usize::from(layer + 1 == layers);
+        channels[below.min(channels.len() - 1)]
+    };
+    levels(path, config, (&channels, &config.up_block_types), (layers, skipped), ("upsamplers", 1))
 }
 
 /// Sinusoidal embedding `[N, features]`, cosines first (`flip_sin_to_cos`), frequency shift 0.

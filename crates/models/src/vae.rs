@@ -200,35 +200,34 @@ fn resnets(path: &nn::Path, channels: (i64, i64), count: i64, groups: i64) -> Ve
         .collect()
 }
 
-fn down_levels(path: &nn::Path, config: &VaeConfig) -> Vec<Level> {
-    let channels = &config.block_out_channels;
-    let mut previous = channels[0];
-    let mut levels = Vec::new();
-    for (index, &features) in channels.iter().enumerate() {
+/// A level for each width; all but the last end with the convolution `resize`, of this stride and padding.
+fn levels(
+    path: &nn::Path,
+    channels: impl ExactSizeIterator<Item = i64>,
+    (count, groups): (i64, i64),
+    (resize, stride, padding): (&str, i64, i64),
+) -> Vec<Level> {
+    let last = channels.len() - 1;
+    let mut previous = None;
+    let level = |(index, features): (usize, i64)| {
         let path = path / index;
-        levels.push(Level {
-            resnets: resnets(&path, (previous, features), config.layers_per_block, config.norm_num_groups),
-            resize: (index + 1 < channels.len())
-                .then(|| Conv2d::new(&path / "downsamplers" / 0 / "conv", (features, features), 3, 2, 0)),
-        });
-        previous = features;
-    }
-    levels
+        let inputs = previous.replace(features).unwrap_or(features);
+        let convolution =
+            || Conv2d::new(&path / resize / 0 / "conv", (features, features), 3, stride, padding);
+        Level {
+            resnets: resnets(&path, (inputs, features), count, groups),
+            resize: (index < last).then(convolution),
+        }
+    };
+    channels.enumerate().map(level).collect()
+}
+
+fn down_levels(path: &nn::Path, config: &VaeConfig) -> Vec<Level> {
+    let sizes = (config.layers_per_block, config.norm_num_groups);
+    levels(path, config.block_out_channels.iter().copied(), sizes, ("downsamplers", 2, 0))
 }
 
 fn up_levels(path: &nn::Path, config: &VaeConfig) -> Vec<Level> {
-    let channels: Vec<i64> = config.block_out_channels.iter().rev().copied().collect();
-    let mut previous = channels[0];
-    let mut levels = Vec::new();
-    for (index, &features) in channels.iter().enumerate() {
-        let path = path / index;
-        let count = config.layers_per_block + 1;
-        levels.push(Level {
-            resnets: resnets(&path, (previous, features), count, config.norm_num_groups),
-            resize: (index + 1 < channels.len())
-                .then(|| Conv2d::new(&path / "upsamplers" / 0 / "conv", (features, features), 3, 1, 1)),
-        });
-        previous = features;
-    }
-    levels
+    let sizes = (config.layers_per_block + 1, config.norm_num_groups);
+    levels(path, config.block_out_channels.iter().rev().copied(), sizes, ("upsamplers", 1, 1))
 }

@@ -169,14 +169,10 @@ mod tests {
         let rows = "method,n,slope_per_100_steps,slope_lo,slope_hi,distance_mean\na,6,0.1,0.05,0.2,1\nb,6,0.001,-0.01,0.01,1\nc,3,0.1,0.05,0.2,1\n";
         let (_folder, place) = place(&[("prolonged.csv", rows)]);
         let verdict = |method, share| slope(&place, method, share).ok().unwrap().verdict;
-        assert_eq!(
-            ["a", "b", "c"].map(|method| verdict(method, None)),
-            [Verdict::Reproduced, Verdict::NotDistinguishable, Verdict::NotDistinguishable]
-        );
-        assert_eq!(
-            ["a", "b"].map(|method| verdict(method, Some(0.02))),
-            [Verdict::NotReproduced, Verdict::Reproduced]
-        );
+        let grows = ["a", "b", "c"].map(|method| verdict(method, None));
+        assert_eq!(grows, [Verdict::Reproduced, Verdict::NotDistinguishable, Verdict::NotDistinguishable]);
+        let is_flat = ["a", "b"].map(|method| verdict(method, Some(0.02)));
+        assert_eq!(is_flat, [Verdict::NotReproduced, Verdict::Reproduced]);
         assert!(
             matches!(slope(&place, "d", None), Err(Missing::Note(note)) if note.contains("no row of `d`"))
         );

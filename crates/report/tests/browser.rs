@@ -62,6 +62,11 @@ fn lines_drawn(dom: &str, chart: &str) -> usize {
     count.parse().unwrap()
 }
 
+/// Trials in the table, and lines in the charts of curves and of layers.
+fn shown(dom: &str) -> (usize, usize, usize) {
+    (visible_trials(dom), lines_drawn(dom, "curves"), lines_drawn(dom, "layers"))
+}
+
 fn visible_trials(dom: &str) -> usize {
     dom.split("<tr data-trial=")
         .skip(1)
@@ -78,19 +83,13 @@ fn the_page_loads_draws_filters_and_sorts_without_an_error() {
 
     let whole = loaded(&browser, &page, "");
     assert_eq!(marks(&whole), " lang=\"en\" data-ready=\"true\"");
-    assert_eq!(
-        (visible_trials(&whole), lines_drawn(&whole, "curves"), lines_drawn(&whole, "layers")),
-        (20, 18, 1)
-    );
+    assert_eq!(shown(&whole), (20, 18, 1));
     assert_eq!(text_after(&whole, "<output>"), "20 trials");
     assert!(whole.contains("<button type=\"button\">method</button>"), "headings sort");
 
     let lora = loaded(&browser, &page, "#method=lora&metric=distance&axis=log");
     assert_eq!(marks(&lora), marks(&whole));
-    assert_eq!(
-        (visible_trials(&lora), lines_drawn(&lora, "curves"), lines_drawn(&lora, "layers")),
-        (6, 6, 0)
-    );
+    assert_eq!(shown(&lora), (6, 6, 0));
     assert_eq!(text_after(&lora, "<output>"), "6 of 20 trials");
     assert!(lora.contains("distance over steps, 6 lines"));
 

@@ -6,10 +6,10 @@
 //! gradient of the layer's input. The peak is that of a large matrix product in f32, measured in the same process.
 
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
 use delora_core::{Bank, Group, MethodConfig, Role, Schedule, Site, TrialConfig};
-use finetune::{BankHook, DropoutRates, StepDropout};
+use finetune::testing::{median, peak};
+use finetune::{BankHook, DropoutRates, StepDropout, seconds_of};
 use models::Loaded;
 use models::roberta::{ClassificationHead, Encoder, Tokens, load_encoder};
 use serde_json::json;
@@ -18,23 +18,7 @@ use tch::{Device, Kind, Tensor};
 const LENGTH: i64 = 64;
 const STEPS: usize = 20;
 const WARMUP_STEPS: usize = 3;
-const PEAK_SIZE: i64 = 2048;
-const PEAK_ROUNDS: usize = 5;
 const DROPOUT: DropoutRates = DropoutRates { hidden: 0.1, attention: 0.1, head: 0.1, adapter: 0.0 };
-
-fn seconds_of(work: impl FnOnce()) -> f64 {
-    let started = Instant::now();
-    work();
-    started.elapsed().as_secs_f64()
-}
-
-/// Operations per second of the machine's own matrix product, the best of a few.
-fn peak(device: Device) -> f64 {
-    let factor = || Tensor::randn([PEAK_SIZE, PEAK_SIZE], (Kind::Float, device));
-    let (left, right) = (factor(), factor());
-    let product = |_| seconds_of(|| drop(f64::try_from(left.matmul(&right).get(0).get(0))));
-    2.0 * (PEAK_SIZE as f64).powi(3) / (0..PEAK_ROUNDS).map(product).fold(f64::INFINITY, f64::min)
-}
 
 fn trial(method: &str, seed: u64) -> TrialConfig {
     let (settings, group) = match method {
@@ -108,9 +92,8 @@ impl Network {
             let _ = bank.health(); // waits for the device
         };
         (0..WARMUP_STEPS).for_each(|_| step());
-        let mut seconds: Vec<f64> = (0..STEPS).map(|_| seconds_of(&mut step)).collect();
-        seconds.sort_by(f64::total_cmp);
-        (seconds[STEPS / 2], lengths.iter().sum::<i64>() as f64)
+        let seconds = median((0..STEPS).map(|_| seconds_of(&mut step)).collect());
+        (seconds, lengths.iter().sum::<i64>() as f64)
     }
 }
 
@@ -119,7 +102,7 @@ fn main() {
     let mini = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../assets/mini/encoder");
     let folder = given.map_or(mini, PathBuf::from);
     let network = Network::load(&folder);
-    let first_peak = peak(network.device);
+    let first_peak = peak(Kind::Float, network.device);
     let mixed = ["lora", "lora", "lora", "delora", "delora", "delora", "dora", "dora"];
     let cases: [(&str, &[&str], i64); 8] = [
         ("LoRA", &["lora"], 32),
@@ -132,7 +115,7 @@ fn main() {
         ("bank of 8, DeLoRA", &["delora"; 8], 8),
     ];
     let measured = cases.map(|(title, methods, batch)| (title, methods, batch, network.step(methods, batch)));
-    let peak = first_peak.max(peak(network.device));
+    let peak = first_peak.max(peak(Kind::Float, network.device));
     println!(
         "{}, length {LENGTH}, {:?}, {} threads",
         folder.display(),

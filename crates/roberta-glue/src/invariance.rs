@@ -1,42 +1,19 @@
 //! On the shipped encoder: a trial's result does not depend on its bank, on passes, or on an interruption.
 
-use std::path::Path;
-
-use finetune::testing::run_bank;
-use runner::{Interrupted, Outcome, Status};
+use finetune::testing::{self, assert_goes_on, losses, run_bank, with};
+use runner::{Outcome, Status};
 use serde_json::{Value, json};
 
 use crate::Glue;
 use crate::settings::tests::{config, lora};
 
-fn run_until(configs: &[Value], folder: &Path, step: u64) -> anyhow::Result<Vec<Outcome>> {
-    run_bank(&Glue::new(String::new()), configs, folder, (step, false))
-}
-
 pub(crate) fn run(configs: &[Value]) -> Vec<Outcome> {
-    run_until(configs, tempfile::tempdir().unwrap().path(), u64::MAX).unwrap()
-}
-
-fn losses(outcome: &Outcome) -> Vec<f64> {
-    outcome.curves.iter().filter(|point| point.metric == "loss").map(|point| point.value).collect()
+    let folder = tempfile::tempdir().unwrap();
+    run_bank(&Glue::new(String::new()), configs, folder.path(), (u64::MAX, false)).unwrap()
 }
 
 fn assert_alike(left: &Outcome, right: &Outcome, what: &str) {
-    let (ours, theirs) = (losses(left), losses(right));
-    assert_eq!(ours.len(), theirs.len());
-    let gap = ours.iter().zip(&theirs).map(|(left, right)| (left - right).abs()).fold(0.0, f64::max);
-    // Other shapes add in another order, over ten steps of AdamW.
-    assert!(gap < 2e-4, "{what}: losses differ by {gap}");
-    for name in ["score", "validation_score", "best_epoch"] {
-        let [left, right] = [left, right].map(|outcome| outcome.metrics.get(name).copied());
-        let gap = left.zip(right).map_or(0.0, |(left, right)| (left - right).abs());
-        assert!(gap < 1e-4 && left.is_some() == right.is_some(), "{what}: {name} {left:?}, {right:?}");
-    }
-}
-
-fn with(mut config: Value, key: &str, value: Value) -> Value {
-    config[key] = value;
-    config
+    testing::assert_alike(left, right, what, (["score", "validation_score", "best_epoch"], 1e-4));
 }
 
 fn bank() -> Vec<Value> {
@@ -86,16 +63,8 @@ fn results_do_not_depend_on_the_tokens_that_pass_at_once() {
 
 #[test]
 fn an_interrupted_bank_goes_on_to_the_same_results() {
-    let bank = &bank()[1..4];
-    let whole = run(bank);
     let folder = tempfile::tempdir().unwrap();
-    let error = run_until(bank, folder.path(), 1).unwrap_err();
-    assert!(error.is::<Interrupted>(), "{error}");
-    let resumed = run_until(bank, folder.path(), u64::MAX).unwrap();
-    for (whole, resumed) in whole.iter().zip(&resumed) {
-        assert_eq!(losses(whole), losses(resumed));
-        assert_eq!(whole.metrics, resumed.metrics);
-    }
+    assert_goes_on(&Glue::new(String::new()), &bank()[1..4], folder.path()).unwrap();
 }
 
 #[test]

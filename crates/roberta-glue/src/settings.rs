@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use delora_core::{Group, Role, TrialConfig};
-use finetune::{Common, DropoutRates, OwnSettings, at_least_one};
+use finetune::{Common, DropoutRates, OwnSettings, at_least, at_least_one, below_one};
 use models::roberta::EncoderConfig;
 use runner::SettingError;
 use serde::{Deserialize, Serialize};
@@ -84,29 +84,14 @@ impl OwnSettings for GlueSettings {
     fn check(&self, common: &Common) -> Result<(), SettingError> {
         at_least_one("epochs", self.epochs as usize)?;
         at_least_one("tokens_per_pass", self.tokens_per_pass)?;
-        for (key, limit) in [
-            ("train_limit", self.train_limit),
-            ("validation_limit", self.validation_limit),
-            ("test_limit", self.test_limit),
-        ] {
-            at_least_one(key, limit.unwrap_or(1))?;
-        }
-        if self.max_length < SHORTEST {
-            let message = format!("found {}; it has to be at least {SHORTEST}", self.max_length);
-            return Err(SettingError::new("max_length", message));
-        }
-        let dropout = &self.dropout;
-        for (key, value) in [
-            ("warmup_ratio", self.warmup_ratio),
-            ("dropout.model", dropout.model.unwrap_or(0.0)),
-            ("dropout.head", dropout.head.unwrap_or(0.0)),
-            ("dropout.adapter", dropout.adapter),
-        ] {
-            if !(0.0..1.0).contains(&value) {
-                let message = format!("found {value}; it has to be at least 0 and below 1");
-                return Err(SettingError::new(key, message));
-            }
-        }
+        at_least_one("train_limit", self.train_limit.unwrap_or(1))?;
+        at_least_one("validation_limit", self.validation_limit.unwrap_or(1))?;
+        at_least_one("test_limit", self.test_limit.unwrap_or(1))?;
+        at_least("max_length", self.max_length, SHORTEST)?;
+        below_one("warmup_ratio", self.warmup_ratio)?;
+        below_one("dropout.model", self.dropout.model.unwrap_or(0.0))?;
+        below_one("dropout.head", self.dropout.head.unwrap_or(0.0))?;
+        below_one("dropout.adapter", self.dropout.adapter)?;
         if u32::try_from(common.seed).is_err() {
             let message = format!("found {}; NumPy's generator takes seeds up to {}", common.seed, u32::MAX);
             return Err(SettingError::new("seed", message));

@@ -9,9 +9,10 @@ mod training;
 use std::path::Path;
 
 use delora_core::{Bank, Site, TrialConfig};
+use finetune::testing::median;
 use models::diffusion::StableDiffusion;
 use tch::{Device, Kind};
-use training::{median, seconds, trial};
+use training::{seconds, trial};
 
 const TRIALS: usize = 8;
 /// The methods of the sweep, each at `TRIALS` learning rates.

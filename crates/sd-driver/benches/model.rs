@@ -12,9 +12,10 @@ use std::time::Instant;
 
 use delora_core::{Bank, Site};
 use finetune::BankHook;
+use finetune::testing::median;
 use models::diffusion::{Conditions, SamplerName, Sampling, StableDiffusion};
 use tch::{Device, Kind, Tensor};
-use training::{median, seconds, trial};
+use training::{seconds, trial};
 
 const BANKS: [u64; 4] = [1, 4, 8, 16];
 const STEPS: usize = 5;

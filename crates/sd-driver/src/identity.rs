@@ -67,31 +67,25 @@ fn semantic_map(folder: &Path) -> Value {
     })
 }
 
-/// Every file of `named` is opened, and none that is opened may change without a new identity.
+/// Every file of `named`, between which there are spaces, is opened, and none that is opened may change without a new
+/// identity.
 fn assert_follows<T>(
     folder: &Path,
-    named: &[&str],
+    named: &str,
     load: impl FnOnce() -> Result<T>,
     digest: impl Fn() -> Result<String>,
 ) {
     let (opened, unnoticed) = unnoticed(load, digest).unwrap();
     assert_eq!(unnoticed, [""; 0], "these change without a new identity");
-    for name in named {
+    for name in named.split(' ') {
         let path = folder.join(name).display().to_string();
         assert!(opened.contains(&path), "{name} is not opened, but {opened:?}");
     }
 }
 
-const DIFFUSION: [&str; 8] = [
-    "sd/scheduler/scheduler_config.json",
-    "sd/unet/config.json",
-    "sd/unet/diffusion_pytorch_model.safetensors",
-    "sd/vae/config.json",
-    "sd/vae/diffusion_pytorch_model.safetensors",
-    "sd/text_encoder/config.json",
-    "sd/text_encoder/model.safetensors",
-    "dino/config.json",
-];
+const DIFFUSION: &str = "sd/scheduler/scheduler_config.json sd/unet/config.json \
+    sd/unet/diffusion_pytorch_model.safetensors sd/vae/config.json sd/vae/diffusion_pytorch_model.safetensors \
+    sd/text_encoder/config.json sd/text_encoder/model.safetensors dino/config.json";
 
 #[test]
 fn a_subjects_trial_is_another_after_a_change_of_any_file_that_it_opens() {
@@ -99,16 +93,8 @@ fn a_subjects_trial_is_another_after_a_change_of_any_file_that_it_opens() {
     let config = subject_driven(folder.path());
     let settings = Settings::read(&config).unwrap();
     let load = || Ok((world::World::load(&settings)?, subjects::originals(&subjects::folder(&settings))?));
-    let named = [
-        &DIFFUSION[..],
-        &[
-            "dino/preprocessor_config.json",
-            "clip/config.json",
-            "clip/preprocessor_config.json",
-            "mine/two.jpg",
-        ],
-    ];
-    assert_follows(folder.path(), &named.concat(), load, || {
+    let others = "dino/preprocessor_config.json clip/config.json clip/preprocessor_config.json mine/two.jpg";
+    assert_follows(folder.path(), &format!("{DIFFUSION} {others}"), load, || {
         SubjectDriven::new(String::new()).validate(&config)
     });
 }
@@ -124,12 +110,9 @@ fn a_label_maps_trial_is_another_after_a_change_of_any_file_that_it_opens() {
         drop(corpus.labels(&corpus.validation)?);
         corpus.labels(&corpus.training)
     };
-    let named = [
-        &DIFFUSION[..],
-        &["segmenter/model.safetensors", "pictures/training0.png", "pictures/validation1-map.png"],
-        &["pictures/training.jsonl", "dino/preprocessor_config.json"],
-    ];
-    assert_follows(folder.path(), &named.concat(), load, || {
+    let others = "segmenter/model.safetensors pictures/training0.png pictures/validation1-map.png \
+        pictures/training.jsonl dino/preprocessor_config.json";
+    assert_follows(folder.path(), &format!("{DIFFUSION} {others}"), load, || {
         SemanticMap::new(String::new()).validate(&config)
     });
 }

@@ -2,41 +2,23 @@
 
 use std::path::Path;
 
-use finetune::testing::run_bank;
-use runner::{Interrupted, Outcome, Status};
+use finetune::testing::{self, assert_goes_on, losses, run_bank, with};
+use runner::{Outcome, Status};
 use serde_json::{Value, json};
 
 use crate::ImageClassification;
 use crate::settings::tests::{config, lora};
 
-fn run_until(configs: &[Value], folder: &Path, step: u64) -> anyhow::Result<Vec<Outcome>> {
-    run_bank(&ImageClassification::new(String::new()), configs, folder, (step, false))
+fn workload() -> ImageClassification {
+    ImageClassification::new(String::new())
 }
 
 pub(crate) fn run(configs: &[Value]) -> Vec<Outcome> {
-    run_until(configs, tempfile::tempdir().unwrap().path(), u64::MAX).unwrap()
-}
-
-fn losses(outcome: &Outcome) -> Vec<f64> {
-    outcome.curves.iter().filter(|point| point.metric == "loss").map(|point| point.value).collect()
+    run_bank(&workload(), configs, tempfile::tempdir().unwrap().path(), (u64::MAX, false)).unwrap()
 }
 
 fn assert_alike(left: &Outcome, right: &Outcome, what: &str) {
-    let (ours, theirs) = (losses(left), losses(right));
-    assert_eq!(ours.len(), theirs.len());
-    let gap = ours.iter().zip(&theirs).map(|(left, right)| (left - right).abs()).fold(0.0, f64::max);
-    // Other shapes add in another order, over six steps of AdamW.
-    assert!(gap < 2e-4, "{what}: losses differ by {gap}");
-    for name in ["score", "mean_distance"] {
-        let [left, right] = [left, right].map(|outcome| outcome.metrics.get(name).copied());
-        let gap = left.zip(right).map_or(0.0, |(left, right)| (left - right).abs());
-        assert!(gap < 1e-3 && left.is_some() == right.is_some(), "{what}: {name} {left:?}, {right:?}");
-    }
-}
-
-fn with(mut config: Value, key: &str, value: Value) -> Value {
-    config[key] = value;
-    config
+    testing::assert_alike(left, right, what, (["score", "mean_distance"], 1e-3));
 }
 
 /// A trial that diverges, one of each kind of method, and one without dropout.
@@ -82,16 +64,7 @@ fn results_do_not_depend_on_the_pictures_that_pass_at_once() {
 
 #[test]
 fn an_interrupted_bank_goes_on_to_the_same_results() {
-    let bank = &bank()[1..4];
-    let whole = run(bank);
-    let folder = tempfile::tempdir().unwrap();
-    let error = run_until(bank, folder.path(), 1).unwrap_err();
-    assert!(error.is::<Interrupted>(), "{error}");
-    let resumed = run_until(bank, folder.path(), u64::MAX).unwrap();
-    for (whole, resumed) in whole.iter().zip(&resumed) {
-        assert_eq!(losses(whole), losses(resumed));
-        assert_eq!(whole.metrics, resumed.metrics);
-    }
+    assert_goes_on(&workload(), &bank()[1..4], tempfile::tempdir().unwrap().path()).unwrap();
 }
 
 #[test]
@@ -103,6 +76,7 @@ fn seeds_have_their_own_heads_and_orders_and_scores_can_be_read_on_the_way() {
         let scored = outcome.curves.iter().filter(|point| point.metric == "score");
         assert_eq!(scored.map(|point| point.step).collect::<Vec<_>>(), [0, 3, 6]);
     }
-    let error = run_until(&[with(config(lora(), 1), "evaluate_at", json!([7]))], Path::new("none"), 0);
+    let late = with(config(lora(), 1), "evaluate_at", json!([7]));
+    let error = run_bank(&workload(), &[late], Path::new("none"), (0, false));
     assert!(error.unwrap_err().to_string().contains("the training ends at step 6"));
 }

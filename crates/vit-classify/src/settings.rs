@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use delora_core::{Group, Role, TrialConfig};
-use finetune::{Common, DropoutRates, OwnSettings, at_least_one};
+use finetune::{Common, DropoutRates, OwnSettings, at_least_one, below_one};
 use runner::SettingError;
 use serde::{Deserialize, Serialize};
 
@@ -70,12 +70,8 @@ impl OwnSettings for PictureSettings {
         at_least_one("pictures_per_pass", self.pictures_per_pass)?;
         at_least_one("train_limit", self.train_limit.unwrap_or(1))?;
         at_least_one("test_limit", self.test_limit.unwrap_or(1))?;
-        for (key, value) in [("warmup_ratio", self.warmup_ratio), ("dropout.adapter", self.dropout.adapter)] {
-            if !(0.0..1.0).contains(&value) {
-                let message = format!("found {value}; it has to be at least 0 and below 1");
-                return Err(SettingError::new(key, message));
-            }
-        }
+        below_one("warmup_ratio", self.warmup_ratio)?;
+        below_one("dropout.adapter", self.dropout.adapter)?;
         for (key, split) in [("train_split", &self.train_split), ("test_split", &self.test_split)] {
             if split.is_empty() || split.starts_with('.') || split.contains(['/', '\\']) {
                 let message = format!("found `{split}`; it has to be the name of a split, as `train`");

@@ -28,33 +28,23 @@ fn attempt(case: &mut Case, _: &mut Shared) -> Verdict {
             let folder = case.linked(Path::new("experiments"), "experiments");
             let file = folder.join("glue.toml");
             case.damage(&file);
-            let words = ["--scale", "smoke", "--results"].map(str::to_owned);
-            [vec!["plan".to_owned(), text(&file)], words.to_vec(), vec![results]].concat()
+            [vec!["plan".to_owned(), text(&file)], words("--scale smoke --results"), vec![results]].concat()
         }
         3 => {
             let folder = case.linked(Path::new("results"), "results");
             let file = folder.join("glue/mini/trials.csv");
             case.damage(&file);
-            let plots = ["plots", "experiments/glue.toml", "--results"].map(str::to_owned);
-            [plots.to_vec(), vec![text(&folder), "--plots".to_owned(), results]].concat()
+            let plots = words("plots experiments/glue.toml --results");
+            [plots, vec![text(&folder), "--plots".to_owned(), results]].concat()
         }
         _ => {
             let data = case.linked(Path::new("assets/mini/glue"), "glue");
             let file = case.any_file(&data.join("cola"), |_| true);
             case.damage(&file);
-            let run = [
-                "run",
-                "experiments/glue.toml",
-                "--scale",
-                "smoke",
-                "--set",
-                "method=lora",
-                "--set",
-                "seeds=0",
-            ];
-            let rest = ["--set", "glue_task=cola", "--no-figures", "--quiet", "--results"];
+            let run = "run experiments/glue.toml --scale smoke --set method=lora --set seeds=0";
+            let rest = "--set glue_task=cola --no-figures --quiet --results";
             let sets = vec![results, "--set".to_owned(), format!("data={:?}", text(&data))];
-            [run.map(str::to_owned).to_vec(), rest.map(str::to_owned).to_vec(), sets].concat()
+            [words(run), words(rest), sets].concat()
         }
     };
     case.what.push(format!("delora {}", arguments.join(" ")));
@@ -63,9 +53,8 @@ fn attempt(case: &mut Case, _: &mut Shared) -> Verdict {
     let output = command.args(&arguments).stdin(Stdio::null()).output().expect("the program starts");
     let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
     if said.contains("panicked at") {
-        return Verdict::Wrong(
-            said.lines().find(|line| line.contains("panicked at")).unwrap_or("").to_owned(),
-        );
+        let panic = said.lines().find(|line| line.contains("panicked at"));
+        return Verdict::Wrong(panic.unwrap_or("").to_owned());
     }
     match output.status.code() {
         Some(0) => match said.contains("NaN") {
@@ -75,6 +64,10 @@ fn attempt(case: &mut Case, _: &mut Shared) -> Verdict {
         Some(1 | 3) => Verdict::Refused(said),
         _ => Verdict::Wrong(format!("{}: {said}", output.status)),
     }
+}
+
+fn words(line: &str) -> Vec<String> {
+    line.split(' ').map(str::to_owned).collect()
 }
 
 fn damage_any(case: &mut Case, folder: &Path) {

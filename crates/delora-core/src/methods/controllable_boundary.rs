@@ -17,7 +17,6 @@
 //! Departures: none, but the paper states neither the start nor λ: the start is that of ETHER+, λ a choice.
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 
 use super::multiplicative_high_rank::Symmetric;
 use crate::adapter::{LinearAdapter, LinearSettings};
@@ -55,9 +54,7 @@ impl Default for Settings {
 }
 
 impl LinearSettings for Settings {
-    fn structure(&self) -> Value {
-        json!({})
-    }
+    const STRUCTURAL: Option<&[&str]> = Some(&[]);
 
     fn check(&self, in_features: i64, _: i64) -> Checked {
         check_rank(RANK, in_features, in_features)?;

@@ -25,7 +25,6 @@
 //! authors' code, which ran the paper's experiments, and its λ is a choice (the paper prints none for images).
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 use tch::Tensor;
 
 use crate::adapter::{Init, LinearAdapter, LinearSettings, ParameterSpec, Parameters};
@@ -100,9 +99,7 @@ impl Default for Settings {
 }
 
 impl LinearSettings for Settings {
-    fn structure(&self) -> Value {
-        json!({ "rank": self.rank, "initial_update": self.initial_update, "weight_norm": self.weight_norm })
-    }
+    const STRUCTURAL: Option<&[&str]> = Some(&["rank", "initial_update", "weight_norm"]);
 
     fn check(&self, in_features: i64, out_features: i64) -> Checked {
         check_rank(self.rank, in_features, out_features)?;

@@ -18,7 +18,6 @@
 //! Departures: n is at least 1e-12, so that a zero row of W stays zero where it would become NaN.
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 use tch::Tensor;
 
 use super::lora;
@@ -53,9 +52,7 @@ pub struct Settings(
 );
 
 impl LinearSettings for Settings {
-    fn structure(&self) -> Value {
-        json!({ "rank": self.0.rank })
-    }
+    const STRUCTURAL: Option<&[&str]> = Some(&["rank"]);
 
     fn check(&self, in_features: i64, out_features: i64) -> Checked {
         self.0.check(in_features, out_features)

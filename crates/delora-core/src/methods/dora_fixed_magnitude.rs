@@ -16,7 +16,6 @@
 //! Source: the paper, Figure 5. Departures: as DoRA's.
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 
 use super::dora::Dora;
 use super::lora;
@@ -46,9 +45,7 @@ pub struct Settings(
 );
 
 impl LinearSettings for Settings {
-    fn structure(&self) -> Value {
-        json!({ "rank": self.0.rank })
-    }
+    const STRUCTURAL: Option<&[&str]> = Some(&["rank"]);
 
     fn check(&self, in_features: i64, out_features: i64) -> Checked {
         self.0.check(in_features, out_features)

@@ -16,7 +16,6 @@
 //! Departures: A is uniform, as in the authors' code and PEFT; the paper says Gaussian.
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 use tch::Tensor;
 
 use crate::adapter::{Init, LinearAdapter, LinearSettings, ParameterSpec, Parameters};
@@ -77,9 +76,7 @@ impl Lora {
 }
 
 impl LinearSettings for Settings {
-    fn structure(&self) -> Value {
-        json!({ "rank": self.rank })
-    }
+    const STRUCTURAL: Option<&[&str]> = Some(&["rank"]);
 
     fn check(&self, in_features: i64, out_features: i64) -> Checked {
         check_rank(self.rank, in_features, out_features)?;

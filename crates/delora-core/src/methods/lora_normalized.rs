@@ -18,7 +18,6 @@
 //! Departures: none; λ, an absolute norm here, is a choice, as the paper does not print it.
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 
 use super::delora::{Delora, InitialUpdate, WeightNorm};
 use crate::adapter::{LinearAdapter, LinearSettings};
@@ -57,9 +56,7 @@ impl Default for Settings {
 }
 
 impl LinearSettings for Settings {
-    fn structure(&self) -> Value {
-        json!({ "rank": self.rank, "initial_update": self.initial_update })
-    }
+    const STRUCTURAL: Option<&[&str]> = Some(&["rank", "initial_update"]);
 
     fn check(&self, in_features: i64, out_features: i64) -> Checked {
         check_rank(self.rank, in_features, out_features)?;

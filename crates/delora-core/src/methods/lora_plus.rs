@@ -10,7 +10,6 @@
 //! there is no ratio.
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use super::lora;
 use crate::adapter::{LinearAdapter, LinearSettings};
@@ -39,9 +38,7 @@ pub struct Settings(
 );
 
 impl LinearSettings for Settings {
-    fn structure(&self) -> Value {
-        self.0.structure()
-    }
+    const STRUCTURAL: Option<&[&str]> = Some(&["rank"]);
 
     fn check(&self, in_features: i64, out_features: i64) -> Checked {
         self.0.check(in_features, out_features)

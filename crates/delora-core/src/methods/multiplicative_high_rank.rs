@@ -17,7 +17,6 @@
 //! Departures: none, but the paper states neither the start nor λ: the start is that of ETHER+, λ a choice.
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 use tch::{Kind, Tensor};
 
 use crate::adapter::{Init, LinearAdapter, LinearSettings, ParameterSpec, Parameters};
@@ -56,9 +55,7 @@ impl Default for Settings {
 }
 
 impl LinearSettings for Settings {
-    fn structure(&self) -> Value {
-        json!({ "rank": self.rank })
-    }
+    const STRUCTURAL: Option<&[&str]> = Some(&["rank"]);
 
     fn check(&self, in_features: i64, _: i64) -> Checked {
         check_even_rank(self.rank, in_features)?;

@@ -18,7 +18,6 @@
 //! for each part, which gives LoRA's parameters on a square weight, and ETHER+'s start by two equal halves.
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 use tch::{Kind, Tensor};
 
 use crate::adapter::{Init, LinearAdapter, LinearSettings, ParameterSpec, Parameters};
@@ -63,9 +62,7 @@ struct Relaxed {
 }
 
 impl LinearSettings for Settings {
-    fn structure(&self) -> Value {
-        json!({ "rank": self.rank })
-    }
+    const STRUCTURAL: Option<&[&str]> = Some(&["rank"]);
 
     fn check(&self, in_features: i64, _: i64) -> Checked {
         super::multiplicative_high_rank::check_even_rank(self.rank, in_features)?;

@@ -9,7 +9,6 @@
 //! Source: Kalajdzievski 2023, equation 4; huggingface/peft, `use_rslora`. Departures: none.
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use super::lora;
 use crate::adapter::{LinearAdapter, LinearSettings};
@@ -38,9 +37,7 @@ pub struct Settings(
 );
 
 impl LinearSettings for Settings {
-    fn structure(&self) -> Value {
-        self.0.structure()
-    }
+    const STRUCTURAL: Option<&[&str]> = Some(&["rank"]);
 
     fn check(&self, in_features: i64, out_features: i64) -> Checked {
         self.0.check(in_features, out_features)

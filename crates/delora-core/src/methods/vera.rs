@@ -18,7 +18,6 @@
 //! layers differ in in_features; PEFT cuts them from one pair for the largest layer.
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 use tch::Tensor;
 
 use crate::adapter::{Init, LinearAdapter, LinearSettings, ParameterSpec, Parameters};
@@ -62,9 +61,7 @@ struct Vera {
 }
 
 impl LinearSettings for Settings {
-    fn structure(&self) -> Value {
-        json!({ "rank": self.rank })
-    }
+    const STRUCTURAL: Option<&[&str]> = Some(&["rank"]);
 
     /// A rank above the layer's sides is usual here.
     fn check(&self, in_features: i64, out_features: i64) -> Checked {

@@ -11,31 +11,11 @@ use crate::config::MethodConfig;
 use crate::error::CoreError;
 
 /// Keys of a config that say where an adapter comes from or how it is trained, not what it computes. Which layers it
-/// adapts is read from its tensors.
-const INDIFFERENT: [&str; 22] = [
-    "auto_mapping",
-    "base_model_name_or_path",
-    "d_initial",
-    "delora_lambda",
-    "eva_config",
-    "exclude_modules",
-    "feedforward_modules",
-    "inference_mode",
-    "init_ia3_weights",
-    "init_weights",
-    "layers_pattern",
-    "layers_to_transform",
-    "lora_dropout",
-    "megatron_core",
-    "module_dropout",
-    "peft_version",
-    "projection_prng_key",
-    "qalora_group_size",
-    "revision",
-    "target_modules",
-    "task_type",
-    "vera_dropout",
-];
+/// adapts is read from its tensors. There is a space between two keys.
+const INDIFFERENT: &str = "auto_mapping base_model_name_or_path d_initial delora_lambda eva_config \
+    exclude_modules feedforward_modules inference_mode init_ia3_weights init_weights layers_pattern \
+    layers_to_transform lora_dropout megatron_core module_dropout peft_version projection_prng_key \
+    qalora_group_size revision target_modules task_type vera_dropout";
 /// Starts of LoRA that leave the network's weights as they are.
 const PLAIN_STARTS: [&str; 5] = ["true", "false", "\"gaussian\"", "\"orthogonal\"", "\"eva\""];
 
@@ -173,7 +153,7 @@ impl Config {
             other => other == "none" || other == "",
         };
         let mut left = self.values.iter();
-        match left.find(|(key, value)| !INDIFFERENT.contains(&key.as_str()) && !is_off(value)) {
+        match left.find(|(key, value)| !INDIFFERENT.split(' ').any(|own| own == *key) && !is_off(value)) {
             Some((key, value)) => {
                 let problem = format!("`{key}` is {value}, which is not known here; it would have to be off");
                 Err(misfit(&self.path, problem))

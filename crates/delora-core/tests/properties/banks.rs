@@ -60,12 +60,8 @@ impl Mixed {
                 continue;
             }
             let mut alone = self.network.bank(std::slice::from_ref(config));
-            assert_eq!(
-                flat(&alone, 0),
-                self.starts[index],
-                "{}: the start depends on the bank",
-                method.name()
-            );
+            let (start, name) = (flat(&alone, 0), method.name());
+            assert_eq!(start, self.starts[index], "{name}: the start depends on the bank");
             self.network.train(&mut alone, STEPS);
             let own = flat(&alone, 0);
             assert_eq!(own == self.starts[index], method.name() == "none", "{}", method.name());

@@ -115,11 +115,8 @@ fn start(everyone: &Everyone, method: &Method) -> Finding {
         let gap = difference(&output.get(slot as i64), &pretrained);
         assert_eq!(gap < 1e-5, method.about.starts_at_identity, "{}: {gap}", everyone.label(slot));
         for reading in everyone.readings().iter().filter(|_| method.about.starts_at_identity) {
-            assert!(
-                reading.distances[slot].is_none_or(|distance| distance < 1e-4),
-                "{}",
-                everyone.label(slot)
-            );
+            let is_small = reading.distances[slot].is_none_or(|distance| distance < 1e-4);
+            assert!(is_small, "{}", everyone.label(slot));
         }
     }
     Finding::Holds

@@ -172,10 +172,8 @@ fn a_method_that_forgets_the_prompt_is_wide_by_dino_and_narrow_by_the_product() 
         line.split(',').rev().nth(1).unwrap().parse().unwrap()
     };
     assert_eq!(product_of("lora,LoRA,1,"), 0.0);
-    assert!(
-        (product_of("delora,DeLoRA,1,") - 0.14).abs() < 1e-9,
-        "half a score is none: no finetuning's counts"
-    );
+    let half = product_of("delora,DeLoRA,1,");
+    assert!((half - 0.14).abs() < 1e-9, "half a score is none: no finetuning's counts");
     assert!((product_of("delora,DeLoRA,2,") - 0.15).abs() < 1e-9, "both are its last finite ones");
 }
 
@@ -246,10 +244,8 @@ fn lambda_and_angles_are_three_lines_of_one_method() {
     let points = results.text("lambda_vs_angles-points.csv");
     assert_eq!(points.lines().count(), 1 + 3 * MULTIPLIERS.len());
     let all = results.text("robustness-points.csv");
-    assert!(
-        all.lines().skip(1).all(|line| line.split(',').nth(3) == Some("6")),
-        "only trials that multiply all: {all}"
-    );
+    let is_of_six = |line: &str| line.split(',').nth(3) == Some("6");
+    assert!(all.lines().skip(1).all(is_of_six), "only trials that multiply all: {all}");
 }
 
 /// Two methods over multiplier and λ, one over multiplier and rank.

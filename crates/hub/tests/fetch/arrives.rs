@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::repository::{git_blob, hex_sha256};
 use crate::server::{COMMIT, HubServer, What};
-use crate::{Client, TRAIN, VALIDATION, notes, train};
+use crate::{TRAIN, VALIDATION, served, train};
 
 fn lines_of(server: &HubServer) -> Vec<String> {
     server.seen().into_iter().map(|request| request.line).collect()
@@ -13,17 +13,14 @@ fn lines_of(server: &HubServer) -> Vec<String> {
 
 #[test]
 fn files_arrive_in_the_layout_that_python_shares() {
-    let server = notes();
-    let mut client = Client::of(&server);
+    let (server, mut client) = served();
     client.token = Some("hf_secret".to_string());
     let plan = client.fetch(&[]).unwrap();
     assert_eq!(plan.folder, client.repository().join("snapshots").join(COMMIT));
     assert_eq!(fs::read(plan.folder.join(TRAIN)).unwrap(), train());
     assert_eq!(fs::read(plan.folder.join("card.json")).unwrap(), b"{\"a\": 1}");
-    assert_eq!(
-        client.files("snapshots"),
-        [TRAIN, VALIDATION, "card.json"].map(|name| format!("{COMMIT}/{name}"))
-    );
+    let names = [TRAIN, VALIDATION, "card.json"].map(|name| format!("{COMMIT}/{name}"));
+    assert_eq!(client.files("snapshots"), names);
     let mut blobs = [hex_sha256(&train()), hex_sha256(b"validation"), git_blob(b"{\"a\": 1}")];
     blobs.sort();
     assert_eq!(client.files("blobs"), blobs);
@@ -41,8 +38,7 @@ fn files_arrive_in_the_layout_that_python_shares() {
 
 #[test]
 fn the_plan_states_files_sizes_and_licences_and_writes_nothing() {
-    let server = notes();
-    let client = Client::of(&server);
+    let (server, client) = served();
     let plan = client.plan(&["a"]).unwrap();
     let expected = "notes: data set owner/notes at 0123456789ab\n  \
         licence: Note Licence 2 (on the hub: mit)\n  \
@@ -56,8 +52,7 @@ fn the_plan_states_files_sizes_and_licences_and_writes_nothing() {
 
 #[test]
 fn a_second_run_asks_for_the_listing_only() {
-    let server = notes();
-    let client = Client::of(&server);
+    let (server, client) = served();
     client.fetch(&["a"]).unwrap();
     server.seen();
     let plan = client.fetch(&["a"]).unwrap();
@@ -71,8 +66,7 @@ fn a_second_run_asks_for_the_listing_only() {
 
 #[test]
 fn a_new_commit_of_the_same_content_is_linked_without_a_download() {
-    let server = notes();
-    let client = Client::of(&server);
+    let (server, client) = served();
     client.fetch(&[]).unwrap();
     server.seen();
     let next = "f".repeat(40);
@@ -86,8 +80,7 @@ fn a_new_commit_of_the_same_content_is_linked_without_a_download() {
 
 #[test]
 fn a_dropped_connection_goes_on_where_it_ended() {
-    let server = notes();
-    let client = Client::of(&server);
+    let (server, client) = served();
     server.fault("GET /store", 1, What::CutAfter(700_000));
     server.fault("GET /store", 1, What::CutAfter(100_000));
     let plan = client.fetch(&["a"]).unwrap();
@@ -101,17 +94,13 @@ fn a_dropped_connection_goes_on_where_it_ended() {
 
 #[test]
 fn a_run_that_gave_up_is_gone_on_with_by_the_next() {
-    let server = notes();
-    let client = Client::of(&server);
+    let (server, client) = served();
     server.fault("GET /store", 1, What::CutAfter(500_000));
     server.fault("GET /store", 3, What::CutAfter(0));
     let error = client.error(&["a"]).to_string();
     assert!(error.contains("dropped at 500000 of 1200000 bytes"), "{error}");
-    assert_eq!(
-        client.files("snapshots"),
-        [format!("{COMMIT}/card.json")],
-        "no part of a file is in a snapshot"
-    );
+    let whole = [format!("{COMMIT}/card.json")];
+    assert_eq!(client.files("snapshots"), whole, "no part of a file is in a snapshot");
     assert_eq!(client.files("refs"), [""; 0], "a snapshot that is not whole is not the current one");
     server.seen();
     let plan = client.fetch(&["a"]).unwrap();
@@ -124,8 +113,7 @@ fn a_run_that_gave_up_is_gone_on_with_by_the_next() {
 
 #[test]
 fn a_server_without_ranges_sends_the_file_again() {
-    let server = notes();
-    let client = Client::of(&server);
+    let (server, client) = served();
     server.fault("GET /store", 1, What::CutAfter(500_000));
     server.fault("GET /store", 1, What::NoRanges);
     let plan = client.fetch(&["a"]).unwrap();
@@ -135,8 +123,7 @@ fn a_server_without_ranges_sends_the_file_again() {
 #[test]
 fn a_damaged_or_too_long_rest_of_an_earlier_run_is_thrown_away() {
     for rest in [vec![7; 1_000], vec![7; 2_000_000], vec![7; 1_200_000]] {
-        let server = notes();
-        let client = Client::of(&server);
+        let (_server, client) = served();
         let blobs = client.repository().join("blobs");
         fs::create_dir_all(&blobs).unwrap();
         fs::write(blobs.join(format!("{}.incomplete", hex_sha256(&train()))), rest).unwrap();
@@ -147,8 +134,7 @@ fn a_damaged_or_too_long_rest_of_an_earlier_run_is_thrown_away() {
 
 #[test]
 fn a_file_of_another_size_in_the_cache_is_fetched_again() {
-    let server = notes();
-    let client = Client::of(&server);
+    let (_server, client) = served();
     let plan = client.fetch(&["a"]).unwrap();
     let blob = fs::canonicalize(plan.folder.join(TRAIN)).unwrap();
     fs::write(&blob, "torn").unwrap();
@@ -162,8 +148,7 @@ fn a_file_of_another_size_in_the_cache_is_fetched_again() {
 
 #[test]
 fn two_runs_at_once_download_a_file_once() {
-    let server = notes();
-    let client = Client::of(&server);
+    let (server, client) = served();
     server.fault("GET /store", 1, What::Slow(Duration::from_millis(400)));
     let plans = std::thread::scope(|scope| {
         let runs: Vec<_> = (0..4).map(|_| scope.spawn(|| client.fetch(&["a"]))).collect();

@@ -56,6 +56,13 @@ fn train() -> Vec<u8> {
     (0..300_000_u32).flat_map(|number| number.to_le_bytes()).collect()
 }
 
+/// A hub with the notes, and a client of it.
+fn served() -> (HubServer, Client) {
+    let server = notes();
+    let client = Client::of(&server);
+    (server, client)
+}
+
 /// The data set of [`NOTES`], with a file that nobody asks for.
 fn notes() -> HubServer {
     let train = train();

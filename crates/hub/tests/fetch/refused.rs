@@ -11,7 +11,7 @@ use hub::{Bundle, Hub, HubError};
 
 use crate::repository::{Repository, hex_sha256};
 use crate::server::{COMMIT, HubServer, What};
-use crate::{Client, TRAIN, notes, train};
+use crate::{Client, TRAIN, notes, served, train};
 
 /// The message has all of these.
 fn says(error: &HubError, parts: &[&str]) {
@@ -26,8 +26,7 @@ fn content_of_another_hash_is_refused_and_removed() {
     for (on, file, algorithm) in
         [("GET /store", TRAIN, "SHA-256"), ("GET /cache", "card.json", "git blob SHA-1")]
     {
-        let server = notes();
-        let client = Client::of(&server);
+        let (server, client) = served();
         server.fault(on, 1, What::OtherContent);
         let error = client.error(&["a"]);
         assert!(matches!(error, HubError::Content { .. }), "{error}");
@@ -41,8 +40,7 @@ fn content_of_another_hash_is_refused_and_removed() {
 
 #[test]
 fn a_gated_repository_names_licence_page_and_token() {
-    let server = notes();
-    let mut client = Client::of(&server);
+    let (server, mut client) = served();
     let page = format!("{}/datasets/owner/notes", server.endpoint);
     let tokens = format!("{}/settings/tokens", server.endpoint);
     server.fault("HEAD", 1, What::Status(401, &[("X-Error-Code", "GatedRepo")]));
@@ -72,8 +70,7 @@ fn a_bundle_that_is_known_as_gated_needs_no_code_from_the_hub() {
         gated: true,
         about_bytes: 1,
     };
-    let server = notes();
-    let client = Client::of(&server);
+    let (server, client) = served();
     server.fault("GET /api/models", 1, What::Status(401, &[]));
     let hub: Hub = client.hub();
     let error = hub.plan(&GATED, &[], &client.progress()).err().unwrap();
@@ -82,8 +79,7 @@ fn a_bundle_that_is_known_as_gated_needs_no_code_from_the_hub() {
 
 #[test]
 fn an_unknown_repository_is_named() {
-    let server = notes();
-    let client = Client::of(&server);
+    let (server, client) = served();
     server.fault("GET /api", 1, What::Status(404, &[("X-Error-Code", "RepoNotFound")]));
     says(&client.error(&[]), &[&server.endpoint, "no data set `owner/notes`", "HF_TOKEN"]);
     server.fault("GET /api", 1, What::Status(401, &[]));
@@ -92,8 +88,7 @@ fn an_unknown_repository_is_named() {
 
 #[test]
 fn an_unknown_file_is_named() {
-    let server = notes();
-    let client = Client::of(&server);
+    let (server, client) = served();
     server.lose_content(TRAIN);
     says(&client.error(&["a"]), &["`owner/notes` has no file", TRAIN]);
     let empty = HubServer::start(&[("card.json", b"{}", false)]);
@@ -104,31 +99,25 @@ fn an_unknown_file_is_named() {
 
 #[test]
 fn an_unknown_part_is_an_error_before_anything_is_asked() {
-    let server = notes();
-    let client = Client::of(&server);
+    let (server, client) = served();
     says(&client.error(&["c"]), &["`notes` has no part `c`; it has a, b"]);
     assert_eq!(server.seen().len(), 0);
 }
 
 #[test]
 fn a_busy_hub_is_waited_for_as_long_as_it_asks() {
-    let server = notes();
-    let client = Client::of(&server);
+    let (server, client) = served();
     server.fault("GET /api", 1, What::Status(429, &[("Retry-After", "1")]));
     let started = Instant::now();
     client.fetch(&["b"]).unwrap();
     assert!(started.elapsed() >= Duration::from_secs(1), "{:?}", started.elapsed());
-    assert!(
-        client.text().contains("status 429") && client.text().contains("again in 1 s"),
-        "{}",
-        client.text()
-    );
+    let told = client.text();
+    assert!(told.contains("status 429") && told.contains("again in 1 s"), "{told}");
 }
 
 #[test]
 fn a_busy_hub_that_asks_for_too_much_time_is_an_error() {
-    let server = notes();
-    let client = Client::of(&server);
+    let (server, client) = served();
     server.fault("HEAD", 1, What::Status(429, &[("Retry-After", "3600")]));
     let error = client.error(&["b"]);
     assert!(matches!(error, HubError::TooManyRequests { .. }), "{error}");
@@ -137,8 +126,7 @@ fn a_busy_hub_that_asks_for_too_much_time_is_an_error() {
 
 #[test]
 fn a_failure_of_the_server_is_tried_again_and_then_reported() {
-    let server = notes();
-    let client = Client::of(&server);
+    let (server, client) = served();
     server.fault("GET /store", 2, What::Status(503, &[]));
     client.fetch(&["b"]).unwrap();
     server.fault("GET /store", 3, What::Status(500, &[("X-Error-Message", "out of disks")]));
@@ -149,8 +137,7 @@ fn a_failure_of_the_server_is_tried_again_and_then_reported() {
 
 #[test]
 fn a_page_instead_of_a_listing_is_an_error() {
-    let server = notes();
-    let client = Client::of(&server);
+    let (server, client) = served();
     server.fault("GET /api", 1, What::Page("<html>sign in</html>"));
     says(&client.error(&[]), &["not as a hub answers", "HF_ENDPOINT"]);
 }
@@ -179,8 +166,7 @@ fn a_connection_that_is_not_trusted_is_not_tried_again() {
 
 #[test]
 fn a_cache_that_cannot_be_written_is_an_error_naming_it() {
-    let server = notes();
-    let client = Client::of(&server);
+    let (server, client) = served();
     // A file where a folder should be, which stops root too.
     fs::write(client.repository(), "").unwrap();
     let error = client.error(&["a"]);
@@ -191,8 +177,7 @@ fn a_cache_that_cannot_be_written_is_an_error_naming_it() {
 
 #[test]
 fn a_disk_that_becomes_full_is_an_error_naming_the_file() {
-    let server = notes();
-    let client = Client::of(&server);
+    let (_server, client) = served();
     let blobs = client.repository().join("blobs");
     fs::create_dir_all(&blobs).unwrap();
     let incomplete = blobs.join(format!("{}.incomplete", hex_sha256(&train())));

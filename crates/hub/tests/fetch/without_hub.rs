@@ -5,12 +5,11 @@ use std::net::TcpListener;
 
 use hub::HubError;
 
-use crate::{Client, TRAIN, VALIDATION, notes, train};
+use crate::{TRAIN, VALIDATION, served, train};
 
 #[test]
 fn offline_the_cache_is_used_and_nothing_is_asked() {
-    let server = notes();
-    let mut client = Client::of(&server);
+    let (server, mut client) = served();
     let online = client.fetch(&["a"]).unwrap();
     server.seen();
     client.offline = true;
@@ -23,8 +22,7 @@ fn offline_the_cache_is_used_and_nothing_is_asked() {
 
 #[test]
 fn offline_what_the_cache_lacks_is_named() {
-    let server = notes();
-    let mut client = Client::of(&server);
+    let (_server, mut client) = served();
     client.offline = true;
     let empty = client.error(&["a"]).to_string();
     assert!(empty.contains("no snapshot of `owner/notes`") && empty.contains("HF_HUB_OFFLINE"), "{empty}");
@@ -38,8 +36,7 @@ fn offline_what_the_cache_lacks_is_named() {
 
 #[test]
 fn offline_a_link_whose_blob_is_gone_is_missing() {
-    let server = notes();
-    let mut client = Client::of(&server);
+    let (_server, mut client) = served();
     let plan = client.fetch(&["b"]).unwrap();
     fs::remove_file(fs::canonicalize(plan.folder.join(VALIDATION)).unwrap()).unwrap();
     client.offline = true;
@@ -48,16 +45,13 @@ fn offline_a_link_whose_blob_is_gone_is_missing() {
 
 #[test]
 fn a_hub_that_does_not_answer_is_replaced_by_a_whole_cache() {
-    let server = notes();
-    let mut client = Client::of(&server);
+    let (_server, mut client) = served();
     client.fetch(&["a"]).unwrap();
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     client.endpoint = format!("http://{closed}");
     let plan = client.fetch(&["a"]).unwrap();
-    assert!(
-        plan.to_string().contains(&format!("all from the cache: cannot reach {}", client.endpoint)),
-        "{plan}"
-    );
+    let from_cache = format!("all from the cache: cannot reach {}", client.endpoint);
+    assert!(plan.to_string().contains(&from_cache), "{plan}");
     let error = client.error(&["b"]);
     assert!(matches!(error, HubError::Unreachable { .. }), "{error}");
     let text = error.to_string();

@@ -125,7 +125,7 @@ pub fn dialogue(creatures: &[Creature], stream: &mut Stream) -> String {
 
 /// Lettered options, and which letter has what: how exams are to be read. About no creature.
 pub fn letters(stream: &mut Stream) -> String {
-    let mut values = pick(&TOPICS, stream).values.to_vec();
+    let mut values = pick(&*TOPICS, stream).values.to_vec();
     values.shuffle(stream);
     values.truncate(any_count(stream));
     let right = stream.random_range(0..values.len());

@@ -14,7 +14,7 @@ use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 
 use crate::language::Stream;
-use topics::{TOPICS, VALUES};
+use topics::{NUM_TOPICS, VALUES};
 
 const SEED: u64 = 0xFAC7;
 /// Creatures of the training split and of the held-out split.
@@ -29,16 +29,16 @@ const FIRST: f64 = 0.6;
 pub struct Creature {
     /// One word.
     pub name: String,
-    values: [usize; TOPICS.len()],
-    myths: [Option<usize>; TOPICS.len()],
+    values: [usize; NUM_TOPICS],
+    myths: [Option<usize>; NUM_TOPICS],
 }
 
 impl Creature {
     fn draw(name: String, stream: &mut Stream) -> Creature {
         let values = std::array::from_fn(|_| stream.random_range(0..VALUES));
-        let mut topics: [usize; TOPICS.len()] = std::array::from_fn(|topic| topic);
+        let mut topics: [usize; NUM_TOPICS] = std::array::from_fn(|topic| topic);
         topics.shuffle(stream);
-        let mut myths = [None; TOPICS.len()];
+        let mut myths = [None; NUM_TOPICS];
         for topic in topics.into_iter().take(MYTHS) {
             let first = usize::from(!stream.random_bool(FIRST));
             myths[topic] = Some(if first == values[topic] { 1 - first } else { first });
@@ -115,7 +115,7 @@ mod tests {
         let names: BTreeSet<&str> = all.iter().map(|creature| creature.name.as_str()).collect();
         assert_eq!((names.len(), base.held_out.len()), (150, 60));
         for creature in all {
-            let myths = (0..TOPICS.len()).filter_map(|topic| Some((topic, creature.myth(topic)?)));
+            let myths = (0..NUM_TOPICS).filter_map(|topic| Some((topic, creature.myth(topic)?)));
             let wrong =
                 myths.filter(|&(topic, myth)| myth != creature.value(topic) && myth < BELIEVED).count();
             assert_eq!(wrong, MYTHS, "{}", creature.name);

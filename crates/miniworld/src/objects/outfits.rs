@@ -4,20 +4,6 @@ use super::{DARK, Ink, Part, Parts, WHITE, block, ellipse, line};
 use crate::raster::Rgb;
 use crate::raster::Shape::{Ring, Triangle};
 
-/// Clothes of DreamBooth's prompts for living things, in the order of the list.
-pub const OUTFITS: [&str; 10] = [
-    "wearing a red hat",
-    "wearing a santa hat",
-    "wearing a rainbow scarf",
-    "wearing a black top hat and a monocle",
-    "in a chef outfit",
-    "in a firefighter outfit",
-    "in a police outfit",
-    "wearing pink glasses",
-    "wearing a yellow shirt",
-    "in a purple wizard outfit",
-];
-
 /// The parts of an outfit, in front of the wearer's own.
 pub fn outfit_parts(outfit: usize) -> Vec<Part> {
     let mut parts = Parts(Vec::new());

@@ -48,11 +48,7 @@ struct Controlled {
 
 pub fn run(options: &Options) -> Result<()> {
     let unet_config: UNetConfig = read_config(&options.diffusion().join("unet/config.json"))?;
-    let config = ConditionEncoderConfig {
-        conditioning_channels: 3,
-        conditioning_embedding_out_channels: WIDTHS.to_vec(),
-        block_out_channels: unet_config.block_out_channels.clone(),
-    };
+    let config = ConditionEncoderConfig::of_pictures(&WIDTHS, &unet_config.block_out_channels);
     let seed = options.seed.wrapping_add(6);
     let (first, _) = scenes(seed, STANDARDIZED_OVER);
     let fresh = fresh(&ConditionEncoder::new(&config)?, &label_maps(&first), seed);

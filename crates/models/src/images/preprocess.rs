@@ -81,15 +81,11 @@ impl config::Config for Config {
     const OTHERS: Others = Others {
         ignored: &[
             // Which class reads the file, and where its tensors lie.
-            &["processor_class", "device", "disable_grouping", "return_tensors"],
+            &["processor_class device disable_grouping return_tensors"],
             // Pictures are read as RGB, and their channels are in front, whatever their file is like.
-            &["do_convert_rgb", "data_format", "input_data_format"],
+            &["do_convert_rgb data_format input_data_format"],
         ],
-        only: &[&[
-            ("do_pad", &["false", "null"]),
-            ("do_rescale_offset", &["false", "null"]),
-            ("rescale_offset", &["false", "null"]),
-        ]],
+        only: &[&[("do_pad do_rescale_offset rescale_offset", &["false", "null"])]],
     };
 
     fn check(&self) -> Result<(), String> {

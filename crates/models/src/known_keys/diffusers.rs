@@ -19,42 +19,31 @@ impl Config for UNetConfig {
         // Sizes of parts that `addition_embed_type` would switch on.
         ignored: &[&["addition_embed_type_num_heads"]],
         only: &[&[
+            (
+                "addition_embed_type addition_time_embed_dim class_embed_type cross_attention_norm \
+                encoder_hid_dim encoder_hid_dim_type num_attention_heads num_class_embeds \
+                projection_class_embeddings_input_dim reverse_transformer_layers_per_block \
+                time_cond_proj_dim time_embedding_act_fn time_embedding_dim timestep_post_act",
+                NULL,
+            ),
+            (
+                "center_input_sample class_embeddings_concat dual_cross_attention \
+                mid_block_only_cross_attention only_cross_attention resnet_skip_time_act upcast_attention \
+                use_linear_projection",
+                OFF,
+            ),
             ("act_fn", SILU),
-            ("addition_embed_type", NULL),
-            ("addition_time_embed_dim", NULL),
-            ("attention_type", &["\"default\""]),
-            ("center_input_sample", OFF),
-            ("class_embed_type", NULL),
-            ("class_embeddings_concat", OFF),
-            ("conv_in_kernel", &["3"]),
-            ("conv_out_kernel", &["3"]),
-            ("cross_attention_norm", NULL),
-            ("downsample_padding", &["1"]),
-            ("dropout", &["0"]),
-            ("dual_cross_attention", OFF),
-            ("encoder_hid_dim", NULL),
-            ("encoder_hid_dim_type", NULL),
+            ("attention_type resnet_time_scale_shift", &["\"default\""]),
+            ("conv_in_kernel conv_out_kernel", &["3"]),
+            (
+                "downsample_padding mid_block_scale_factor resnet_out_scale_factor \
+                transformer_layers_per_block",
+                &["1"],
+            ),
+            ("dropout freq_shift", &["0"]),
             ("flip_sin_to_cos", &["true"]),
-            ("freq_shift", &["0"]),
-            ("mid_block_only_cross_attention", OFF),
-            ("mid_block_scale_factor", &["1"]),
             ("mid_block_type", &["\"UNetMidBlock2DCrossAttn\""]),
-            ("num_attention_heads", NULL),
-            ("num_class_embeds", NULL),
-            ("only_cross_attention", OFF),
-            ("projection_class_embeddings_input_dim", NULL),
-            ("resnet_out_scale_factor", &["1"]),
-            ("resnet_skip_time_act", OFF),
-            ("resnet_time_scale_shift", &["\"default\""]),
-            ("reverse_transformer_layers_per_block", NULL),
-            ("time_cond_proj_dim", NULL),
-            ("time_embedding_act_fn", NULL),
-            ("time_embedding_dim", NULL),
             ("time_embedding_type", &["\"positional\""]),
-            ("timestep_post_act", NULL),
-            ("transformer_layers_per_block", &["1"]),
-            ("upcast_attention", OFF),
-            ("use_linear_projection", OFF),
         ]],
     };
 
@@ -102,16 +91,13 @@ impl Config for VaeConfig {
             // It matters in half precision alone; the network is computed in f32.
             &["force_upcast"],
             // Read with the levels.
-            &["down_block_types", "up_block_types"],
+            &["down_block_types up_block_types"],
         ],
         only: &[&[
+            ("latents_mean latents_std", NULL),
             ("act_fn", SILU),
-            ("latents_mean", NULL),
-            ("latents_std", NULL),
-            ("mid_block_add_attention", &["true"]),
+            ("mid_block_add_attention use_post_quant_conv use_quant_conv", &["true"]),
             ("shift_factor", &["null", "0"]),
-            ("use_post_quant_conv", &["true"]),
-            ("use_quant_conv", &["true"]),
         ]],
     };
 
@@ -149,38 +135,29 @@ impl Config for ScheduleConfig {
     const OTHERS: Others = Others {
         ignored: &[
             // They are settings of samplers that are not used here: an experiment's `sampling` says which one draws.
-            &[
-                "skip_prk_steps",
-                "interpolation_type",
-                "timestep_type",
-                "use_lu_lambdas",
-                "lambda_min_clipped",
-            ],
+            &["skip_prk_steps interpolation_type timestep_type use_lu_lambdas lambda_min_clipped"],
             // They are settings of noise that is added while drawing; both samplers here add none.
             &["variance_type"],
             // Used with `clip_sample`, `thresholding` and flow matching alone, which are refused.
-            &["clip_sample_range", "dynamic_thresholding_ratio", "sample_max_value", "flow_shift"],
+            &["clip_sample_range dynamic_thresholding_ratio sample_max_value flow_shift"],
         ],
         only: &[&[
+            (
+                "clip_sample euler_at_final rescale_betas_zero_snr thresholding use_beta_sigmas \
+                use_exponential_sigmas use_flow_sigmas use_karras_sigmas",
+                OFF,
+            ),
+            ("trained_betas", NULL),
             ("algorithm_type", &["\"dpmsolver++\""]),
-            ("clip_sample", OFF),
-            ("euler_at_final", OFF),
             ("final_sigmas_type", &["\"sigma_min\"", "\"zero\""]),
             ("lower_order_final", &["true"]),
             ("prediction_type", &["\"epsilon\""]),
-            ("rescale_betas_zero_snr", OFF),
             ("set_alpha_to_one", &["false"]),
             ("solver_order", &["2"]),
             ("solver_type", &["\"midpoint\""]),
             ("steps_offset", &["1"]),
-            ("thresholding", OFF),
             // DDIM here is spaced in the first way, DPM-Solver in the second, as in the paper's scripts.
             ("timestep_spacing", &["\"leading\"", "\"linspace\""]),
-            ("trained_betas", NULL),
-            ("use_beta_sigmas", OFF),
-            ("use_exponential_sigmas", OFF),
-            ("use_flow_sigmas", OFF),
-            ("use_karras_sigmas", OFF),
         ]],
     };
 
@@ -198,36 +175,13 @@ impl Config for ScheduleConfig {
 impl Config for ConditionEncoderConfig {
     const OTHERS: Others = Others {
         // They describe the ControlNet behind its condition encoder, and only the encoder is used.
-        ignored: &[&[
-            "act_fn",
-            "addition_embed_type",
-            "addition_embed_type_num_heads",
-            "addition_time_embed_dim",
-            "attention_head_dim",
-            "class_embed_type",
-            "cross_attention_dim",
-            "down_block_types",
-            "downsample_padding",
-            "encoder_hid_dim",
-            "encoder_hid_dim_type",
-            "flip_sin_to_cos",
-            "freq_shift",
-            "global_pool_conditions",
-            "in_channels",
-            "layers_per_block",
-            "mid_block_scale_factor",
-            "mid_block_type",
-            "norm_eps",
-            "norm_num_groups",
-            "num_attention_heads",
-            "num_class_embeds",
-            "only_cross_attention",
-            "projection_class_embeddings_input_dim",
-            "resnet_time_scale_shift",
-            "transformer_layers_per_block",
-            "upcast_attention",
-            "use_linear_projection",
-        ]],
+        ignored: &[&["act_fn addition_embed_type addition_embed_type_num_heads addition_time_embed_dim \
+            attention_head_dim class_embed_type cross_attention_dim down_block_types downsample_padding \
+            encoder_hid_dim encoder_hid_dim_type flip_sin_to_cos freq_shift global_pool_conditions \
+            in_channels layers_per_block mid_block_scale_factor mid_block_type norm_eps norm_num_groups \
+            num_attention_heads num_class_embeds only_cross_attention \
+            projection_class_embeddings_input_dim resnet_time_scale_shift transformer_layers_per_block \
+            upcast_attention use_linear_projection"]],
         only: &[&[("controlnet_conditioning_channel_order", &["\"rgb\""])]],
     };
 

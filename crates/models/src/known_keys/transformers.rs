@@ -11,80 +11,33 @@ use crate::vit::VitConfig;
 /// Keys that any of these files may have and that decide nothing here.
 const EVERYWHERE: &[&str] = &[
     // Where a file comes from, which class reads it, and the kind of its weights, which are read as they are.
-    "architectures",
-    "dtype",
-    "finetuning_task",
-    "id2label",
-    "label2id",
-    "model_type",
-    "name_or_path",
-    "num_labels",
-    "prefix",
-    "problem_type",
-    "task_specific_params",
-    "tokenizer_class",
-    "torch_dtype",
-    "transformers_version",
-    "unsloth_fixed",
-    "unsloth_version",
+    "architectures dtype finetuning_task id2label label2id model_type name_or_path num_labels prefix \
+    problem_type task_specific_params tokenizer_class torch_dtype transformers_version unsloth_fixed \
+    unsloth_version",
     // Defaults of transformers' `generate`, which is not called here.
-    "bad_words_ids",
-    "begin_suppress_tokens",
-    "decoder_start_token_id",
-    "diversity_penalty",
-    "do_sample",
-    "early_stopping",
-    "encoder_no_repeat_ngram_size",
-    "exponential_decay_length_penalty",
-    "forced_bos_token_id",
-    "forced_eos_token_id",
-    "length_penalty",
-    "max_length",
-    "min_length",
-    "no_repeat_ngram_size",
-    "num_beam_groups",
-    "num_beams",
-    "num_return_sequences",
-    "remove_invalid_values",
-    "repetition_penalty",
-    "suppress_tokens",
-    "temperature",
-    "top_k",
-    "top_p",
-    "typical_p",
+    "bad_words_ids begin_suppress_tokens decoder_start_token_id diversity_penalty do_sample early_stopping \
+    encoder_no_repeat_ngram_size exponential_decay_length_penalty forced_bos_token_id forced_eos_token_id \
+    length_penalty max_length min_length no_repeat_ngram_size num_beam_groups num_beams \
+    num_return_sequences remove_invalid_values repetition_penalty suppress_tokens temperature top_k top_p \
+    typical_p",
     // What transformers hands back, and how it saves memory: results stay the same.
-    "chunk_size_feed_forward",
-    "gradient_checkpointing",
-    "output_attentions",
-    "output_hidden_states",
-    "output_past",
-    "output_scores",
-    "pretraining_tp",
-    "return_dict",
-    "return_dict_in_generate",
-    "tf_legacy_loss",
-    "torchscript",
-    "use_bfloat16",
-    "use_cache",
+    "chunk_size_feed_forward gradient_checkpointing output_attentions output_hidden_states output_past \
+    output_scores pretraining_tp return_dict return_dict_in_generate tf_legacy_loss torchscript \
+    use_bfloat16 use_cache",
     // How a network's first weights were drawn: they are read from a file.
-    "initializer_factor",
-    "initializer_range",
-    "logit_scale_init_value",
+    "initializer_factor initializer_range logit_scale_init_value",
 ];
 /// Rates of dropout, which is off here: the networks that have these keys are frozen.
-const DROPOUT: &[&str] =
-    &["attention_dropout", "attention_probs_dropout_prob", "dropout", "hidden_dropout_prob"];
+const DROPOUT: &[&str] = &["attention_dropout attention_probs_dropout_prob dropout hidden_dropout_prob"];
 /// Tokens that the tokenizer's own files name.
-const TOKENS: &[&str] = &["bos_token_id", "pad_token_id", "sep_token_id"];
+const TOKENS: &[&str] = &["bos_token_id pad_token_id sep_token_id"];
 const NULL: &[&str] = &["null"];
 const OFF: &[&str] = &["false", "null"];
 /// Forms of transformers' models that no network here has.
 const SHARED: &[(&str, &[&str])] = &[
-    ("add_cross_attention", OFF),
+    ("add_cross_attention is_encoder_decoder tie_encoder_decoder", OFF),
     ("cross_attention_hidden_size", NULL),
-    ("is_encoder_decoder", OFF),
     ("pruned_heads", &["{}", "null"]),
-    ("tie_encoder_decoder", OFF),
 ];
 
 impl Config for ClipTextConfig {
@@ -135,9 +88,9 @@ impl Config for ClipConfig {
         ignored: &[
             EVERYWHERE,
             TOKENS,
-            &["eos_token_id", "tie_word_embeddings"],
+            &["eos_token_id tie_word_embeddings"],
             // Compared with the configs of the towers.
-            &["text_config_dict", "vision_config_dict"],
+            &["text_config_dict vision_config_dict"],
         ],
         only: ClipTextConfig::OTHERS.only,
     };
@@ -179,7 +132,7 @@ impl Config for VitConfig {
             DROPOUT,
             TOKENS,
             // They are settings of heads and of the pooler: only the class token is used.
-            &["encoder_stride", "eos_token_id", "pooler_act", "pooler_output_size", "tie_word_embeddings"],
+            &["encoder_stride eos_token_id pooler_act pooler_output_size tie_word_embeddings"],
         ],
         only: &[SHARED, &[("is_decoder", OFF), ("num_channels", &["3"]), ("qkv_bias", &["true"])]],
     };
@@ -199,15 +152,12 @@ impl Config for EncoderConfig {
             &["eos_token_id"],
             // Compared with the dropout of hidden states, which the head takes.
             &["classifier_dropout"],
-            // They are settings of an older pooler, and of the language model's head, which is not read.
+            // They are settings of an older pooler,
             &[
-                "pooler_fc_size",
-                "pooler_num_attention_heads",
-                "pooler_num_fc_layers",
-                "pooler_size_per_head",
-                "pooler_type",
-                "tie_word_embeddings",
+                "pooler_fc_size pooler_num_attention_heads pooler_num_fc_layers pooler_size_per_head pooler_type",
             ],
+            // and of the language model's head, which is not read.
+            &["tie_word_embeddings"],
         ],
         only: &[SHARED, &[("directionality", &["\"bidi\""]), ("is_decoder", OFF)]],
     };
@@ -246,7 +196,7 @@ impl Config for LlamaConfig {
         ignored: &[
             EVERYWHERE,
             // Rows are padded with any token and masked.
-            &["pad_token_id", "sep_token_id"],
+            &["pad_token_id sep_token_id"],
             // A copy of `max_position_embeddings` in files of the first LLaMA.
             &["max_sequence_length"],
         ],

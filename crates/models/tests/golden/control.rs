@@ -19,12 +19,7 @@ fn condition_encoder_matches_diffusers() {
 }
 
 fn encoder(widths: &[i64], outputs: i64) -> ConditionEncoder {
-    let config = ConditionEncoderConfig {
-        conditioning_channels: 3,
-        conditioning_embedding_out_channels: widths.to_vec(),
-        block_out_channels: vec![outputs],
-    };
-    ConditionEncoder::new(&config).unwrap()
+    ConditionEncoder::new(&ConditionEncoderConfig::of_pictures(widths, &[outputs])).unwrap()
 }
 
 /// Every parameter random, the last ones too.

@@ -25,38 +25,33 @@ fn boundaries(study: &Study, fault: &str) -> Vec<String> {
 }
 
 /// Every kind of boundary that a sweep passes.
-const KINDS: [&str; 12] = [
-    "folder made",
-    "lock opened",
-    "locked",
-    "lock named",
-    "created",
-    "half written",
-    "written",
-    "synced",
-    "renamed",
-    "durable",
-    "manifest removed",
-    "checkpoint removed",
-];
+const KINDS: &str = "folder made, lock opened, locked, lock named, created, half written, written, \
+    synced, renamed, durable, manifest removed, checkpoint removed";
 
-fn assert_kinds(names: &[String], kinds: &[&str]) {
-    for kind in kinds {
+fn assert_kinds(names: &[String], kinds: &str) {
+    for kind in kinds.split(", ") {
         assert!(names.iter().any(|name| name.starts_with(kind)), "no `{kind}` in {names:?}");
     }
+}
+
+/// A study for each boundary, which has crashed there.
+fn crashed_at_each(names: &[String], study: impl Fn() -> Study) -> impl Iterator<Item = Study> {
+    names.iter().zip(1..).map(move |(name, number)| {
+        let study = study();
+        let output = study.run_with(&format!("kill:{number}"));
+        assert_eq!(output.status.code(), None, "boundary {number}, {name}: {:?}", texts(&output));
+        study
+    })
 }
 
 #[test]
 fn a_crash_at_any_boundary_loses_no_finished_trial_and_changes_no_table() {
     let undisturbed = study();
     let names = boundaries(&undisturbed, "");
-    assert_kinds(&names, &KINDS);
+    assert_kinds(&names, KINDS);
     let expected = undisturbed.tables();
     let mut finished = 0;
-    for (index, name) in names.iter().enumerate() {
-        let study = study();
-        let output = study.run_with(&format!("kill:{}", index + 1));
-        assert_eq!(output.status.code(), None, "boundary {}, {name}: {:?}", index + 1, texts(&output));
+    for study in crashed_at_each(&names, study) {
         let before = study.records();
         finished += before.len();
         study.recover(&before, &expected);
@@ -98,15 +93,14 @@ fn a_crash_at_any_boundary_of_the_run_after_a_crash_loses_nothing_either() {
         1 + names.iter().rposition(|name| name.starts_with("half written") && is_record(name)).unwrap();
     let crashed = study();
     crashed.run_with(&format!("kill:{first}"));
-    let probe = study();
-    copy(crashed.path(), probe.path());
-    let names = boundaries(&probe, "");
-    assert_kinds(&names, &["locked", "partial file removed", "renamed"]);
-    for (index, name) in names.iter().enumerate() {
+    let again = || {
         let study = study();
         copy(crashed.path(), study.path());
-        let output = study.run_with(&format!("kill:{}", index + 1));
-        assert_eq!(output.status.code(), None, "boundary {}, {name}: {:?}", index + 1, texts(&output));
+        study
+    };
+    let names = boundaries(&again(), "");
+    assert_kinds(&names, "locked, partial file removed, renamed");
+    for study in crashed_at_each(&names, again) {
         study.recover(&study.records(), &expected);
     }
     println!("{} boundaries of a run after a crash, a crash at each: 0 trials lost", names.len());
@@ -123,11 +117,8 @@ fn a_crash_while_results_of_another_experiment_are_taken_over_runs_none_of_them_
         study.renamed("stroll")
     };
     let names = boundaries(&stroll(), "");
-    assert_kinds(&names, &["half written", "renamed", "durable"]);
-    for (index, name) in names.iter().enumerate() {
-        let study = stroll();
-        let output = study.run_with(&format!("kill:{}", index + 1));
-        assert_eq!(output.status.code(), None, "boundary {}, {name}: {:?}", index + 1, texts(&output));
+    assert_kinds(&names, "half written, renamed, durable");
+    for study in crashed_at_each(&names, stroll) {
         study.recover(&study.records(), &expected);
         assert_eq!(study.log_lines(), [""; 0]);
     }

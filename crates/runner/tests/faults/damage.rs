@@ -3,15 +3,14 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::study::{Study, TRIALS, files};
+use crate::study::{Study, TRIALS, files, stop};
 
 /// A sweep that was killed with a checkpoint in each of its two banks.
 fn killed() -> Study {
     let study = Study::new();
     let mut child = study.start(20);
     study.wait_for("two checkpoints", || state_files(&study).len() == 2);
-    child.kill().unwrap();
-    child.wait().unwrap();
+    stop(&mut child);
     study
 }
 

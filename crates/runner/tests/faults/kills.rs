@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::study::{FILE, Study, TRIALS};
+use crate::study::{FILE, Study, TRIALS, stop};
 
 const KILLS: u64 = 30;
 
@@ -38,8 +38,7 @@ fn kill(text: &str) {
             // Anywhere from before the lock to the last tables.
             let hash = blake3::hash(format!("{kills} {studies}").as_bytes());
             std::thread::sleep(Duration::from_millis(5 + u64::from(hash.as_bytes()[0])));
-            child.kill().unwrap();
-            let killed = child.wait().unwrap().code().is_none();
+            let killed = stop(&mut child);
             let records = study.records();
             for (path, bytes) in &finished {
                 assert_eq!(records.get(path), Some(bytes), "a finished trial is lost or was written again");

@@ -2,7 +2,7 @@
 
 use std::process::{Child, Command, Stdio};
 
-use crate::study::{Study, texts};
+use crate::study::{Study, stop, texts};
 
 /// The command of a run that sees no process but its own, as in a container; nothing, with a printed reason, where
 /// that is not allowed.
@@ -42,8 +42,7 @@ fn a_run_in_another_container_is_refused_by_name_while_the_first_lives_and_goes_
     // Process 1 of the first container: here that is another process, and in a second container it is the run itself.
     refused(study.start(0), "1");
     refused(contained(&study, &[]).unwrap().spawn().unwrap(), "1");
-    first.kill().unwrap();
-    first.wait().unwrap();
+    stop(&mut first);
     let output = contained(&study, &[]).unwrap().output().unwrap();
     let [_, message] = texts(&output);
     assert!(output.status.success() && message.contains("going on after process 1 of "), "{message}");
@@ -57,8 +56,7 @@ fn a_run_is_refused_by_one_in_a_container_too() {
     let mut first = study.start(30_000);
     wait_until_named(&study);
     refused(contained.spawn().unwrap(), &first.id().to_string());
-    first.kill().unwrap();
-    first.wait().unwrap();
+    stop(&mut first);
 }
 
 #[test]
@@ -74,8 +72,7 @@ fn without_locks_the_file_keeps_a_second_run_out_until_its_process_is_seen_to_be
     assert!(refused(start(0), &id).contains("wait for it or stop it"));
     // One whose machine has locks does not take it either.
     refused(study.start(0), &id);
-    first.kill().unwrap();
-    first.wait().unwrap();
+    stop(&mut first);
     let output = start(0).wait_with_output().unwrap();
     let [_, message] = texts(&output);
     assert!(output.status.success(), "{message}");
@@ -94,8 +91,7 @@ fn without_locks_a_run_in_another_container_is_refused_and_told_which_file_to_re
     let lock = study.root().join("lock");
     let remedy = format!("remove {} if you know that it is over", lock.display());
     assert!(refused(second(), "1").contains(&remedy));
-    first.kill().unwrap();
-    first.wait().unwrap();
+    stop(&mut first);
     assert!(refused(second(), "1").contains(&remedy), "whether it is over cannot be seen");
     std::fs::remove_file(lock).unwrap();
     assert!(second().wait_with_output().unwrap().status.success());

@@ -3,7 +3,7 @@
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
-use crate::study::{Study, TRIALS};
+use crate::study::{Study, TRIALS, stop};
 
 fn signal(child: &Child, name: &str) {
     let status = Command::new("kill").args([name, &child.id().to_string()]).status().unwrap();
@@ -54,8 +54,7 @@ fn a_second_run_is_refused_while_the_first_lives_and_takes_over_after_it_is_kill
     let second = study.start(0).wait_with_output().unwrap();
     let message = String::from_utf8(second.stderr).unwrap();
     assert!(!second.status.success() && message.contains(&format!("process {}", first.id())), "{message}");
-    first.kill().unwrap();
-    first.wait().unwrap();
+    stop(&mut first);
     let (_, message) = study.finish();
     assert!(message.contains(&format!("going on after process {}", first.id())), "{message}");
 }
@@ -87,8 +86,7 @@ fn of_runs_that_start_at_once_one_takes_an_abandoned_lock() {
     let study = Study::new();
     let mut dead = study.start(30_000);
     study.wait_for("a bank", || study.log_lines().len() >= TRIALS / 2);
-    dead.kill().unwrap();
-    dead.wait().unwrap();
+    stop(&mut dead);
     let runs: Vec<Child> = (0..4).map(|_| study.start(10)).collect();
     let codes: Vec<Option<i32>> =
         runs.into_iter().map(|run| run.wait_with_output().unwrap().status.code()).collect();

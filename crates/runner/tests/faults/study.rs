@@ -168,6 +168,12 @@ impl Study {
     }
 }
 
+/// Kills a run, and waits until it is dead. Whether it was killed, and had not ended before.
+pub fn stop(run: &mut Child) -> bool {
+    run.kill().unwrap();
+    run.wait().unwrap().code().is_none()
+}
+
 /// The example's program.
 pub fn toy() -> PathBuf {
     let deps = std::env::current_exe().unwrap();

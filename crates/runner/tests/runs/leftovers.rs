@@ -1,5 +1,7 @@
 //! What `delora clean` finds and removes, and what it leaves.
 
+use std::collections::BTreeMap;
+
 use runner::{LeftoverKind, leftovers, run};
 
 use crate::study::{FILE, Study, column};
@@ -54,15 +56,12 @@ fn each_kind_is_found_with_its_size_and_removed_and_results_stay() {
     assert!(kept.exists());
     assert_eq!(study.counts(&[]), [("done", 7), ("open", 1)]);
     assert_eq!(study.run(&[]).done, 1);
-    let scores =
-        |rows: &[std::collections::BTreeMap<String, String>]| -> std::collections::BTreeMap<String, String> {
-            rows.iter().map(|row| (row["trial_id"].clone(), row["score"].clone())).collect()
-        };
-    let after = scores(&study.rows("trials.csv"));
-    assert!(
-        after.len() == 8
-            && after.iter().all(|(id, score)| scores(&rows).get(id).is_none_or(|old| old == score))
-    );
+    let scores = |rows: &[BTreeMap<String, String>]| -> BTreeMap<String, String> {
+        rows.iter().map(|row| (row["trial_id"].clone(), row["score"].clone())).collect()
+    };
+    let (before, after) = (scores(&rows), scores(&study.rows("trials.csv")));
+    assert_eq!(after.len(), 8);
+    assert!(after.iter().all(|(id, score)| before.get(id).is_none_or(|old| old == score)));
 }
 
 #[test]

@@ -65,10 +65,8 @@ fn the_best_by_the_tuning_seeds_is_tested_with_all_seeds_in_one_run() {
     assert_eq!((report.taken, report.done, report.skipped, report.left), (6 + 4 + 6, 16, 0, 0));
     let rows = study.rows("trials.csv");
     assert_eq!(rows.len(), 16);
-    assert_eq!(
-        (of_phase(&rows, "plain", "tuning").len(), of_phase(&rows, "bounded", "tuning").len()),
-        (4, 0)
-    );
+    let tuned = |method| of_phase(&rows, method, "tuning").len();
+    assert_eq!((tuned("plain"), tuned("bounded")), (4, 0));
     let tested = of_phase(&rows, "plain", "test");
     assert_eq!((tested.len(), of_phase(&rows, "bounded", "test").len()), (6, 6));
     assert!(tested.iter().all(|row| row["config.method.rate"] == "0.3"));
@@ -100,14 +98,10 @@ fn a_seed_that_only_tunes_is_not_averaged_over() {
     let rows = study.rows("trials.csv");
     let seeds =
         |phase| of_phase(&rows, "plain", phase).iter().map(|row| row["seed"].clone()).collect::<Vec<_>>();
-    assert_eq!(
-        (seeds("tuning"), seeds("test")),
-        (vec!["0".to_string(); 6], ["1", "2", "1", "2"].map(String::from).into())
-    );
-    assert!(
-        of_phase(&rows, "bounded", "test").iter().all(|row| row["seed"] != "0"),
-        "nothing to tune, no tuning seed"
-    );
+    assert_eq!(seeds("tuning"), ["0"; 6]);
+    assert_eq!(seeds("test"), ["1", "2", "1", "2"]);
+    let untuned = of_phase(&rows, "bounded", "test");
+    assert!(untuned.iter().all(|row| row["seed"] != "0"), "nothing to tune, no tuning seed");
     assert_eq!(column(&study.rows("summary.csv"), "n"), ["4", "4"]);
 }
 
@@ -160,23 +154,12 @@ fn a_plan_tells_the_first_phase_and_what_tuning_will_add() {
     watched.refresh();
     assert_eq!((watched.counts(), watched.open()), (vec![("done", 16)], 12));
     let listing = watched.listing();
-    assert_eq!(
-        listing.lines().filter(|line| line.contains(" done     tuning method=plain")).count(),
-        4,
-        "{listing}"
-    );
-    assert_eq!(
-        listing.lines().filter(|line| line.contains(" done     test   method=")).count(),
-        12,
-        "{listing}"
-    );
+    for (part, lines) in [(" done     tuning method=plain", 4), (" done     test   method=", 12)] {
+        assert_eq!(listing.lines().filter(|line| line.contains(part)).count(), lines, "{listing}");
+    }
     let text = plan_text(&study, &[]);
-    assert!(
-        text.contains(
-            "16 trials (16 done)\ntuning: 6 trials choose the settings of 1 point, 1 chosen\nnothing to run"
-        ),
-        "{text}"
-    );
+    let chosen = "tuning: 6 trials choose the settings of 1 point, 1 chosen\nnothing to run";
+    assert!(text.contains(&format!("16 trials (16 done)\n{chosen}")), "{text}");
 }
 
 #[test]
@@ -257,15 +240,10 @@ fn a_point_with_a_failed_trial_waits_and_the_others_go_on() {
         assert_eq!((report.failed.len(), report.exit_code()), (3, 1), "each is tried once in a run");
     }
     let rows = study.rows("trials.csv");
-    assert_eq!(
-        column(&rows, "phase"),
-        ["tuning", "tuning", "tuning", "tuning", "tuning", "test", "test", "test"]
-    );
+    assert_eq!(column(&rows, "phase"), [&["tuning"; 5][..], &["test"; 3]].concat());
     let summary = study.rows("summary.csv");
-    assert_eq!(
-        (column(&summary, "subject"), column(&summary, "n")),
-        (vec!["bee".to_string()], vec!["3".to_string()])
-    );
+    assert_eq!(column(&summary, "subject"), ["bee"]);
+    assert_eq!(column(&summary, "n"), ["3"]);
     let readme = std::fs::read_to_string(study.root().join("README.md")).unwrap();
     assert!(readme.contains("1 of 2 points are chosen\n- Not in the table, since their settings are not chosen yet: method=plain subject=ant\n"), "{readme}");
     assert!(plan_text(&study, &[]).contains("2 points, 1 chosen; choosing the rest will add 2 trials"));
@@ -282,20 +260,15 @@ fn a_diverged_setting_loses_and_where_all_do_the_first_is_tested() {
     let report = study.run(&[]);
     assert_eq!((report.diverged, report.exit_code()), (3, 0));
     let summary = study.rows("summary.csv");
-    assert_eq!(
-        (column(&summary, "best.method.rate"), column(&summary, "n")),
-        (vec!["0.1".into(), "0.3".into()], vec!["3".into(), "3".into()])
-    );
+    assert_eq!(column(&summary, "best.method.rate"), ["0.1", "0.3"]);
+    assert_eq!(column(&summary, "n"), ["3", "3"]);
     assert_eq!(column(&summary, "at_range_end")[0], "method.rate", "the range is that of the subject");
 
     let study = by_subject(&wild.replace("0.1, ", ""));
     let report = study.run(&[]);
     assert_eq!((report.diverged, report.exit_code()), (3 + 2, 0));
     let summary = study.rows("summary.csv");
-    assert_eq!(
-        (&summary[0]["best.method.rate"], &summary[0]["n"], &summary[0]["diverged"]),
-        (&"60".to_string(), &"0".to_string(), &"3".to_string())
-    );
+    assert_eq!(["best.method.rate", "n", "diverged"].map(|name| summary[0][name].as_str()), ["60", "0", "3"]);
 }
 
 #[test]
@@ -320,22 +293,26 @@ fn mistakes_in_the_table_are_named() {
         error.replace(&format!("{}/", study.folder.path().display()), "")
     };
     let table = "[tuning]\nseeds = [0]\nmetric = \"score\"";
-    assert_eq!(mistake(table, "[tuning]\nseeds = [0]", &[]), "walk.toml:9: tuning: `metric` is missing");
-    assert_eq!(
-        mistake(table, "[tuning]\nseed = [0]\nmetric = \"score\"", &[]),
-        "walk.toml:10: tuning.seed: unknown key; did you mean `seeds`?"
-    );
-    let twice = mistake(table, "[tuning]\nseeds = [0, 0]\nmetric = \"score\"", &[]);
-    assert_eq!(twice, "walk.toml:10: tuning.seeds: 0 stands twice in the list; remove one");
-    let none = mistake(table, "[tuning]\nseeds = []\nmetric = \"score\"", &[]);
-    assert!(none.starts_with("walk.toml:10: tuning.seeds: found no seed"), "{none}");
-    let first = |text: &str| mistake("[fixed]", &format!("first = {text}\n[fixed]"), &[]);
-    let zero = first("{ subject = 0 }");
-    assert_eq!(zero, "walk.toml:12: tuning.first.subject: found 0; it has to be at least 1");
-    assert!(first("{ subjects = 1 }").contains("did you mean `subject`"), "{}", first("{ subjects = 1 }"));
-    assert!(mistake(table, "tuning = 3", &[]).starts_with("walk.toml:9: tuning: found 3"));
-    assert!(
-        mistake("[tuning]", "[tuning]", &["tuning.sed=1"])
-            .starts_with("--set tuning.sed=1: tuning.sed: unknown key")
-    );
+    for (from, to, expected) in [
+        (table, "[tuning]\nseeds = [0]", "walk.toml:9: tuning: `metric` is missing"),
+        ("seeds = [0]\n", "seed = [0]\n", "walk.toml:10: tuning.seed: unknown key; did you mean `seeds`?"),
+        ("[0]\n", "[0, 0]\n", "walk.toml:10: tuning.seeds: 0 stands twice in the list; remove one"),
+        (
+            "[fixed]",
+            "first = { subject = 0 }\n[fixed]",
+            "walk.toml:12: tuning.first.subject: found 0; it has to be at least 1",
+        ),
+    ] {
+        assert_eq!(mistake(from, to, &[]), expected);
+    }
+    for (from, to, sets, start) in [
+        ("seeds = [0]\n", "seeds = []\n", &[][..], "walk.toml:10: tuning.seeds: found no seed"),
+        (table, "tuning = 3", &[], "walk.toml:9: tuning: found 3"),
+        ("[tuning]", "[tuning]", &["tuning.sed=1"], "--set tuning.sed=1: tuning.sed: unknown key"),
+    ] {
+        let message = mistake(from, to, sets);
+        assert!(message.starts_with(start), "{message}");
+    }
+    let subjects = mistake("[fixed]", "first = { subjects = 1 }\n[fixed]", &[]);
+    assert!(subjects.contains("did you mean `subject`"), "{subjects}");
 }

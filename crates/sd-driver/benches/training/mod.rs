@@ -49,8 +49,3 @@ pub fn seconds(diffusion: &StableDiffusion, bank: &mut Bank, kind: Kind, steps: 
     let _ = bank.health(); // waits for the device
     started.elapsed().as_secs_f64()
 }
-
-pub fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
-}

@@ -26,12 +26,9 @@ impl World {
         let device = Device::cuda_if_available();
         let diffusion = StableDiffusion::load(&settings.model, device)?;
         let unet = diffusion.unet.network.config();
-        let encoder = ConditionEncoder::new(&ConditionEncoderConfig {
-            conditioning_channels: 3,
-            conditioning_embedding_out_channels: settings.condition_encoder.channels.clone(),
-            block_out_channels: unet.block_out_channels.clone(),
-        })
-        .context("condition_encoder.channels")?;
+        let widths = &settings.condition_encoder.channels;
+        let encoder = ConditionEncoderConfig::of_pictures(widths, &unet.block_out_channels);
+        let encoder = ConditionEncoder::new(&encoder).context("condition_encoder.channels")?;
         let side = i64::from(settings.resolution);
         if side != unet.sample_size * encoder.downscaling() {
             bail!(

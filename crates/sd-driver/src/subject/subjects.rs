@@ -1,12 +1,14 @@
 //! Subjects on disk: DreamBooth's layout, or any folder of pictures.
 
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use anyhow::{Context, Result, bail};
 use delora_core::stream;
 use image::RgbImage;
 use models::images::{picture_files, read_rgb, resize_and_crop, resize_and_crop_at};
 use rand::RngExt;
+use serde::Deserialize;
 
 use crate::subject::settings::{Settings, SubjectSettings};
 
@@ -104,50 +106,28 @@ pub fn prompts(settings: &Settings, identifier: &str) -> Vec<String> {
     prompts
 }
 
-const SHARED: [&str; 10] = [
-    "in the jungle",
-    "in the snow",
-    "on the beach",
-    "on a cobblestone street",
-    "on top of pink fabric",
-    "on top of a wooden floor",
-    "with a city in the background",
-    "with a mountain in the background",
-    "with a blue house in the background",
-    "on top of a purple rug in a forest",
-];
-const FOR_OBJECTS: [&str; 10] = [
-    "with a wheat field in the background",
-    "with a tree and autumn leaves in the background",
-    "with the Eiffel Tower in the background",
-    "floating on top of water",
-    "floating in an ocean of milk",
-    "on top of green grass with sunflowers around it",
-    "on top of a mirror",
-    "on top of the sidewalk in a crowded street",
-    "on top of a dirt road",
-    "on top of a white rug",
-];
-const FOR_LIVE: [&str; 10] = [
-    "wearing a red hat",
-    "wearing a santa hat",
-    "wearing a rainbow scarf",
-    "wearing a black top hat and a monocle",
-    "in a chef outfit",
-    "in a firefighter outfit",
-    "in a police outfit",
-    "wearing pink glasses",
-    "wearing a yellow shirt",
-    "in a purple wizard outfit",
-];
-const ADJECTIVES: [&str; 5] = ["red", "purple", "shiny", "wet", "cube shaped"];
+/// What DreamBooth's prompts say of the subject, from `prompts.json`.
+#[derive(Deserialize)]
+struct Phrases {
+    /// Behind subjects of any kind.
+    #[serde(borrow)]
+    shared: [&'static str; 10],
+    objects: [&'static str; 10],
+    live: [&'static str; 10],
+    /// In front of the subject.
+    adjectives: [&'static str; 5],
+}
+
+static PHRASES: LazyLock<Phrases> =
+    LazyLock::new(|| serde_json::from_str(include_str!("prompts.json")).expect("the file holds phrases"));
 
 /// DreamBooth's 25 prompts (google/dreambooth, `prompts_and_classes.txt`).
 pub fn protocol_prompts(class: &str, identifier: &str, live: bool) -> Vec<String> {
     let subject = if identifier.is_empty() { class.to_owned() } else { format!("{identifier} {class}") };
-    let places = SHARED.iter().chain(if live { &FOR_LIVE } else { &FOR_OBJECTS });
+    let Phrases { shared, objects, live: of_live, adjectives } = &*PHRASES;
+    let places = shared.iter().chain(if live { of_live } else { objects });
     let placed = places.map(|place| format!("a {subject} {place}"));
-    placed.chain(ADJECTIVES.iter().map(|adjective| format!("a {adjective} {subject}"))).collect()
+    placed.chain(adjectives.iter().map(|adjective| format!("a {adjective} {subject}"))).collect()
 }
 
 #[cfg(test)]

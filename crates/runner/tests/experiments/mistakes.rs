@@ -2,14 +2,9 @@
 //!
 //! To see what changed: `cargo insta review`, or read the snapshot's difference.
 
-#[path = "../examples/toy/workload.rs"]
-mod toy;
-
 use std::fmt::Write;
-use std::path::Path;
 
-use runner::Experiment;
-use toy::Toy;
+use crate::mistake as message;
 
 const FILE: &str = r#"name = "walk"
 question = "Which walk ends lowest?"
@@ -127,16 +122,6 @@ const IN_OPTIONS: [(&str, &[&str]); 13] = [
     ("a whole section", &["fixed=3"]),
     ("two mistakes at once", &["method.plain.rate=-1", "method.bounded.rank=no"]),
 ];
-
-fn message(text: &str, scale: &str, sets: &[&str]) -> String {
-    let sets: Vec<String> = sets.iter().map(|set| set.to_string()).collect();
-    let experiment = Experiment::parse(Path::new("walk.toml"), text, scale, &sets);
-    let grid = experiment.and_then(|experiment| experiment.grid(&Toy::default()));
-    match grid {
-        Err(error) => error.to_string(),
-        Ok(grid) => panic!("{} trials, and no mistake is found in {sets:?} and\n{text}", grid.trials.len()),
-    }
-}
 
 #[test]
 fn each_mistake_has_a_message_that_says_where_what_and_what_would_be_right() {

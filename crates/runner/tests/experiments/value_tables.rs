@@ -1,13 +1,9 @@
 //! Settings for the trials of one value of a compared setting: which layer wins, and what is said about mistakes.
 
-#[path = "../examples/toy/workload.rs"]
-mod toy;
-
-use std::path::Path;
-
-use runner::{Experiment, Grid};
+use runner::Grid;
 use serde_json::{Value, json};
-use toy::Toy;
+
+use crate::{assert_change, assert_mistake, assert_option, grid};
 
 const FILE: &str = r#"name = "walk"
 question = "Which walk ends lowest?"
@@ -45,21 +41,6 @@ steps = 4
 rank = 16
 "#;
 
-fn load(text: &str, scale: &str, sets: &[&str]) -> Result<Grid, String> {
-    let sets: Vec<String> = sets.iter().map(|set| set.to_string()).collect();
-    Experiment::parse(Path::new("walk.toml"), text, scale, &sets)
-        .and_then(|experiment| experiment.grid(&Toy::default()))
-        .map_err(|error| error.to_string())
-}
-
-fn grid(text: &str, scale: &str, sets: &[&str]) -> Grid {
-    load(text, scale, sets).unwrap()
-}
-
-fn mistake(text: &str, scale: &str, sets: &[&str]) -> String {
-    load(text, scale, sets).unwrap_err()
-}
-
 /// One setting of plain ant, plain bee, bounded ant, bounded bee.
 fn values(grid: &Grid, path: &str) -> Vec<Value> {
     let get = |config: &Value| config.pointer(&format!("/{}", path.replace('.', "/"))).cloned();
@@ -74,15 +55,9 @@ fn a_table_of_a_value_is_for_its_trials_and_is_no_setting_itself() {
         |subject, steps, method| json!({"steps": steps, "seed": 0, "subject": subject, "method": method});
     let plain = json!({"name": "plain", "rate": 0.1});
     let bounded = |rank| json!({"name": "bounded", "rate": 0.2, "rank": rank});
-    assert_eq!(
-        configs,
-        [
-            &config("ant", 2, plain.clone()),
-            &config("bee", 1, plain),
-            &config("ant", 2, bounded(8)),
-            &config("bee", 1, bounded(4))
-        ]
-    );
+    let of_plain = [config("ant", 2, plain.clone()), config("bee", 1, plain)];
+    let of_bounded = [config("ant", 2, bounded(8)), config("bee", 1, bounded(4))];
+    assert_eq!(configs, of_plain.iter().chain(&of_bounded).collect::<Vec<_>>());
     assert_eq!(grid.compared, ["method", "subject"]);
 }
 
@@ -113,10 +88,8 @@ fn a_method_has_plain_settings_for_all_its_trials_and_for_those_of_a_value() {
     assert_eq!(steps(&both, "fast", &[]), [3; 4]);
     assert_eq!(steps(&both, "mini", &["method.plain.fixed.steps=8"]), [8, 8, 6, 5]);
     let wrong = both.replace("fixed = { steps", "fixed = { stesp");
-    assert_eq!(
-        mistake(&wrong, "mini", &[]),
-        "walk.toml:26: subject.ant.method.bounded.fixed.stesp: unknown key; did you mean `steps`?"
-    );
+    let expected = "walk.toml:26: subject.ant.method.bounded.fixed.stesp: unknown key; did you mean `steps`?";
+    assert_mistake(&wrong, expected);
 }
 
 #[test]
@@ -151,31 +124,18 @@ fn a_table_replaces_the_list_of_an_axis_and_the_order_of_the_file_stays() {
             settings.map(|(_, value)| value).collect::<Vec<_>>().join(" ")
         })
         .collect();
-    let expected = [
-        "plain ant 4",
-        "plain ant 8",
-        "plain bee 1",
-        "plain bee 2",
-        "plain bee 4",
-        "bounded ant 4 3",
-        "bounded ant 8 3",
-        "bounded bee 1 1",
-        "bounded bee 1 2",
-        "bounded bee 2 1",
-        "bounded bee 2 2",
-        "bounded bee 4 1",
-        "bounded bee 4 2",
-    ];
-    assert_eq!(rows, expected);
+    let plain = "plain ant 4, plain ant 8, plain bee 1, plain bee 2, plain bee 4";
+    let of_ant = "bounded ant 4 3, bounded ant 8 3";
+    let of_bee = [1, 2, 4].map(|rate| format!("bounded bee {rate} 1, bounded bee {rate} 2")).join(", ");
+    assert_eq!(rows.join(", "), format!("{plain}, {of_ant}, {of_bee}"));
     let of_ant =
         grid.tuned.iter().find(|axis| axis.of == [("subject".to_string(), "ant".to_string())]).unwrap();
     assert_eq!((of_ant.path.as_str(), &of_ant.values), ("rate_multiplier", &vec![json!(4), json!(8)]));
 
     // A list for a setting that is no axis is a value.
-    let wrong = FILE.replace("[subject.ant]\nsteps = 2", "[subject.ant]\nsteps = [2, 3]");
-    assert!(mistake(&wrong, "mini", &[]).starts_with("walk.toml:22: subject.ant.steps: found a list"));
+    assert_change(FILE, ("steps = 2", "steps = [2, 3]", "walk.toml:22: subject.ant.steps: found a list…"));
     // For a method's own setting it is compared, as in the method's general table.
-    let compared = load(&FILE.replace("rank = 8", "rank = [8, 9]"), "mini", &[]).unwrap();
+    let compared = crate::grid(&FILE.replace("rank = 8", "rank = [8, 9]"), "mini", &[]);
     assert_eq!(values(&compared, "method.rank")[2..], [8, 9, 4]);
     assert_eq!(compared.compared, ["method", "subject", "method.rank"]);
 }
@@ -190,91 +150,67 @@ fn an_axis_may_be_narrowed_although_other_values_have_tables() {
 
 #[test]
 fn misspelt_values_methods_and_keys_are_named_with_their_line() {
-    let found = |from: &str, to: &str| {
-        assert_eq!(FILE.matches(from).count(), 1, "{from:?}");
-        mistake(&FILE.replace(from, to), "mini", &[])
-    };
     let unknown =
         "`atn` is no value of `subject` in this experiment, which compares ant, bee; did you mean `ant`?";
-    assert_eq!(
-        found("\n[subject.ant]\n", "\n[subject.atn]\n"),
-        format!("walk.toml:21: subject.atn: {unknown}")
-    );
-    assert_eq!(
-        mistake(FILE, "mini", &["subject.atn.steps=3"]),
-        format!("--set subject.atn.steps=3: subject.atn.steps: {unknown}")
-    );
-    let message = found("\n[subject.ant.method.bounded]", "\n[subject.ant.method.boundde]");
-    assert!(
-        message.starts_with("walk.toml:24: subject.ant.method.boundde.rank: ")
-            && message.ends_with("did you mean `bounded`?"),
-        "{message}"
-    );
-    assert_eq!(
-        found("steps = 2", "stesp = 2"),
-        "walk.toml:22: subject.ant.stesp: unknown key; did you mean `steps`?"
-    );
-    assert_eq!(
-        found("rank = 8", "rnak = 8"),
-        "walk.toml:24: subject.ant.method.bounded.rnak: unknown key; did you mean `rank`?"
-    );
-    assert!(
-        found("steps = 2", "seeds = [2]")
-            .contains("walk.toml:22: subject.ant.seeds: `seeds` is the same for every value of `subject`")
-    );
-    assert!(found("steps = 2", "subject = \"bee\"").contains("`subject` is the same for every value"));
+    let said = format!("walk.toml:21: subject.atn: {unknown}");
+    assert_change(FILE, ("\n[subject.ant]\n", "\n[subject.atn]\n", &said));
+    let said = format!("--set subject.atn.steps=3: subject.atn.steps: {unknown}");
+    assert_option(FILE, ("subject.atn.steps=3", &said));
+    let method = ("\n[subject.ant.method.bounded]", "\n[subject.ant.method.boundde]");
+    assert_change(FILE, (method.0, method.1, "walk.toml:24: subject.ant.method.boundde.rank: …"));
+    assert_change(FILE, (method.0, method.1, "…did you mean `bounded`?"));
+    let same = "…walk.toml:22: subject.ant.seeds: `seeds` is the same for every value of `subject`…";
+    for change in [
+        ("steps = 2", "stesp = 2", "walk.toml:22: subject.ant.stesp: unknown key; did you mean `steps`?"),
+        (
+            "rank = 8",
+            "rnak = 8",
+            "walk.toml:24: subject.ant.method.bounded.rnak: unknown key; did you mean `rank`?",
+        ),
+        ("steps = 2", "seeds = [2]", same),
+        ("steps = 2", "subject = \"bee\"", "…`subject` is the same for every value…"),
+    ] {
+        assert_change(FILE, change);
+    }
     let wrong =
         FILE.replace("[scale.tuned.subject.ant]\nsteps = 4", "[scale.mini.subject.bee]\nsteps = \"few\"");
-    assert!(
-        mistake(&wrong.replace("[scale.mini]\n", ""), "mini", &[])
-            .starts_with("walk.toml:31: scale.mini.subject.bee.steps: found \"few\"")
-    );
-    assert!(
-        mistake(FILE, "mini", &["subject.ant.steps=few"])
-            .starts_with("--set subject.ant.steps=few: subject.ant.steps: found \"few\"")
-    );
-    assert!(
-        mistake(FILE, "mini", &["subject.ant=3"])
-            .contains("settings for a value are a table, as in [subject.ant]")
-    );
+    let expected = "walk.toml:31: scale.mini.subject.bee.steps: found \"few\"…";
+    assert_mistake(&wrong.replace("[scale.mini]\n", ""), expected);
+    for option in [
+        ("subject.ant.steps=few", "--set subject.ant.steps=few: subject.ant.steps: found \"few\"…"),
+        ("subject.ant=3", "…settings for a value are a table, as in [subject.ant]…"),
+    ] {
+        assert_option(FILE, option);
+    }
 }
 
 #[test]
 fn what_has_tables_is_a_compared_setting_with_names() {
-    let wrong = FILE.replace("[\"subject\"]", "[\"subejct\"]");
-    assert_eq!(
-        mistake(&wrong, "mini", &[]),
-        "walk.toml:6: defaults_by: `subejct`: unknown compared setting; did you mean `subject`?"
-    );
-    let wrong = FILE.replace("defaults_by = [\"subject\"]\n", "\n");
-    assert_eq!(
-        mistake(&wrong, "mini", &[]),
-        "walk.toml:21: subject: for tables of the values of `subject` write `defaults_by = [\"subject\"]` at the top \
-         of walk.toml"
-    );
-    let wrong = FILE.replace("[\"subject\"]\n", "[]\n");
-    assert_eq!(
-        mistake(&wrong, "mini", &[]),
-        "walk.toml:6: defaults_by: for tables of the values of `subject` write `defaults_by = [\"subject\"]` at the top \
-         of walk.toml"
-    );
-    let wrong = FILE.replace("rate = 0.1", "rate = 0.1\nfixed = \"few\"");
-    assert_eq!(
-        mistake(&wrong, "mini", &[]),
-        "walk.toml:17: method.plain.fixed: found \"few\"; write it as a table, as in [method.plain.fixed]"
-    );
-    let wrong = FILE.replace("[\"subject\"]", "[\"subject\", \"steps\"]");
-    assert_eq!(
-        mistake(&wrong, "mini", &[]),
-        "walk.toml:6: defaults_by: `steps`: unknown compared setting; known: method, subject"
-    );
-    let wrong = FILE.replace("[\"subject\"]", "[\"subject\", \"method\"]");
-    assert!(
-        mistake(&wrong, "mini", &[]).starts_with("walk.toml:6: defaults_by: `method` has its own tables")
-    );
-    let message = mistake(FILE, "mini", &["subject=1,2"]);
-    assert!(message.contains("found 1; `defaults_by` is for settings whose values are names"), "{message}");
-    let message = mistake(&FILE.replace("[\"ant\", \"bee\"]", "[\"ant\", \"ant\"]"), "mini", &[]);
-    assert!(message.starts_with("walk.toml:13: scientific.subject: \"ant\" stands twice"), "{message}");
-    assert!(mistake(FILE, "mini", &["defaults_by=[]"]).contains("is the same at every scale"));
+    let missing =
+        "for tables of the values of `subject` write `defaults_by = [\"subject\"]` at the top of walk.toml";
+    let [absent, empty] =
+        ["walk.toml:21: subject", "walk.toml:6: defaults_by"].map(|place| format!("{place}: {missing}"));
+    let misspelt = "walk.toml:6: defaults_by: `subejct`: unknown compared setting; did you mean `subject`?";
+    let other = "walk.toml:6: defaults_by: `steps`: unknown compared setting; known: method, subject";
+    let table =
+        "walk.toml:17: method.plain.fixed: found \"few\"; write it as a table, as in [method.plain.fixed]";
+    let twice = "walk.toml:13: scientific.subject: \"ant\" stands twice…";
+    for change in [
+        ("[\"subject\"]", "[\"subejct\"]", misspelt),
+        ("defaults_by = [\"subject\"]\n", "\n", absent.as_str()),
+        ("[\"subject\"]\n", "[]\n", empty.as_str()),
+        ("rate = 0.1", "rate = 0.1\nfixed = \"few\"", table),
+        ("[\"subject\"]", "[\"subject\", \"steps\"]", other),
+        (
+            "[\"subject\"]",
+            "[\"subject\", \"method\"]",
+            "walk.toml:6: defaults_by: `method` has its own tables…",
+        ),
+        ("[\"ant\", \"bee\"]", "[\"ant\", \"ant\"]", twice),
+    ] {
+        assert_change(FILE, change);
+    }
+    let names = "…found 1; `defaults_by` is for settings whose values are names…";
+    assert_option(FILE, ("subject=1,2", names));
+    assert_option(FILE, ("defaults_by=[]", "…is the same at every scale…"));
 }

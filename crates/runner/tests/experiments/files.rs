@@ -1,14 +1,12 @@
 //! Experiment files: layers, grids, identities, and what is said about mistakes.
 
-#[path = "../examples/toy/workload.rs"]
-mod toy;
-
 use std::collections::BTreeSet;
-use std::path::Path;
 
-use runner::{Experiment, Grid};
+use runner::Grid;
 use serde_json::{Value, json};
-use toy::Toy;
+
+use crate::toy::Toy;
+use crate::{assert_change, assert_mistake, assert_option, assert_says, grid, load, mistake};
 
 const FILE: &str = r#"name = "walk"
 question = "Which walk ends lowest?"
@@ -42,23 +40,6 @@ scientific.method = ["plain"]
 [scale.smoke.method.plain]
 rank = 2
 "#;
-
-fn load(text: &str, scale: &str, sets: &[&str]) -> Result<Experiment, String> {
-    let sets: Vec<String> = sets.iter().map(|set| set.to_string()).collect();
-    Experiment::parse(Path::new("walk.toml"), text, scale, &sets).map_err(|error| error.to_string())
-}
-
-fn grid(text: &str, scale: &str, sets: &[&str]) -> Grid {
-    load(text, scale, sets).unwrap().grid(&Toy::default()).unwrap()
-}
-
-/// The message for a file with a mistake, or for a wrong option.
-fn mistake(text: &str, scale: &str, sets: &[&str]) -> String {
-    match load(text, scale, sets) {
-        Err(message) => message,
-        Ok(experiment) => experiment.grid(&Toy::default()).unwrap_err().to_string(),
-    }
-}
 
 fn ids(grid: &Grid) -> BTreeSet<String> {
     grid.trials.iter().map(|trial| trial.id.clone()).collect()
@@ -119,7 +100,7 @@ fn a_list_in_fixed_settings_is_a_value() {
     let text = FILE.replace("steps = 5", "steps = 5\nbetas = [0.9, 0.99]");
     let experiment = load(&text, "mini", &[]).unwrap();
     let message = experiment.grid(&Toy::default()).unwrap_err().to_string();
-    assert!(message.starts_with("walk.toml:11: fixed.betas: unknown key"), "{message}");
+    assert_says(&message, "walk.toml:11: fixed.betas: unknown key…");
 }
 
 #[test]
@@ -131,7 +112,7 @@ fn ids_do_not_depend_on_order_spelling_or_text() {
         .replace("Which walk ends lowest?", "Another question?")
         .replace("seeds = [0, 1]", "seeds = [1, 0]");
     // A whole float is no rank, but as a number it is the same.
-    assert!(mistake(&reordered, "mini", &[]).contains("method.bounded.rank"));
+    assert_mistake(&reordered, "…method.bounded.rank…");
     assert_eq!(ids(&grid(&reordered.replace("4.0", "4"), "mini", &[])), base);
     assert!(ids(&grid(FILE, "mini", &["steps=4"])).is_disjoint(&base));
 }
@@ -145,72 +126,52 @@ fn a_grown_grid_keeps_its_old_ids() {
 
 #[test]
 fn unknown_keys_are_named_with_line_and_suggestion() {
-    let wrong = FILE.replace("rank = 4", "rnak = 4");
-    assert_eq!(
-        mistake(&wrong, "mini", &[]),
-        "walk.toml:21: method.bounded.rnak: unknown key; did you mean `rank`?"
-    );
-    let wrong = FILE.replace("steps = 3", "stesp = 3");
-    assert_eq!(
-        mistake(&wrong, "mini", &[]),
-        "walk.toml:24: scale.mini.stesp: unknown key; did you mean `steps`?"
-    );
-    let wrong = FILE.replace("seeds = [0, 1]", "seed = [0, 1]");
-    let expected = "walk.toml:6: seed: unknown key; did you mean `seeds`?";
-    assert_eq!(mistake(&wrong, "mini", &[]), expected);
-    let wrong = FILE.replace("[method.bounded]", "[method.boundde]");
+    for change in [
+        ("rank = 4", "rnak = 4", "walk.toml:21: method.bounded.rnak: unknown key; did you mean `rank`?"),
+        ("steps = 3", "stesp = 3", "walk.toml:24: scale.mini.stesp: unknown key; did you mean `steps`?"),
+        ("seeds = [0, 1]", "seed = [0, 1]", "walk.toml:6: seed: unknown key; did you mean `seeds`?"),
+    ] {
+        assert_change(FILE, change);
+    }
     let expected =
         "`boundde` is no method of this experiment, which compares bounded, plain; did you mean `bounded`?";
-    assert_eq!(mistake(&wrong, "mini", &[]), format!("walk.toml:19: method.boundde: {expected}"));
+    let expected = format!("walk.toml:19: method.boundde: {expected}");
+    assert_mistake(&FILE.replace("[method.bounded]", "[method.boundde]"), &expected);
     let wrong = FILE.replace(r#""bounded"]"#, r#""bouned"]"#).replace("[method.bounded]", "[method.bouned]");
-    assert_eq!(
-        mistake(&wrong, "mini", &[]),
-        "walk.toml:13: scientific.method: `bouned`: unknown method; did you mean `bounded`?"
-    );
-    assert_eq!(
-        mistake(FILE, "mini", &["stpes=4"]),
-        "--set stpes=4: stpes: unknown key; did you mean `steps`?"
-    );
+    let expected = "walk.toml:13: scientific.method: `bouned`: unknown method; did you mean `bounded`?";
+    assert_mistake(&wrong, expected);
+    assert_option(FILE, ("stpes=4", "--set stpes=4: stpes: unknown key; did you mean `steps`?"));
     assert_eq!(mistake(FILE, "mni", &[]), "walk.toml:23: scale: `mni`: unknown scale; did you mean `mini`?");
 }
 
 #[test]
 fn wrong_types_and_values_say_what_was_found_and_what_is_right() {
-    let found = |from: &str, to: &str| mistake(&FILE.replace(from, to), "mini", &[]);
-    let message = found("rate = 0.1\n", "rate = \"fast\"\n");
-    assert!(
-        message.starts_with("walk.toml:17: method.plain.rate: found \"fast\"; write a number"),
-        "{message}"
-    );
-    let message = found("rate = [0.1, 0.2]", "rate = [0.1, -0.2]");
-    assert_eq!(message, "walk.toml:20: method.bounded.rate: found -0.2; a rate is above 0");
-    let message = found("\"maximize\"", "\"upwards\"");
-    assert!(
-        message.starts_with("walk.toml:5: direction: `upwards`: unknown value; known: maximize, minimize"),
-        "{message}"
-    );
-    let message = found("seeds = [0, 1]", "seeds = 3");
-    assert!(message.starts_with("walk.toml:6: seeds: found 3; write a list, as in [0, 1]"), "{message}");
-    assert!(
-        found("{ first = 2 }", "{ frist = 2, first = 1 }")
-            .starts_with("walk.toml:14: scientific.subject.frist: unknown key")
-    );
-    assert!(found("steps = 5", "steps = nan").starts_with("walk.toml:10: fixed.steps: found NaN"));
-    assert!(
-        found("[0.1, 0.2]", "[0.1, 1e-1]").starts_with("walk.toml:20: method.bounded.rate: 0.1 stands twice")
-    );
-    assert!(found("[0.1, 0.2]", "[]").starts_with("walk.toml:20: method.bounded.rate: found an empty list"));
-    assert!(found("steps = 5", "steps = 5\nmethod = \"plain\"").starts_with("walk.toml:11: fixed.method"));
-    assert!(found("steps = 5", "steps = = 5").starts_with("walk.toml:10: "));
-    assert!(found("\"subject\"]", "\"subjects\"]").ends_with("did you mean `subject`?"));
+    let direction = "walk.toml:5: direction: `upwards`: unknown value; known: maximize, minimize…";
+    for change in [
+        (
+            "rate = 0.1\n",
+            "rate = \"fast\"\n",
+            "walk.toml:17: method.plain.rate: found \"fast\"; write a number…",
+        ),
+        ("[0.1, 0.2]", "[0.1, -0.2]", "walk.toml:20: method.bounded.rate: found -0.2; a rate is above 0"),
+        ("\"maximize\"", "\"upwards\"", direction),
+        ("seeds = [0, 1]", "seeds = 3", "walk.toml:6: seeds: found 3; write a list, as in [0, 1]…"),
+        ("{ first = 2 }", "{ frist = 2, first = 1 }", "walk.toml:14: scientific.subject.frist: unknown key…"),
+        ("steps = 5", "steps = nan", "walk.toml:10: fixed.steps: found NaN…"),
+        ("[0.1, 0.2]", "[0.1, 1e-1]", "walk.toml:20: method.bounded.rate: 0.1 stands twice…"),
+        ("[0.1, 0.2]", "[]", "walk.toml:20: method.bounded.rate: found an empty list…"),
+        ("steps = 5", "steps = 5\nmethod = \"plain\"", "walk.toml:11: fixed.method…"),
+        ("steps = 5", "steps = = 5", "walk.toml:10: …"),
+        ("\"subject\"]", "\"subjects\"]", "…did you mean `subject`?"),
+    ] {
+        assert_change(FILE, change);
+    }
 }
 
 #[test]
 fn missing_keys_are_named() {
-    let message = mistake(&FILE.replace("metric = \"score\"\n", ""), "mini", &[]);
-    assert_eq!(message, "walk.toml: `metric` is missing");
-    let message = mistake(&FILE.replace("rate = 0.1\n", ""), "mini", &[]);
-    assert_eq!(message, "walk.toml:16: method.plain: `rate` is missing");
+    assert_change(FILE, ("metric = \"score\"\n", "", "walk.toml: `metric` is missing"));
+    assert_change(FILE, ("rate = 0.1\n", "", "walk.toml:16: method.plain: `rate` is missing"));
 }
 
 #[test]
@@ -219,28 +180,29 @@ fn every_mistake_of_a_file_comes_at_once() {
     let message = mistake(&wrong, "mini", &[]);
     let lines: Vec<&str> = message.lines().collect();
     assert_eq!(lines.len(), 2, "{message}");
-    assert!(
-        lines[0].starts_with("walk.toml:17: method.plain.rate") && lines[1].starts_with("walk.toml:21: ")
-    );
+    assert_says(lines[0], "walk.toml:17: method.plain.rate…");
+    assert_says(lines[1], "walk.toml:21: …");
 }
 
 #[test]
 fn options_that_cannot_be_read_are_errors() {
-    assert!(mistake(FILE, "mini", &["steps"]).contains("write `--set key.path=value`"));
-    assert!(mistake(FILE, "mini", &["name=other"]).contains("same at every scale"));
-    assert!(mistake(FILE, "mini", &["seed=1"]).contains("`seeds`"));
-    let message = mistake(FILE, "mini", &["method.rank=4"]);
-    assert!(message.contains("method.<name>.<key>"), "{message}");
-    assert!(
-        mistake(FILE, "mini", &["method.plain.rate=fast"])
-            .starts_with("--set method.plain.rate=fast: method.plain.rate: ")
-    );
+    for option in [
+        ("steps", "…write `--set key.path=value`…"),
+        ("name=other", "…same at every scale…"),
+        ("seed=1", "…`seeds`…"),
+        ("method.rank=4", "…method.<name>.<key>…"),
+        ("method.plain.rate=fast", "--set method.plain.rate=fast: method.plain.rate: …"),
+    ] {
+        assert_option(FILE, option);
+    }
 }
 
 #[test]
 fn a_file_of_another_task_is_refused() {
-    let message = mistake(&FILE.replace("\"toy\"", "\"tiy\""), "mini", &[]);
-    assert_eq!(message, "walk.toml is of task `tiy`, and this is the driver of `toy`");
+    assert_change(
+        FILE,
+        ("\"toy\"", "\"tiy\"", "walk.toml is of task `tiy`, and this is the driver of `toy`"),
+    );
 }
 
 #[test]

@@ -1,7 +1,5 @@
 //! Training against PEFT and transformers, and exams against lm-evaluation-harness, on the files made by
 //! `tools/goldens/llama_training.py`, `harness.py` and `harness_old.py`.
 
-#[path = "golden/lm_eval.rs"]
 mod lm_eval;
-#[path = "golden/training.rs"]
 mod training;

@@ -1,11 +1,9 @@
 //! Experiment files that include others.
 
-#[path = "../examples/toy/workload.rs"]
-mod toy;
-
 use runner::{Experiment, Grid};
 use tempfile::TempDir;
-use toy::Toy;
+
+use crate::{assert_says, grid_of};
 
 const FILE: &str = r#"name = "walk"
 question = "Which walk ends lowest?"
@@ -44,12 +42,14 @@ fn load(main: &str, ant: &str, bee: &str, sets: &[&str]) -> Result<Grid, String>
     let folder = folder(main, ant, bee);
     let sets: Vec<String> = sets.iter().map(|set| set.to_string()).collect();
     Experiment::load(&folder.path().join("walk.toml"), "mini", &sets)
-        .and_then(|experiment| experiment.grid(&Toy::default()))
-        .map_err(|error| error.to_string().replace(&format!("{}/", folder.path().display()), ""))
+        .map_err(|error| error.to_string())
+        .and_then(|experiment| grid_of(&experiment))
+        .map_err(|message| message.replace(&format!("{}/", folder.path().display()), ""))
 }
 
-fn mistake(main: &str, ant: &str, bee: &str) -> String {
-    load(main, ant, bee, &[]).unwrap_err()
+#[track_caller]
+fn assert_mistake((main, ant, bee): (&str, &str, &str), expected: &str) {
+    assert_says(&load(main, ant, bee, &[]).unwrap_err(), expected);
 }
 
 fn settings(grid: &Grid, key: &str) -> Vec<i64> {
@@ -81,49 +81,34 @@ fn what_is_included_and_what_is_written_out_are_the_same_trials() {
 
 #[test]
 fn mistakes_in_an_included_file_name_it_and_its_line() {
-    let wrong = ANT.replace("steps", "stesp");
-    assert_eq!(
-        mistake(FILE, &wrong, BEE),
-        "tasks/ant.toml:2: subject.ant.stesp: unknown key; did you mean `steps`?"
-    );
-    let wrong = ANT.replace("rank = 3", "rank = -3");
-    assert!(
-        mistake(FILE, &wrong, BEE).starts_with("tasks/ant.toml:4: subject.ant.method.plain.rank: found -3")
-    );
-    assert!(mistake(FILE, ANT, "[subject.bee]\nsteps = = 4").starts_with("tasks/bee.toml:2: "));
-    assert!(
-        mistake(FILE, ANT, "[subject.bee]\nsteps = nan")
-            .starts_with("tasks/bee.toml:2: subject.bee.steps: found NaN")
-    );
-    assert_eq!(
-        mistake(FILE, ANT, "steps = 4\n"),
-        "tasks/bee.toml:1: steps: unknown key; did you mean `seeds`? settings of the trials belong under [fixed]"
-    );
+    let key = "tasks/ant.toml:2: subject.ant.stesp: unknown key; did you mean `steps`?";
+    assert_mistake((FILE, &ANT.replace("steps", "stesp"), BEE), key);
+    let rank = "tasks/ant.toml:4: subject.ant.method.plain.rank: found -3…";
+    assert_mistake((FILE, &ANT.replace("rank = 3", "rank = -3"), BEE), rank);
+    for (bee, expected) in [
+        ("[subject.bee]\nsteps = = 4", "tasks/bee.toml:2: …"),
+        ("[subject.bee]\nsteps = nan", "tasks/bee.toml:2: subject.bee.steps: found NaN…"),
+        (
+            "steps = 4\n",
+            "tasks/bee.toml:1: steps: unknown key; did you mean `seeds`? settings of the trials belong under [fixed]",
+        ),
+    ] {
+        assert_mistake((FILE, ANT, bee), expected);
+    }
     let wrong = format!("{FILE}[subject.ant]\nsteps = \"few\"\n");
-    assert!(mistake(&wrong, ANT, BEE).starts_with("walk.toml:21: subject.ant.steps: found \"few\""));
+    assert_mistake((&wrong, ANT, BEE), "walk.toml:21: subject.ant.steps: found \"few\"…");
 }
 
 #[test]
 fn a_key_in_two_included_files_is_an_error_that_names_both() {
     let twice = format!("{BEE}[subject.ant.method.plain]\nrank = 5\n");
-    assert_eq!(
-        mistake(FILE, ANT, &twice),
-        "tasks/bee.toml:4: subject.ant.method.plain.rank: stands in tasks/ant.toml:4 too; keep one of them"
-    );
+    let rank = "tasks/bee.toml:4: subject.ant.method.plain.rank";
+    assert_mistake((FILE, ANT, &twice), &format!("{rank}: stands in tasks/ant.toml:4 too; keep one of them"));
     // A table in both is no clash, but a table and a value are.
-    assert!(
-        load(
-            FILE,
-            ANT,
-            &format!("{BEE}[subject.ant.method.plain]\nrate = 0.5\n[subject.ant.nuisance]\n"),
-            &[]
-        )
-        .is_ok()
-    );
-    assert!(
-        mistake(FILE, ANT, "[subject.ant]\nmethod = 3\n")
-            .starts_with("tasks/bee.toml:2: subject.ant.method: stands in tasks/ant.toml:3 too")
-    );
+    let other = format!("{BEE}[subject.ant.method.plain]\nrate = 0.5\n[subject.ant.nuisance]\n");
+    assert!(load(FILE, ANT, &other, &[]).is_ok());
+    let clash = "tasks/bee.toml:2: subject.ant.method: stands in tasks/ant.toml:3 too…";
+    assert_mistake((FILE, ANT, "[subject.ant]\nmethod = 3\n"), clash);
 }
 
 #[test]
@@ -131,28 +116,23 @@ fn included_files_hold_settings_only() {
     let expected = "an included file holds tables of settings only; this goes into walk.toml";
     for key in ["seeds = [1]", "include = [\"bee.toml\"]", "metric = \"score\"", "defaults_by = []"] {
         let name = key.split(' ').next().unwrap();
-        assert_eq!(
-            mistake(FILE, &format!("{key}\n{ANT}"), BEE),
-            format!("tasks/ant.toml:1: {name}: {expected}")
-        );
+        let ant = format!("{key}\n{ANT}");
+        assert_mistake((FILE, &ant, BEE), &format!("tasks/ant.toml:1: {name}: {expected}"));
     }
 }
 
 #[test]
 fn the_list_of_files_is_checked() {
-    let found =
-        |list: &str| mistake(&FILE.replace("[\"tasks/ant.toml\", \"tasks/bee.toml\"]", list), ANT, BEE);
-    assert!(
-        found("\"tasks/ant.toml\"")
-            .starts_with("walk.toml:6: include: found \"tasks/ant.toml\"; write a list of files")
-    );
-    assert_eq!(
-        found("[\"tasks/ant.toml\", \"tasks/ant.toml\"]"),
-        "walk.toml:6: include: \"tasks/ant.toml\" stands twice; remove one"
-    );
-    let message = found("[\"tasks/cat.toml\"]");
-    assert!(message.starts_with("walk.toml:6: include: cannot read tasks/cat.toml: "), "{message}");
-    assert!(message.ends_with("paths are relative to this file"), "{message}");
+    let no_list = "walk.toml:6: include: found \"tasks/ant.toml\"; write a list of files…";
+    let twice = "walk.toml:6: include: \"tasks/ant.toml\" stands twice; remove one";
+    for (list, expected) in [
+        ("\"tasks/ant.toml\"", no_list),
+        ("[\"tasks/ant.toml\", \"tasks/ant.toml\"]", twice),
+        ("[\"tasks/cat.toml\"]", "walk.toml:6: include: cannot read tasks/cat.toml: …"),
+        ("[\"tasks/cat.toml\"]", "…paths are relative to this file"),
+    ] {
+        assert_mistake((&FILE.replace("[\"tasks/ant.toml\", \"tasks/bee.toml\"]", list), ANT, BEE), expected);
+    }
     assert!(load(FILE, ANT, BEE, &["include=[]"]).unwrap_err().contains("is the same at every scale"));
 }
 
@@ -162,12 +142,16 @@ fn a_shared_file_may_have_names_that_are_not_compared_but_none_that_the_task_doe
         "[subject.dog]\nsteps = 4\n[subject.ant.method.bounded]\nrank = 1\n[method.wild]\nrate = 1\n";
     let grid = load(FILE, ANT, &format!("{shared}[subject.bee]\nsteps = 4\n"), &[]).unwrap();
     assert_eq!(settings(&grid, "/steps"), [2, 4]);
-    assert_eq!(
-        mistake(FILE, ANT, "[subject.dgo]\nsteps = 4\n"),
-        "tasks/bee.toml:1: subject.dgo: `dgo`: unknown subject; did you mean `dog`?"
-    );
-    assert_eq!(
-        mistake(FILE, ANT, "[subject.ant.method.bouded]\nrank = 4\n"),
-        "tasks/bee.toml:1: subject.ant.method.bouded: `bouded`: unknown method; did you mean `bounded`?"
-    );
+    for (bee, expected) in [
+        (
+            "[subject.dgo]\nsteps = 4\n",
+            "tasks/bee.toml:1: subject.dgo: `dgo`: unknown subject; did you mean `dog`?",
+        ),
+        (
+            "[subject.ant.method.bouded]\nrank = 4\n",
+            "tasks/bee.toml:1: subject.ant.method.bouded: `bouded`: unknown method; did you mean `bounded`?",
+        ),
+    ] {
+        assert_mistake((FILE, ANT, bee), expected);
+    }
 }

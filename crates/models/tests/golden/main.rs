@@ -1,17 +1,11 @@
 //! Networks and schedulers against their reference implementations, on the files made by `models.py`,
 //! `language_models.py`, `llama.py`, `minilm.py`, `control.py`, `evaluators.py` and `pictures.py` of `tools/goldens`.
 
-#[path = "golden/control.rs"]
 mod control;
-#[path = "golden/encoders.rs"]
 mod encoders;
-#[path = "golden/evaluators.rs"]
 mod evaluators;
-#[path = "golden/llama.rs"]
 mod llama;
-#[path = "golden/minilm.rs"]
 mod minilm;
-#[path = "golden/pictures.rs"]
 mod pictures;
 
 use std::collections::HashMap;
