@@ -191,7 +191,7 @@ impl<'a> StepDropout<'a> {
             let first = (keys[row] ^ site).wrapping_add(lines[index % lines.len()].wrapping_mul(GAMMA));
             fill(kept, first, least(thresholds[row]));
         };
-        let mut kept = Tensor::empty(shape, (Kind::Bool, Device::Cpu));
+        let kept = Tensor::empty(shape, (Kind::Bool, Device::Cpu));
         #[expect(
             unsafe_code,
             reason = "the tensor is fresh, contiguous and of bytes, and nobody else has it"
