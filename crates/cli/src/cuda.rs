@@ -21,6 +21,31 @@ pub enum Cuda {
     Unloadable(String),
 }
 
+impl Cuda {
+    /// Why no CUDA device is used, and what helps; none where one is.
+    pub fn lack(&self) -> Option<(String, &'static str)> {
+        if tch::Cuda::is_available() {
+            return None;
+        }
+        Some(match self {
+            Cuda::NoLibrary => ("libtorch_cuda.so is not part of this libtorch".to_owned(), FETCH),
+            Cuda::NoDriver => (
+                "no NVIDIA driver (libcuda.so.1)".to_owned(),
+                "install NVIDIA's driver; it must support CUDA 13",
+            ),
+            Cuda::Unloadable(error) => {
+                (format!("there is a driver, but libtorch_cuda.so cannot be loaded ({error})"), FETCH)
+            }
+            Cuda::Loaded => (
+                "libtorch_cuda.so is loaded, but finds no usable device".to_owned(),
+                "see nvidia-smi and CUDA_VISIBLE_DEVICES; the driver must support CUDA 13",
+            ),
+        })
+    }
+}
+
+const FETCH: &str = "remove .tools/libtorch and run ./justw doctor, which fetches the CUDA libraries too";
+
 /// Loads the CUDA library. Costs next to nothing where there is no driver.
 pub fn load() -> Cuda {
     let library = match libtorch::folder().map(|folder| folder.join("libtorch_cuda.so")) {

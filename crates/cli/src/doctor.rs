@@ -98,22 +98,14 @@ fn torch() -> Finding {
 
 /// One line for the CUDA library, and one for each device after a real computation on it.
 fn accelerator(cuda: &Cuda) -> Vec<Finding> {
-    let line = match cuda {
-        Cuda::NoLibrary => Finding::ok("cuda", "not part of this libtorch; the CPU is used"),
-        Cuda::NoDriver => Finding::ok("cuda", "no NVIDIA driver (libcuda.so.1); the CPU is used"),
-        Cuda::Unloadable(error) => Finding::warn(
-            "cuda",
-            format!("there is a driver, but libtorch_cuda.so cannot be loaded ({error}); the CPU is used"),
-            "remove .tools/libtorch and run ./justw doctor, which fetches the CUDA libraries too",
-        ),
-        Cuda::Loaded if !tch::Cuda::is_available() => Finding::warn(
-            "cuda",
-            "libtorch_cuda.so is loaded, but finds no usable device; the CPU is used",
-            "see nvidia-smi and CUDA_VISIBLE_DEVICES; the driver must support CUDA 13",
-        ),
-        Cuda::Loaded => {
+    let line = match (cuda, cuda.lack()) {
+        (_, None) => {
             Finding::ok("cuda", format!("libtorch_cuda.so is loaded, devices: {}", tch::Cuda::device_count()))
         }
+        (Cuda::NoLibrary | Cuda::NoDriver, Some((problem, _))) => {
+            Finding::ok("cuda", format!("{problem}; the CPU is used"))
+        }
+        (_, Some((problem, remedy))) => Finding::warn("cuda", format!("{problem}; the CPU is used"), remedy),
     };
     let mut findings = vec![line];
     if tch::Cuda::is_available() {

@@ -98,11 +98,11 @@ fn main() -> ExitCode {
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let cuda = cuda::load();
     let result = match &cli.command {
-        Command::Run(args) => run::run(args),
-        Command::Plan(args) => plan::run(args).map(|()| ExitCode::SUCCESS),
+        Command::Run(args) => run::run(args, &cuda),
+        Command::Plan(args) => plan::run(args, &cuda).map(|()| ExitCode::SUCCESS),
         Command::Status(args) => status::run(args).map(|()| ExitCode::SUCCESS),
         Command::Clean(args) => clean::run(args).map(|()| ExitCode::SUCCESS),
-        Command::VerifyResume(args) => verify_resume::run(args),
+        Command::VerifyResume(args) => verify_resume::run(args, &cuda),
         Command::Plots(args) => plots::run(args).map(|()| ExitCode::SUCCESS),
         Command::Report(args) => report_command::run(args).map(|()| ExitCode::SUCCESS),
         Command::Export(args) => export::run(args).map(|()| ExitCode::SUCCESS),

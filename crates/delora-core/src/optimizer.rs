@@ -8,6 +8,9 @@ use crate::parameter_group::Group;
 /// Steps whose coefficients are sent to the device at once, so that a step sends nothing.
 const TABLE_STEPS: u64 = 256;
 
+/// Values that an update has in hand at once, so that its intermediate tensors stay small beside a network's weights.
+const VALUES_AT_ONCE: i64 = 1 << 22;
+
 /// `torch.nn.utils.clip_grad_norm_`'s guard against division by zero.
 const CLIP_EPS: f64 = 1e-6;
 
@@ -88,16 +91,22 @@ impl BankAdamW {
             });
             let coefficients = self.coefficients(step);
             for (index, (parameter, gradient)) in parameters.iter().zip(gradients).enumerate() {
-                let clipped = clipping.as_ref().map(|factor| gradient * factor);
-                let gradient = clipped.as_ref().unwrap_or(gradient).where_scalarother(&healthy, 0.0);
                 let decay = coefficients[1 + 2 * index].where_scalarother(&healthy, 1.0);
                 let size = coefficients[2 + 2 * index].where_scalarother(&healthy, 0.0);
-                let (first, second) = (&mut self.first_moments[index], &mut self.second_moments[index]);
-                let _ = first.lerp_tensor_(&gradient, &self.first_weight);
-                let _ = second.lerp_tensor_(&gradient.square(), &self.second_weight);
-                let denominator = second.sqrt().g_add_(&coefficients[0]);
-                let mut values = parameter.shallow_clone();
-                let _ = values.g_mul_(&decay).addcdiv_(&(&*first * -size), &denominator);
+                let (all, at_once) =
+                    (parameter.size()[1], (VALUES_AT_ONCE / self.trials.len() as i64).max(1));
+                for start in (0..all).step_by(at_once as usize) {
+                    let part = |tensor: &Tensor| tensor.narrow(1, start, at_once.min(all - start));
+                    let gradient = part(gradient);
+                    let clipped = clipping.as_ref().map(|factor| &gradient * factor);
+                    let gradient = clipped.as_ref().unwrap_or(&gradient).where_scalarother(&healthy, 0.0);
+                    let (mut first, mut second) =
+                        (part(&self.first_moments[index]), part(&self.second_moments[index]));
+                    let _ = first.lerp_tensor_(&gradient, &self.first_weight);
+                    let _ = second.lerp_tensor_(&gradient.square(), &self.second_weight);
+                    let denominator = second.sqrt().g_add_(&coefficients[0]);
+                    let _ = part(parameter).g_mul_(&decay).addcdiv_(&(first * -&size), &denominator);
+                }
             }
         });
     }

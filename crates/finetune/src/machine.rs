@@ -1,6 +1,6 @@
 //! Where trials run, in which kind they compute, and which may run together.
 
-use runner::{Provenance, Workers, Workload};
+use runner::{Provenance, WorkerPlace, Workers, Workload};
 use serde::{Deserialize, Serialize};
 use tch::Kind;
 
@@ -22,24 +22,21 @@ impl Precision {
     }
 }
 
-/// Device and library that trials of this process run on.
+/// Device and library that trials of this thread run on.
 pub fn provenance(libtorch: &str) -> Provenance {
-    let device = match tch::Device::cuda_if_available() {
-        tch::Device::Cuda(index) => format!("cuda:{index}"),
-        _ => "cpu".to_owned(),
-    };
-    Provenance { device, libtorch: libtorch.to_owned() }
+    Provenance { device: device::name(device::here()), libtorch: libtorch.to_owned() }
 }
 
-/// On a CPU a bank per thread: two banks of one thread each finish sooner than two in turn with both.
+/// A worker for each chosen device. On a CPU that is a bank per thread: two banks of one thread each finish sooner than
+/// two in turn with both.
 pub fn workers(make: impl Fn() -> Box<dyn Workload> + Send + Sync + 'static) -> Option<Workers> {
-    if tch::Cuda::is_available() {
-        return None;
-    }
+    let devices = device::chosen();
     let threads = tch::get_num_threads().max(1) as usize;
-    let make = move |workers: usize| -> Box<dyn Workload> {
-        tch::set_num_threads((threads / workers).max(1) as i32);
+    let most = devices.len();
+    let make = move |place: WorkerPlace| -> Box<dyn Workload> {
+        device::enter(devices[place.index]);
+        tch::set_num_threads((threads / place.count).max(1) as i32);
         make()
     };
-    Some(Workers { most: threads, make: Box::new(make) })
+    Some(Workers { most, make: Box::new(make) })
 }

@@ -182,7 +182,8 @@ impl Hook for BankHook<'_> {
             let mask = self.dropout.and_then(|dropout| dropout.of_adapters(&layer.name, &shape));
             let dropped = mask.map(|mask| fold(&mask.apply(input)));
             let seen = dropped.as_ref().unwrap_or(&folded);
-            self.bank.forward_with(&layer.name, &layer.weight, layer.bias.as_ref(), &folded, seen)
+            let (weight, bias) = layer.in_kind(input.kind());
+            self.bank.forward_with(&layer.name, &weight, bias.as_ref(), &folded, seen)
         } else if let Some(output) = self.head(layer, &fold(input)) {
             output
         } else {

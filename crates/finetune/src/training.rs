@@ -156,7 +156,10 @@ impl Training {
             if is_over {
                 return Ok(());
             }
+            // The first step of a process sends what all others find on the device.
+            device::region(if has_stepped { c"step" } else { c"first step" });
             unread.push(lesson.update(&mut self.bank, done)?);
+            device::region(c"beside steps");
             has_stepped = true;
             let done = done + 1;
             if done.is_multiple_of(10) || done == total {

@@ -28,7 +28,7 @@ pub struct Network {
 impl Network {
     /// Errors: a folder that is not of a LLaMA decoder; a tokenizer that is not its.
     pub fn load(folder: &Path, kind: Kind) -> Result<Network> {
-        let device = Device::cuda_if_available();
+        let device = device::here();
         let llama = load_llama(folder, kind, device).with_context(|| {
             format!("{}: not a folder of a LLaMA decoder in Hugging Face's layout", folder.display())
         })?;

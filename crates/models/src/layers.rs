@@ -1,6 +1,8 @@
 //! The layers the networks are made of. Each casts its weights to the kind of its input, so a network
 //! runs in the precision of what it is fed: bf16 in, bf16 out, over f32 weights.
 
+use std::cell::OnceCell;
+
 use delora_core::{HiddenShape, Place, Role};
 use tch::{Kind, Tensor, nn};
 
@@ -13,6 +15,7 @@ pub struct Linear {
     pub weight: Tensor,
     /// `[out_features]`
     pub bias: Option<Tensor>,
+    casts: Casts,
 }
 
 /// What happens at each layer of a network, and to its hidden states. By default all is as the checkpoint says.
@@ -136,6 +139,36 @@ pub trait Adaptable {
     fn hidden_sites(&self) -> Vec<HiddenSite>;
 }
 
+/// Copies of a layer's weight and bias in the kind that it computes in, each made once: those of a frozen layer are the
+/// same at every pass. A layer that is trained, or that computes in the kind of its weights, has none.
+#[derive(Debug, Default)]
+struct Casts {
+    weight: OnceCell<Tensor>,
+    bias: OnceCell<Tensor>,
+}
+
+impl Casts {
+    fn weight(&self, own: &Tensor, kind: Kind) -> Tensor {
+        Casts::of(&self.weight, own, kind)
+    }
+
+    fn bias(&self, own: &Tensor, kind: Kind) -> Tensor {
+        Casts::of(&self.bias, own, kind)
+    }
+
+    fn both(&self, [weight, bias]: [&Tensor; 2], kind: Kind) -> (Tensor, Tensor) {
+        (self.weight(weight, kind), self.bias(bias, kind))
+    }
+
+    fn of(cell: &OnceCell<Tensor>, own: &Tensor, kind: Kind) -> Tensor {
+        if own.kind() == kind || own.requires_grad() {
+            return own.to_kind(kind);
+        }
+        let cast = cell.get_or_init(|| own.to_kind(kind));
+        if cast.kind() == kind { cast.shallow_clone() } else { own.to_kind(kind) }
+    }
+}
+
 /// State-dict prefix of what is built in `path`.
 pub(crate) fn name_of(path: &nn::Path) -> String {
     path.components().collect::<Vec<_>>().join(".")
@@ -150,14 +183,20 @@ impl Linear {
             name: name_of(&path),
             weight: path.var("weight", &[out_features, in_features], init),
             bias: bias.then(|| path.var("bias", &[out_features], init)),
+            casts: Casts::default(),
         }
     }
 
     /// `input` `[.., in_features]` gives `[.., out_features]`.
     pub fn forward(&self, input: &Tensor) -> Tensor {
-        let kind = input.kind();
-        let bias = self.bias.as_ref().map(|bias| bias.to_kind(kind));
-        input.linear(&self.weight.to_kind(kind), bias.as_ref())
+        let (weight, bias) = self.in_kind(input.kind());
+        input.linear(&weight, bias.as_ref())
+    }
+
+    /// Weight and bias in `kind`.
+    pub fn in_kind(&self, kind: Kind) -> (Tensor, Option<Tensor>) {
+        let bias = self.bias.as_ref().map(|bias| self.casts.bias(bias, kind));
+        (self.casts.weight(&self.weight, kind), bias)
     }
 }
 
@@ -169,6 +208,7 @@ pub struct Conv2d {
     /// `[outputs, inputs, kernel, kernel]`
     pub weight: Tensor,
     pub bias: Option<Tensor>,
+    casts: Casts,
     stride: i64,
     padding: i64,
 }
@@ -203,6 +243,7 @@ impl Conv2d {
             name: name_of(&path),
             weight: path.var("weight", &[outputs, inputs, kernel, kernel], init),
             bias: bias.then(|| path.var("bias", &[outputs], init)),
+            casts: Casts::default(),
             stride,
             padding,
         }
@@ -210,7 +251,8 @@ impl Conv2d {
 
     /// `input` `[N, inputs, H, W]` gives `[N, outputs, H', W']`.
     pub fn forward(&self, input: &Tensor) -> Tensor {
-        self.with(input, &self.weight, self.bias.as_ref())
+        let bias = self.bias.as_ref().map(|bias| self.casts.bias(bias, input.kind()));
+        self.with(input, &self.casts.weight(&self.weight, input.kind()), bias.as_ref())
     }
 
     /// The same as `forward`, with other values of weight and bias.
@@ -227,6 +269,7 @@ pub struct GroupNorm {
     pub name: String,
     pub weight: Tensor,
     pub bias: Tensor,
+    casts: Casts,
     groups: i64,
     eps: f64,
 }
@@ -237,6 +280,7 @@ impl GroupNorm {
             name: name_of(&path),
             weight: path.ones("weight", &[channels]),
             bias: path.zeros("bias", &[channels]),
+            casts: Casts::default(),
             groups,
             eps,
         }
@@ -248,8 +292,8 @@ impl GroupNorm {
     }
 
     pub fn forward(&self, input: &Tensor) -> Tensor {
-        let [weight, bias] = [&self.weight, &self.bias].map(|own| Some(own.to_kind(input.kind())));
-        input.group_norm(self.groups, weight, bias, self.eps, true)
+        let (weight, bias) = self.casts.both([&self.weight, &self.bias], input.kind());
+        input.group_norm(self.groups, Some(weight), Some(bias), self.eps, true)
     }
 }
 
@@ -259,6 +303,7 @@ pub struct LayerNorm {
     pub name: String,
     pub weight: Tensor,
     pub bias: Tensor,
+    casts: Casts,
     features: i64,
     eps: f64,
 }
@@ -269,6 +314,7 @@ impl LayerNorm {
             name: name_of(&path),
             weight: path.ones("weight", &[features]),
             bias: path.zeros("bias", &[features]),
+            casts: Casts::default(),
             features,
             eps,
         }
@@ -280,8 +326,8 @@ impl LayerNorm {
     }
 
     pub fn forward(&self, input: &Tensor) -> Tensor {
-        let [weight, bias] = [&self.weight, &self.bias].map(|own| Some(own.to_kind(input.kind())));
-        input.layer_norm([self.features], weight, bias, self.eps, true)
+        let (weight, bias) = self.casts.both([&self.weight, &self.bias], input.kind());
+        input.layer_norm([self.features], Some(weight), Some(bias), self.eps, true)
     }
 }
 

@@ -1,14 +1,13 @@
 //! A frozen network together with its weights, and how it is loaded from a folder.
 
-use std::any::Any;
 use std::collections::HashSet;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::Path;
 
 use tch::{Device, Kind, Tensor, nn};
 
 use crate::config::Config;
 use crate::layers::Adaptable;
+use crate::memory::within_memory;
 use crate::weights::naming::Naming;
 use crate::weights::{WeightsError, find_weights, load_named, read_config};
 
@@ -75,19 +74,8 @@ pub(crate) fn load_folder<T, E: From<WeightsError>>(
         store.freeze();
         Ok(Loaded { network, store })
     };
-    // tch makes variables without a way to say that there is no memory for them.
-    catch_unwind(AssertUnwindSafe(load)).unwrap_or_else(|panic| match lack_of_memory(&*panic) {
-        Some(problem) => Err(WeightsError::Memory { folder: folder.to_owned(), problem }.into()),
-        None => resume_unwind(panic),
-    })
-}
-
-/// What libtorch says about memory in a panic, if that is what it is about.
-fn lack_of_memory(panic: &(dyn Any + Send)) -> Option<String> {
-    let text = panic.downcast_ref::<String>()?;
-    let sign = ["can't allocate memory", "out of memory"].into_iter().find_map(|sign| text.find(sign))?;
-    let end = text[sign..].find(['\n', '\\']).map_or(text.len(), |length| sign + length);
-    Some(text[sign..end].to_owned())
+    let lacks_memory = |problem| WeightsError::Memory { folder: folder.to_owned(), problem };
+    within_memory(load).map_err(lacks_memory)?
 }
 
 /// The network that `build` makes by the `config.json` of `folder`, in f32, frozen and on `device`, filled from the
@@ -104,7 +92,7 @@ pub(crate) fn load_with_config<C: Config, T>(
 
 #[cfg(test)]
 mod tests {
-    use std::panic::panic_any;
+    use std::panic::{catch_unwind, panic_any};
 
     use super::*;
     use crate::weights::naming::PLAIN;

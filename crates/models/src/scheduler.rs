@@ -61,9 +61,7 @@ impl NoiseSchedule {
 
     /// sqrt(ᾱ) x + sqrt(1 - ᾱ) ε, with `sample` and `noise` `[N, C, H, W]` and `timesteps` `[N]` (i64).
     pub fn add_noise(&self, sample: &Tensor, noise: &Tensor, timesteps: &Tensor) -> Tensor {
-        let alphas = self.at(timesteps).view([-1, 1, 1, 1]);
-        let sigmas: Tensor = 1.0 - &alphas;
-        sample * alphas.sqrt() + noise * sigmas.sqrt()
+        noised(sample, noise, &self.at(timesteps))
     }
 
     /// ᾱ at `timesteps` `[N]`, as f32 `[N]` on their device.
@@ -77,6 +75,13 @@ impl NoiseSchedule {
         let alpha_cumprod = self.alphas_cumprod[timestep];
         (alpha_cumprod.sqrt(), (1.0 - alpha_cumprod).sqrt())
     }
+}
+
+/// sqrt(ᾱ) x + sqrt(1 - ᾱ) ε, with `sample` and `noise` `[N, C, H, W]` and `alphas` ᾱ `[N]`.
+pub fn noised(sample: &Tensor, noise: &Tensor, alphas: &Tensor) -> Tensor {
+    let alphas = alphas.view([-1, 1, 1, 1]);
+    let sigmas: Tensor = 1.0 - &alphas;
+    sample * alphas.sqrt() + noise * sigmas.sqrt()
 }
 
 /// A sampler's plan: the timesteps at which the network is asked, and the step it makes with each answer.

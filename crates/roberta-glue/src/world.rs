@@ -21,7 +21,7 @@ pub struct Network {
 
 impl Network {
     pub fn load(folder: &Path) -> Result<Network> {
-        let device = Device::cuda_if_available();
+        let device = device::here();
         let encoder = load_encoder(folder, device).with_context(|| {
             format!(
                 "{}: not a folder of a RoBERTa or BERT encoder in Hugging Face's layout",

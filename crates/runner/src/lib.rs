@@ -34,5 +34,5 @@ pub use settings::{SettingError, closest, expand_home, settings, settings_beside
 pub use tables::{Phase, TunedPoint};
 pub use workload::{
     BankContext, CurvePoint, Estimate, Interrupted, MethodText, Outcome, Progress, Provenance, Status, Trial,
-    Workers, Workload,
+    WorkerPlace, Workers, Workload,
 };

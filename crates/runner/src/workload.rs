@@ -102,8 +102,16 @@ pub struct MethodText {
 pub struct Workers {
     /// The most banks that the machine runs well at once.
     pub most: usize,
-    /// Called in each thread with the number of threads: a workload that shares nothing with the others.
-    pub make: Box<dyn Fn(usize) -> Box<dyn Workload> + Send + Sync>,
+    /// Called in each thread: a workload that shares nothing with the others.
+    pub make: Box<dyn Fn(WorkerPlace) -> Box<dyn Workload> + Send + Sync>,
+}
+
+/// Which of how many workers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WorkerPlace {
+    /// From 0.
+    pub index: usize,
+    pub count: usize,
 }
 
 /// One training run: a fully resolved config and its identity.

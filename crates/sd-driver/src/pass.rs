@@ -40,16 +40,28 @@ impl Draws {
     /// The rows on the device, under `contexts` `[N, S, D]`; the network is to compute in `kind`.
     pub fn pass(&self, diffusion: &StableDiffusion, contexts: &Tensor, kind: Kind) -> Pass {
         let [channels, height, width] = diffusion.latent_shape();
-        let shape = [self.timesteps.len() as i64, channels, height, width];
-        let on_device = |values: &[f32]| Tensor::from_slice(values).view(shape).to_device(diffusion.device);
-        let (latents, noise) = (on_device(&self.latents), on_device(&self.noise));
-        let timesteps = Tensor::from_slice(&self.timesteps).to_device(diffusion.device);
-        Pass {
-            noisy: diffusion.schedule.add_noise(&latents, &noise, &timesteps).to_kind(kind),
-            noise,
-            timesteps,
-            contexts: contexts.to_kind(kind),
-        }
+        let rows = self.timesteps.len() as i64;
+        // One upload: each row's latents, its noise, its timestep (below 2^24, so exact) and ᾱ there.
+        let alphas = diffusion.schedule.alphas_cumprod();
+        let size = self.latents.len() / self.timesteps.len();
+        let row = |(index, &timestep): (usize, &i64)| {
+            let part = index * size..(index + 1) * size;
+            let ends = [timestep as f32, alphas[timestep as usize] as f32];
+            self.latents[part.clone()]
+                .iter()
+                .chain(&self.noise[part])
+                .copied()
+                .chain(ends)
+                .collect::<Vec<f32>>()
+        };
+        let drawn: Vec<f32> = self.timesteps.iter().enumerate().flat_map(row).collect();
+        let drawn = Tensor::from_slice(&drawn).view([rows, -1]).to_device(diffusion.device);
+        let size = size as i64;
+        let picture = |first: i64| drawn.narrow(1, first, size).reshape([rows, channels, height, width]);
+        let (latents, noise) = (picture(0), picture(size));
+        let timesteps = drawn.select(1, 2 * size).to_kind(Kind::Int64);
+        let noisy = models::scheduler::noised(&latents, &noise, &drawn.select(1, 2 * size + 1));
+        Pass { noisy: noisy.to_kind(kind), noise, timesteps, contexts: contexts.to_kind(kind) }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Drawing pictures, for all trials of a bank at once.
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use delora_core::stream;
 use models::Hook;
 use models::diffusion::{Conditions, Sampling, StableDiffusion};
@@ -83,9 +83,8 @@ pub fn draw_rounds(
     let places: Vec<(usize, usize)> = (0..prompts)
         .flat_map(|prompt| (0..plan.pictures_per_prompt).map(move |picture| (prompt, picture)))
         .collect();
-    let per_round = (rows_at_once(diffusion) / orders.len()).max(1);
-    let all = places.len().div_ceil(per_round) as u64;
-    for (round, places) in places.chunks(per_round).enumerate() {
+    let mut at_once = (rows_at_once(diffusion) / orders.len()).max(1);
+    let draw = |places: &[(usize, usize)]| -> Result<Vec<Tensor>> {
         let rows = orders.iter().flat_map(|order| places.iter().map(move |place| (order, place)));
         let (mut noise, mut contexts) = (Vec::new(), Vec::new());
         for (order, &(prompt, picture)) in rows {
@@ -100,8 +99,25 @@ pub fn draw_rounds(
         let latents = diffusion.sample(&noise, conditions, plan.sampling, hook);
         let pictures = diffusion.decode(&latents).to_kind(Kind::Float).clamp(-1.0, 1.0);
         let pictures = pictures.where_scalarother(&are_decodable(&latents), f64::NAN);
-        let pictures = pictures.split(places.len() as i64, 0);
-        visit(Round { places, pictures, done: round as u64 + 1, all })?;
+        Ok(pictures.split(places.len() as i64, 0))
+    };
+    let (mut rest, mut done) = (places.as_slice(), 0);
+    while !rest.is_empty() {
+        let (now, later) = rest.split_at(at_once.min(rest.len()));
+        match models::within_memory(|| draw(now)) {
+            Ok(pictures) => {
+                (rest, done) = (later, done + 1);
+                let all = done + later.len().div_ceil(at_once) as u64;
+                visit(Round { places: now, pictures: pictures?, done, all })?;
+            }
+            // Fewer at once are the same pictures; training, which is over, would have to begin anew in a smaller bank.
+            Err(_) if now.len() > 1 => at_once = now.len().div_ceil(2),
+            Err(_) => bail!(
+                "there is no memory to draw one picture of each of {} trials; their training is kept: run again with more \
+                 of it free, or with `--devices cpu`",
+                orders.len()
+            ),
+        }
     }
     Ok(())
 }

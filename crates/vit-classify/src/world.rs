@@ -22,7 +22,7 @@ pub struct Network {
 
 impl Network {
     pub fn load(folder: &Path) -> Result<Network> {
-        let device = Device::cuda_if_available();
+        let device = device::here();
         let vit = load_vit(folder, device).with_context(|| {
             format!("{}: not a folder of a vision transformer in Hugging Face's layout", folder.display())
         })?;

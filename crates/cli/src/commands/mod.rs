@@ -2,6 +2,7 @@
 
 pub mod check_weights;
 pub mod clean;
+mod devices;
 pub mod doctor;
 mod experiment;
 pub mod export;

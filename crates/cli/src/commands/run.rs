@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use runner::{RunOptions, RunReport};
 
+use super::devices::DevicesArgs;
 use super::experiment::ExperimentArgs;
 use super::plots::{PlotsArgs, draw};
 use super::selection::SelectionArgs;
+use crate::cuda::Cuda;
 use crate::exit;
 use crate::tasks::workload;
 
@@ -19,6 +21,8 @@ pub struct Args {
     plots: PlotsArgs,
     #[command(flatten)]
     selection: SelectionArgs,
+    #[command(flatten)]
+    devices: DevicesArgs,
     /// Begin no bank after a trial has failed; otherwise a run goes on whatever fails
     #[arg(long, conflicts_with = "max_failures")]
     fail_fast: bool,
@@ -40,8 +44,9 @@ pub struct Args {
     quiet: bool,
 }
 
-pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+pub fn run(args: &Args, cuda: &Cuda) -> anyhow::Result<ExitCode> {
     let experiment = args.experiment.load()?;
+    args.devices.choose(&experiment.scale, cuda)?;
     let options = RunOptions {
         results_dir: args.experiment.results.clone(),
         selection: args.selection.selection(),
@@ -62,7 +67,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     if has_results && !args.no_figures {
         draw(&experiment, &args.experiment.results, &args.plots.folder(&args.experiment.results))?;
     }
-    Ok(if report.failed.is_empty() { ExitCode::SUCCESS } else { exit::some_trials_failed() })
+    Ok(if report.exit_code() == 0 { ExitCode::SUCCESS } else { exit::some_trials_failed() })
 }
 
 /// One line: what this run did, and where it is.

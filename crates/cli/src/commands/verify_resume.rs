@@ -7,7 +7,9 @@ use std::time::Duration;
 use anyhow::Context;
 use runner::{Difference, Verdict, Verification, verify_resume};
 
+use super::devices::DevicesArgs;
 use super::experiment::ExperimentArgs;
+use crate::cuda::Cuda;
 use crate::exit;
 use crate::tasks::workload;
 
@@ -18,6 +20,8 @@ const MOST_ROWS: usize = 20;
 pub struct Args {
     #[command(flatten)]
     experiment: ExperimentArgs,
+    #[command(flatten)]
+    devices: DevicesArgs,
     /// Run the experiment's first N trials; otherwise those of its largest bank
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     trials: Option<u64>,
@@ -29,13 +33,14 @@ pub struct Args {
     seed: u64,
 }
 
-pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+pub fn run(args: &Args, cuda: &Cuda) -> anyhow::Result<ExitCode> {
     let experiment = args.experiment.load()?;
+    args.devices.choose(&experiment.scale, cuda)?;
     let program = std::env::current_exe().context("the path of this program is not known")?;
     let folder = tempfile::tempdir().context("no temporary folder can be made")?;
     let workload = workload(&experiment.task)?;
     let command = |results: &Path, checkpoint_every: Duration, trials: &[String]| {
-        child(&program, &args.experiment, results, checkpoint_every, trials)
+        child(&program, args, results, checkpoint_every, trials)
     };
     let verdict = verify_resume(
         &experiment,
@@ -56,13 +61,17 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
 /// The command that runs trials as a user would.
 fn child(
     program: &PathBuf,
-    experiment: &ExperimentArgs,
+    args: &Args,
     results: &Path,
     checkpoint_every: Duration,
     trials: &[String],
 ) -> Command {
     let mut command = Command::new(program);
-    command.arg("run").args(experiment.written()).args(["--quiet", "--no-figures"]);
+    command
+        .arg("run")
+        .args(args.experiment.written())
+        .args(args.devices.written())
+        .args(["--quiet", "--no-figures"]);
     command.arg("--results").arg(results);
     command.arg("--checkpoint-every").arg(format!("{}ms", checkpoint_every.as_millis()));
     for id in trials {

@@ -53,13 +53,14 @@ impl Bank {
     }
 }
 
-/// Values of a trial that are summed at once, so that their copies in f64 stay small.
-const VALUES_AT_ONCE: i64 = 1 << 22;
+/// Values of all trials that are summed at once, so that their copies in f64 stay small.
+const VALUES_AT_ONCE: i64 = 1 << 20;
 
 /// Sums of each trial's values [trials, values] and of their squares, in f64, [trials, sums]: equal for equal values,
 /// and different after a change such as training makes.
 pub(super) fn fingerprint(values: &Tensor) -> Tensor {
-    let sums = values.detach().split(VALUES_AT_ONCE, 1).into_iter().flat_map(|part| {
+    let at_once = (VALUES_AT_ONCE / values.size()[0].max(1)).max(1);
+    let sums = values.detach().split(at_once, 1).into_iter().flat_map(|part| {
         let exact = part.to_kind(Kind::Double);
         [&exact, &exact.square()].map(|part| part.sum_dim_intlist([1i64].as_slice(), false, Kind::Double))
     });

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, anyhow, bail};
 use runner::{
     BankContext, CurvePoint, Estimate, Interrupted, MethodText, Outcome, Provenance, SettingError, Status,
-    Trial, Workers, Workload, settings, write_atomically,
+    Trial, WorkerPlace, Workers, Workload, settings, write_atomically,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -47,6 +47,8 @@ pub enum Fault {
     NotANumber,
     /// What a checkpoint holds is a little off.
     Forgetful,
+    /// No more than two trials fit into memory.
+    Hungry,
 }
 
 fn one() -> f64 {
@@ -61,6 +63,10 @@ pub struct Toy {
     pub memory: Option<usize>,
     /// Banks to run side by side; 0 and 1: in turn.
     pub workers: usize,
+    /// The place among the workers, which names the device.
+    pub place: usize,
+    /// Workers whose device breaks in their first bank.
+    pub broken: Vec<usize>,
     /// Ids of every bank that was run by this workload itself, in order.
     pub banks: RefCell<Vec<Vec<String>>>,
     /// Step after which each bank stops at a checkpoint, as if asked to.
@@ -133,9 +139,10 @@ impl Workload for Toy {
     }
 
     fn workers(&self) -> Option<Workers> {
-        let (pause, memory, log) = (self.pause, self.memory, self.log.clone());
-        let make = move |_| -> Box<dyn Workload> {
-            Box::new(Toy { pause, memory, log: log.clone(), ..Toy::default() })
+        let (pause, memory, log, broken) = (self.pause, self.memory, self.log.clone(), self.broken.clone());
+        let make = move |place: WorkerPlace| -> Box<dyn Workload> {
+            let (log, broken) = (log.clone(), broken.clone());
+            Box::new(Toy { pause, memory, log, broken, place: place.index, ..Toy::default() })
         };
         (self.workers > 1).then(|| Workers { most: self.workers, make: Box::new(make) })
     }
@@ -143,11 +150,15 @@ impl Workload for Toy {
     fn run_bank(&self, trials: &[Trial], context: &BankContext) -> Result<Vec<Outcome>> {
         self.banks.borrow_mut().push(trials.iter().map(|trial| trial.id.clone()).collect());
         self.write_log(trials, context)?;
-        if self.memory.is_some_and(|memory| trials.len() > memory) {
-            bail!("CUDA out of memory. Tried to allocate 2 GiB");
+        if self.broken.contains(&self.place) {
+            bail!("CUDA error: an illegal memory access was encountered");
         }
         let configs: Vec<Config> =
             trials.iter().map(|trial| settings(&trial.config)).collect::<Result<_, _>>()?;
+        let hungry = configs.iter().any(|config| config.method.fault == Some(Fault::Hungry));
+        if self.memory.or(hungry.then_some(2)).is_some_and(|memory| trials.len() > memory) {
+            bail!("CUDA out of memory. Tried to allocate 2 GiB");
+        }
         let path = context.checkpoint_dir.join("state.json");
         let mut state = match Walk::load(&path)? {
             Some(mut state) => {
@@ -182,7 +193,7 @@ impl Workload for Toy {
                 Some(Fault::Error) => return Err(anyhow!("the disk is gone").context("reading the pictures")),
                 Some(Fault::Panic) => panic!("index out of bounds in slot {slot}"),
                 Some(Fault::Silent) => continue,
-                Some(Fault::NotANumber | Fault::Forgetful) | None => {}
+                Some(Fault::NotANumber | Fault::Forgetful | Fault::Hungry) | None => {}
             }
             std::thread::sleep(self.pause);
             let mut outcome = state.outcome(slot, &trials[slot], &configs[slot], context)?;
@@ -203,7 +214,8 @@ impl Workload for Toy {
     }
 
     fn provenance(&self) -> Provenance {
-        Provenance { device: "cpu".to_string(), libtorch: String::new() }
+        let device = if self.broken.is_empty() { "cpu".to_string() } else { format!("cpu:{}", self.place) };
+        Provenance { device, libtorch: String::new() }
     }
 }
 

@@ -58,10 +58,11 @@ impl Stamp {
         }
     }
 
-    /// The same stamp for a trial that took from `started` until now, or no time where the clock was set back.
-    pub fn over(&self, started: &str) -> Stamp {
+    /// The same stamp for a trial on `device` that took from `started` until now, or no time where the clock was set
+    /// back.
+    pub fn over(&self, started: &str, device: String) -> Stamp {
         let finished = utc_now().max(started.to_string());
-        Stamp { started: started.to_string(), finished, ..self.clone() }
+        Stamp { started: started.to_string(), finished, device, ..self.clone() }
     }
 }
 
@@ -132,9 +133,9 @@ mod tests {
         let provenance = Provenance { device: "cpu".to_string(), libtorch: String::new() };
         let stamp = Stamp::now(Path::new("experiment.toml"), provenance);
         let later = "2999-01-01T00:00:00Z";
-        assert_eq!(stamp.over(later).finished, later);
+        assert_eq!(stamp.over(later, String::new()).finished, later);
         let earlier = "1999-01-01T00:00:00Z";
-        assert!(stamp.over(earlier).finished.as_str() > earlier);
+        assert!(stamp.over(earlier, String::new()).finished.as_str() > earlier);
     }
 
     #[test]

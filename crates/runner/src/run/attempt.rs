@@ -30,6 +30,10 @@ pub(crate) enum End {
     OutOfMemory {
         message: String,
     },
+    /// The device computes nothing any more; what the bank saved goes on elsewhere.
+    BrokenDevice {
+        message: String,
+    },
 }
 
 /// Slot in the bank and status of each trial that got its record.
@@ -40,7 +44,9 @@ impl Attempt<'_> {
         let checkpoint = checkpoints::path(&self.run.folder, self.trials, self.again);
         let resumed = checkpoints::is_begun(&checkpoint);
         checkpoints::open(&checkpoint, self.trials, self.again)?;
-        let recorder = Recorder { attempt: self, started: utc_now(), state: Mutex::new(Recorded::default()) };
+        let device = workload.provenance().device;
+        let recorder =
+            Recorder { attempt: self, device, started: utc_now(), state: Mutex::new(Recorded::default()) };
         let mut returned = self.call(workload, &checkpoint, &recorder);
         if resumed
             && let Err(error) = &returned
@@ -63,7 +69,9 @@ impl Attempt<'_> {
             Err(error) if error.downcast_ref::<Interrupted>().is_some() => (End::Interrupted, true),
             Err(error) => {
                 let message = format!("{error:#}");
-                if is_out_of_memory(&message) && recorder.open() > 1 {
+                if is_broken_device(&message) {
+                    (End::BrokenDevice { message }, true)
+                } else if is_out_of_memory(&message) && recorder.open() > 1 {
                     (End::OutOfMemory { message }, false)
                 } else {
                     recorder.fail_the_rest(&message);
@@ -88,6 +96,7 @@ impl Attempt<'_> {
         !self.progress.has_moved()
             && error.downcast_ref::<Interrupted>().is_none()
             && !is_out_of_memory(&format!("{error:#}"))
+            && !is_broken_device(&format!("{error:#}"))
             && recorder.is_untouched()
     }
 
@@ -122,6 +131,7 @@ struct Recorded {
 
 struct Recorder<'a> {
     attempt: &'a Attempt<'a>,
+    device: String,
     started: String,
     state: Mutex<Recorded>,
 }
@@ -148,7 +158,7 @@ impl Recorder<'_> {
             experiment: self.attempt.run.experiment.name.clone(),
             task: self.attempt.run.experiment.task.clone(),
             config: self.attempt.trials[slot].config.clone(),
-            stamp: self.attempt.run.stamp.over(&self.started),
+            stamp: self.attempt.run.stamp.over(&self.started, self.device.clone()),
             outcome,
         };
         match self.attempt.run.ledger.write(&record) {
@@ -208,8 +218,21 @@ fn panic_text(panic: &(dyn Any + Send)) -> String {
 
 fn is_out_of_memory(message: &str) -> bool {
     let message = message.to_lowercase();
-    let signs = ["out of memory", "not enough memory", "can't allocate memory", "cannot allocate memory"];
+    let signs = [
+        "out of memory",
+        "not enough memory",
+        "can't allocate memory",
+        "cannot allocate memory",
+        "cublas_status_alloc_failed",
+        "cudnn_status_alloc_failed",
+        "cusolver_status_alloc_failed",
+    ];
     signs.iter().any(|sign| message.contains(sign))
+}
+
+/// After any other error of CUDA's own the device answers each call of this process with the same one.
+fn is_broken_device(message: &str) -> bool {
+    message.contains("CUDA error:") && !is_out_of_memory(message)
 }
 
 #[cfg(test)]
@@ -232,6 +255,13 @@ mod tests {
     fn messages_of_both_devices_count_as_out_of_memory() {
         assert!(is_out_of_memory("CUDA out of memory. Tried to allocate 2 GiB"));
         assert!(is_out_of_memory("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"));
+        assert!(is_out_of_memory(
+            "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"
+        ));
         assert!(!is_out_of_memory("shape mismatch"));
+        assert!(is_broken_device(
+            "the workload panicked: CUDA error: an illegal memory access was encountered"
+        ));
+        assert!(!is_broken_device("CUDA error: out of memory") && !is_broken_device("shape mismatch"));
     }
 }

@@ -40,9 +40,11 @@ pub struct RunReport {
     pub reused: usize,
     /// Times that a bank was halved because it ran out of memory.
     pub splits: usize,
+    /// Devices that broke; their banks went to others, or were left open where no other was.
+    pub broken_devices: Vec<String>,
     /// Trials that this run set out to run.
     pub taken: usize,
-    /// Trials that it left open because too many had failed, or because it was asked to stop.
+    /// Trials that it left open because too many had failed, it was asked to stop, or no device was left.
     pub left: usize,
     /// Files of the ledger that did not verify.
     pub damaged: Vec<String>,
@@ -55,7 +57,8 @@ pub struct RunReport {
 impl RunReport {
     /// 0 when every trial has a result, 130 when interrupted, else 1.
     pub fn exit_code(&self) -> i32 {
-        match (self.interrupted, self.failed.is_empty()) {
+        let stranded = self.left > 0 && !self.broken_devices.is_empty();
+        match (self.interrupted, self.failed.is_empty() && !stranded) {
             (true, _) => EXIT_INTERRUPTED,
             (false, true) => 0,
             (false, false) => 1,

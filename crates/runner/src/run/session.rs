@@ -1,6 +1,6 @@
 //! The banks of one round of a run: in turn or side by side, every outcome durable as it comes.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::atomic::Ordering;
 use std::sync::{Mutex, MutexGuard};
 
@@ -12,7 +12,7 @@ use crate::run::plan::Plan;
 use crate::run::progress::Reporter;
 use crate::run::report::{Run, RunReport};
 use crate::tables::files;
-use crate::workload::{Status, Workers, Workload};
+use crate::workload::{Status, WorkerPlace, Workers, Workload};
 
 /// Banks under way, shared by the workers.
 pub(crate) struct Session<'a> {
@@ -29,7 +29,7 @@ struct SessionState {
     to_run: Vec<bool>,
     queue: VecDeque<Vec<usize>>,
     begun: usize,
-    /// Bank size that fitted into memory, by bank key, once a larger one did not.
+    /// Bank size that fitted into memory, by bank key and methods, once a larger one did not.
     limits: HashMap<String, usize>,
     report: RunReport,
     /// What ended the run: the ledger or a table could not be written.
@@ -61,8 +61,11 @@ impl<'a> Session<'a> {
         match workload.workers() {
             Some(Workers { most, make }) if most.min(banks) > 1 => {
                 let count = most.min(banks);
+                let (session, make) = (&self, &make);
                 std::thread::scope(|scope| {
-                    (0..count).for_each(|_| drop(scope.spawn(|| self.work(make(count).as_ref()))));
+                    for index in 0..count {
+                        scope.spawn(move || session.work(make(WorkerPlace { index, count }).as_ref()));
+                    }
                 });
             }
             _ => self.work(workload),
@@ -93,12 +96,17 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Runs banks until none is left, or the run is to end.
+    /// Runs banks until none is left, the run is to end, or the workload's device has broken.
     fn work(&self, workload: &dyn Workload) {
         while let Some((name, members)) = self.next_bank() {
-            let outcome = self.bank(workload, &name, members).and_then(|()| self.write_tables());
-            if let Err(error) = outcome {
-                self.state().error.get_or_insert(error);
+            let outcome =
+                self.bank(workload, &name, members).and_then(|goes_on| self.write_tables().map(|_| goes_on));
+            match outcome {
+                Ok(true) => {}
+                Ok(false) => return,
+                Err(error) => {
+                    self.state().error.get_or_insert(error);
+                }
             }
         }
     }
@@ -119,14 +127,18 @@ impl<'a> Session<'a> {
         Some((format!("bank {}/{}", state.begun, state.begun + state.queue.len()), members))
     }
 
-    fn bank(&self, workload: &dyn Workload, name: &str, members: Vec<usize>) -> Result<()> {
+    /// Whether the workload can take another bank.
+    fn bank(&self, workload: &dyn Workload, name: &str, members: Vec<usize>) -> Result<bool> {
         let trials: Vec<_> = members.iter().map(|index| self.grid.trials[*index].clone()).collect();
-        let key = workload.bank_key(&trials[0].config);
+        // What a trial takes depends on its method: a bank of full finetuning says nothing about one of LoRA.
+        let methods: BTreeSet<String> =
+            trials.iter().map(|trial| trial.config["method"]["name"].to_string()).collect();
+        let key = format!("{} {methods:?}", workload.bank_key(&trials[0].config));
         let mut state = self.state();
         let open = state.open(&members);
         if state.limits.get(&key).is_some_and(|limit| open.len() > *limit) {
             state.split(&open);
-            return Ok(());
+            return Ok(true);
         }
         let done: Vec<bool> = members.iter().map(|index| !state.to_run[*index]).collect();
         drop(state);
@@ -145,6 +157,14 @@ impl<'a> Session<'a> {
         match end {
             End::Complete => {}
             End::Interrupted => state.report.interrupted = true,
+            End::BrokenDevice { message } => {
+                let device = workload.provenance().device;
+                let notice = format!("{device} is left aside for the rest of this run: {message}");
+                self.reporter.notice(&notice);
+                state.report.broken_devices.push(device);
+                state.queue.push_front(members);
+                return Ok(false);
+            }
             End::OutOfMemory { message } => {
                 let half = open.len().div_ceil(2);
                 self.reporter.notice(&format!("{name} of {} trials is halved: {message}", open.len()));
@@ -154,7 +174,7 @@ impl<'a> Session<'a> {
                 state.report.splits += 1;
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     fn account(&self, state: &mut SessionState, index: usize, status: Status) {

@@ -201,8 +201,8 @@ fn a_bank_that_runs_out_of_memory_is_halved_until_it_fits() {
     let study = Study { toy: Toy { memory: Some(1), ..Toy::default() }, ..Study::new(FILE) };
     let report = study.run(&[]);
     assert_eq!((report.done, report.failed.len(), report.exit_code()), (8, 0, 0));
-    // 4 fails, then 2 fails; from then on the limit of 1 is known.
-    assert_eq!((report.splits, study.bank_sizes()), (2, vec![4, 2, 1, 1, 1, 1, 1, 1, 1, 1]));
+    // 4 fails, then 2 fails; from then on the limit of 1 is known, for each method by itself.
+    assert_eq!((report.splits, study.bank_sizes()), (4, [[4, 2, 1, 1, 1, 1]; 2].concat()));
     let whole = Study::new(FILE);
     whole.run(&[]);
     assert_eq!(column(&whole.rows("trials.csv"), "score"), column(&study.rows("trials.csv"), "score"));
@@ -211,6 +211,15 @@ fn a_bank_that_runs_out_of_memory_is_halved_until_it_fits() {
     let report = none.run(&[]);
     assert_eq!((report.done, report.failed.len(), report.exit_code()), (0, 8, 1));
     assert!(report.failed[0].1.contains("out of memory"));
+}
+
+#[test]
+fn a_method_that_needs_more_memory_halves_no_banks_of_others() {
+    let hungry = FILE.replace("seeds = [0, 1]", "seeds = [0, 1, 2, 3]");
+    let study = Study::new(&hungry.replace("[method.plain]", "[method.plain]\nfault = \"hungry\""));
+    let report = study.run(&[]);
+    assert_eq!((report.done, report.splits), (16, 1));
+    assert_eq!(study.bank_sizes(), [4, 2, 2, 2, 2, 4, 4], "plain, then bounded");
 }
 
 #[test]
@@ -229,6 +238,23 @@ fn banks_side_by_side_give_the_tables_of_banks_in_turn() {
     assert_eq!(side_by_side.rows("summary.csv"), in_turn.rows("summary.csv"));
     assert!(is_empty(&side_by_side.root().join("checkpoints")));
     assert_eq!(side_by_side.run(&[]).skipped, 20);
+}
+
+#[test]
+fn a_device_that_breaks_is_left_aside_and_its_bank_goes_to_another() {
+    let many = FILE.replace("seeds = [0, 1]", "seeds = [0, 1, 2, 3, 4]");
+    let toy = |broken: &[usize]| Toy { workers: 2, broken: broken.to_vec(), ..Toy::default() };
+    let study = Study { toy: toy(&[1]), ..Study::new(&many) };
+    let report = study.run(&[]);
+    assert_eq!((report.done, report.left, report.exit_code()), (20, 0, 0));
+    assert_eq!(report.broken_devices, ["cpu:1"]);
+    let devices = column(&study.rows("trials.csv"), "device");
+    assert!(devices.iter().all(|device| device == "cpu:0"), "{devices:?}");
+
+    let none = Study { toy: toy(&[0, 1]), ..Study::new(&many) };
+    let report = none.run(&[]);
+    assert_eq!((report.done, report.failed.len(), report.left, report.exit_code()), (0, 0, 20, 1));
+    assert_eq!(report.broken_devices.len(), 2);
 }
 
 #[test]

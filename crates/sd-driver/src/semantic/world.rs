@@ -23,7 +23,7 @@ pub struct World {
 
 impl World {
     pub fn load(settings: &Settings) -> Result<World> {
-        let device = Device::cuda_if_available();
+        let device = device::here();
         let diffusion = StableDiffusion::load(&settings.model, device)?;
         let unet = diffusion.unet.network.config();
         let widths = &settings.condition_encoder.channels;

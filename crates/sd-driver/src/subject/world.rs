@@ -28,7 +28,7 @@ pub struct World {
 
 impl World {
     pub fn load(settings: &Settings) -> Result<World> {
-        let device = Device::cuda_if_available();
+        let device = device::here();
         let evaluators = &settings.evaluators;
         let clip_b32 = evaluators.clip_b32.as_ref().map(|folder| ClipScorer::load(folder, device));
         Ok(World {
