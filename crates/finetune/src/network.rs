@@ -199,12 +199,12 @@ impl Hook for BankHook<'_> {
             .bias
             .as_ref()
             .and_then(|bias| self.stacked(&format!("{}.bias", layer.name), bias, input.kind()));
-        let frozen_bias = if bias.is_some() { None } else { layer.bias.as_ref() };
+        let (frozen, frozen_bias) = layer.in_kind(input.kind());
+        let frozen_bias = frozen_bias.as_ref().filter(|_| bias.is_none());
         let output = match weights {
-            None => layer.with(input, &layer.weight, frozen_bias),
-            Some(runs) => self.by_run(runs, input, |part, weight| {
-                layer.with(part, weight.unwrap_or(&layer.weight), frozen_bias)
-            }),
+            None => layer.with(input, &frozen, frozen_bias),
+            Some(runs) => self
+                .by_run(runs, input, |part, weight| layer.with(part, weight.unwrap_or(&frozen), frozen_bias)),
         };
         let Some(bias) = bias else { return output };
         let rows = input.size()[0] / self.trials();

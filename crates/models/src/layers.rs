@@ -148,16 +148,8 @@ struct Casts {
 }
 
 impl Casts {
-    fn weight(&self, own: &Tensor, kind: Kind) -> Tensor {
-        Casts::of(&self.weight, own, kind)
-    }
-
-    fn bias(&self, own: &Tensor, kind: Kind) -> Tensor {
-        Casts::of(&self.bias, own, kind)
-    }
-
-    fn both(&self, [weight, bias]: [&Tensor; 2], kind: Kind) -> (Tensor, Tensor) {
-        (self.weight(weight, kind), self.bias(bias, kind))
+    fn both(&self, (weight, bias): (&Tensor, Option<&Tensor>), kind: Kind) -> (Tensor, Option<Tensor>) {
+        (Casts::of(&self.weight, weight, kind), bias.map(|bias| Casts::of(&self.bias, bias, kind)))
     }
 
     fn of(cell: &OnceCell<Tensor>, own: &Tensor, kind: Kind) -> Tensor {
@@ -195,8 +187,7 @@ impl Linear {
 
     /// Weight and bias in `kind`.
     pub fn in_kind(&self, kind: Kind) -> (Tensor, Option<Tensor>) {
-        let bias = self.bias.as_ref().map(|bias| self.casts.bias(bias, kind));
-        (self.casts.weight(&self.weight, kind), bias)
+        self.casts.both((&self.weight, self.bias.as_ref()), kind)
     }
 }
 
@@ -251,8 +242,13 @@ impl Conv2d {
 
     /// `input` `[N, inputs, H, W]` gives `[N, outputs, H', W']`.
     pub fn forward(&self, input: &Tensor) -> Tensor {
-        let bias = self.bias.as_ref().map(|bias| self.casts.bias(bias, input.kind()));
-        self.with(input, &self.casts.weight(&self.weight, input.kind()), bias.as_ref())
+        let (weight, bias) = self.in_kind(input.kind());
+        self.with(input, &weight, bias.as_ref())
+    }
+
+    /// Weight and bias in `kind`.
+    pub fn in_kind(&self, kind: Kind) -> (Tensor, Option<Tensor>) {
+        self.casts.both((&self.weight, self.bias.as_ref()), kind)
     }
 
     /// The same as `forward`, with other values of weight and bias.
@@ -292,8 +288,8 @@ impl GroupNorm {
     }
 
     pub fn forward(&self, input: &Tensor) -> Tensor {
-        let (weight, bias) = self.casts.both([&self.weight, &self.bias], input.kind());
-        input.group_norm(self.groups, Some(weight), Some(bias), self.eps, true)
+        let (weight, bias) = self.casts.both((&self.weight, Some(&self.bias)), input.kind());
+        input.group_norm(self.groups, Some(weight), bias, self.eps, true)
     }
 }
 
@@ -326,8 +322,8 @@ impl LayerNorm {
     }
 
     pub fn forward(&self, input: &Tensor) -> Tensor {
-        let (weight, bias) = self.casts.both([&self.weight, &self.bias], input.kind());
-        input.layer_norm([self.features], Some(weight), Some(bias), self.eps, true)
+        let (weight, bias) = self.casts.both((&self.weight, Some(&self.bias)), input.kind());
+        input.layer_norm([self.features], Some(weight), bias, self.eps, true)
     }
 }
 
