@@ -260,7 +260,8 @@ fn exported_adapters_read_back_are_the_same_network() {
     exported.dedup();
     let with_counterpart =
         "lora lora_normalized delora dora dora_fixed_magnitude oft ia3 vera pissa rslora lora_plus";
-    assert_eq!(exported.join(" "), with_counterpart);
+    let missing: Vec<&str> = with_counterpart.split(' ').filter(|name| !exported.contains(name)).collect();
+    assert!(missing.is_empty(), "{missing:?} have a counterpart in PEFT and were not exported");
     if kept.is_none() {
         std::fs::remove_dir_all(root).unwrap();
     }

@@ -53,12 +53,8 @@ pub fn name(device: Device) -> String {
 pub struct Memory {
     /// What tensors hold now.
     pub held: u64,
-    /// The most that they held since [`reset_peak`].
+    /// The most that they held.
     pub peak: u64,
-    /// Not taken by any process.
-    pub free: u64,
-    /// The device's.
-    pub whole: u64,
 }
 
 #[expect(unsafe_code, reason = "functions of src/libtorch.cpp, which catch what libtorch throws")]
@@ -66,10 +62,7 @@ mod ffi {
     use super::{c_char, c_int};
 
     unsafe extern "C" {
-        pub safe fn delora_device_memory(device: c_int, bytes: &mut [i64; 4]) -> bool;
-        pub safe fn delora_device_reset_peak(device: c_int);
-        pub safe fn delora_device_allow_tf32(allow: bool);
-        pub safe fn delora_device_cudnn_benchmark(on: bool);
+        pub safe fn delora_device_memory(device: c_int, bytes: &mut [i64; 2]) -> bool;
         pub fn delora_device_region(name: *const c_char);
     }
 }
@@ -77,29 +70,11 @@ mod ffi {
 /// The memory of a CUDA device; none of the CPU, and where libtorch does not say.
 pub fn memory(device: Device) -> Option<Memory> {
     let Device::Cuda(index) = device else { return None };
-    let mut bytes = [0; 4];
+    let mut bytes = [0; 2];
     ffi::delora_device_memory(index as c_int, &mut bytes).then(|| {
-        let [held, peak, free, whole] = bytes.map(|bytes| bytes as u64);
-        Memory { held, peak, free, whole }
+        let [held, peak] = bytes.map(|bytes| bytes as u64);
+        Memory { held, peak }
     })
-}
-
-/// Lets [`Memory::peak`] begin anew.
-pub fn reset_peak(device: Device) {
-    if let Device::Cuda(index) = device {
-        ffi::delora_device_reset_peak(index as c_int);
-    }
-}
-
-/// Whether products and convolutions of f32 on CUDA round their factors to TF32 (10 bits of mantissa), which tensor
-/// cores take: several times faster.
-pub fn allow_tf32(allow: bool) {
-    ffi::delora_device_allow_tf32(allow);
-}
-
-/// Whether cuDNN tries its kernels for each new shape of a convolution and keeps the fastest.
-pub fn cudnn_benchmark(on: bool) {
-    ffi::delora_device_cudnn_benchmark(on);
 }
 
 /// What the following operators belong to, for the counts of `tools/stand-in-cuda`; elsewhere nothing.

@@ -61,14 +61,15 @@ pub fn seconds_of(work: impl FnOnce()) -> f64 {
     started.elapsed().as_secs_f64()
 }
 
-/// Bytes of memory that this process has, from the kernel; `None` where it does not say.
+/// Bytes that tensors hold on this thread's device; of a CPU, what the process has, from the kernel; `None` where nobody
+/// says.
 pub fn resident_bytes() -> Option<u64> {
-    status_bytes("VmRSS:")
+    device::memory(device::here()).map(|memory| memory.held).or_else(|| status_bytes("VmRSS:"))
 }
 
 /// The most that [`resident_bytes`] has been until now.
 pub fn peak_resident_bytes() -> Option<u64> {
-    status_bytes("VmHWM:")
+    device::memory(device::here()).map(|memory| memory.peak).or_else(|| status_bytes("VmHWM:"))
 }
 
 fn status_bytes(field: &str) -> Option<u64> {
