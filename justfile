@@ -215,13 +215,14 @@ test-docs: _libtorch
     cargo build --quiet -p cli --bin delora
     JUST={{ quote(just_executable()) }} python3 tools/test-docs.py "${CARGO_TARGET_DIR:-target}/debug/delora"
 
-# Formatting, circles between modules, and clippy, whose warnings are errors
+# Formatting, circles between modules, clippy and rustdoc, whose warnings are errors
 [group("checks")]
 lint: _libtorch
     cargo fmt --all --check
     python3 tools/test_module_circles.py --quiet
     python3 tools/module_circles.py
     cargo clippy --workspace --all-targets -- -D warnings
+    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet
 
 # Kill a toy sweep at many random moments and at every write, and compare: `just torture 1000`
 [group("checks")]

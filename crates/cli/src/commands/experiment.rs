@@ -13,7 +13,7 @@ use crate::tasks::is_path;
 pub struct ExperimentArgs {
     /// Experiment file, as in experiments/table1.toml
     file: PathBuf,
-    /// Which [scale.<name>] table of the file to use
+    /// Which `[scale.NAME]` table of the file to use
     #[arg(long, value_name = "NAME", default_value = "mini")]
     scale: String,
     /// Override a setting, as in --set train_steps=100 or --set seeds=0,1,2; may be repeated
