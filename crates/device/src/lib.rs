@@ -40,7 +40,7 @@ pub fn here() -> Device {
     HERE.get().unwrap_or_else(|| chosen()[0])
 }
 
-/// As users write it: `cpu` or `cuda:0`.
+/// The name of a device as users write it: `cpu` or `cuda:0`.
 pub fn name(device: Device) -> String {
     match device {
         Device::Cuda(index) => format!("cuda:{index}"),

@@ -19,7 +19,7 @@ use tch::{Device, Kind, Tensor};
 
 /// Version of the draws. What trains with dropout has it in its inputs, so that results of other draws are not taken for
 /// its own.
-pub const DROPOUT_DRAWS: u32 = 2;
+pub(crate) const DROPOUT_DRAWS: u32 = 2;
 
 /// Probabilities of one trial.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -45,7 +45,7 @@ impl DropoutRates {
 pub struct StepDropout<'a> {
     /// By slot.
     rates: &'a [DropoutRates],
-    /// Of each row, trial-major.
+    /// The key of each row, trial-major.
     keys: Vec<u64>,
     device: Device,
     uploaded: OnceCell<Uploaded>,
@@ -68,7 +68,8 @@ const PURPOSES: [Purpose; 4] = [
 ];
 const ADAPTER: usize = 3;
 
-/// Draws are compared as 16-bit integers, four of them in a hash.
+/// Draws are compared as 16-bit integers, four of them in a hash; as signed ones, which they are on a device, their least is
+/// `-HALF`.
 const STEPS: f64 = 65536.0;
 const HALF: i64 = 32768;
 const DRAWS: i64 = 4;
@@ -88,14 +89,9 @@ fn mixed(mut value: u64) -> u64 {
     value ^ (value >> LAST_SHIFT)
 }
 
-/// Of a rate: draws below it are dropped, 0 drops none.
+/// The number below which draws are dropped, by the rate of dropout; 0 drops none.
 fn threshold(rate: f64) -> i64 {
     (rate * STEPS).round() as i64
-}
-
-/// The same for 16 bits as a signed number, which they are on a device.
-fn least(threshold: i64) -> i64 {
-    threshold - HALF
 }
 
 /// What makes up for the values that are dropped.
@@ -133,7 +129,7 @@ fn fill(line: &mut [MaybeUninit<bool>], first: u64, least: i64) {
 }
 
 impl<'a> StepDropout<'a> {
-    /// Of a pass with the rows `rows` of each trial's batch; `seeds` and `rates` by slot.
+    /// The dropout of a pass with the rows `rows` of each trial's batch; `seeds` and `rates` by slot.
     pub fn new(
         step: u64,
         seeds: &[u64],
@@ -166,7 +162,7 @@ impl<'a> StepDropout<'a> {
         self.draw(ADAPTER, site, shape)
     }
 
-    /// Of values of `shape`, [rows, …]; `None` when no trial has a probability.
+    /// What values of `shape`, [rows, …], lose; `None` when no trial has a probability.
     fn draw(&self, purpose: usize, site: &str, shape: &[i64]) -> Option<DropoutMask> {
         let (name, rate) = PURPOSES[purpose];
         if self.rates.iter().all(|rates| rate(rates) == 0.0) {
@@ -189,7 +185,7 @@ impl<'a> StepDropout<'a> {
         let line = |(index, kept): (usize, &mut [MaybeUninit<bool>])| {
             let row = index / lines.len();
             let first = (keys[row] ^ site).wrapping_add(lines[index % lines.len()].wrapping_mul(GAMMA));
-            fill(kept, first, least(thresholds[row]));
+            fill(kept, first, thresholds[row] - HALF);
         };
         let kept = Tensor::empty(shape, (Kind::Bool, Device::Cpu));
         #[expect(

@@ -32,7 +32,7 @@ mod watch;
 pub use batches::{EpochOrders, add, by_length, epoch_order, mask, padded, passes};
 pub use cost::{PassCost, fastest_of_three, peak_resident_bytes, resident_bytes, seconds_of, trained_bytes};
 pub use digests::covered;
-pub use dropout::{DROPOUT_DRAWS, DropoutRates, StepDropout};
+pub use dropout::{DropoutRates, StepDropout};
 pub use finite::{Broken, Finite, NotFinite};
 pub use latest::{Known, Latest};
 pub use machine::Precision;

@@ -30,7 +30,7 @@ pub struct ConditionEncoderConfig {
 }
 
 impl ConditionEncoderConfig {
-    /// Of maps with the three channels of a picture, in front of a UNet whose levels have the widths `blocks`.
+    /// The encoder of maps with the three channels of a picture, in front of a UNet whose levels have the widths `blocks`.
     pub fn of_pictures(widths: &[i64], blocks: &[i64]) -> ConditionEncoderConfig {
         ConditionEncoderConfig {
             conditioning_channels: 3,

@@ -16,9 +16,9 @@ pub const ACCURACY: &str = "accuracy";
 /// A task of GLUE.
 #[derive(Debug)]
 pub struct Task {
-    /// As in the setting `glue_task`.
+    /// The value of the setting `glue_task`.
     pub name: &'static str,
-    /// As in tables.
+    /// The heading of its column in tables.
     pub title: &'static str,
     /// What its score is.
     pub metric: &'static str,

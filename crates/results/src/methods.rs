@@ -14,7 +14,7 @@ pub const REAL_IMAGES: &str = "real_images";
 /// What a method is called.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MethodName {
-    /// As experiment files write it.
+    /// The method as experiment files write it.
     pub name: String,
     /// What tables and legends say.
     pub title: String,

@@ -9,7 +9,7 @@ use crate::trials::{Status, Trial, Trials};
 /// How values are shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unit {
-    /// As they stand in the files.
+    /// The same as they stand in the files.
     Plain,
     /// The files have fractions of what is shown in percent.
     Percent,

@@ -41,7 +41,7 @@ pub enum Status {
 }
 
 impl Status {
-    /// As in `trials.csv`.
+    /// The status as `trials.csv` writes it.
     pub fn name(self) -> &'static str {
         match self {
             Self::Done => "done",

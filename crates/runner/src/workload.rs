@@ -88,9 +88,9 @@ pub trait Workload {
 /// What tables and figures say of a method.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MethodText {
-    /// As in experiment files.
+    /// The method as experiment files write it.
     pub name: String,
-    /// As in tables and legends.
+    /// What tables and legends say.
     pub title: String,
     /// What becomes of a weight.
     pub formula: String,
