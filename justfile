@@ -189,20 +189,13 @@ proof: _libtorch
 smoke *ARGS: _libtorch
     @{{ arguments }} tools/smoke.sh "$@"
 
-# Every task on stand-in CUDA devices: no fault, the CPU's results, the budget of operators, uploads and waits, and no
-# loss where memory ends or a device breaks. `--write` writes the budget anew
+# Every task on stand-in CUDA devices: no fault, the CPU's results, the budget of operators, uploads and waits, a plan's
+# memory, and no loss where memory ends or a device breaks. `--write` writes the budget anew
 [group("checks")]
-check-devices *ARGS: stand-in
+check-devices *ARGS: _libtorch
     @cargo build --quiet -p cli --bin delora
     @[ -f data/mini-pairs/validation.jsonl ] || "${CARGO_TARGET_DIR:-target}/debug/delora" world --pairs
     @{{ arguments }} python3 tools/stand-in-cuda/check.py "${CARGO_TARGET_DIR:-target}/debug/delora" "$@"
-
-# Build the stand-in for CUDA devices, target/stand_in_cuda.so: what it is for stands in its source
-[group("checks")]
-stand-in: _libtorch
-    @[ target/stand_in_cuda.so -nt tools/stand-in-cuda/stand_in_cuda.cpp ] || { mkdir -p target; \
-    c++ -shared -fPIC -O2 -std=c++17 -I$LIBTORCH/include -I$LIBTORCH/include/torch/csrc/api/include \
-        tools/stand-in-cuda/stand_in_cuda.cpp -L$LIBTORCH/lib -ltorch_cpu -lc10 -o target/stand_in_cuda.so; }
 
 # The failures of justw that a fresh machine may meet, played with fake tools
 [group("checks")]

@@ -1,9 +1,12 @@
-//! Compiles `src/libtorch.cpp` against the libtorch that torch-sys has found.
+//! Compiles the C++ files of `src` against the libtorch that torch-sys has found.
 
 use std::path::PathBuf;
 
 fn main() {
-    println!("cargo:rerun-if-changed=src/libtorch.cpp");
+    let sources = ["src/libtorch.cpp", "src/stand_in.cpp"];
+    for file in sources.iter().chain(&["src/stand_in.h"]) {
+        println!("cargo:rerun-if-changed={file}");
+    }
     let libraries =
         std::env::var("DEP_TCH_LIBTORCH_LIB").expect("torch-sys says where libtorch's libraries are");
     let include = PathBuf::from(libraries).with_file_name("include");
@@ -12,7 +15,7 @@ fn main() {
         .std("c++17")
         .include(include.join("torch/csrc/api/include"))
         .include(include)
-        .file("src/libtorch.cpp")
+        .files(sources)
         .warnings(false)
         .compile("delora_device");
 }

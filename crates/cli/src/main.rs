@@ -96,7 +96,11 @@ fn main() -> ExitCode {
     memory::keep_freed_memory();
     let matches = with_homes(Cli::command()).get_matches();
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
-    let cuda = cuda::load();
+    let gpu = if let Command::Plan(args) = &cli.command { args.gpu() } else { None };
+    let cuda = match gpu {
+        Some(gpu) => cuda::stand_in_for(gpu),
+        None => cuda::load(),
+    };
     let result = match &cli.command {
         Command::Run(args) => run::run(args, &cuda),
         Command::Plan(args) => plan::run(args, &cuda).map(|()| ExitCode::SUCCESS),

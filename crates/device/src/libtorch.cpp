@@ -1,25 +1,40 @@
-// What tch has no binding for: memory of CUDA devices.
+// What tch has no binding for: memory of CUDA devices, and stand-ins for them.
 #include <c10/core/CachingDeviceAllocator.h>
-#include <dlfcn.h>
+
+#include "stand_in.h"
 
 extern "C" {
 
-// Bytes that tensors hold now, and the most that they held. False where libtorch does not say.
+// Bytes that tensors hold now, the most that they held, those that are free for them, and all. False where libtorch does not
+// say.
 bool delora_device_memory(int device, int64_t* bytes) {
   try {
     auto* allocator = c10::getDeviceAllocator(c10::kCUDA);
     const auto stats = allocator->getDeviceStats(device);
+    const auto [free, all] = allocator->getMemoryInfo(device);
     bytes[0] = stats.allocated_bytes[0].current;
     bytes[1] = stats.allocated_bytes[0].peak;
+    // What the allocator keeps for tensors to come is free too.
+    bytes[2] = free + stats.reserved_bytes[0].current - stats.allocated_bytes[0].current;
+    bytes[3] = all;
     return true;
   } catch (const std::exception&) {
     return false;
   }
 }
 
-// For tools/stand-in-cuda: what the following operators belong to.
-void delora_device_region(const char* name) {
-  static auto* region = reinterpret_cast<void (*)(const char*)>(dlsym(RTLD_DEFAULT, "stand_in_cuda_region"));
-  if (region) region(name);
+void delora_device_forget_peak(int device) {
+  try {
+    c10::getDeviceAllocator(c10::kCUDA)->resetPeakStats(device);
+  } catch (const std::exception&) {
+  }
 }
+
+bool delora_device_is_stand_in() { return stand_in::exists(); }
+
+void delora_device_become(const stand_in::Rates* rates) { stand_in::become(*rates); }
+
+double delora_device_seconds() { return stand_in::seconds(); }
+
+void delora_device_region(const char* name) { stand_in::region(name); }
 }

@@ -1,7 +1,5 @@
 //! What a trial costs, as far as all drivers measure it alike.
 
-use std::time::Instant;
-
 use delora_core::{PartShape, Site, TrialConfig, find_method};
 use runner::Estimate;
 
@@ -56,9 +54,9 @@ pub fn fastest_of_three(work: impl Fn()) -> f64 {
 
 /// Seconds that `work` takes once.
 pub fn seconds_of(work: impl FnOnce()) -> f64 {
-    let started = Instant::now();
+    let started = device::seconds();
     work();
-    started.elapsed().as_secs_f64()
+    device::seconds() - started
 }
 
 /// Bytes that tensors hold on this thread's device; of a CPU, what the process has, from the kernel; `None` where nobody

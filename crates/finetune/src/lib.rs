@@ -7,6 +7,7 @@
 
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
+mod bank_size;
 mod batches;
 mod cost;
 mod digests;
@@ -20,6 +21,7 @@ mod network;
 mod parquet_file;
 mod permutation;
 mod place;
+mod rehearsal;
 mod settings;
 mod shards;
 mod status;
@@ -29,6 +31,7 @@ pub mod testing;
 mod training;
 mod watch;
 
+pub use bank_size::BankSize;
 pub use batches::{EpochOrders, add, by_length, epoch_order, mask, padded, passes};
 pub use cost::{PassCost, fastest_of_three, peak_resident_bytes, resident_bytes, seconds_of, trained_bytes};
 pub use digests::covered;

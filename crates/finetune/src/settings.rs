@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::bank_size::BankSize;
 use crate::machine::Precision;
 use crate::method::{MethodSettings, Rates, at_least_one, positive};
 
@@ -37,7 +38,7 @@ pub struct Common {
     #[serde(default)]
     pub precision: Precision,
     /// Most trials in a bank.
-    pub bank: usize,
+    pub bank: BankSize,
     /// Steps at which the trial is scored on the way, the last step among them or not.
     #[serde(default)]
     pub evaluate_at: Vec<u64>,
@@ -131,7 +132,6 @@ impl<Own: OwnSettings> Settings<Own> {
 impl Common {
     fn check<Own: OwnSettings>(&self, settings: &Settings<Own>) -> Result<(), SettingError> {
         at_least_one("batch", self.batch)?;
-        at_least_one("bank", self.bank)?;
         at_least_one("track_every", self.track_every.unwrap_or(1) as usize)?;
         positive("learning_rate_multiplier", self.learning_rate_multiplier)?;
         self.method.check(Own::ROWS, Own::GROUPS)?;

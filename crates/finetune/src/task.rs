@@ -2,13 +2,16 @@
 
 use std::cell::RefCell;
 use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 use delora_core::{Bank, METHODS, Site, TrialConfig};
 use models::config::Config;
 use models::shapes::Scalable;
 use runner::{
-    BankContext, Estimate, MethodText, Outcome, Provenance, SettingError, Status, Trial, Workers, Workload,
+    BankContext, Estimate, MethodText, Outcome, Progress, Provenance, SettingError, Status, Trial, Workers, Workload,
 };
 use serde_json::{Map, Value};
 use tch::Device;
@@ -17,9 +20,12 @@ use crate::digests::Digests;
 use crate::dropout::{DROPOUT_DRAWS, DropoutRates};
 use crate::feasible::{KnownSites, Proposed};
 use crate::finite::{Broken, End};
+use crate::latest::Known;
 use crate::machine::{provenance, workers};
 use crate::method::methods;
 use crate::network::sites_of;
+use crate::rehearsal::{BankCost, Rehearsed};
+use crate::bank_size::BankSize;
 use crate::settings::{OwnSettings, PER_TRIAL, Settings};
 use crate::status::statuses;
 use crate::telemetry::{add_curves, csv};
@@ -77,6 +83,9 @@ pub trait Task: Default + 'static {
         Ok(Vec::new())
     }
 
+    /// Leaves out of a config what takes time before the first update, for a bank of which two updates are made.
+    fn shorten(_config: &mut Value) {}
+
     /// Trains and scores a bank: see [`BankRun::finetune`].
     fn run(&self, bank: &BankRun<Self::Own>) -> Result<Vec<Outcome>>;
 
@@ -87,10 +96,13 @@ pub trait Task: Default + 'static {
 /// A task with all that tasks have in common.
 #[derive(Default)]
 pub struct Finetuning<T> {
-    pub task: T,
+    /// The task's own, with the networks that it keeps from bank to bank.
+    task: RefCell<Rc<T>>,
     digests: RefCell<Digests>,
     /// Where the networks of checked trials can be adapted.
     sites: KnownSites,
+    /// What rehearsed banks took, by all that it depends on; an error's text where none could be rehearsed.
+    costs: Known<Result<BankCost, String>>,
     libtorch: String,
 }
 
@@ -98,6 +110,60 @@ impl<T: Task> Finetuning<T> {
     /// `libtorch` is the version that runs, for the records.
     pub fn new(libtorch: String) -> Finetuning<T> {
         Finetuning { libtorch, ..Finetuning::default() }
+    }
+
+    /// What the task keeps.
+    pub fn own(&self) -> Rc<T> {
+        self.task.borrow().clone()
+    }
+
+    /// What a bank of trials with this config takes on a CUDA device, from updates of small ones; `None` where nothing is
+    /// trained, and on a CPU, which does not say what tensors hold.
+    fn bank_cost(&self, config: &Value) -> Option<BankCost> {
+        let settings = Settings::<T::Own>::read(config).ok().filter(Settings::trains)?;
+        device::memory(device::here())?;
+        // Neither seeds nor learning rates change what it takes.
+        let method = T::trial(&settings, 1).method;
+        let key = format!("{} {} {:?}", self.bank_key(config), method.name, method.settings);
+        let measure = || BankCost::measure(|count| self.rehearse(config, count));
+        let cost = self.costs.get(key, || Ok::<_, ()>(measure().map_err(|error| format!("{error:#}"))));
+        // A bank that cannot be rehearsed says why when it is run.
+        cost.ok()?.ok()
+    }
+
+    /// Makes two updates of a bank of `count` such trials, far from any results.
+    fn rehearse(&self, config: &Value, count: usize) -> Result<Rehearsed> {
+        struct Silent;
+        impl Progress for Silent {
+            fn step(&self, _: u64, _: u64, _: &str) {}
+        }
+        let _mode = gradient_mode::switched_on();
+        let folder = tempfile::tempdir()?;
+        let mut config = config.clone();
+        T::shorten(&mut config);
+        let (trials, settings): (Vec<_>, Vec<_>) = (0..count)
+            .map(|index| {
+                let trial = Trial { id: format!("rehearsal-{index}"), config: config.clone() };
+                Ok((trial, Settings::read(&config)?))
+            })
+            .collect::<Result<Vec<_>>>()?
+            .into_iter()
+            .unzip();
+        let context = BankContext {
+            checkpoint_dir: folder.path().to_owned(),
+            artifacts_dir: folder.path().to_owned(),
+            done: &vec![false; count],
+            stop: &AtomicBool::new(false),
+            progress: &Silent,
+            checkpoint_every: Duration::MAX,
+            save_adapters: false,
+            finished: &|_| {},
+        };
+        let bank = BankRun { trials: &trials, settings, context: &context, is_rehearsal: true };
+        match self.own().run(&bank) {
+            Ok(_) => bail!("nothing was trained"),
+            Err(error) => error.downcast::<Rehearsed>(),
+        }
     }
 }
 
@@ -115,7 +181,7 @@ impl<T: Task> Workload for Finetuning<T> {
     }
 
     fn expand(&self, key: &str, value: &Value, config: &Value) -> Result<Option<Vec<Value>>> {
-        self.task.expand(key, value, config)
+        self.own().expand(key, value, config)
     }
 
     fn names(&self, key: &str) -> Option<Vec<String>> {
@@ -147,7 +213,7 @@ impl<T: Task> Workload for Finetuning<T> {
     }
 
     fn shortfalls(&self, config: &Value) -> Result<Vec<String>> {
-        self.task.shortfalls(&Settings::read(config)?)
+        self.own().shortfalls(&Settings::read(config)?)
     }
 
     /// Trials that train nothing take no part in steps, so they are not with others, and each kind of them by itself.
@@ -161,14 +227,30 @@ impl<T: Task> Workload for Finetuning<T> {
     }
 
     fn max_bank(&self, config: &Value) -> usize {
-        Settings::<T::Own>::read(config).map_or(1, |settings| settings.common.bank)
+        let Ok(Settings { common, .. }) = Settings::<T::Own>::read(config) else { return 1 };
+        let most = common.bank.most();
+        if common.bank != BankSize::Auto {
+            return most;
+        }
+        let memory = device::memory(device::here());
+        let fitting =
+            self.bank_cost(config).zip(memory).map(|(cost, memory)| cost.fitting(memory.free + memory.held));
+        fitting.map_or(most, |fitting| fitting.min(most))
+    }
+
+    fn measures_bank(&self, config: &Value) -> bool {
+        Settings::<T::Own>::read(config).is_ok_and(|settings| settings.common.bank == BankSize::Auto)
     }
 
     fn run_bank(&self, trials: &[Trial], context: &BankContext) -> Result<Vec<Outcome>> {
         let _mode = gradient_mode::switched_on();
         let settings = trials.iter().map(|trial| Settings::read(&trial.config));
         let settings = settings.collect::<Result<Vec<_>, SettingError>>()?;
-        self.task.run(&BankRun { trials, settings, context })
+        self.own().run(&BankRun { trials, settings, context, is_rehearsal: false })
+    }
+
+    fn rest(&self) {
+        self.task.take();
     }
 
     fn workers(&self) -> Option<Workers> {
@@ -176,8 +258,9 @@ impl<T: Task> Workload for Finetuning<T> {
         workers(move || Box::new(Finetuning::<T>::new(libtorch.clone())))
     }
 
-    fn estimate(&self, config: &Value) -> Option<Estimate> {
-        self.task.estimate(&Settings::read(config).ok()?)
+    fn estimate(&self, config: &Value, bank: usize) -> Option<Estimate> {
+        let estimate = self.own().estimate(&Settings::read(config).ok()?)?;
+        Some(self.bank_cost(config).map_or(estimate, |cost| cost.correct(estimate, bank)))
     }
 
     fn provenance(&self) -> Provenance {
@@ -190,6 +273,8 @@ pub struct BankRun<'a, Own> {
     pub trials: &'a [Trial],
     pub settings: Vec<Settings<Own>>,
     pub context: &'a BankContext<'a>,
+    /// Whether two updates are made to see what they take, and nothing else.
+    pub(crate) is_rehearsal: bool,
 }
 
 /// A slot of a bank: its trial and the trial's settings.
@@ -245,6 +330,9 @@ impl<Own: OwnSettings> BankRun<'_, Own> {
         let mut lesson = lesson(slots.clone())?;
         common.check_evaluate_at(lesson.total_steps())?;
         let mut training = Training::resume(bank, &self.context.checkpoint_dir)?;
+        if self.is_rehearsal {
+            return Err(Rehearsed::of(&mut training, &mut lesson)?.into());
+        }
         if self.shared().trains() {
             training.run(&mut lesson, common, self.context)?;
         }

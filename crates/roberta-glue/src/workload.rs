@@ -136,7 +136,7 @@ mod tests {
         let glue = Glue::default();
         let mut config = config(lora(), "cola", 1);
         assert!(glue.shortfalls(&config).unwrap().is_empty(), "there is as much as is asked for");
-        let [training, validation] = glue.task.counts(&Settings::read(&config).unwrap()).unwrap();
+        let [training, validation] = glue.own().counts(&Settings::read(&config).unwrap()).unwrap();
         config["train_limit"] = json!(1_000_000);
         config["test_limit"] = json!(999_999);
         let said = glue.shortfalls(&config).unwrap();

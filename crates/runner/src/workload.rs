@@ -68,18 +68,26 @@ pub trait Workload {
     /// The most trials that a bank with this config should hold; a bank that runs out of memory is halved.
     fn max_bank(&self, config: &Value) -> usize;
 
+    /// Whether [`Workload::max_bank`] has to train something to know, so that only plans and runs ask for it.
+    fn measures_bank(&self, _config: &Value) -> bool {
+        false
+    }
+
     /// Trains and evaluates `trials` side by side, from the checkpoint in the context if there is one.
     ///
     /// Each trial is reported once, through `context.finished` as soon as it is evaluated or in the returned list.
     fn run_bank(&self, trials: &[Trial], context: &BankContext) -> anyhow::Result<Vec<Outcome>>;
+
+    /// Lets go of what it keeps from bank to bank: others take over.
+    fn rest(&self) {}
 
     /// How to run several banks at once; `None`: one after another, by this workload.
     fn workers(&self) -> Option<Workers> {
         None
     }
 
-    /// Time and memory of one trial, if known.
-    fn estimate(&self, config: &Value) -> Option<Estimate>;
+    /// Time and memory of one trial in a bank of so many, if known.
+    fn estimate(&self, config: &Value, bank: usize) -> Option<Estimate>;
 
     /// Where the trials run, written beside every result.
     fn provenance(&self) -> Provenance;

@@ -137,7 +137,7 @@ mod tests {
         let task = ImageClassification::default();
         let mut config = config(lora(), 1);
         assert!(task.shortfalls(&config).unwrap().is_empty(), "there is as much as is asked for");
-        let sizes = task.task.sizes(&Settings::read(&config).unwrap()).unwrap();
+        let sizes = task.own().sizes(&Settings::read(&config).unwrap()).unwrap();
         config["train_limit"] = json!(1_000_000);
         let wanted = format!(
             "train_limit is 1000000, and the split `train` has {}: all of them are used",
@@ -149,10 +149,10 @@ mod tests {
     #[test]
     fn an_estimate_grows_with_what_is_trained_and_with_the_pictures() {
         let task = ImageClassification::default();
-        let small = task.estimate(&config(lora(), 1)).unwrap();
+        let small = task.estimate(&config(lora(), 1), 1).unwrap();
         let mut more = config(json!({"name": "full", "learning_rate": {"weight": 1e-4, "head": 1e-3}}), 1);
         more["train_limit"] = json!(240);
-        let large = task.estimate(&more).unwrap();
+        let large = task.estimate(&more, 1).unwrap();
         assert!(small.seconds > 0.0 && large.seconds > small.seconds);
         assert!(large.trained_bytes > small.trained_bytes && small.trained_bytes > 0);
         assert!(large.frozen_bytes > small.frozen_bytes);

@@ -1,4 +1,7 @@
-//! `delora plan`: what a run would do.
+//! `delora plan`: what a run would do, here or on a GPU that is elsewhere.
+
+use clap::builder::PossibleValuesParser;
+use device::{GPUS, Gpu};
 
 use super::devices::DevicesArgs;
 use super::experiment::ExperimentArgs;
@@ -14,6 +17,16 @@ pub struct Args {
     selection: SelectionArgs,
     #[command(flatten)]
     devices: DevicesArgs,
+    /// Plan for one such GPU, which need not be here: memory, banks and hours are predicted from its data sheet
+    #[arg(long, value_name = "GPU", conflicts_with = "devices", value_parser = PossibleValuesParser::new(GPUS.map(|gpu| gpu.name)))]
+    device: Option<String>,
+}
+
+impl Args {
+    /// The GPU that is to be planned for.
+    pub fn gpu(&self) -> Option<&'static Gpu> {
+        self.device.as_deref().and_then(Gpu::find)
+    }
 }
 
 pub fn run(args: &Args, cuda: &Cuda) -> anyhow::Result<()> {
@@ -22,6 +35,10 @@ pub fn run(args: &Args, cuda: &Cuda) -> anyhow::Result<()> {
     args.devices.choose("", cuda)?;
     let workload = workload(&experiment.task)?;
     let selection = args.selection.selection();
-    terminal::print(runner::plan(&experiment, workload.as_ref(), &args.experiment.results, &selection)?);
+    let plan = runner::plan(&experiment, workload.as_ref(), &args.experiment.results, &selection)?;
+    terminal::print(&plan);
+    if let (Some(gpu), Some(seconds)) = (args.gpu(), plan.seconds) {
+        terminal::print(format_args!("GPU hours: {:.3}\n{}\n", seconds / 3600.0, gpu.prediction()));
+    }
     Ok(())
 }

@@ -204,7 +204,7 @@ impl Workload for Toy {
         Ok(late)
     }
 
-    fn estimate(&self, _config: &Value) -> Option<Estimate> {
+    fn estimate(&self, _config: &Value, _bank: usize) -> Option<Estimate> {
         Some(Estimate {
             seconds: 30.0,
             memory_bytes: 1_000_000_000,

@@ -38,6 +38,8 @@ pub struct Plan {
     /// Compared points whose settings tuning chooses.
     pub points: Vec<TunedPoint>,
     pub banks: Vec<PlannedBank>,
+    /// Whether how many trials a bank holds is still to be measured: `banks` are then as large as they can be.
+    pub is_unmeasured: bool,
     /// The most banks that run side by side.
     pub at_once: usize,
     /// Expected time of the trials to run, if the workload knows it.
@@ -64,14 +66,14 @@ pub fn plan(
     results_dir: &Path,
     selection: &Selection,
 ) -> Result<Plan> {
-    let mut plan = plan_ledger(experiment, workload, results_dir, selection)?;
+    let mut plan = plan_ledger(experiment, workload, results_dir, selection, true)?;
     plan.estimate(workload);
     Ok(plan)
 }
 
 /// Says what a run would do, without time and memory: a workload may have to load its networks for [`plan`].
 pub fn status(experiment: &Experiment, workload: &dyn Workload, results_dir: &Path) -> Result<Plan> {
-    plan_ledger(experiment, workload, results_dir, &Selection::default())
+    plan_ledger(experiment, workload, results_dir, &Selection::default(), false)
 }
 
 fn plan_ledger(
@@ -79,20 +81,22 @@ fn plan_ledger(
     workload: &dyn Workload,
     results_dir: &Path,
     selection: &Selection,
+    measures: bool,
 ) -> Result<Plan> {
     let candidates = experiment.grid(workload)?;
     let folder = Folder::new(results_dir, experiment);
     let phased = phased_by(experiment, &candidates, &Ledger::new(folder.trials()));
-    let mut plan = plan_trials(experiment, phased, workload, &folder, selection, &BTreeSet::new())?;
+    let mut plan = plan_trials(experiment, phased, (workload, measures), &folder, selection, &BTreeSet::new())?;
     plan.tuned = experiment.tuning.is_some().then(|| Box::new((experiment.clone(), candidates)));
     Ok(plan)
 }
 
-/// The plan of trials that have been checked, without time and memory; those that were `seen` are not run.
+/// The plan of trials that have been checked, without time and memory; those that were `seen` are not run. A workload may
+/// have to measure how large banks are; else they are as large as they can be.
 pub(crate) fn plan_trials(
     experiment: &Experiment,
     phased: Phased,
-    workload: &dyn Workload,
+    (workload, measures): (&dyn Workload, bool),
     folder: &Folder,
     selection: &Selection,
     seen: &BTreeSet<String>,
@@ -112,7 +116,7 @@ pub(crate) fn plan_trials(
     plan.to_run =
         selected.map(|(trial, state)| selection.takes(trial, state) && !seen.contains(&trial.id)).collect();
     plan.resume_banks(selection.again());
-    plan.form_banks(workload);
+    plan.form_banks(workload, measures);
     plan.at_once = workload.workers().map_or(1, |workers| workers.most).min(plan.banks.len()).max(1);
     Ok(plan)
 }
@@ -162,7 +166,7 @@ impl Plan {
     }
 
     /// Puts the other trials to run into banks by bank key, in even parts.
-    fn form_banks(&mut self, workload: &dyn Workload) {
+    fn form_banks(&mut self, workload: &dyn Workload, measures: bool) {
         let banked = |index: &usize| self.banks.iter().any(|bank| bank.members.contains(index));
         let open = (0..self.to_run.len()).filter(|index| self.to_run[*index] && !banked(index));
         let mut groups: Vec<(String, Vec<usize>)> = Vec::new();
@@ -174,7 +178,10 @@ impl Plan {
             }
         }
         for (_, members) in groups {
-            let limits = members.iter().map(|index| workload.max_bank(&self.grid.trials[*index].config));
+            let configs = || members.iter().map(|index| &self.grid.trials[*index].config);
+            let is_unmeasured = !measures && configs().any(|config| workload.measures_bank(config));
+            self.is_unmeasured |= is_unmeasured;
+            let limits = configs().map(|config| if is_unmeasured { usize::MAX } else { workload.max_bank(config) });
             let count = members.len().div_ceil(limits.min().unwrap_or(1).max(1));
             let cut = |part: usize| members.len() * part / count;
             let parts = (0..count).map(|part| members[cut(part)..cut(part + 1)].to_vec());
@@ -185,12 +192,13 @@ impl Plan {
     /// Asks the workload for the time and memory of the trials to run.
     fn estimate(&mut self, workload: &dyn Workload) {
         let estimates = |members: &[usize]| {
-            let open = members.iter().filter(|index| self.to_run[**index]);
-            open.map(|index| workload.estimate(&self.grid.trials[*index].config)).collect::<Option<Vec<_>>>()
+            let open = || members.iter().filter(|index| self.to_run[**index]);
+            let of = |index: &usize| workload.estimate(&self.grid.trials[*index].config, open().count());
+            open().map(of).collect::<Option<Vec<_>>>()
         };
         let later = self.points.iter().flat_map(|point| &point.later);
         self.later_seconds =
-            later.map(|trial| Some(workload.estimate(&trial.config)?.seconds)).sum::<Option<f64>>();
+            later.map(|trial| Some(workload.estimate(&trial.config, 1)?.seconds)).sum::<Option<f64>>();
         let costs: Option<Vec<_>> = self.banks.iter().map(|bank| estimates(&bank.members)).collect();
         let Some(costs) = costs else { return };
         self.seconds = Some(costs.iter().flatten().map(|cost| cost.seconds).sum());
@@ -255,6 +263,14 @@ impl Plan {
     }
 }
 
+/// As in "3.4 GB" or "120 MB".
+fn memory_text(bytes: u64) -> String {
+    match bytes as f64 / 1e6 {
+        ..999.5 => format!("{:.0} MB", bytes as f64 / 1e6),
+        megabytes => format!("{:.1} GB", megabytes / 1e3),
+    }
+}
+
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         let counts: Vec<String> =
@@ -282,6 +298,9 @@ impl fmt::Display for Plan {
         let banks = if self.banks.len() == 1 { "bank" } else { "banks" };
         let sizes = sizes.join(", ");
         let trials = if sizes == "1" { "trial" } else { "trials" };
+        if self.is_unmeasured {
+            return writeln!(f, "banks are as large as the device has memory for, which `delora plan` measures");
+        }
         writeln!(f, "{} {banks} of {sizes} {trials}, {resumed} of them begun, {at_once}", self.banks.len())?;
         if self.joined > 0 {
             writeln!(f, "{} of these were not selected, but share the checkpoint of a bank", self.joined)?;
@@ -298,13 +317,13 @@ impl fmt::Display for Plan {
         }
         match self.memory_bytes {
             Some(bytes) => {
-                let share = |bytes: Option<u64>, what: &str| match bytes.unwrap_or(0) as f64 / 1e9 {
-                    ..0.05 => String::new(),
-                    bytes => format!(", {bytes:.1} GB of it for {what}"),
+                let share = |bytes: Option<u64>, what: &str| match bytes.unwrap_or(0) {
+                    ..500_000 => String::new(),
+                    bytes => format!(", {} of it for {what}", memory_text(bytes)),
                 };
                 let trained = share(self.trained_bytes, "what the trials train");
                 let frozen = share(self.frozen_bytes, "frozen weights");
-                writeln!(f, "expected memory: {:.1} GB{trained}{frozen}", bytes as f64 / 1e9)
+                writeln!(f, "expected memory: {}{trained}{frozen}", memory_text(bytes))
             }
             None => writeln!(f, "expected memory: unknown"),
         }

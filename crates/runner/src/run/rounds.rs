@@ -107,7 +107,7 @@ impl Run<'_> {
         mut report: RunReport,
     ) -> Result<RunReport> {
         let selection = &self.options.selection;
-        let plan = plan_trials(self.experiment, phased, workload, &self.folder, selection, seen)?;
+        let plan = plan_trials(self.experiment, phased, (workload, true), &self.folder, selection, seen)?;
         let swept = checkpoints::sweep(&plan.grid.trials, &plan.states, &self.folder, selection.again())?;
         swept.iter().for_each(|text| notice(text));
         if plan.joined > 0 {

@@ -62,6 +62,7 @@ impl<'a> Session<'a> {
             Some(Workers { most, make }) if most.min(banks) > 1 => {
                 let count = most.min(banks);
                 let (session, make) = (&self, &make);
+                workload.rest();
                 std::thread::scope(|scope| {
                     for index in 0..count {
                         scope.spawn(move || session.work(make(WorkerPlace { index, count }).as_ref()));

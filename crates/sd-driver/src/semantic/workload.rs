@@ -162,7 +162,7 @@ impl Task for SemanticTuning {
         let validation = count("validation", settings.validation_limit)?;
         let common = &settings.common;
         let key = json!([common.bank, common.batch, settings.model]).to_string();
-        let rows = common.bank.saturating_mul(common.batch);
+        let rows = common.bank.most().saturating_mul(common.batch);
         let measured = || Ok::<_, ()>(measure_rows(&world.diffusion, rows, common.precision.kind()));
         let cost = self.costs.get(key, measured).ok()?;
         let sites = sites(&world, settings);

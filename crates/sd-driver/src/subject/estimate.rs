@@ -18,7 +18,7 @@ fn rows_per_trial(settings: &Settings) -> usize {
 pub fn measure(world: &World, settings: &Settings) -> PassCost {
     measure_rows(
         &world.diffusion,
-        settings.common.bank.saturating_mul(rows_per_trial(settings)),
+        settings.common.bank.most().saturating_mul(rows_per_trial(settings)),
         settings.common.precision.kind(),
     )
 }

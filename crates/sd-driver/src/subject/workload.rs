@@ -139,6 +139,12 @@ impl Task for SubjectTuning {
         check_drawing(&settings.model, settings.sampling)
     }
 
+    fn shorten(config: &mut Value) {
+        if let Some(pictures) = config.pointer_mut("/prior_preservation/class_pictures") {
+            *pictures = json!(1);
+        }
+    }
+
     fn files(settings: &Settings) -> Result<Vec<PathBuf>> {
         let mut files = world::files(settings)?;
         files.extend(subjects::files(&subjects::folder(settings))?);
