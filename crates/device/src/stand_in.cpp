@@ -31,6 +31,7 @@
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <ATen/core/stack.h>
 #include <ATen/detail/CUDAHooksInterface.h>
+#include <ATen/native/transformers/attention.h>
 #include <ATen/ops/_scaled_dot_product_flash_attention_for_cpu.h>
 #include <ATen/ops/_scaled_dot_product_flash_attention_for_cpu_backward.h>
 #include <ATen/ops/convolution.h>
@@ -785,9 +786,9 @@ void install() {
   own->impl("resize_", TORCH_FN(resize_));
   own->impl("_slow_conv2d_forward", TORCH_FN(convolve));
   own->impl("_slow_conv2d_backward.output_mask", TORCH_FN(convolve_backward));
-  own->impl("_fused_sdp_choice", TORCH_FN(attention_choice));
   own->impl("_scaled_dot_product_efficient_attention", TORCH_FN(attend));
   own->impl("_scaled_dot_product_efficient_attention_backward", TORCH_FN(attend_backward));
+  at::native::_fused_sdp_choice_stub.set_cuda_dispatch_ptr(&attention_choice);
   // Without these libtorch takes them apart, which CUDA does not.
   for (const char* name : {"native_layer_norm", "native_group_norm"})
     own->impl(name, torch::CppFunction::makeFromBoxedFunction<&compute>());
@@ -800,10 +801,11 @@ namespace stand_in {
 bool exists() { return settings().devices > 0; }
 
 void become(Rates rates) {
-  settings().devices = 1;
+  const bool is_new = !exists();
+  if (is_new) settings().devices = 1;
   settings().limit = rates.memory;
   settings().rates = rates;
-  install();
+  if (is_new) install();
 }
 
 double seconds() {
