@@ -197,6 +197,12 @@ check-devices *ARGS: _libtorch
     @[ -f data/mini-pairs/validation.jsonl ] || "${CARGO_TARGET_DIR:-target}/debug/delora" world --pairs
     @{{ arguments }} python3 tools/stand-in-cuda/check.py "${CARGO_TARGET_DIR:-target}/debug/delora" "$@"
 
+# Steps of Stable Diffusion 1.5, RoBERTa-base and LLaMA-2-7B on a device of shapes, and their memory beside a plan's
+[group("checks")]
+check-paper-size: _libtorch
+    @cargo build --quiet -p cli --bin delora
+    @python3 tools/stand-in-cuda/paper_size.py "${CARGO_TARGET_DIR:-target}/debug/delora"
+
 # The failures of justw that a fresh machine may meet, played with fake tools
 [group("checks")]
 test-justw:

@@ -12,7 +12,7 @@ use crate::config::{MethodConfig, TrialConfig};
 use crate::error::CoreError;
 use crate::methods::find_method;
 use crate::site::{Role, Site};
-use crate::tensor_file::{Values, decode, encode, write_whole};
+use crate::tensor_file::{Values, decode, write};
 
 /// What a trial has learnt, and all that its method needs beside the network to use it.
 ///
@@ -71,8 +71,7 @@ impl AdapterFile {
         let header = Header { format: FORMAT, method: method.clone(), targets: targets.clone(), seed: *seed };
         let header = serde_json::to_string(&header).expect("a header is plain data");
         let metadata = HashMap::from([(KEY.to_owned(), header), ("format".to_owned(), "pt".to_owned())]);
-        let file = encode(&self.tensors, metadata, Values::Finite).map_err(|error| problem(path, error))?;
-        write_whole(path, &file).map_err(|source| CoreError::Io { path: path.to_owned(), source })
+        write(path, &self.tensors, metadata, Values::Finite, problem)
     }
 
     /// Reads what `save` wrote.

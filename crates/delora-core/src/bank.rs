@@ -230,9 +230,9 @@ impl Bank {
         let &(class, place) = self.places.get(site)?;
         let applied = self.applied(kind);
         let AppliedClass::Tensor(applied) = &applied[class] else { return None };
-        let run = |(trials, values): &(i64, Option<Tensor>)| TensorRun {
+        let run = |(trials, values): &(i64, Option<Vec<Tensor>>)| TensorRun {
             trials: *trials,
-            values: values.as_ref().map(|values| values.select(1, place as i64)),
+            values: values.as_ref().map(|values| values[place].shallow_clone()),
         };
         Some(applied.groups.iter().map(run).collect())
     }
@@ -313,7 +313,7 @@ impl Bank {
             }
             Class::Tensor(_) | Class::TaskTensor(_) => {
                 let values = groups.map(|(trials, adapter, parameters)| {
-                    (trials, adapter.map(|_| parameters[TENSOR_VALUE].to_kind(kind)))
+                    (trials, adapter.map(|_| parameters[TENSOR_VALUE].to_kind(kind).unbind(1)))
                 });
                 AppliedClass::Tensor(AppliedTensor { groups: values.collect() })
             }

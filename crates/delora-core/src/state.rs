@@ -1,7 +1,6 @@
 //! A bank on disk: parameters, constants, moments, quarantine and step, for a bit-identical continuation.
 
 use std::collections::HashMap;
-use std::fs;
 use std::path::Path;
 
 use serde_json::json;
@@ -9,7 +8,7 @@ use tch::Tensor;
 
 use crate::bank::Bank;
 use crate::error::CoreError;
-use crate::tensor_file::{Values, decode, encode, write_whole};
+use crate::tensor_file::{Values, is_like, map, open, tensor_of, write};
 
 /// What the names of kept copies start with.
 const KEPT: &str = "kept.";
@@ -21,33 +20,36 @@ impl Bank {
             ("bank".to_owned(), self.identity()),
             ("steps".to_owned(), self.steps.to_string()),
         ]);
-        let file = encode(self.tensors(), metadata, Values::Any).map_err(|error| problem(path, error))?;
-        write_whole(path, &file).map_err(|source| CoreError::Io { path: path.to_owned(), source })
+        write(path, self.tensors(), metadata, Values::Any, problem)
     }
 
     /// Continues from what `save` wrote for a bank of the same sites and trials; a wrong file changes nothing.
     pub fn load_state(&mut self, path: &Path) -> Result<(), CoreError> {
-        let file = fs::read(path).map_err(|source| CoreError::Io { path: path.to_owned(), source })?;
-        let mut stored = decode(&file, Values::Any).map_err(|error| problem(path, error))?;
-        if stored.metadata.get("bank") != Some(&self.identity()) {
+        let file = map(path)?;
+        let (metadata, stored) = open(&file).map_err(|error| problem(path, error))?;
+        let metadata = metadata.unwrap_or_default();
+        if metadata.get("bank") != Some(&self.identity()) {
             return Err(problem(path, "it was written for other sites or trials"));
         }
-        let steps = stored.metadata.get("steps").and_then(|steps| steps.parse().ok());
+        let steps = metadata.get("steps").and_then(|steps| steps.parse().ok());
         let steps = steps.ok_or_else(|| problem(path, "its number of steps is missing"))?;
-        if stored.tensors.keys().any(|name| name.starts_with(KEPT)) {
+        if stored.names().iter().any(|name| name.starts_with(KEPT)) {
             self.keep(&vec![true; self.num_trials()]);
         }
         let mut pairs = Vec::new();
         for (name, tensor) in self.tensors() {
-            let value = stored.tensors.remove(&name);
-            let value = value.ok_or_else(|| problem(path, format!("tensor `{name}` is missing")))?;
-            if value.size() != tensor.size() || value.kind() != tensor.kind() {
-                let found = format!("tensor `{name}` is {:?} {:?}", value.kind(), value.size());
+            let view =
+                stored.tensor(&name).map_err(|_| problem(path, format!("tensor `{name}` is missing")))?;
+            if !is_like(&view, &tensor) {
+                let found = format!("tensor `{name}` is {} {:?}", view.dtype(), view.shape());
                 return Err(problem(path, found));
             }
-            pairs.push((tensor.shallow_clone(), value));
+            pairs.push((name, tensor, view));
         }
-        gradient_mode::off(|| pairs.iter_mut().for_each(|(tensor, value)| tensor.copy_(value)));
+        for (name, mut tensor, view) in pairs {
+            let value = tensor_of(&name, &view).map_err(|error| problem(path, error))?;
+            gradient_mode::off(|| tensor.copy_(&value));
+        }
         self.steps = steps;
         self.refresh();
         Ok(())

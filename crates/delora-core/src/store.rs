@@ -55,7 +55,7 @@ impl Store {
         trained: bool,
     ) -> Option<Store> {
         let mut segments = Vec::new();
-        let mut columns = Vec::new(); // one [trials, sites · values per site] per segment
+        let mut columns = Vec::new();
         for (class_index, class_specs) in specs.iter().enumerate() {
             let class = &origin.classes[class_index];
             for spec in class_specs.iter().filter(|spec| spec.group == group) {
@@ -72,8 +72,13 @@ impl Store {
         if segments.is_empty() {
             return None;
         }
-        let values = Tensor::cat(&columns, 1).to_device(origin.device).set_requires_grad(trained);
-        Some(Store { group, trained, values, segments })
+        let lengths: Vec<i64> = segments.iter().map(Segment::len).collect();
+        let options = (Kind::Float, origin.device);
+        let values = Tensor::empty([origin.seeds.len() as i64, lengths.iter().sum()], options);
+        for (mut part, column) in values.split_with_sizes(&lengths, 1).into_iter().zip(columns) {
+            part.copy_(&column);
+        }
+        Some(Store { group, trained, values: values.set_requires_grad(trained), segments })
     }
 
     /// Adds every parameter, as a view with its gradient, to its class's entry of `parameters`.
@@ -113,7 +118,8 @@ impl Store {
     }
 }
 
-/// The start of one parameter, [trials, sites · values per site], on the CPU.
+/// The start of one parameter, [trials, sites · values per site], or with 1 in place of a size along which it does not change.
+/// On the CPU, or where the checkpoint is.
 fn start(
     origin: &Origin,
     class: &Class,
@@ -124,12 +130,12 @@ fn start(
     let trials = origin.seeds.len() as i64;
     let options = (Kind::Float, Device::Cpu);
     match &spec.init {
-        Init::Zero => Tensor::zeros([trials, segment.len()], options),
+        Init::Zero => Tensor::zeros([1, 1], options),
         Init::PerTrial(values) => {
             let values: Vec<f32> = values.iter().map(|&value| value as f32).collect();
-            Tensor::from_slice(&values).unsqueeze(1).repeat([1, segment.len()])
+            Tensor::from_slice(&values).unsqueeze(1)
         }
-        Init::PerSite(values) => values.to_device(Device::Cpu).reshape([1, -1]).repeat([trials, 1]),
+        Init::PerSite(values) => values.reshape([1, -1]),
         Init::Uniform { bound } => {
             drawn(origin, class, spec, segment, |generator| uniform(generator, *bound))
         }

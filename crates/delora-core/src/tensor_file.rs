@@ -2,11 +2,13 @@
 
 use std::borrow::Borrow;
 use std::collections::{BTreeMap, HashMap};
+use std::ffi::OsString;
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{BufWriter, Write};
 use std::path::Path;
 
-use safetensors::tensor::{Dtype, TensorView};
+use memmap2::Mmap;
+use safetensors::tensor::{Dtype, Metadata, TensorInfo, TensorView};
 use safetensors::{SafeTensorError, SafeTensors};
 use stored::num_non_finite;
 use tch::{Device, Kind, Tensor};
@@ -29,35 +31,85 @@ pub enum Values {
 }
 
 impl Values {
+    /// How many values are NaN or infinite, where they may not be.
+    fn count(self, view: &TensorView) -> usize {
+        match self {
+            Values::Finite => num_non_finite(view.data(), view.dtype()),
+            Values::Any => 0,
+        }
+    }
+
     /// Says which tensor may not be in such a file.
-    fn check(self, name: &str, view: &TensorView) -> Result<(), String> {
-        match num_non_finite(view.data(), view.dtype()) {
-            count if count > 0 && self == Values::Finite => Err(format!(
+    fn check(self, name: &str, count: usize) -> Result<(), String> {
+        match count {
+            0 => Ok(()),
+            count => Err(format!(
                 "tensor `{name}` has {count} values that are NaN or infinite; the training that made it diverged or the \
                  file is damaged: take another one"
             )),
-            _ => Ok(()),
         }
     }
 }
 
-/// A file's bytes; says which tensor may not be in it.
-pub fn encode<T: Borrow<Tensor>>(
-    tensors: impl IntoIterator<Item = (impl AsRef<str>, T)>,
+/// Values of a tensor that are taken from a device, checked and written at once.
+const VALUES_AT_ONCE: i64 = 1 << 22;
+
+/// Writes a file part by part, so that it may be larger than memory; a file of that name is replaced whole or not at all.
+/// `refused` makes an error of what says which tensor may not be in it.
+pub fn write<T: Borrow<Tensor>>(
+    path: &Path,
+    tensors: impl IntoIterator<Item = (impl Into<String>, T)>,
     metadata: HashMap<String, String>,
     values: Values,
-) -> Result<Vec<u8>, String> {
-    let stored = |(name, tensor): (_, T)| (name, Stored::of(tensor.borrow()));
-    let stored: Vec<(_, Stored)> = tensors.into_iter().map(stored).collect();
-    for (name, stored) in &stored {
-        values.check(name.as_ref(), &stored.view())?;
+    refused: impl Fn(&Path, String) -> CoreError,
+) -> Result<(), CoreError> {
+    let tensors: Vec<(String, T)> = tensors.into_iter().map(|(name, tensor)| (name.into(), tensor)).collect();
+    let mut end = 0;
+    let infos = tensors.iter().map(|(name, tensor)| {
+        let tensor = tensor.borrow();
+        let start = end;
+        end += tensor.numel() * tensor.kind().elt_size_in_bytes();
+        let shape = tensor.size().iter().map(|&size| size as usize).collect();
+        (name.clone(), TensorInfo { dtype: dtype_of(tensor.kind()), shape, data_offsets: (start, end) })
+    });
+    let header =
+        Metadata::new(Some(metadata), infos.collect()).map_err(|error| refused(path, error.to_string()))?;
+    let mut header = serde_json::to_vec(&header).expect("names and shapes are plain data");
+    header.resize(header.len().next_multiple_of(8), b' ');
+    let io = |source| CoreError::Io { path: path.to_owned(), source };
+    let file = Partial::of(path).map_err(io)?;
+    let mut writer = BufWriter::new(&file.file);
+    writer
+        .write_all(&(header.len() as u64).to_le_bytes())
+        .and_then(|()| writer.write_all(&header))
+        .map_err(io)?;
+    for (name, tensor) in &tensors {
+        let tensor = tensor.borrow().detach().contiguous().view(-1);
+        let count = non_finite_among(&tensor, values, |bytes| writer.write_all(bytes)).map_err(io)?;
+        values.check(name, count).map_err(|problem| refused(path, problem))?;
     }
-    let views = stored.iter().map(|(name, stored)| (name.as_ref(), stored.view()));
-    safetensors::serialize(views, Some(metadata)).map_err(|error| error.to_string())
+    writer.flush().map_err(io)?;
+    drop(writer);
+    file.finish(path).map_err(io)
+}
+
+/// Hands on the bytes of a flat tensor, part by part; how many values were NaN or infinite where that matters.
+fn non_finite_among(
+    tensor: &Tensor,
+    values: Values,
+    mut take: impl FnMut(&[u8]) -> std::io::Result<()>,
+) -> std::io::Result<usize> {
+    let mut count = 0;
+    for part in tensor.split(VALUES_AT_ONCE, 0) {
+        let stored = Stored::of(&part);
+        count += values.count(&stored.view());
+        take(&stored.bytes)?;
+    }
+    Ok(count)
 }
 
 /// The header and tensors of `file`; says what is wrong with it, or what it is where it is no such file.
-fn open(file: &[u8]) -> Result<(Option<HashMap<String, String>>, SafeTensors<'_>), String> {
+pub fn open(file: &[u8]) -> Result<(Option<HashMap<String, String>>, SafeTensors<'_>), String> {
     let problem = |error: SafeTensorError| {
         let what = stored::foreign(file).map(|what| format!("it is {what}"));
         what.or_else(|| stored::metadata_problem(file))
@@ -67,23 +119,38 @@ fn open(file: &[u8]) -> Result<(Option<HashMap<String, String>>, SafeTensors<'_>
     Ok((header.metadata().clone(), SafeTensors::deserialize(file).map_err(problem)?))
 }
 
+/// A file's bytes where they lie, to be taken part by part.
+pub fn map(path: &Path) -> Result<Mmap, CoreError> {
+    let io = |source| CoreError::Io { path: path.to_owned(), source };
+    let file = File::open(path).map_err(io)?;
+    #[expect(unsafe_code, reason = "a file is only ever replaced whole, see Partial")]
+    unsafe { Mmap::map(&file) }.map_err(io)
+}
+
+/// Whether a stored tensor has the shape and kind of `tensor`.
+pub fn is_like(view: &TensorView, tensor: &Tensor) -> bool {
+    view.dtype() == dtype_of(tensor.kind()) && view.shape().iter().map(|&size| size as i64).eq(tensor.size())
+}
+
+/// A stored tensor on the CPU; says if it is of a kind that is not known here.
+pub fn tensor_of(name: &str, view: &TensorView) -> Result<Tensor, String> {
+    let kind = kind_of(view.dtype()).ok_or_else(|| {
+        let known = KINDS.map(|(_, dtype)| dtype.to_string()).join(", ");
+        format!("tensor `{name}` is stored as {}; read are {known}, and no quantized values", view.dtype())
+    })?;
+    let shape: Vec<i64> = view.shape().iter().map(|&size| size as i64).collect();
+    Ok(Tensor::from_data_size(view.data(), &shape, kind))
+}
+
 /// What `file` holds; says what is wrong with it, or which tensor may not be in it or is of a kind that is not known here.
 pub fn decode(file: &[u8], values: Values) -> Result<TensorFile, String> {
     let (metadata, stored) = open(file)?;
     let metadata = metadata.unwrap_or_default();
     let mut tensors = BTreeMap::new();
     for (name, view) in stored.iter() {
-        let kind = kind_of(view.dtype());
-        let kind = kind.ok_or_else(|| {
-            let known = KINDS.map(|(_, dtype)| dtype.to_string()).join(", ");
-            format!(
-                "tensor `{name}` is stored as {}; read are {known}, and no quantized values",
-                view.dtype()
-            )
-        })?;
-        values.check(name, &view)?;
-        let shape: Vec<i64> = view.shape().iter().map(|&size| size as i64).collect();
-        tensors.insert(name.to_owned(), Tensor::from_data_size(view.data(), &shape, kind));
+        let tensor = tensor_of(name, &view)?;
+        values.check(name, values.count(&view))?;
+        tensors.insert(name.to_owned(), tensor);
     }
     Ok(TensorFile { tensors, metadata })
 }
@@ -117,10 +184,12 @@ pub fn copy_with(original: &Path, changed: &BTreeMap<String, Tensor>, copy: &Pat
     let replaced: BTreeMap<&str, Stored> =
         changed.iter().map(|(name, value)| (name.as_str(), Stored::of(value))).collect();
     for (name, view) in stored.iter() {
-        Values::Finite.check(name, &view).map_err(|problem| refused(original, problem))?;
+        let count = Values::Finite.count(&view);
+        Values::Finite.check(name, count).map_err(|problem| refused(original, problem))?;
     }
     for (name, stored) in &replaced {
-        Values::Finite.check(name, &stored.view()).map_err(|problem| refused(copy, problem))?;
+        let count = Values::Finite.count(&stored.view());
+        Values::Finite.check(name, count).map_err(|problem| refused(copy, problem))?;
     }
     let views = stored.iter().map(|(name, view)| (name, replaced.get(name).map_or(view, Stored::view)));
     let file = safetensors::serialize(views, metadata).map_err(|error| refused(copy, error.to_string()))?;
@@ -129,12 +198,40 @@ pub fn copy_with(original: &Path, changed: &BTreeMap<String, Tensor>, copy: &Pat
 
 /// Written beside `path`, forced to disk and renamed.
 pub fn write_whole(path: &Path, contents: &[u8]) -> std::io::Result<()> {
-    let mut partial = path.as_os_str().to_owned();
-    partial.push(".partial");
-    let mut file = File::create(&partial)?;
-    file.write_all(contents)?;
-    file.sync_all()?;
-    fs::rename(&partial, path)
+    let mut partial = Partial::of(path)?;
+    partial.file.write_all(contents)?;
+    partial.finish(path)
+}
+
+/// A file that is being written beside its place; it goes where it is not finished.
+struct Partial {
+    file: File,
+    /// Empty once it has its place.
+    path: OsString,
+}
+
+impl Drop for Partial {
+    fn drop(&mut self) {
+        if !self.path.is_empty() {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+impl Partial {
+    fn of(path: &Path) -> std::io::Result<Partial> {
+        let mut partial = path.as_os_str().to_owned();
+        partial.push(".partial");
+        Ok(Partial { file: File::create(&partial)?, path: partial })
+    }
+
+    /// Forces it to disk and puts it in the place of `path`.
+    fn finish(mut self, path: &Path) -> std::io::Result<()> {
+        self.file.sync_all()?;
+        fs::rename(&self.path, path)?;
+        self.path.clear();
+        Ok(())
+    }
 }
 
 fn kind_of(dtype: Dtype) -> Option<Kind> {

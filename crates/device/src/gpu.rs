@@ -14,6 +14,8 @@ pub struct Gpu {
     pub bf16: f64,
     /// The same of products of f32 that are rounded to TF32.
     pub tf32: f64,
+    /// The same of products of f32 as they are.
+    pub f32: f64,
     /// Where the numbers are from.
     pub source: &'static str,
 }
@@ -27,6 +29,7 @@ pub const GPUS: [Gpu; 5] = [
         bandwidth: 4800.0,
         bf16: 989.5,
         tf32: 494.5,
+        f32: 67.0,
         source: "NVIDIA H200 data sheet",
     },
     Gpu {
@@ -36,6 +39,7 @@ pub const GPUS: [Gpu; 5] = [
         bandwidth: 3350.0,
         bf16: 989.5,
         tf32: 494.5,
+        f32: 67.0,
         source: "NVIDIA H100 data sheet",
     },
     Gpu {
@@ -45,6 +49,7 @@ pub const GPUS: [Gpu; 5] = [
         bandwidth: 2039.0,
         bf16: 312.0,
         tf32: 156.0,
+        f32: 19.5,
         source: "NVIDIA A100 data sheet",
     },
     Gpu {
@@ -54,6 +59,7 @@ pub const GPUS: [Gpu; 5] = [
         bandwidth: 864.0,
         bf16: 362.0,
         tf32: 183.0,
+        f32: 91.6,
         source: "NVIDIA L40S data sheet",
     },
     Gpu {
@@ -63,6 +69,7 @@ pub const GPUS: [Gpu; 5] = [
         bandwidth: 1008.0,
         bf16: 165.2,
         tf32: 82.6,
+        f32: 82.6,
         source: "NVIDIA Ada GPU architecture paper",
     },
 ];
@@ -79,6 +86,7 @@ pub const SECONDS_PER_OPERATOR: f64 = 6e-6;
 pub(crate) struct Rates {
     memory: u64,
     half_operations: f64,
+    tf32_operations: f64,
     float_operations: f64,
     bytes: f64,
     start: f64,
@@ -93,7 +101,7 @@ impl Gpu {
     /// What a plan for it rests on, in words.
     pub fn prediction(&self) -> String {
         format!(
-            "This is a prediction for one {}, of which nothing was used: {} GB, {} GB/s, {} TFLOP/s in bf16 and {} in TF32 \
+            "This is a prediction for one {}, of which nothing was used: {} GB, {} GB/s, {} TFLOP/s in bf16, {} in TF32 and {} in f32 \
              ({}), of which kernels are taken to reach {:.0} % (memory) and {:.0} % (products), and {:.0} µs for an operator. \
              Memory is counted byte by byte; libraries' workspaces come beside it.",
             self.title,
@@ -101,6 +109,7 @@ impl Gpu {
             self.bandwidth,
             self.bf16,
             self.tf32,
+            self.f32,
             self.source,
             SHARE_OF_BANDWIDTH * 100.0,
             SHARE_OF_OPERATIONS * 100.0,
@@ -112,7 +121,8 @@ impl Gpu {
         Rates {
             memory: (self.memory * 1e9) as u64,
             half_operations: self.bf16 * 1e12 * SHARE_OF_OPERATIONS,
-            float_operations: self.tf32 * 1e12 * SHARE_OF_OPERATIONS,
+            tf32_operations: self.tf32 * 1e12 * SHARE_OF_OPERATIONS,
+            float_operations: self.f32 * 1e12 * SHARE_OF_OPERATIONS,
             bytes: self.bandwidth * 1e9 * SHARE_OF_BANDWIDTH,
             start: SECONDS_PER_OPERATOR,
         }

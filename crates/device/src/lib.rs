@@ -9,6 +9,7 @@
 
 mod gpu;
 mod list;
+mod math;
 
 use std::cell::Cell;
 use std::ffi::{CStr, c_char, c_int};
@@ -19,6 +20,7 @@ use tch::Device;
 
 pub use gpu::{GPUS, Gpu};
 pub use list::{DevicesError, Machine, parse};
+pub use math::{Math, with_math};
 
 static CHOSEN: OnceLock<Vec<Device>> = OnceLock::new();
 
@@ -75,6 +77,8 @@ mod ffi {
     unsafe extern "C" {
         pub safe fn delora_device_memory(device: c_int, bytes: &mut [i64; 4]) -> bool;
         pub safe fn delora_device_forget_peak(device: c_int);
+        pub safe fn delora_device_give_back();
+        pub safe fn delora_device_set_math(tf32: bool, tries_algorithms: bool);
         pub safe fn delora_device_is_stand_in() -> bool;
         pub safe fn delora_device_become(rates: &Rates);
         pub safe fn delora_device_seconds() -> f64;
@@ -97,6 +101,12 @@ pub fn forget_peak(device: Device) {
     if let Device::Cuda(index) = device {
         ffi::delora_device_forget_peak(index as c_int);
     }
+}
+
+/// Gives freed memory of the host and of this thread's device back, which is kept for tensors to come: for others who take
+/// memory, such as oneDNN for its kernels.
+pub fn give_back() {
+    ffi::delora_device_give_back();
 }
 
 /// Whether the CUDA devices of this process are stand-ins.

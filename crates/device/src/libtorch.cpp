@@ -1,5 +1,8 @@
 // What tch has no binding for: memory of CUDA devices, and stand-ins for them.
+#include <ATen/Context.h>
 #include <c10/core/CachingDeviceAllocator.h>
+
+#include <malloc.h>
 
 #include "stand_in.h"
 
@@ -26,6 +29,23 @@ bool delora_device_memory(int device, int64_t* bytes) {
 void delora_device_forget_peak(int device) {
   try {
     c10::getDeviceAllocator(c10::kCUDA)->resetPeakStats(device);
+  } catch (const std::exception&) {
+  }
+}
+
+// Whether products and convolutions of f32 are rounded to TF32, and whether cuDNN tries its algorithms.
+void delora_device_set_math(bool tf32, bool tries_algorithms) {
+  auto& context = at::globalContext();
+  context.setAllowTF32CuBLAS(tf32);
+  context.setAllowTF32CuDNN(tf32);
+  context.setBenchmarkCuDNN(tries_algorithms);
+}
+
+// Gives freed memory back, which the allocators of the host and of the device keep for tensors to come.
+void delora_device_give_back() {
+  malloc_trim(0);
+  try {
+    c10::getDeviceAllocator(c10::kCUDA)->emptyCache();
   } catch (const std::exception&) {
   }
 }

@@ -19,12 +19,14 @@
 //   STAND_IN_CUDA_FAIL_AT   the allocation, counted from 1 over all devices, that finds no memory, whatever the limit
 //   STAND_IN_CUDA_BREAK     `device:operators`: after so many operators each further one there is an error for good
 //   STAND_IN_CUDA_POISON    1: fresh memory holds NaN (every byte 0xff), and so does memory that was given back
+//   STAND_IN_CUDA_SHAPES    1: devices of shapes, for networks that a machine has no memory for
 //   STAND_IN_CUDA_REPORT    a file for the counts, written when the process ends: region, what, times, bytes, by tabs
 //
 // `stand_in::region` names what the following counts belong to. Peaks are under the region `memory`.
 #include "stand_in.h"
 
 #include <ATen/CPUGeneratorImpl.h>
+#include <ATen/Context.h>
 #include <ATen/EmptyTensor.h>
 #include <ATen/ExpandUtils.h>
 #include <ATen/core/LegacyTypeDispatch.h>
@@ -74,6 +76,7 @@ struct Settings {
   std::optional<std::pair<size_t, size_t>> breaks;  // device, operators
   std::optional<stand_in::Rates> rates;             // of a device of shapes
   Settings() {
+    if (number("STAND_IN_CUDA_SHAPES", 0) > 0) rates = stand_in::Rates{0, 1, 1, 1, 1, 1};
     const char* text = getenv("STAND_IN_CUDA_BREAK");
     size_t device = 0, operators = 0;
     if (text && sscanf(text, "%zu:%zu", &device, &operators) == 2) breaks = {device, operators};
@@ -458,7 +461,8 @@ double bytes_of(const Tensor& tensor) {
 void pass_time(double operations, double bytes, at::ScalarType kind) {
   if (!only_shapes()) return;
   const auto& rates = *settings().rates;
-  const double rate = kind == at::kBFloat16 || kind == at::kHalf ? rates.half_operations : rates.float_operations;
+  const double single = at::globalContext().allowTF32CuBLAS() ? rates.tf32_operations : rates.float_operations;
+  const double rate = kind == at::kBFloat16 || kind == at::kHalf ? rates.half_operations : single;
   std::lock_guard<std::mutex> locked(book().mutex);
   book().seconds += std::max({rates.start, operations / rate, bytes / rates.bytes});
 }

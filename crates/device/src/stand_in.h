@@ -7,7 +7,8 @@ namespace stand_in {
 struct Rates {
   uint64_t memory;          // bytes
   double half_operations;   // multiplications and additions of products in bf16, per second
-  double float_operations;  // and in f32
+  double tf32_operations;   // in f32 that is rounded to TF32
+  double float_operations;  // and in f32 as it is
   double bytes;             // of memory read or written, per second
   double start;             // seconds from one operator to the next where they are small
 };

@@ -10,13 +10,15 @@ use tch::Kind;
 pub enum Precision {
     #[default]
     F32,
+    /// f32 whose products and convolutions round their factors to 10 bits on a GPU; on a CPU it is f32.
+    Tf32,
     Bf16,
 }
 
 impl Precision {
     pub fn kind(self) -> Kind {
         match self {
-            Precision::F32 => Kind::Float,
+            Precision::F32 | Precision::Tf32 => Kind::Float,
             Precision::Bf16 => Kind::BFloat16,
         }
     }

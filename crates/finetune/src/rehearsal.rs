@@ -1,4 +1,4 @@
-//! What a bank takes on a device, from two updates of it.
+//! What a bank takes on a device, from a few updates of it.
 
 use anyhow::{Result, anyhow, bail};
 use runner::Estimate;
@@ -8,15 +8,18 @@ use crate::training::{Lesson, Training};
 
 /// What an update of a bank took. As an error it ends a bank that was only rehearsed.
 #[derive(Debug, Clone, Copy, thiserror::Error)]
-#[error("a rehearsal ends after two updates")]
+#[error("a rehearsal ends after a few updates")]
 pub(crate) struct Rehearsed {
     /// The most bytes that tensors held on the device, networks and all.
     peak: u64,
 }
 
+/// Updates of a rehearsal.
+const UPDATES: u64 = 8;
+
 impl Rehearsed {
-    /// Makes the first two updates of a bank and measures the second, which has all that others have: moments of the
-    /// optimizer, weights that were cast.
+    /// Makes the first updates of a bank, [`UPDATES`] where its training has as many, and measures those behind the first:
+    /// they have moments of the optimizer and weights that were cast, and batches of several lengths.
     ///
     /// Errors: those of an update; a device that does not say what it holds.
     pub fn of(training: &mut Training, lesson: &mut impl Lesson) -> Result<Rehearsed> {
@@ -24,7 +27,9 @@ impl Rehearsed {
         let wait = |losses: tch::Tensor| drop(f64::try_from(losses.sum(tch::Kind::Float)));
         wait(lesson.update(&mut training.bank, 0)?);
         device::forget_peak(here);
-        wait(lesson.update(&mut training.bank, 1)?);
+        for step in 1..lesson.total_steps().min(UPDATES) {
+            wait(lesson.update(&mut training.bank, step)?);
+        }
         let memory = device::memory(here)
             .ok_or_else(|| anyhow!("{} does not say what it holds", device::name(here)))?;
         Ok(Rehearsed { peak: memory.peak })
@@ -49,7 +54,7 @@ impl BankCost {
     pub fn measure(rehearse: impl Fn(usize) -> Result<Rehearsed>) -> Result<BankCost> {
         let mut points = Vec::new();
         for size in SIZES {
-            match models::within_memory(|| rehearse(size)) {
+            match out_of_memory::within(|| rehearse(size)) {
                 Ok(rehearsed) => points.push((size, rehearsed?.peak)),
                 Err(problem) if points.is_empty() => bail!(problem),
                 Err(_) => break,
@@ -61,7 +66,8 @@ impl BankCost {
     /// Bytes that the trials of a bank of `size` share, such as networks, and bytes of each.
     fn shared_and_each(&self, size: usize) -> (u64, u64) {
         let segments = || self.points.windows(2);
-        let Some(segment) = segments().find(|segment| size <= segment[1].0).or_else(|| segments().last()) else {
+        let Some(segment) = segments().find(|segment| size <= segment[1].0).or_else(|| segments().last())
+        else {
             return (0, self.points[0].1);
         };
         let [(small, less), (large, more)] = [segment[0], segment[1]];
@@ -94,7 +100,10 @@ mod tests {
     fn a_bank_takes_what_lies_on_lines_through_those_that_were_rehearsed() {
         let peaks = |size: usize| Ok(Rehearsed { peak: [0, 130, 0, 190, 250][size] });
         let cost = BankCost::measure(peaks).unwrap();
-        assert_eq!([1, 2, 3, 4, 9].map(|size| cost.shared_and_each(size)), [(100, 30), (100, 30), (100, 30), (10, 60), (10, 60)]);
+        assert_eq!(
+            [1, 2, 3, 4, 9].map(|size| cost.shared_and_each(size)),
+            [(100, 30), (100, 30), (100, 30), (10, 60), (10, 60)]
+        );
         assert_eq!([1000, 200, 150, 10].map(|room| cost.fitting(room)), [14, 2, 1, 1]);
         let estimate = Estimate { seconds: 2.0, memory_bytes: 1, trained_bytes: 40, frozen_bytes: 2 };
         let expected = Estimate { seconds: 2.0, memory_bytes: 30, trained_bytes: 30, frozen_bytes: 100 };
@@ -103,7 +112,9 @@ mod tests {
 
     #[test]
     fn banks_that_do_not_fit_are_left_out_and_other_errors_are_told() {
-        let none = |size: usize| if size > 1 { panic!("{}", "CUDA out of memory") } else { Ok(Rehearsed { peak: 7 }) };
+        let none = |size: usize| {
+            if size > 1 { panic!("{}", "CUDA out of memory") } else { Ok(Rehearsed { peak: 7 }) }
+        };
         assert_eq!(BankCost::measure(none).unwrap().shared_and_each(3), (0, 7));
         let error = BankCost::measure(|_| Err(anyhow!("no file"))).unwrap_err();
         assert_eq!(error.to_string(), "no file");

@@ -3,6 +3,7 @@
 use std::ops::Deref;
 
 use delora_core::{Group, OptimizerConfig, Role, Schedule, TrialConfig};
+use device::Math;
 use runner::{SettingError, settings_beside};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -37,6 +38,9 @@ pub struct Common {
     pub batch: usize,
     #[serde(default)]
     pub precision: Precision,
+    /// Whether cuDNN tries its algorithms on each new shape and takes the fastest; rounding may then differ from run to run.
+    #[serde(default = "yes")]
+    pub cudnn_benchmark: bool,
     /// Most trials in a bank.
     pub bank: BankSize,
     /// Steps at which the trial is scored on the way, the last step among them or not.
@@ -51,7 +55,7 @@ pub struct Common {
 }
 
 /// The fields of [`Common`].
-const KEYS: [&str; 12] = [
+const KEYS: [&str; 13] = [
     "method",
     "seed",
     "learning_rate_multiplier",
@@ -60,6 +64,7 @@ const KEYS: [&str; 12] = [
     "targets",
     "batch",
     "precision",
+    "cudnn_benchmark",
     "bank",
     "evaluate_at",
     "tracked_layer",
@@ -72,6 +77,10 @@ pub(crate) const PER_TRIAL: [&str; 5] =
 
 fn one() -> f64 {
     1.0
+}
+
+fn yes() -> bool {
+    true
 }
 
 fn all() -> String {
@@ -157,6 +166,11 @@ impl Common {
                 Err(SettingError::new("evaluate_at", message))
             }
         }
+    }
+
+    /// How CUDA's libraries compute.
+    pub fn math(&self) -> Math {
+        Math { tf32: self.precision == Precision::Tf32, tries_algorithms: self.cudnn_benchmark }
     }
 
     /// The method's learning rates, multiplied.

@@ -11,11 +11,13 @@ use delora_core::{Bank, METHODS, Site, TrialConfig};
 use models::config::Config;
 use models::shapes::Scalable;
 use runner::{
-    BankContext, Estimate, MethodText, Outcome, Progress, Provenance, SettingError, Status, Trial, Workers, Workload,
+    AfterTraining, BankContext, Estimate, MethodText, Outcome, Progress, Provenance, SettingError, Status,
+    Trial, Workers, Workload,
 };
 use serde_json::{Map, Value};
 use tch::Device;
 
+use crate::bank_size::BankSize;
 use crate::digests::Digests;
 use crate::dropout::{DROPOUT_DRAWS, DropoutRates};
 use crate::feasible::{KnownSites, Proposed};
@@ -25,7 +27,6 @@ use crate::machine::{provenance, workers};
 use crate::method::methods;
 use crate::network::sites_of;
 use crate::rehearsal::{BankCost, Rehearsed};
-use crate::bank_size::BankSize;
 use crate::settings::{OwnSettings, PER_TRIAL, Settings};
 use crate::status::statuses;
 use crate::telemetry::{add_curves, csv};
@@ -83,7 +84,7 @@ pub trait Task: Default + 'static {
         Ok(Vec::new())
     }
 
-    /// Leaves out of a config what takes time before the first update, for a bank of which two updates are made.
+    /// Leaves out of a config what takes time before the first update, for a bank that is rehearsed.
     fn shorten(_config: &mut Value) {}
 
     /// Trains and scores a bank: see [`BankRun::finetune`].
@@ -131,7 +132,7 @@ impl<T: Task> Finetuning<T> {
         cost.ok()?.ok()
     }
 
-    /// Makes two updates of a bank of `count` such trials, far from any results.
+    /// Makes a few updates of a bank of `count` such trials, far from any results.
     fn rehearse(&self, config: &Value, count: usize) -> Result<Rehearsed> {
         struct Silent;
         impl Progress for Silent {
@@ -246,11 +247,14 @@ impl<T: Task> Workload for Finetuning<T> {
         let _mode = gradient_mode::switched_on();
         let settings = trials.iter().map(|trial| Settings::read(&trial.config));
         let settings = settings.collect::<Result<Vec<_>, SettingError>>()?;
-        self.own().run(&BankRun { trials, settings, context, is_rehearsal: false })
+        let math = settings[0].common.math();
+        let bank = BankRun { trials, settings, context, is_rehearsal: false };
+        device::with_math(math, || self.own().run(&bank))
     }
 
     fn rest(&self) {
         self.task.take();
+        device::give_back();
     }
 
     fn workers(&self) -> Option<Workers> {
@@ -259,7 +263,8 @@ impl<T: Task> Workload for Finetuning<T> {
     }
 
     fn estimate(&self, config: &Value, bank: usize) -> Option<Estimate> {
-        let estimate = self.own().estimate(&Settings::read(config).ok()?)?;
+        let settings = Settings::read(config).ok()?;
+        let estimate = device::with_math(settings.common.math(), || self.own().estimate(&settings))?;
         Some(self.bank_cost(config).map_or(estimate, |cost| cost.correct(estimate, bank)))
     }
 
@@ -273,7 +278,7 @@ pub struct BankRun<'a, Own> {
     pub trials: &'a [Trial],
     pub settings: Vec<Settings<Own>>,
     pub context: &'a BankContext<'a>,
-    /// Whether two updates are made to see what they take, and nothing else.
+    /// Whether a few updates are made to see what they take, and nothing else.
     pub(crate) is_rehearsal: bool,
 }
 
@@ -336,7 +341,11 @@ impl<Own: OwnSettings> BankRun<'_, Own> {
         if self.shared().trains() {
             training.run(&mut lesson, common, self.context)?;
         }
-        let finished = lesson.finish(&mut training)?;
+        let finished = out_of_memory::within(|| lesson.finish(&mut training)).map_err(AfterTraining)?;
+        let finished = finished.map_err(|error| match format!("{error:#}") {
+            lack if out_of_memory::is_told(&lack) => AfterTraining(lack).into(),
+            _ => error,
+        })?;
         let last = lesson.total_steps();
         if common.evaluate_at.contains(&last) {
             let scores = finished.iter().map(|finished| finished.metrics.clone()).collect();

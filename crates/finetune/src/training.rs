@@ -93,6 +93,9 @@ pub struct Training {
     pub record: Record,
 }
 
+/// Between two checkpoints lies at least so often the time that one takes: large banks are saved more seldom.
+const SAVINGS_PER_INTERVAL: u32 = 20;
+
 const BANK_FILE: &str = "bank.safetensors";
 const RECORD_FILE: &str = "record.json";
 
@@ -120,7 +123,7 @@ impl Training {
     /// Trains to the end. Returns [`Interrupted`] after a checkpoint when asked to stop.
     pub fn run(&mut self, lesson: &mut impl Lesson, common: &Common, context: &BankContext) -> Result<()> {
         let total = lesson.total_steps();
-        let every = context.checkpoint_every.max(Duration::from_millis(1));
+        let mut every = context.checkpoint_every.max(Duration::from_millis(1));
         let mut unread = Vec::new();
         let mut has_stepped = false;
         let (mut started, mut saved) = (Instant::now(), Instant::now());
@@ -145,10 +148,12 @@ impl Training {
                     self.record.scores.insert(done, scores);
                 }
                 if is_saved {
+                    let saving = Instant::now();
                     self.save(&context.checkpoint_dir)?;
                     if context.stopped() {
                         return Err(Interrupted.into());
                     }
+                    every = every.max(saving.elapsed() * SAVINGS_PER_INTERVAL);
                     saved = Instant::now();
                 }
                 started = Instant::now();

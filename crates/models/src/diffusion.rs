@@ -198,8 +198,8 @@ impl StableDiffusion {
         [config.in_channels, config.sample_size, config.sample_size]
     }
 
-    /// Samples latents from `noise` `[N, C, h, w]`, computed in its kind. The rows keep their order and do not see one
-    /// another.
+    /// Samples latents from `noise` `[N, C, h, w]`. The denoiser computes in the kind of the context, guidance and sampler in
+    /// that of the noise. The rows keep their order and do not see one another.
     pub fn sample(
         &self,
         noise: &Tensor,
@@ -223,12 +223,12 @@ impl StableDiffusion {
         gradient_mode::off(|| {
             for (index, timestep) in sampler.timesteps().to_vec().into_iter().enumerate() {
                 let timesteps = Tensor::full([2 * rows], timestep as i64, (Kind::Int64, self.device));
-                let twins = sample.repeat_interleave_self_int(2, 0, 2 * rows);
+                let twins = sample.to_kind(context.kind()).repeat_interleave_self_int(2, 0, 2 * rows);
                 let unet = &self.unet.network;
                 let predicted = unet.forward_controlled(&twins, &timesteps, &both, control.as_ref(), hook);
                 let mut shape = sample.size();
                 shape.insert(1, 2);
-                let predicted = predicted.contiguous().view(shape.as_slice());
+                let predicted = predicted.to_kind(noise.kind()).contiguous().view(shape.as_slice());
                 let (away, towards) = (predicted.select(1, 0), predicted.select(1, 1));
                 let guided = &away + (towards - &away) * sampling.guidance_scale;
                 sample = sampler.step(index, &sample, &guided);

@@ -23,7 +23,6 @@ mod layers;
 pub mod listing;
 pub mod llama;
 mod loaded;
-mod memory;
 pub mod networks;
 pub mod palette;
 mod published;
@@ -44,7 +43,6 @@ pub use layers::{
     Hook, LayerNorm, Learned, Linear, RmsNorm,
 };
 pub use loaded::Loaded;
-pub use memory::within_memory;
 pub use weights::{
     WeightsError, find_weights, load_weights, network_files, read_config, read_json, save_weights,
     weight_files,

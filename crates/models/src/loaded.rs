@@ -7,7 +7,6 @@ use tch::{Device, Kind, Tensor, nn};
 
 use crate::config::Config;
 use crate::layers::Adaptable;
-use crate::memory::within_memory;
 use crate::weights::naming::Naming;
 use crate::weights::{WeightsError, find_weights, load_named, read_config};
 
@@ -75,7 +74,7 @@ pub(crate) fn load_folder<T, E: From<WeightsError>>(
         Ok(Loaded { network, store })
     };
     let lacks_memory = |problem| WeightsError::Memory { folder: folder.to_owned(), problem };
-    within_memory(load).map_err(lacks_memory)?
+    out_of_memory::within(load).map_err(lacks_memory)?
 }
 
 /// The network that `build` makes by the `config.json` of `folder`, in f32, frozen and on `device`, filled from the

@@ -33,6 +33,6 @@ pub use run::{
 pub use settings::{SettingError, closest, expand_home, settings, settings_beside};
 pub use tables::{Phase, TunedPoint};
 pub use workload::{
-    BankContext, CurvePoint, Estimate, Interrupted, MethodText, Outcome, Progress, Provenance, Status, Trial,
-    WorkerPlace, Workers, Workload,
+    AfterTraining, BankContext, CurvePoint, Estimate, Interrupted, MethodText, Outcome, Progress, Provenance,
+    Status, Trial, WorkerPlace, Workers, Workload,
 };

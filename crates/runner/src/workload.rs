@@ -13,9 +13,10 @@ use serde_json::Value;
 
 /// A task: how its settings are checked, and how a bank of trials is trained and evaluated.
 ///
-/// Errors are `anyhow`, so that any error passes with `?`; two have a meaning for the runner wherever they
+/// Errors are `anyhow`, so that any error passes with `?`; three have a meaning for the runner wherever they
 /// stand in the chain: [`SettingError`](crate::SettingError), from `expand` and `validate`, gets the file and
-/// line of its key, and [`Interrupted`], from `run_bank`, says that the bank has checkpointed and can be resumed.
+/// line of its key, [`Interrupted`], from `run_bank`, says that the bank has checkpointed and can be resumed, and
+/// [`AfterTraining`], from there too, that it need not be trained again.
 pub trait Workload {
     /// Value of `task` in the experiment files that this workload runs, as in "subject-driven".
     fn task(&self) -> &str;
@@ -78,7 +79,7 @@ pub trait Workload {
     /// Each trial is reported once, through `context.finished` as soon as it is evaluated or in the returned list.
     fn run_bank(&self, trials: &[Trial], context: &BankContext) -> anyhow::Result<Vec<Outcome>>;
 
-    /// Lets go of what it keeps from bank to bank: others take over.
+    /// Lets go of what it keeps from bank to bank: others take over, or there was no memory.
     fn rest(&self) {}
 
     /// How to run several banks at once; `None`: one after another, by this workload.
@@ -176,6 +177,12 @@ pub trait Progress: Sync {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("interrupted at a checkpoint; run the same command again to go on")]
 pub struct Interrupted;
+
+/// Returned by `run_bank` when there is no memory for what follows training: the bank's checkpoint stays, since a smaller
+/// bank would have to train anew.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}; the training is kept: run again with more memory free, or on a CPU by `--devices cpu`")]
+pub struct AfterTraining(pub String);
 
 /// How a trial ended.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

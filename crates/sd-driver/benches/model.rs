@@ -40,9 +40,9 @@ impl Bench {
         let unconditional = diffusion.captions.encode(&[""], *kind);
         let conditions = Conditions { context: &context, unconditional: &unconditional, control: None };
         let started = Instant::now();
-        let noise = Tensor::randn([rows as i64, channels, height, width], (*kind, diffusion.device));
+        let noise = Tensor::randn([rows as i64, channels, height, width], (Kind::Float, diffusion.device));
         let latents = diffusion.sample(&noise, conditions, SAMPLING, &BankHook::new(bank));
-        let _ = f64::try_from(diffusion.decode(&latents).sum(Kind::Float)); // waits for the device
+        let _ = f64::try_from(diffusion.decode(&latents.to_kind(*kind)).sum(Kind::Float)); // waits for the device
         rows as f64 / started.elapsed().as_secs_f64()
     }
 

@@ -30,6 +30,7 @@ pub struct Order {
 pub struct Plan {
     pub pictures_per_prompt: usize,
     pub sampling: Sampling,
+    /// Of the networks; latents are in f32 from step to step.
     pub kind: Kind,
 }
 
@@ -44,15 +45,15 @@ pub fn draw(
     orders: &[Order],
     plan: Plan,
     mut report: impl FnMut(u64, u64),
-) -> Vec<Tensor> {
+) -> Result<Vec<Tensor>> {
     let mut drawn: Vec<Vec<Tensor>> = orders.iter().map(|_| Vec::new()).collect();
     let visit = |round: Round| {
         drawn.iter_mut().zip(round.pictures).for_each(|(own, pictures)| own.push(pictures));
         report(round.done, round.all);
         Ok(())
     };
-    draw_rounds(diffusion, hook, orders, plan, |_| Ok(None), visit).expect("nothing here can fail");
-    drawn.iter().map(|rounds| Tensor::cat(rounds, 0)).collect()
+    draw_rounds(diffusion, hook, orders, plan, |_| Ok(None), visit)?;
+    Ok(drawn.iter().map(|rounds| Tensor::cat(rounds, 0)).collect())
 }
 
 /// What one round has drawn.
@@ -91,32 +92,33 @@ pub fn draw_rounds(
             noise.push(start(diffusion, order.seed, prompt, picture));
             contexts.push(order.contexts[prompt].shallow_clone());
         }
-        let noise = Tensor::stack(&noise, 0).to_device(diffusion.device).to_kind(plan.kind);
+        let noise = Tensor::stack(&noise, 0).to_device(diffusion.device);
         let context = Tensor::cat(&contexts, 0).to_device(diffusion.device).to_kind(plan.kind);
         let control = control(places)?;
         let conditions =
             Conditions { context: &context, unconditional: &unconditional, control: control.as_ref() };
         let latents = diffusion.sample(&noise, conditions, plan.sampling, hook);
-        let pictures = diffusion.decode(&latents).to_kind(Kind::Float).clamp(-1.0, 1.0);
+        let pictures = diffusion.decode(&latents.to_kind(plan.kind)).to_kind(Kind::Float).clamp(-1.0, 1.0);
         let pictures = pictures.where_scalarother(&are_decodable(&latents), f64::NAN);
         Ok(pictures.split(places.len() as i64, 0))
     };
     let (mut rest, mut done) = (places.as_slice(), 0);
     while !rest.is_empty() {
         let (now, later) = rest.split_at(at_once.min(rest.len()));
-        match models::within_memory(|| draw(now)) {
+        match out_of_memory::within(|| draw(now)) {
             Ok(pictures) => {
                 (rest, done) = (later, done + 1);
                 let all = done + later.len().div_ceil(at_once) as u64;
                 visit(Round { places: now, pictures: pictures?, done, all })?;
             }
-            // Fewer at once are the same pictures; training, which is over, would have to begin anew in a smaller bank.
-            Err(_) if now.len() > 1 => at_once = now.len().div_ceil(2),
-            Err(_) => bail!(
-                "there is no memory to draw one picture of each of {} trials; their training is kept: run again with more \
-                 of it free, or with `--devices cpu`",
-                orders.len()
-            ),
+            // Fewer at once are the same pictures.
+            Err(_) if now.len() > 1 => {
+                at_once = now.len().div_ceil(2);
+                device::give_back();
+            }
+            Err(problem) => {
+                bail!("one picture of each of {} trials does not fit: {problem}", orders.len())
+            }
         }
     }
     Ok(())

@@ -37,8 +37,8 @@ pub struct AppliedLinear {
 
 /// Tensors that some trials have for their own.
 pub struct AppliedTensor {
-    /// For each group its number of trials and, where it has its own, [trials, sites, shape…].
-    pub groups: Vec<(i64, Option<Tensor>)>,
+    /// For each group its number of trials and, where it has its own, [trials, shape…] by site.
+    pub groups: Vec<(i64, Option<Vec<Tensor>>)>,
 }
 
 /// Hidden states that some trials change.

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use tch::Tensor;
 
 use crate::error::CoreError;
-use crate::tensor_file::{Values, encode, write_whole};
+use crate::tensor_file::{Values, write};
 
 pub const CONFIG_FILE: &str = "adapter_config.json";
 pub const TENSORS_FILE: &str = "adapter_model.safetensors";
@@ -52,8 +52,7 @@ impl PeftAdapter {
 /// Writes a safetensors file as PyTorch's libraries read it; a file of that name is replaced whole or not at all.
 pub fn save_tensors(tensors: &BTreeMap<String, Tensor>, path: &Path) -> Result<(), CoreError> {
     let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
-    let file = encode(tensors, metadata, Values::Finite).map_err(|error| misfit(path, error))?;
-    write_whole(path, &file).map_err(|source| CoreError::Io { path: path.to_owned(), source })
+    write(path, tensors, metadata, Values::Finite, misfit)
 }
 
 pub fn misfit(path: &Path, problem: impl ToString) -> CoreError {

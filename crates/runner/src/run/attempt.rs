@@ -9,7 +9,7 @@ use crate::error::{Result, RunnerError};
 use crate::ledger::{Record, checkpoints, utc_now};
 use crate::run::progress::BankProgress;
 use crate::run::report::Run;
-use crate::workload::{BankContext, Interrupted, Outcome, Status, Trial, Workload};
+use crate::workload::{AfterTraining, BankContext, Interrupted, Outcome, Status, Trial, Workload};
 
 pub(crate) struct Attempt<'a> {
     pub run: &'a Run<'a>,
@@ -67,11 +67,15 @@ impl Attempt<'_> {
                 (End::Complete, false)
             }
             Err(error) if error.downcast_ref::<Interrupted>().is_some() => (End::Interrupted, true),
+            Err(error) if error.downcast_ref::<AfterTraining>().is_some() => {
+                recorder.fail_the_rest(&format!("{error:#}"));
+                (End::Complete, true)
+            }
             Err(error) => {
                 let message = format!("{error:#}");
                 if is_broken_device(&message) {
                     (End::BrokenDevice { message }, true)
-                } else if is_out_of_memory(&message) && recorder.open() > 1 {
+                } else if out_of_memory::is_told(&message) && recorder.open() > 1 {
                     (End::OutOfMemory { message }, false)
                 } else {
                     recorder.fail_the_rest(&message);
@@ -95,7 +99,7 @@ impl Attempt<'_> {
     fn could_not_go_on(&self, error: &anyhow::Error, recorder: &Recorder) -> bool {
         !self.progress.has_moved()
             && error.downcast_ref::<Interrupted>().is_none()
-            && !is_out_of_memory(&format!("{error:#}"))
+            && !out_of_memory::is_told(&format!("{error:#}"))
             && !is_broken_device(&format!("{error:#}"))
             && recorder.is_untouched()
     }
@@ -216,23 +220,9 @@ fn panic_text(panic: &(dyn Any + Send)) -> String {
         .unwrap_or_else(|| "without a message".to_string())
 }
 
-fn is_out_of_memory(message: &str) -> bool {
-    let message = message.to_lowercase();
-    let signs = [
-        "out of memory",
-        "not enough memory",
-        "can't allocate memory",
-        "cannot allocate memory",
-        "cublas_status_alloc_failed",
-        "cudnn_status_alloc_failed",
-        "cusolver_status_alloc_failed",
-    ];
-    signs.iter().any(|sign| message.contains(sign))
-}
-
 /// After any other error of CUDA's own the device answers each call of this process with the same one.
 fn is_broken_device(message: &str) -> bool {
-    message.contains("CUDA error:") && !is_out_of_memory(message)
+    message.contains("CUDA error:") && !out_of_memory::is_told(message)
 }
 
 #[cfg(test)]
@@ -252,13 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn messages_of_both_devices_count_as_out_of_memory() {
-        assert!(is_out_of_memory("CUDA out of memory. Tried to allocate 2 GiB"));
-        assert!(is_out_of_memory("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"));
-        assert!(is_out_of_memory(
-            "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"
-        ));
-        assert!(!is_out_of_memory("shape mismatch"));
+    fn errors_of_cuda_mean_a_broken_device_but_for_a_lack_of_memory() {
         assert!(is_broken_device(
             "the workload panicked: CUDA error: an illegal memory access was encountered"
         ));

@@ -86,7 +86,8 @@ fn plan_ledger(
     let candidates = experiment.grid(workload)?;
     let folder = Folder::new(results_dir, experiment);
     let phased = phased_by(experiment, &candidates, &Ledger::new(folder.trials()));
-    let mut plan = plan_trials(experiment, phased, (workload, measures), &folder, selection, &BTreeSet::new())?;
+    let mut plan =
+        plan_trials(experiment, phased, (workload, measures), &folder, selection, &BTreeSet::new())?;
     plan.tuned = experiment.tuning.is_some().then(|| Box::new((experiment.clone(), candidates)));
     Ok(plan)
 }
@@ -181,7 +182,8 @@ impl Plan {
             let configs = || members.iter().map(|index| &self.grid.trials[*index].config);
             let is_unmeasured = !measures && configs().any(|config| workload.measures_bank(config));
             self.is_unmeasured |= is_unmeasured;
-            let limits = configs().map(|config| if is_unmeasured { usize::MAX } else { workload.max_bank(config) });
+            let limits =
+                configs().map(|config| if is_unmeasured { usize::MAX } else { workload.max_bank(config) });
             let count = members.len().div_ceil(limits.min().unwrap_or(1).max(1));
             let cut = |part: usize| members.len() * part / count;
             let parts = (0..count).map(|part| members[cut(part)..cut(part + 1)].to_vec());
@@ -299,7 +301,10 @@ impl fmt::Display for Plan {
         let sizes = sizes.join(", ");
         let trials = if sizes == "1" { "trial" } else { "trials" };
         if self.is_unmeasured {
-            return writeln!(f, "banks are as large as the device has memory for, which `delora plan` measures");
+            return writeln!(
+                f,
+                "banks are as large as the device has memory for, which `delora plan` measures"
+            );
         }
         writeln!(f, "{} {banks} of {sizes} {trials}, {resumed} of them begun, {at_once}", self.banks.len())?;
         if self.joined > 0 {

@@ -167,6 +167,7 @@ impl<'a> Session<'a> {
                 return Ok(false);
             }
             End::OutOfMemory { message } => {
+                workload.rest();
                 let half = open.len().div_ceil(2);
                 self.reporter.notice(&format!("{name} of {} trials is halved: {message}", open.len()));
                 state.limits.insert(key, half);

@@ -95,7 +95,8 @@ fn chosen(
     let grid = experiment.grid(workload)?;
     let folder = Folder::new(verification.folder, experiment);
     let phased = phased_by(experiment, &grid, &Ledger::new(folder.trials()));
-    let plan = plan_trials(experiment, phased, (workload, true), &folder, &Selection::default(), &BTreeSet::new())?;
+    let plan =
+        plan_trials(experiment, phased, (workload, true), &folder, &Selection::default(), &BTreeSet::new())?;
     let members: Vec<usize> = match verification.trials {
         Some(count) => (0..plan.grid.trials.len().min(count)).collect(),
         // The first, where several banks are the largest.

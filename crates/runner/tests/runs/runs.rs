@@ -308,7 +308,7 @@ fn a_plan_tells_trials_banks_time_and_memory_without_running() {
     let all = Selection::default();
     let text = plan(&study.experiment(&[]), &study.toy, &results, &all).unwrap().to_string();
     let expected = "walk at scale mini: 8 trials (8 open)\n2 banks of 4, 4 trials, 0 of them begun, one at a time\n\
-        expected time: 4m00s\nexpected memory: 4.0 GB, 0.4 GB of it for what the trials train\n";
+        expected time: 4m00s\nexpected memory: 4.0 GB, 400 MB of it for what the trials train\n";
     assert_eq!(text, expected);
     assert!(!results.exists());
     study.run(&["seeds=0"]);

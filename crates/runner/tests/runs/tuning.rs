@@ -146,7 +146,7 @@ fn a_plan_tells_the_first_phase_and_what_tuning_will_add() {
         tuning: 6 trials choose the settings of 1 point, 0 chosen; choosing the rest will add 4 trials\n\
         3 banks of 4, 4, 4 trials, 0 of them begun, one at a time\n\
         expected time: 6m00s, and 2m00s for what tuning will add\n\
-        expected memory: 4.0 GB, 0.4 GB of it for what the trials train\n";
+        expected memory: 4.0 GB, 400 MB of it for what the trials train\n";
     assert_eq!(plan_text(&study, &[]), expected);
     let mut watched = status(&study.experiment(&[]), &study.toy, &study.results()).unwrap();
     assert_eq!((watched.counts(), watched.open()), (vec![("open", 12)], 12));

@@ -69,7 +69,7 @@ impl Lesson<'_> {
     }
 
     /// Every prompt's pictures, by slot; `broken` is told of slots whose weights are too large to compute with.
-    fn draw(&self, bank: &Bank, step: u64, broken: &mut Broken) -> Vec<Tensor> {
+    fn draw(&self, bank: &Bank, step: u64, broken: &mut Broken) -> Result<Vec<Tensor>> {
         let shared = self.shared();
         let kind = shared.common.precision.kind();
         let diffusion = &self.world.diffusion;
@@ -82,7 +82,7 @@ impl Lesson<'_> {
         let plan = Plan { pictures_per_prompt: shared.pictures_per_prompt, sampling: shared.sampling, kind };
         let report = |done, all| self.progress.step(done, all, "drawing");
         let hook = BankHook::evaluating(bank);
-        let drawn = draw(diffusion, &hook, &orders, plan, report);
+        let drawn = draw(diffusion, &hook, &orders, plan, report)?;
         for (slot, (overflowed, drawn)) in hook.overflowed().into_iter().zip(&drawn).enumerate() {
             if !is_finite(drawn) {
                 broken.note(slot, step, NotFinite::new(METRIC, "a drawn picture is not finite"));
@@ -90,7 +90,7 @@ impl Lesson<'_> {
                 broken.note(slot, step, NotFinite::overflow(METRIC));
             }
         }
-        drawn
+        Ok(drawn)
     }
 
     /// Scores of what each slot drew.
@@ -124,14 +124,14 @@ impl finetune::Lesson for Lesson<'_> {
     }
 
     fn score(&mut self, bank: &Bank, step: u64, broken: &mut Broken) -> Result<Vec<Scores>> {
-        let drawn = self.draw(bank, step, broken);
+        let drawn = self.draw(bank, step, broken)?;
         self.write_sheets(&drawn, &format!("-{step}"))?;
         Ok(self.scores(&drawn))
     }
 
     fn finish(&mut self, training: &mut Training) -> Result<Vec<Finished>> {
         let last = self.total_steps();
-        let drawn = self.draw(&training.bank, last, &mut training.record.broken);
+        let drawn = self.draw(&training.bank, last, &mut training.record.broken)?;
         self.write_sheets(&drawn, "")?;
         let is_asked = self.shared().common.evaluate_at.contains(&last);
         if is_asked {

@@ -94,7 +94,7 @@ fn bytes_move_a_committed_score_by_less_than_its_printed_digits() {
     let contexts =
         world.diffusion.captions.encode(&subjects::prompts(&settings, "qwe"), Kind::Float).split(1, 0);
     let plan = Plan { pictures_per_prompt: 1, sampling: settings.sampling, kind: Kind::Float };
-    let drawn = draw(&world.diffusion, &Frozen, &[Order { contexts, seed: 0 }], plan, |_, _| {});
+    let drawn = draw(&world.diffusion, &Frozen, &[Order { contexts, seed: 0 }], plan, |_, _| {}).unwrap();
     let scores = score(&world, &drawn[0], &subjects::prompts(&settings, ""), 1, &reference);
     // results/table3/mini/trials.csv, none with seed 0: scored before pictures were made bytes.
     let committed = [

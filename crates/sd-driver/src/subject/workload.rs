@@ -80,7 +80,7 @@ impl SubjectTuning {
             let seed = stream(0, &format!("pictures of class {class}")).random();
             let order = Order { contexts: vec![context], seed };
             let plan = Plan { pictures_per_prompt: prior.class_pictures, sampling: settings.sampling, kind };
-            let drawn = draw(&world.diffusion, &Frozen, &[order], plan, |_, _| {});
+            let drawn = draw(&world.diffusion, &Frozen, &[order], plan, |_, _| {})?;
             anyhow::Ok(Rc::new(Moments::of(&world.diffusion, &drawn[0])?))
         });
         moments.map(Some)
