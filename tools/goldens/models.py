@@ -15,6 +15,7 @@ from diffusers import (
     DDIMScheduler,
     DDPMScheduler,
     DPMSolverMultistepScheduler,
+    PNDMScheduler,
     UNet2DConditionModel,
 )
 from safetensors.torch import save_file
@@ -247,6 +248,7 @@ def schedulers(seed):
             "ddim": DDIMScheduler(**SCHEDULE, clip_sample=False, set_alpha_to_one=False, steps_offset=1),
             # As diffusers 0.17.1, which the reference code used: the last target is t = 0.
             "dpm_sigma_min": DPMSolverMultistepScheduler(**SCHEDULE, final_sigmas_type="sigma_min"),
+            "pndm": PNDMScheduler(**SCHEDULE, set_alpha_to_one=False, skip_prk_steps=True, steps_offset=1),
             "dpm_zero": DPMSolverMultistepScheduler(**SCHEDULE, final_sigmas_type="zero"),
         }
         for name, sampler in samplers.items():

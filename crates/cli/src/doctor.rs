@@ -2,6 +2,7 @@
 
 mod models;
 
+use device::Cuda;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -9,7 +10,6 @@ use std::process::Command;
 use anyhow::ensure;
 use tch::{Device, Kind, Tensor};
 
-use crate::cuda::Cuda;
 use crate::libtorch;
 
 const GIB: u64 = 1 << 30;
@@ -71,7 +71,7 @@ fn build() -> Finding {
 
 fn torch() -> Finding {
     let wanted = libtorch::WANTED;
-    let Some(folder) = libtorch::folder() else {
+    let Some(folder) = device::libtorch_folder() else {
         return Finding::warn(
             "libtorch",
             "loaded, but not found in the memory map",

@@ -1,22 +1,10 @@
-//! Which libtorch this process runs on, read off its own memory map.
+//! Which release of libtorch this process runs on.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// The libtorch release that tch 0.24 is generated for.
 pub const WANTED: &str = "2.11";
-
-/// Folder of the loaded `libtorch_cpu.so`.
-pub fn folder() -> Option<PathBuf> {
-    mapped_folder(&fs::read_to_string("/proc/self/maps").ok()?, "libtorch_cpu.so")
-}
-
-/// Folder of the first mapped file named `library`, in the format of `/proc/<pid>/maps`.
-fn mapped_folder(maps: &str, library: &str) -> Option<PathBuf> {
-    let path = maps.lines().filter_map(|line| line.find('/').map(|start| Path::new(&line[start..])));
-    let mut found = path.filter(|path| path.file_name().is_some_and(|name| name == library));
-    found.next()?.parent().map(Path::to_path_buf)
-}
 
 /// Version of the libtorch whose libraries are in `folder`, from the files that its packages put beside them.
 pub fn version(folder: &Path) -> Option<String> {
@@ -53,15 +41,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_folder_is_that_of_the_mapped_library() {
-        let maps = "7f00-7f01 r--p 00000000 fe:00 12   /usr/lib/libc.so.6\n\
-                    7f02-7f03 r--p 00000000 fe:00 13   /opt/my torch/lib/libtorch_cpu.so\n\
-                    7f04-7f05 rw-p 00000000 00:00 0";
-        assert_eq!(mapped_folder(maps, "libtorch_cpu.so"), Some(PathBuf::from("/opt/my torch/lib")));
-        assert_eq!(mapped_folder(maps, "libtorch.so"), None);
-    }
-
-    #[test]
     fn the_version_comes_from_any_of_the_three_files() {
         let python = "from typing import Optional\n__version__ = '2.11.0+cu130'\ndebug = False\n";
         assert_eq!(quoted_after(python, "__version__ = '").as_deref(), Some("2.11.0+cu130"));
@@ -84,7 +63,7 @@ mod tests {
     #[test]
     fn this_process_runs_on_the_wanted_libtorch() {
         tch::get_num_threads(); // links libtorch into the test
-        let folder = folder().expect("libtorch_cpu.so is mapped");
+        let folder = device::libtorch_folder().expect("libtorch_cpu.so is mapped");
         assert!(fits(&version(&folder).expect("libtorch has a version file")));
     }
 }

@@ -5,7 +5,6 @@
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
 mod commands;
-mod cuda;
 mod doctor;
 mod exit;
 mod folder;
@@ -96,17 +95,16 @@ fn main() -> ExitCode {
     memory::keep_freed_memory();
     let matches = with_homes(Cli::command()).get_matches();
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
-    let gpu = if let Command::Plan(args) = &cli.command { args.gpu() } else { None };
-    let cuda = match gpu {
-        Some(gpu) => cuda::stand_in_for(gpu),
-        None => cuda::load(),
-    };
+    if let Command::Plan(args) = &cli.command {
+        args.gpu().into_iter().for_each(device::become_gpu);
+    }
+    let cuda = device::load_cuda();
     let result = match &cli.command {
-        Command::Run(args) => run::run(args, &cuda),
-        Command::Plan(args) => plan::run(args, &cuda).map(|()| ExitCode::SUCCESS),
+        Command::Run(args) => run::run(args, cuda),
+        Command::Plan(args) => plan::run(args, cuda).map(|()| ExitCode::SUCCESS),
         Command::Status(args) => status::run(args).map(|()| ExitCode::SUCCESS),
         Command::Clean(args) => clean::run(args).map(|()| ExitCode::SUCCESS),
-        Command::VerifyResume(args) => verify_resume::run(args, &cuda),
+        Command::VerifyResume(args) => verify_resume::run(args, cuda),
         Command::Plots(args) => plots::run(args).map(|()| ExitCode::SUCCESS),
         Command::Report(args) => report_command::run(args).map(|()| ExitCode::SUCCESS),
         Command::Export(args) => export::run(args).map(|()| ExitCode::SUCCESS),
@@ -119,7 +117,7 @@ fn main() -> ExitCode {
         Command::Params(args) => params_command::run(args).map(|()| ExitCode::SUCCESS),
         Command::CheckWeights(args) => check_weights::run(args),
         Command::WeightNorms(args) => weight_norms::run(args).map(|()| ExitCode::SUCCESS),
-        Command::Doctor(args) => Ok(doctor_command::run(args, &cuda)),
+        Command::Doctor(args) => Ok(doctor_command::run(args, cuda)),
     };
     // What a run computes is in its files; of all other commands what they print is what they are for.
     let lost = terminal::failure().filter(|_| !matches!(cli.command, Command::Run(_)));

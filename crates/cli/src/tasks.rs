@@ -28,7 +28,8 @@ pub fn is_path(key: &str) -> bool {
 
 /// The workload whose task an experiment file names.
 pub fn workload(task: &str) -> anyhow::Result<Box<dyn Workload>> {
-    let libtorch = libtorch::folder().and_then(|folder| libtorch::version(&folder)).unwrap_or_default();
+    let libtorch =
+        device::libtorch_folder().and_then(|folder| libtorch::version(&folder)).unwrap_or_default();
     let known = known(&libtorch);
     let names: Vec<String> = known.iter().map(|workload| format!("`{}`", workload.task())).collect();
     match known.into_iter().find(|workload| workload.task() == task) {

@@ -7,6 +7,7 @@
 //! `stand_in.cpp` has CUDA devices without a GPU: for tests, which switch it on by `STAND_IN_CUDA_DEVICES`, and for a
 //! plan for a [`Gpu`] that is not at hand, see [`become_gpu`].
 
+mod cuda;
 mod gpu;
 mod list;
 mod math;
@@ -18,6 +19,7 @@ use std::time::Instant;
 
 use tch::Device;
 
+pub use cuda::{Cuda, libtorch_folder, load_cuda};
 pub use gpu::{GPUS, Gpu};
 pub use list::{DevicesError, Machine, parse};
 pub use math::{Math, with_math};

@@ -26,6 +26,7 @@ pub struct Machine {
 impl Machine {
     /// This one, as libtorch sees it.
     pub fn here() -> Machine {
+        crate::load_cuda();
         let count = |number: i64| usize::try_from(number).unwrap_or(0);
         Machine {
             cuda_devices: count(tch::Cuda::device_count()),

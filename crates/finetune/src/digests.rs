@@ -1,6 +1,7 @@
 //! Hashes of the files that a trial's result depends on.
 
 use std::collections::HashMap;
+use std::fs::File;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
@@ -18,9 +19,11 @@ impl Digests {
             let hash = match self.0.get(path) {
                 Some(hash) => *hash,
                 None => {
-                    let bytes =
-                        std::fs::read(path).with_context(|| format!("{}: cannot be read", path.display()))?;
-                    *self.0.entry(path.clone()).or_insert_with(|| blake3::hash(&bytes))
+                    let mut own = blake3::Hasher::new();
+                    File::open(path)
+                        .and_then(|file| own.update_reader(file).map(drop))
+                        .with_context(|| format!("{}: cannot be read", path.display()))?;
+                    *self.0.entry(path.clone()).or_insert(own.finalize())
                 }
             };
             hasher.update(hash.as_bytes());

@@ -17,7 +17,7 @@ const ROUNDS: usize = 5;
 const VOCABULARY: i64 = 2048;
 
 fn main() {
-    let device = Device::cuda_if_available();
+    let device = device::here();
     let store = nn::VarStore::new(device);
     let config = LlamaConfig {
         vocab_size: VOCABULARY,

@@ -90,7 +90,7 @@ fn measure(llama: &Loaded<Llama>, kind: Kind, device: Device) -> Vec<[f64; 2]> {
 }
 
 fn main() {
-    let device = Device::cuda_if_available();
+    let device = device::here();
     let is_whole = device != Device::Cpu;
     let kind = if is_whole { Kind::BFloat16 } else { Kind::Float };
     let peak = peak(kind, device);

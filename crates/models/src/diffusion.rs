@@ -10,7 +10,7 @@ use crate::clip::{Clip, ClipConfig, ClipText, ClipTextConfig, ClipVision};
 use crate::layers::Hook;
 use crate::loaded::Loaded;
 use crate::loaded::load_with_config;
-use crate::scheduler::{Ddim, DpmSolverPlusPlus, FinalStep, NoiseSchedule, Sampler};
+use crate::scheduler::{Ddim, DpmSolverPlusPlus, FinalStep, NoiseSchedule, Pndm, Sampler};
 use crate::text::{CaptionTokenizer, tokenizer_files};
 use crate::unet::UNet2DCondition;
 use crate::vae::AutoencoderKl;
@@ -120,6 +120,8 @@ impl Sampling {
         }
         let (name, timesteps, end) = match sampler {
             SamplerName::Ddim => ("DDIM", Ddim::timesteps(num_train_timesteps, steps), None),
+            // It asks at the second of them twice.
+            SamplerName::Pndm => ("PNDM", Ddim::timesteps(num_train_timesteps, steps), None),
             // It ends at timestep 0, which therefore is no step's.
             SamplerName::DpmSolver => {
                 ("DPM-Solver++", DpmSolverPlusPlus::timesteps(num_train_timesteps, steps), Some(0))
@@ -145,6 +147,8 @@ pub enum SamplerName {
     DpmSolver,
     /// DDIM with η = 0.
     Ddim,
+    /// PNDM without Runge-Kutta steps, the pipeline's own; it asks the network once more than it has steps.
+    Pndm,
 }
 
 /// What rows are sampled under.
@@ -212,6 +216,7 @@ impl StableDiffusion {
                 Box::new(DpmSolverPlusPlus::new(&self.schedule, sampling.steps, FinalStep::SigmaMin))
             }
             SamplerName::Ddim => Box::new(Ddim::new(&self.schedule, sampling.steps)),
+            SamplerName::Pndm => Box::new(Pndm::new(&self.schedule, sampling.steps)),
         };
         let Conditions { context, unconditional, control } = conditions;
         let (rows, length, features) = context.size3().expect("contexts are [N, S, D]");

@@ -1,6 +1,6 @@
-//! The diffusion process: training noise, and the samplers DDIM and DPM-Solver++ (second order, multistep).
+//! The diffusion process: training noise, and the samplers DDIM, DPM-Solver++ (second order, multistep) and PNDM.
 //!
-//! Reference: diffusers' `DDPMScheduler`, `DDIMScheduler` and `DPMSolverMultistepScheduler`, with Stable
+//! Reference: diffusers' `DDPMScheduler`, `DDIMScheduler`, `DPMSolverMultistepScheduler` and `PNDMScheduler`, with Stable
 //! Diffusion's constants (`scaled_linear` betas from 0.00085 to 0.012, noise prediction).
 
 use serde::{Deserialize, Serialize};
@@ -125,6 +125,70 @@ impl Sampler for Ddim {
         let (alpha_next, sigma_next) = self.schedule.alpha_sigma(timestep.saturating_sub(self.stride));
         let clean = (sample - noise * sigma) / alpha;
         clean * alpha_next + noise * sigma_next
+    }
+}
+
+/// PNDM without its Runge-Kutta steps, as SD's configs have it: linear multistep of up to order four, after a second look at
+/// the first step, for which the network is asked once more.
+#[derive(Debug)]
+pub struct Pndm {
+    schedule: NoiseSchedule,
+    timesteps: Vec<usize>,
+    stride: usize,
+    /// Noises predicted before, the latest last.
+    noises: Vec<Tensor>,
+    /// The sample of the first step, for its second look.
+    first: Option<Tensor>,
+}
+
+impl Pndm {
+    pub fn new(schedule: &NoiseSchedule, steps: usize) -> Pndm {
+        let num_train_timesteps = schedule.alphas_cumprod.len();
+        let mut timesteps = Ddim::timesteps(num_train_timesteps, steps);
+        if let Some(&second) = timesteps.get(1) {
+            timesteps.insert(1, second);
+        }
+        let (schedule, stride) = (schedule.clone(), num_train_timesteps / steps);
+        Pndm { schedule, timesteps, stride, noises: Vec::new(), first: None }
+    }
+
+    /// The sample at timestep `to`, or at the end of the process below 0, from that at `from`.
+    fn moved(&self, sample: &Tensor, from: usize, to: Option<usize>, noise: &Tensor) -> Tensor {
+        let alphas = &self.schedule.alphas_cumprod;
+        let (alpha, alpha_to) = (alphas[from], alphas[to.unwrap_or(0)]);
+        let divisor = alpha * (1.0 - alpha_to).sqrt() + (alpha * (1.0 - alpha) * alpha_to).sqrt();
+        sample * (alpha_to / alpha).sqrt() - noise * ((alpha_to - alpha) / divisor)
+    }
+}
+
+impl Sampler for Pndm {
+    fn timesteps(&self) -> &[usize] {
+        &self.timesteps
+    }
+
+    fn step(&mut self, index: usize, sample: &Tensor, noise: &Tensor) -> Tensor {
+        let timestep = self.timesteps[index];
+        if index == 1 {
+            // The same step again, with the mean of the noises at both its ends.
+            let mean = (noise + &self.noises[0]) / 2.0;
+            let first = self.first.take().expect("a first step came before");
+            return self.moved(&first, timestep + self.stride, Some(timestep), &mean);
+        }
+        if index == 0 {
+            self.first = Some(sample.shallow_clone());
+        }
+        self.noises.push(noise.shallow_clone());
+        let order = self.noises.len().min(4);
+        let weights: &[f64] = match order {
+            1 => &[1.0],
+            2 => &[3.0 / 2.0, -1.0 / 2.0],
+            3 => &[23.0 / 12.0, -16.0 / 12.0, 5.0 / 12.0],
+            _ => &[55.0 / 24.0, -59.0 / 24.0, 37.0 / 24.0, -9.0 / 24.0],
+        };
+        let latest = self.noises.iter().rev().zip(weights).map(|(noise, weight)| noise * *weight);
+        let combined = latest.reduce(|sum, term| sum + term).expect("one noise at least");
+        self.noises.drain(..self.noises.len() - order);
+        self.moved(sample, timestep, timestep.checked_sub(self.stride), &combined)
     }
 }
 

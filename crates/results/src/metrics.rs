@@ -55,6 +55,7 @@ pub const METRICS: &[Metric] = &[
     line("clip_t", "CLIP-T", "mean cosine", Plain, More),
     Metric { factors: &["dino", "clip_t"], ..line("dino_x_clip_t", "dino_x_clip_t", "product", Plain, More) },
     line("diversity", "diversity", "mean distance", Plain, More),
+    line("pairs", "pairs", "pairs of pictures", Plain, Neither),
     line("distance", "distance", "‖W′ − W‖ (Frobenius)", Plain, Neither),
     line("mean_distance", "mean distance", "mean ‖W′ − W‖ (Frobenius)", Plain, Neither),
     // A finished trial of GLUE without a score never got above 0 on the validation half.

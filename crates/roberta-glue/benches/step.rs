@@ -49,7 +49,7 @@ struct Network {
 
 impl Network {
     fn load(folder: &Path) -> Network {
-        let device = Device::cuda_if_available();
+        let device = device::here();
         let encoder = load_encoder(folder, device).unwrap_or_else(|error| panic!("{error}"));
         let head = ClassificationHead::alone(encoder.network.config(), 2, device);
         let sites = [finetune::sites(&encoder), finetune::head_sites(&head.linears())]

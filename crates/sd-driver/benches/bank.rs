@@ -11,7 +11,7 @@ use std::path::Path;
 use delora_core::{Bank, Site, TrialConfig};
 use finetune::testing::median;
 use models::diffusion::StableDiffusion;
-use tch::{Device, Kind};
+use tch::Kind;
 use training::{seconds, trial};
 
 const TRIALS: usize = 8;
@@ -28,8 +28,7 @@ fn train(diffusion: &StableDiffusion, sites: &[Site], trials: &[TrialConfig]) ->
 
 fn main() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../assets/mini/sd");
-    let diffusion =
-        StableDiffusion::load(&folder, Device::cuda_if_available()).expect("assets/mini is complete");
+    let diffusion = StableDiffusion::load(&folder, device::here()).expect("assets/mini is complete");
     let sites = finetune::sites(&diffusion.unet);
     println!("{STEPS} steps at batch 1 over the attention layers of the mini model, {:?}", diffusion.device);
     let pairs = SWEPT.map(|method| [method; 2]).concat();

@@ -74,7 +74,7 @@ fn main() {
         || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../assets/mini/sd"),
         PathBuf::from,
     );
-    let device = Device::cuda_if_available();
+    let device = device::here();
     let diffusion = match StableDiffusion::load(&folder, device) {
         Ok(diffusion) => diffusion,
         Err(error) => {

@@ -26,8 +26,8 @@ pub enum DinoPreprocessing {
 }
 
 /// Whether a config leaves it out.
-pub fn is_default(preprocessing: &DinoPreprocessing) -> bool {
-    *preprocessing == DinoPreprocessing::default()
+pub fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// Features per picture, of length one.

@@ -8,13 +8,13 @@ use models::checkpoint::CheckpointConfigs;
 use models::diffusion::Sampling;
 use runner::SettingError;
 
-/// Refuses `sampling` where the schedule of the checkpoint in `model` does not allow it. Errors name the setting or the
-/// file.
-pub fn check_drawing(model: &Path, sampling: Sampling) -> Result<()> {
+/// Refuses `sampling`, the value of the setting `key`, where the schedule of the checkpoint in `model` does not allow it. Errors
+/// name the setting or the file.
+pub fn check_drawing(model: &Path, key: &str, sampling: Sampling) -> Result<()> {
     let configs = CheckpointConfigs::read(model)?;
     sampling
         .check(configs.schedule.num_train_timesteps)
-        .map_err(|(setting, message)| SettingError::new(format!("sampling.{setting}"), message).into())
+        .map_err(|(setting, message)| SettingError::new(format!("{key}.{setting}"), message).into())
 }
 
 #[cfg(test)]
@@ -29,7 +29,7 @@ mod tests {
 
     fn problem(steps: usize, guidance_scale: f64, sampler: SamplerName) -> Option<String> {
         let sampling = Sampling { steps, guidance_scale, sampler };
-        check_drawing(&mini(), sampling).err().map(|error| format!("{error:#}"))
+        check_drawing(&mini(), "sampling", sampling).err().map(|error| format!("{error:#}"))
     }
 
     #[test]

@@ -1,10 +1,8 @@
 //! The argument that says what is computed on.
 
 use anyhow::bail;
-use device::Machine;
+use device::{Cuda, Machine};
 use tch::Device;
-
-use crate::cuda::Cuda;
 
 /// The scale at which models and data are the paper's.
 const PAPER: &str = "paper";

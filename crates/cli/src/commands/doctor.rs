@@ -1,9 +1,9 @@
 //! `delora doctor`: what was found on this machine, and what is wrong with it.
 
+use device::Cuda;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use crate::cuda::Cuda;
 use crate::doctor::{Level, examine};
 use crate::exit;
 

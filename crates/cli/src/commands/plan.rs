@@ -1,12 +1,11 @@
 //! `delora plan`: what a run would do, here or on a GPU that is elsewhere.
 
 use clap::builder::PossibleValuesParser;
-use device::{GPUS, Gpu};
+use device::{Cuda, GPUS, Gpu};
 
 use super::devices::DevicesArgs;
 use super::experiment::ExperimentArgs;
 use super::selection::SelectionArgs;
-use crate::cuda::Cuda;
 use crate::tasks::workload;
 
 #[derive(clap::Args)]

@@ -1,5 +1,6 @@
 //! `delora run`: trains what is open, writes the tables, draws the figures.
 
+use device::Cuda;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -9,7 +10,6 @@ use super::devices::DevicesArgs;
 use super::experiment::ExperimentArgs;
 use super::plots::{PlotsArgs, draw};
 use super::selection::SelectionArgs;
-use crate::cuda::Cuda;
 use crate::exit;
 use crate::tasks::workload;
 

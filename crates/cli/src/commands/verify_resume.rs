@@ -1,5 +1,6 @@
 //! `delora verify-resume`: kills runs of an experiment and compares what they give with an undisturbed run.
 
+use device::Cuda;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::Duration;
@@ -9,7 +10,6 @@ use runner::{Difference, Verdict, Verification, verify_resume};
 
 use super::devices::DevicesArgs;
 use super::experiment::ExperimentArgs;
-use crate::cuda::Cuda;
 use crate::exit;
 use crate::tasks::workload;
 

@@ -13,12 +13,12 @@
 //! `features` are those of `side`. Start: a random reflection, so W' is not W. Invariant: ‖H − I‖ has no singular
 //! value above 2, so ‖W' − W‖ ≤ 2 ‖W‖; its rank is `blocks`.
 //! Source: Bini et al. 2024, equation 3; mwbini/ether, layer type `ether`.
-//! Departures: for blocks > 1 the authors' code reshapes the weight so that side in is not block-diagonal; here
-//! it is, as in their paper.
+//! Departures: for blocks > 1 the authors' code reshapes the weight so that side in is not block-diagonal; here it is, as in
+//! their paper, unless `layout` is `authors`.
 
 use serde::{Deserialize, Serialize};
 
-use super::reflections::{OneSided, Side};
+use super::reflections::{BlockLayout, OneSided, Side, is_diagonal};
 use crate::adapter::{LinearAdapter, LinearSettings};
 use crate::class::LinearClass;
 use crate::limits::{Checked, check_blocks};
@@ -44,11 +44,14 @@ pub struct Settings {
     pub side: Side,
     /// Diagonal blocks, a divisor of that side's features.
     pub blocks: i64,
+    /// How they lie at the input side.
+    #[serde(skip_serializing_if = "is_diagonal")]
+    pub layout: BlockLayout,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Settings { side: Side::In, blocks: 1 }
+        Settings { side: Side::In, blocks: 1, layout: BlockLayout::Diagonal }
     }
 }
 
@@ -65,11 +68,14 @@ impl LinearSettings for Settings {
     }
 
     fn build(trials: &[Self], class: &LinearClass) -> Box<dyn LinearAdapter> {
-        let Settings { side, blocks } = trials[0];
-        Box::new(OneSided::new(TERMS, 2.0, side, blocks, class))
+        let Settings { side, blocks, layout } = trials[0];
+        Box::new(OneSided::new(TERMS, 2.0, side, (blocks, layout), class))
     }
 
     fn examples(_: i64) -> Vec<Self> {
-        [(Side::In, 1), (Side::In, 2), (Side::Out, 2)].map(|(side, blocks)| Settings { side, blocks }).into()
+        let diagonal = [(Side::In, 1), (Side::In, 2), (Side::Out, 2)];
+        let diagonal = diagonal.map(|(side, blocks)| (side, blocks, BlockLayout::Diagonal));
+        let all = diagonal.into_iter().chain([(Side::In, 2, BlockLayout::Authors)]);
+        all.map(|(side, blocks, layout)| Settings { side, blocks, layout }).collect()
     }
 }

@@ -17,13 +17,13 @@
 //! Start: R2 = −R1 and R4 = −R3, so W' = W. Invariant: H − I and G − I have no singular value above 1, so
 //! ‖W' − W‖ ≤ ‖G − I‖ ‖W H‖ + ‖W (H − I)‖ ≤ 3 ‖W‖; its rank is at most 4 `blocks`.
 //! Source: Bini et al. 2024, equation 6; mwbini/ether, layer type `etherplusHH`, which its tables are made with.
-//! Departures: for blocks > 1 the authors' code reshapes the weight so that H is not block-diagonal; here it is, as
-//! in their paper.
+//! Departures: for blocks > 1 the authors' code reshapes the weight so that H is not block-diagonal; here it is, as in their
+//! paper, unless `layout` is `authors`.
 
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use super::reflections::{Reflections, Side, bound};
+use super::reflections::{BlockLayout, Reflections, Side, bound, is_diagonal};
 use crate::adapter::{LinearAdapter, LinearSettings, ParameterSpec, Parameters};
 use crate::class::LinearClass;
 use crate::factors::Factors;
@@ -48,11 +48,14 @@ pub const METHOD: Method = Method::linear::<Settings>(About {
 pub struct Settings {
     /// Diagonal blocks, a divisor of both sides' features.
     pub blocks: i64,
+    /// How they lie at the input side.
+    #[serde(skip_serializing_if = "is_diagonal")]
+    pub layout: BlockLayout,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Settings { blocks: 1 }
+        Settings { blocks: 1, layout: BlockLayout::Diagonal }
     }
 }
 
@@ -74,24 +77,27 @@ impl LinearSettings for Settings {
     }
 
     fn build(trials: &[Self], class: &LinearClass) -> Box<dyn LinearAdapter> {
-        let blocks = trials[0].blocks;
+        let Settings { blocks, layout } = trials[0];
         let inside = Reflections {
             terms: &[("R1", -1.0), ("R2", 1.0)],
             side: Side::In,
             blocks,
+            layout,
             features: class.in_features,
         };
         let outside = Reflections {
             terms: &[("R3", -1.0), ("R4", 1.0)],
             side: Side::Out,
             blocks,
+            layout,
             features: class.out_features,
         };
         Box::new(EtherPlus { inside, outside, class: class.shared() })
     }
 
     fn examples(_: i64) -> Vec<Self> {
-        [1, 2].map(|blocks| Settings { blocks }).into()
+        let all = [(1, BlockLayout::Diagonal), (2, BlockLayout::Diagonal), (2, BlockLayout::Authors)];
+        all.map(|(blocks, layout)| Settings { blocks, layout }).into()
     }
 }
 
@@ -101,6 +107,9 @@ impl LinearAdapter for EtherPlus {
     }
 
     fn factors(&self, parameters: &Parameters) -> Factors {
+        if !self.inside.is_one_matrix() {
+            return Factors { weight: Some(self.adapted_weight(parameters)), ..Factors::default() };
+        }
         Factors {
             input: Some(self.inside.low_rank(parameters)),
             output: Some(self.outside.low_rank(parameters)),
@@ -109,7 +118,13 @@ impl LinearAdapter for EtherPlus {
     }
 
     fn adapted_weight(&self, parameters: &Parameters) -> Tensor {
-        self.outside.applied_to(&self.inside.applied_to(&self.class.dense(), parameters), parameters)
+        let (inside, outside) = (&self.inside, &self.outside);
+        let dense = self.class.dense();
+        if inside.is_one_matrix() {
+            return outside.applied_to(&inside.applied_to(&dense, parameters), parameters);
+        }
+        // The authors' code multiplies from the left first, which makes a difference to its reshape alone.
+        inside.applied_to(&outside.applied_to(&dense, parameters), parameters)
     }
 
     fn bound(&self, _: &Parameters) -> Option<Tensor> {
@@ -117,6 +132,6 @@ impl LinearAdapter for EtherPlus {
     }
 
     fn update_rank(&self) -> Option<i64> {
-        Some(4 * self.inside.blocks)
+        Some(self.inside.update_rank() + self.outside.update_rank())
     }
 }

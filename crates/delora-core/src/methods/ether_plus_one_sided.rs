@@ -19,7 +19,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::reflections::{OneSided, Side};
+use super::reflections::{BlockLayout, OneSided, Side};
 use crate::adapter::{LinearAdapter, LinearSettings};
 use crate::class::LinearClass;
 use crate::limits::{Checked, check_blocks};
@@ -67,7 +67,7 @@ impl LinearSettings for Settings {
 
     fn build(trials: &[Self], class: &LinearClass) -> Box<dyn LinearAdapter> {
         let Settings { side, blocks } = trials[0];
-        Box::new(OneSided::new(TERMS, 1.0, side, blocks, class))
+        Box::new(OneSided::new(TERMS, 1.0, side, (blocks, BlockLayout::Diagonal), class))
     }
 
     fn examples(_: i64) -> Vec<Self> {

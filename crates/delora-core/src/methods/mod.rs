@@ -54,7 +54,7 @@ macro_rules! registry {
         pub mod settings {
             pub use crate::methods::bottleneck::Activation;
             pub use crate::methods::delora::{InitialUpdate, WeightNorm};
-            pub use crate::methods::reflections::Side;
+            pub use crate::methods::reflections::{BlockLayout, Side};
             $(pub use crate::methods::$name::Settings as $settings;)+
         }
 

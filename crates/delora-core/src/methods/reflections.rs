@@ -1,7 +1,7 @@
 //! What the ETHER family shares: block-diagonal sums of projections on unit vectors, at one side of a weight.
 
 use serde::{Deserialize, Serialize};
-use tch::{Kind, Tensor};
+use tch::Tensor;
 
 use crate::adapter::{Init, LinearAdapter, ParameterSpec, Parameters};
 use crate::class::LinearClass;
@@ -29,12 +29,29 @@ impl Side {
     }
 }
 
+/// How the blocks of H lie where a weight is multiplied from the right.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BlockLayout {
+    /// Block k multiplies the k-th part of the input features: H is block-diagonal, as in the formula.
+    #[default]
+    Diagonal,
+    /// Block k multiplies each part of the input features in the k-th part of the output features, as the authors' reshape of
+    /// the weight has it.
+    Authors,
+}
+
+pub fn is_diagonal(layout: &BlockLayout) -> bool {
+    *layout == BlockLayout::Diagonal
+}
+
 /// I + Σ weight · v vᵀ over the parameters of `terms`, v being each block's unit vector in its place.
 pub struct Reflections {
     /// Name of a parameter [trials, sites, blocks, features/blocks], and its weight.
     pub terms: &'static [(&'static str, f64)],
     pub side: Side,
     pub blocks: i64,
+    pub layout: BlockLayout,
     pub features: i64,
 }
 
@@ -62,10 +79,26 @@ impl Reflections {
         LowRank { a: Tensor::cat(&placed, -2), b: Tensor::cat(&weighted, -2).transpose(-2, -1) }
     }
 
+    /// The most that the rank of what H adds to a weight can be.
+    pub fn update_rank(&self) -> i64 {
+        // The authors' blocks reflect each part of the inputs, in as many parts of the outputs.
+        let repeated = if self.is_one_matrix() { 1 } else { self.blocks };
+        self.terms.len() as i64 * self.blocks * repeated
+    }
+
+    /// Whether one H multiplies all of the weight, so that activations can be multiplied in its place.
+    pub fn is_one_matrix(&self) -> bool {
+        self.side == Side::Out || self.blocks == 1 || self.layout == BlockLayout::Diagonal
+    }
+
     /// H times `weight` [.., out_features, in_features] from this side, block by block.
     pub fn applied_to(&self, weight: &Tensor, parameters: &Parameters) -> Tensor {
         let width = self.features / self.blocks;
-        let identity = Tensor::eye(width, (Kind::Float, weight.device()));
+        let weight = weight.to_kind(parameters[self.terms[0].0].kind());
+        if !self.is_one_matrix() {
+            return self.reshaped(&weight, parameters);
+        }
+        let identity = Tensor::eye(width, (weight.kind(), weight.device()));
         let turned: Vec<Tensor> = (0..self.blocks)
             .map(|block| {
                 let projection = |(name, factor): &(&'static str, f64)| {
@@ -81,6 +114,22 @@ impl Reflections {
             })
             .collect();
         Tensor::cat(&turned, if self.side == Side::In { -1 } else { -2 })
+    }
+
+    /// `weight` [.., out_features, in_features] times H as the authors' code takes its blocks.
+    fn reshaped(&self, weight: &Tensor, parameters: &Parameters) -> Tensor {
+        let width = self.features / self.blocks;
+        let identity = Tensor::eye(width, (weight.kind(), weight.device()));
+        let blocks = self.terms.iter().fold(identity, |sum, (name, factor)| {
+            let units = unit_rows(&parameters[*name]).unsqueeze(-1); // [trials, sites, blocks, width, 1]
+            sum + units.matmul(&units.transpose(-2, -1)) * *factor
+        });
+        let trials = blocks.size()[0];
+        let mut shape = weight.size();
+        let sites = shape[shape.len() - 3];
+        let whole = weight.reshape([-1, sites, self.blocks, weight.size()[shape.len() - 2], width]);
+        shape = vec![trials, sites, shape[shape.len() - 2], self.features];
+        whole.matmul(&blocks).reshape(shape)
     }
 
     /// The unit vector of each block in its place among all features, [trials, sites, blocks, features].
@@ -109,11 +158,12 @@ impl OneSided {
         terms: &'static [(&'static str, f64)],
         bound: f64,
         side: Side,
-        blocks: i64,
+        (blocks, layout): (i64, BlockLayout),
         class: &LinearClass,
     ) -> OneSided {
         let features = side.features(class.in_features, class.out_features);
-        OneSided { reflections: Reflections { terms, side, blocks, features }, bound, class: class.shared() }
+        let reflections = Reflections { terms, side, blocks, layout, features };
+        OneSided { reflections, bound, class: class.shared() }
     }
 }
 
@@ -123,6 +173,9 @@ impl LinearAdapter for OneSided {
     }
 
     fn factors(&self, parameters: &Parameters) -> Factors {
+        if !self.reflections.is_one_matrix() {
+            return Factors { weight: Some(self.adapted_weight(parameters)), ..Factors::default() };
+        }
         let reflections = Some(self.reflections.low_rank(parameters));
         match self.reflections.side {
             Side::In => Factors { input: reflections, ..Factors::default() },
@@ -139,6 +192,40 @@ impl LinearAdapter for OneSided {
     }
 
     fn update_rank(&self) -> Option<i64> {
-        Some(self.reflections.terms.len() as i64 * self.reflections.blocks)
+        Some(self.reflections.update_rank())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tch::{Device, Kind};
+
+    use super::*;
+
+    #[test]
+    fn the_authors_blocks_multiply_each_part_of_the_inputs_in_their_part_of_the_outputs() {
+        let (out_features, in_features, blocks) = (6, 4, 2);
+        let weight = Tensor::arange(24, (Kind::Float, Device::Cpu)).view([1, out_features, in_features]);
+        let vectors = Tensor::from_slice(&[3.0f32, 4.0, 1.0, 0.0]).view([1, 1, blocks, 2]);
+        let mut parameters = Parameters::default();
+        parameters.insert("R", vectors);
+        let layout = BlockLayout::Authors;
+        let reflections =
+            Reflections { terms: &[("R", -2.0)], side: Side::In, blocks, layout, features: in_features };
+        let turned = reflections.applied_to(&weight, &parameters).view([out_features, in_features]);
+        // H of the first three outputs, from (3, 4) / 5, and of the others, from (1, 0).
+        let first = [[0.28, -0.96], [-0.96, -0.28]];
+        let second = [[-1.0, 0.0], [0.0, 1.0]];
+        for row in 0..out_features {
+            let h = if row < 3 { first } else { second };
+            for part in 0..2 {
+                let old = [0, 1].map(|place| (row * in_features + 2 * part + place) as f64);
+                for (place, (upper, lower)) in h[0].into_iter().zip(h[1]).enumerate() {
+                    let expected = old[0] * upper + old[1] * lower;
+                    let found = turned.double_value(&[row, 2 * part + place as i64]);
+                    assert!((found - expected).abs() < 1e-5, "{row} {part} {place}: {found}, not {expected}");
+                }
+            }
+        }
     }
 }

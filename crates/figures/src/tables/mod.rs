@@ -135,6 +135,8 @@ pub enum Part {
     Parameters,
     /// The paper's numbers.
     Printed,
+    /// Each reported score as one flat mean over all pairs of pictures, where trials say how many they have.
+    Flat,
     /// Other columns of `trials.csv`.
     Extra,
 }

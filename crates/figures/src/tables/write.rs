@@ -1,7 +1,7 @@
 //! A table as Markdown and CSV.
 
 use results::glue::ACCURACY;
-use results::{diverged, num_parameters, stats};
+use results::{Series, diverged, num_parameters, stats};
 
 use super::rows::Column;
 use super::{ABSENT, PAPER_SCALE, Part, PrintedColumns, PrintedRows, Row, Table};
@@ -13,6 +13,11 @@ use crate::tables::mean_and_std;
 /// What CSV columns of a score are called behind its name.
 const OVER_SUBJECTS: [&str; 3] = ["mean", "std_trials", "std_seeds"];
 const OVER_SEEDS: [&str; 6] = ["mean", "std", "n", "diverged", "failed", "unscored"];
+
+/// The metric that says how many pairs of pictures a trial's means are of.
+const PAIRS: &str = "pairs";
+const FLAT_NOTE: &str = " `_flat` in the CSV is one flat mean over all pairs of pictures, as DreamBooth's scores are taken; a subject \
+                         with more pictures weighs more.";
 
 /// A column with numbers of the paper: what it is called in both files, and its cells in both.
 struct PaperColumn {
@@ -65,7 +70,7 @@ impl<'a> Table<'a> {
             Part::Parameters if self.table.decimals.is_none() => one("parameters"),
             Part::Parameters => one("#params"),
             Part::Printed => printed.iter().map(|column| column.heading.clone()).collect(),
-            Part::Extra => Vec::new(),
+            Part::Flat | Part::Extra => Vec::new(),
         }
     }
 
@@ -86,7 +91,7 @@ impl<'a> Table<'a> {
                 let cell = |column: &PaperColumn| column.rounded[index].clone().unwrap_or(ABSENT.to_owned());
                 printed.iter().map(cell).collect()
             }
-            Part::Method | Part::Extra => Vec::new(),
+            Part::Method | Part::Flat | Part::Extra => Vec::new(),
             _ => self.csv_cells(part, (index, row), printed),
         }
     }
@@ -122,6 +127,7 @@ impl<'a> Table<'a> {
                 let names = self.table.printed_rows.iter().flat_map(|rows| self.row_names(rows));
                 std::iter::once("paper_parameters".to_owned()).chain(names).collect()
             }
+            Part::Flat => self.flat().map(|column| format!("{}_flat", column.name)).collect(),
             Part::Extra => {
                 let there = self.table.extra.iter().filter(|name| self.trials.has(name));
                 there.flat_map(|name| of(name, &["mean", "std"])).collect()
@@ -153,6 +159,7 @@ impl<'a> Table<'a> {
                 printed.iter().map(|column| column.full[index].clone().unwrap_or_default()).collect()
             }
             Part::Printed => self.csv_printed(series.method),
+            Part::Flat => self.flat().map(|column| full(self.flat_mean(series, column))).collect(),
             Part::Extra => {
                 let there = self.table.extra.iter().filter(|name| self.trials.has(name));
                 let spreads = there.map(|name| spread(name));
@@ -170,6 +177,20 @@ impl<'a> Table<'a> {
         let mut cells: Vec<String> = [spread.mean, spread.std_trials].map(full).into();
         cells.extend(cell.counts().map(|count| count.to_string()));
         cells
+    }
+
+    /// The columns that are means over pairs of pictures, where the trials say how many.
+    fn flat(&self) -> impl Iterator<Item = &Column> {
+        self.columns.iter().filter(|column| column.reported && self.trials.has(PAIRS))
+    }
+
+    /// The mean of all pairs of all trials of a row.
+    fn flat_mean(&self, series: Series, column: &Column) -> Option<f64> {
+        let of_trial = |trial| Some((column.value(self.trials, trial)?, self.trials.score(trial, PAIRS)?));
+        let trials = self.trials.of(series).filter_map(of_trial);
+        let (sum, pairs) =
+            trials.fold((0.0, 0.0), |(sum, all), (mean, pairs)| (sum + mean * pairs, all + pairs));
+        (pairs > 0.0).then(|| sum / pairs)
     }
 
     /// The paper's columns: scores, then parameters where it prints any.
@@ -274,7 +295,9 @@ impl<'a> Table<'a> {
         let text = self.table.note.replace("{seeds}", &self.trials.seeds().join(", "));
         let text = text.replace("{extent}", &self.trials.extent(&compared));
         let text = text.replace("{metrics}", &metrics).replace("{average}", &self.average_note());
-        text.replace("{comparable}", if self.scale == PAPER_SCALE { same } else { other })
+        let text = text.replace("{comparable}", if self.scale == PAPER_SCALE { same } else { other });
+        let has_flat = self.table.csv.contains(&Part::Flat) && self.flat().next().is_some();
+        text + if has_flat { FLAT_NOTE } else { "" }
     }
 
     fn average_note(&self) -> String {

@@ -325,7 +325,7 @@ pub fn named(store: &nn::VarStore) -> Vec<(String, Tensor)> {
 
 /// The device that training runs on.
 pub fn device() -> Device {
-    Device::cuda_if_available()
+    device::here()
 }
 
 /// One network per core on a CPU, up to four; one on a GPU.

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use models::clip::{Clip, ClipConfig, ClipText, ClipTextConfig, ClipVision, ClipVisionConfig};
 use models::config::Config;
-use models::scheduler::{Ddim, DpmSolverPlusPlus, FinalStep, NoiseSchedule, Sampler, ScheduleConfig};
+use models::scheduler::{Ddim, DpmSolverPlusPlus, FinalStep, NoiseSchedule, Pndm, Sampler, ScheduleConfig};
 use models::unet::UNet2DCondition;
 use models::vae::AutoencoderKl;
 use models::vit::{Vit, VitConfig};
@@ -196,6 +196,7 @@ fn samplers_match_diffusers() {
     let schedule = NoiseSchedule::new(&ScheduleConfig::default());
     for steps in [10, 25] {
         sampler_matches(&format!("ddim_{steps}"), Ddim::new(&schedule, steps));
+        sampler_matches(&format!("pndm_{steps}"), Pndm::new(&schedule, steps));
         for (name, end) in [("dpm_sigma_min", FinalStep::SigmaMin), ("dpm_zero", FinalStep::Zero)] {
             sampler_matches(&format!("{name}_{steps}"), DpmSolverPlusPlus::new(&schedule, steps, end));
         }

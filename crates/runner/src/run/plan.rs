@@ -119,6 +119,9 @@ pub(crate) fn plan_trials(
     plan.resume_banks(selection.again());
     plan.form_banks(workload, measures);
     plan.at_once = workload.workers().map_or(1, |workers| workers.most).min(plan.banks.len()).max(1);
+    if measures && plan.at_once > 1 {
+        plan.put_longest_first(workload);
+    }
     Ok(plan)
 }
 
@@ -189,6 +192,26 @@ impl Plan {
             let parts = (0..count).map(|part| members[cut(part)..cut(part + 1)].to_vec());
             self.banks.extend(parts.map(|members| PlannedBank { members, resumes: false }));
         }
+    }
+
+    /// Lets banks that take longest begin first, so that workers end together. Only where the workload has measured something
+    /// anyway: an estimate may take longer than is gained.
+    fn put_longest_first(&mut self, workload: &dyn Workload) {
+        let trials = &self.grid.trials;
+        let is_measured = |bank: &PlannedBank| {
+            bank.members.iter().all(|index| workload.measures_bank(&trials[*index].config))
+        };
+        if !self.banks.iter().all(is_measured) {
+            return;
+        }
+        let seconds = |bank: &PlannedBank| -> Option<f64> {
+            let open = || bank.members.iter().filter(|index| self.to_run[**index]);
+            open().map(|index| Some(workload.estimate(&trials[*index].config, open().count())?.seconds)).sum()
+        };
+        let Some(expected) = self.banks.iter().map(seconds).collect::<Option<Vec<f64>>>() else { return };
+        let mut order: Vec<usize> = (0..self.banks.len()).collect();
+        order.sort_by(|left, right| expected[*right].total_cmp(&expected[*left]));
+        self.banks = order.into_iter().map(|index| self.banks[index].clone()).collect();
     }
 
     /// Asks the workload for the time and memory of the trials to run.

@@ -126,7 +126,7 @@ impl Task for SemanticTuning {
     }
 
     fn check(settings: &Settings) -> Result<()> {
-        check_drawing(&settings.model, settings.sampling)
+        check_drawing(&settings.model, "sampling", settings.sampling)
     }
 
     fn files(settings: &Settings) -> Result<Vec<PathBuf>> {

@@ -30,7 +30,12 @@ impl Reference {
     /// The `Real Images` row: mean cosine over ordered pairs of two different pictures of the subject.
     pub fn scores_of_itself(&self) -> BTreeMap<String, f64> {
         let dino = mean_off_diagonal(&self.dino);
-        let mut scores = BTreeMap::from([("dino".to_owned(), dino), ("diversity".to_owned(), 1.0 - dino)]);
+        let count = self.dino.size()[0];
+        let mut scores = BTreeMap::from([
+            ("dino".to_owned(), dino),
+            ("diversity".to_owned(), 1.0 - dino),
+            ("pairs".to_owned(), (count * (count - 1)) as f64),
+        ]);
         let clip = self.clip.iter().map(|(end, own)| (format!("clip_i{end}"), mean_off_diagonal(own)));
         scores.extend(clip);
         scores
@@ -40,7 +45,7 @@ impl Reference {
 /// Scores of `drawn` `[prompts * pictures_per_prompt, 3, H, W]` in [-1, 1], prompt by prompt, once they are bytes as in a
 /// PNG file.
 ///
-/// - `dino`, `clip_i`: mean cosine over all pairs of a drawn and a real picture;
+/// - `dino`, `clip_i`: mean cosine over all pairs of a drawn and a real picture, of which there are `pairs`;
 /// - `clip_t`: mean cosine of a drawn picture and its prompt without the identifier, `captions`;
 /// - `clip_i_b32`, `clip_t_b32`: the same of the second CLIP, where there is one;
 /// - `diversity`: one minus the mean DINO cosine over pairs of two drawn pictures.
@@ -67,7 +72,9 @@ pub fn score(
     }
     let mean = |tensor: Tensor| f64::try_from(tensor.mean(Kind::Double)).expect("a mean is a number");
     let dino = world.dino.features(&drawn);
-    let mut scores = BTreeMap::from([("dino".to_owned(), mean(dino.matmul(&reference.dino.tr())))]);
+    let cosines = dino.matmul(&reference.dino.tr()); // [drawn, real]
+    let pairs = cosines.numel() as f64;
+    let mut scores = BTreeMap::from([("dino".to_owned(), mean(cosines)), ("pairs".to_owned(), pairs)]);
     if drawn.len() > 1 {
         scores.insert("diversity".to_owned(), 1.0 - mean_off_diagonal(&dino));
     }

@@ -15,7 +15,7 @@ use crate::pictures::{is_finite, write_sheet};
 use crate::sampling::{Order, Plan, draw};
 use crate::subject::dreambooth::{Examples, dreambooth_step, step_contexts};
 use crate::subject::evaluate::{Reference, score};
-use crate::subject::settings::{Settings, SubjectDrivenSettings, SubjectSettings};
+use crate::subject::settings::{Scored, Settings, SubjectDrivenSettings, SubjectSettings};
 use crate::subject::subjects;
 use crate::subject::world::World;
 
@@ -151,6 +151,21 @@ impl finetune::Lesson for Lesson<'_> {
             artifacts.insert("pictures".to_owned(), format!("{}.png", slot.id));
             Finished { metrics, artifacts }
         };
-        Ok(self.slots.iter().zip(self.scores(&drawn)).map(of_slot).collect())
+        let mut scores = self.scores(&drawn);
+        if self.shared().scored == Scored::Best {
+            let earlier = training.record.scores.iter().filter(|(step, _)| **step != last);
+            let mut best = vec![last; scores.len()];
+            for (step, of_slots) in earlier {
+                for (slot, (found, own)) in scores.iter_mut().zip(of_slots).enumerate() {
+                    if own.get(METRIC) > found.get(METRIC) {
+                        (*found, best[slot]) = (own.clone(), *step);
+                    }
+                }
+            }
+            for (scores, step) in scores.iter_mut().zip(best) {
+                scores.insert("scored_step".to_owned(), step as f64);
+            }
+        }
+        Ok(self.slots.iter().zip(scores).map(of_slot).collect())
     }
 }

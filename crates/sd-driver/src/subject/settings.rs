@@ -44,6 +44,9 @@ pub struct SubjectDrivenSettings {
     pub prior_preservation: Option<PriorPreservation>,
     pub sampling: Sampling,
     pub pictures_per_prompt: usize,
+    /// Which weights the metrics are of.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub scored: Scored,
     /// Draws only the first prompts of the 25; absent: all.
     #[serde(default)]
     pub first_prompts: Option<usize>,
@@ -89,6 +92,20 @@ pub struct Evaluators {
 pub struct PriorPreservation {
     pub weight: f64,
     pub class_pictures: usize,
+    /// How they are drawn; absent: as the scored pictures.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sampling: Option<Sampling>,
+}
+
+/// Which weights a trial's metrics are of.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Scored {
+    /// Those of the last step.
+    #[default]
+    Last,
+    /// Those of the step with the best DINO among `evaluate_at` and the last; chosen on the pictures that are reported.
+    Best,
 }
 
 impl OwnSettings for SubjectDrivenSettings {

@@ -73,13 +73,14 @@ impl SubjectTuning {
     fn class_moments(&self, world: &World, settings: &Settings) -> Result<Option<Rc<Moments>>> {
         let Some(prior) = settings.prior_preservation else { return Ok(None) };
         let class = &settings.subject.class;
-        let key = json!([settings.model, class, prior.class_pictures, settings.sampling]).to_string();
+        let sampling = prior.sampling.unwrap_or(settings.sampling);
+        let key = json!([settings.model, class, prior.class_pictures, sampling]).to_string();
         let moments = self.classes.get(key, || {
             let kind = settings.common.precision.kind();
             let context = world.diffusion.captions.encode(&[format!("a photo of {class}")], kind);
             let seed = stream(0, &format!("pictures of class {class}")).random();
             let order = Order { contexts: vec![context], seed };
-            let plan = Plan { pictures_per_prompt: prior.class_pictures, sampling: settings.sampling, kind };
+            let plan = Plan { pictures_per_prompt: prior.class_pictures, sampling, kind };
             let drawn = draw(&world.diffusion, &Frozen, &[order], plan, |_, _| {})?;
             anyhow::Ok(Rc::new(Moments::of(&world.diffusion, &drawn[0])?))
         });
@@ -136,7 +137,11 @@ impl Task for SubjectTuning {
     }
 
     fn check(settings: &Settings) -> Result<()> {
-        check_drawing(&settings.model, settings.sampling)
+        let of_class = settings.prior_preservation.and_then(|prior| prior.sampling);
+        check_drawing(&settings.model, "sampling", settings.sampling)?;
+        of_class.map_or(Ok(()), |sampling| {
+            check_drawing(&settings.model, "prior_preservation.sampling", sampling)
+        })
     }
 
     fn shorten(config: &mut Value) {
