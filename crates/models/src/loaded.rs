@@ -49,6 +49,15 @@ impl<T> Loaded<T> {
         Ok(Loaded { network: build(&store.root())?, store })
     }
 
+    /// Lays the kernels of convolutions out with the channels last. What a convolution gives then has that layout too, so that
+    /// attention reads pictures as rows of pixels without a copy.
+    pub fn put_channels_last(&self) {
+        for mut kernel in self.store.variables().into_values().filter(|tensor| tensor.dim() == 4) {
+            let laid_out = kernel.detach().permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2]);
+            kernel.set_data(&laid_out);
+        }
+    }
+
     /// Bytes of the network's weights.
     pub fn bytes(&self) -> usize {
         self.store.variables().values().map(|tensor| tensor.numel() * tensor.kind().elt_size_in_bytes()).sum()

@@ -6,7 +6,7 @@
 mod training;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
@@ -20,6 +20,7 @@ use training::{seconds, trial};
 const BANKS: [u64; 4] = [1, 4, 8, 16];
 const STEPS: usize = 5;
 const ROUNDS: usize = 3;
+const LAYOUT_TRIALS: u64 = 8;
 /// Of each trial.
 const PICTURES: usize = 4;
 const SAMPLING: Sampling = Sampling { steps: 25, guidance_scale: 7.5, sampler: SamplerName::DpmSolver };
@@ -44,6 +45,23 @@ impl Bench {
         let latents = diffusion.sample(&noise, conditions, SAMPLING, &BankHook::new(bank));
         let _ = f64::try_from(diffusion.decode(&latents.to_kind(*kind)).sum(Kind::Float)); // waits for the device
         rows as f64 / started.elapsed().as_secs_f64()
+    }
+
+    /// Steps with the channels last beside steps as they are, in turn.
+    fn compare_layouts(&self, folder: &Path) {
+        let device = self.diffusion.device;
+        let other = StableDiffusion::load(folder, device).expect("it was loaded before");
+        other.unet.put_channels_last();
+        let trials: Vec<_> = (0..LAYOUT_TRIALS).map(|seed| trial("lora", seed)).collect();
+        let step = |diffusion: &StableDiffusion| {
+            let mut bank = Bank::new(&self.sites, &trials, device).expect("the trials are well formed");
+            seconds(diffusion, &mut bank, self.kind, STEPS) / STEPS as f64
+        };
+        let ratios = (0..2 * ROUNDS).map(|_| step(&other) / step(&self.diffusion)).collect();
+        println!(
+            "lora    {LAYOUT_TRIALS} trials: a step with channels last takes {:.2} of one without",
+            median(ratios)
+        );
     }
 
     /// Seconds of a step of the whole bank, and pictures per second.
@@ -85,6 +103,7 @@ fn main() {
     let kind = if device.is_cuda() { Kind::BFloat16 } else { Kind::Float };
     println!("{}, {device:?}, {kind:?}; batch 1, rank 16", folder.display());
     let bench = Bench { sites: finetune::sites(&diffusion.unet), diffusion, kind };
+    bench.compare_layouts(&folder);
     for method in ["lora", "delora"] {
         for size in BANKS {
             let measured = catch_unwind(AssertUnwindSafe(|| bench.measure(method, size)));

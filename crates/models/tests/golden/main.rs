@@ -17,7 +17,7 @@ use models::scheduler::{Ddim, DpmSolverPlusPlus, FinalStep, NoiseSchedule, Pndm,
 use models::unet::UNet2DCondition;
 use models::vae::AutoencoderKl;
 use models::vit::{Vit, VitConfig};
-use models::{Adaptable, Frozen, Hook, Linear, Role, load_weights, read_config};
+use models::{Adaptable, Frozen, Hook, Linear, Loaded, Role, load_weights, read_config};
 use tch::{Device, Kind, Tensor, nn};
 
 const DIFFUSERS: &str = "diffusion_pytorch_model.safetensors";
@@ -51,7 +51,16 @@ fn assert_close(what: &str, ours: &Tensor, reference: &Tensor, tolerance: f64) {
 
 fn unet_matches(case: &str) {
     let io = tensors(case);
-    let (_store, unet) = load(case, DIFFUSERS, UNet2DCondition::new);
+    let (store, unet) = load(case, DIFFUSERS, UNet2DCondition::new);
+    let unet = Loaded::built(unet, store);
+    unet_gives(case, &io, &unet.network);
+    unet.put_channels_last();
+    let is_laid_out = |(_, kernel): (String, Tensor)| kernel.dim() < 4 || kernel.stride()[1] == 1;
+    assert!(unet.other_tensors().into_iter().all(is_laid_out));
+    unet_gives(case, &io, &unet.network);
+}
+
+fn unet_gives(case: &str, io: &HashMap<String, Tensor>, unet: &UNet2DCondition) {
     let inputs = ["sample", "context"].map(|name| io[name].copy().set_requires_grad(true));
     let output = unet.forward(&inputs[0], &io["timesteps"], &inputs[1], &Frozen);
     assert_close(case, &output, &io["output"], NETWORK_TOLERANCE);

@@ -63,6 +63,8 @@ pub struct Toy {
     pub memory: Option<usize>,
     /// Banks to run side by side; 0 and 1: in turn.
     pub workers: usize,
+    /// Whether a plan may ask for expected times.
+    pub measured: bool,
     /// The place among the workers, which names the device.
     pub place: usize,
     /// Workers whose device breaks in their first bank.
@@ -136,6 +138,10 @@ impl Workload for Toy {
 
     fn max_bank(&self, _config: &Value) -> usize {
         4
+    }
+
+    fn measures_bank(&self, _config: &Value) -> bool {
+        self.measured
     }
 
     fn workers(&self) -> Option<Workers> {

@@ -318,3 +318,21 @@ fn a_plan_tells_trials_banks_time_and_memory_without_running() {
     let first = listing.lines().next().unwrap();
     assert!(first.ends_with("done     method=plain subject=ant seed=0"), "{listing}");
 }
+
+#[test]
+fn of_banks_side_by_side_those_that_take_longest_begin_first() {
+    let text = FILE.replace("seeds = [0, 1]", "seeds = [0, 1, 2, 3, 4]").replace("\nsteps = 5", "");
+    let text = text.replace(
+        "method = [\"plain\", \"bounded\"]\nsubject = { first = 2 }",
+        "method = [\"plain\"]\nsteps = [3, 5]\nsubject = { first = 1 }",
+    );
+    let text = text.replace("[method.bounded]\nrate = 0.2\nrank = 4\n", "");
+    let sizes = |measured: bool| {
+        let mut study = Study::new(&text);
+        (study.toy.workers, study.toy.measured) = (2, measured);
+        let plan = plan(&study.experiment(&[]), &study.toy, &study.results(), &Selection::default()).unwrap();
+        plan.banks.iter().map(|bank| bank.members.len()).collect::<Vec<_>>()
+    };
+    assert_eq!(sizes(false), [2, 3, 2, 3]);
+    assert_eq!(sizes(true), [3, 3, 2, 2]);
+}

@@ -46,6 +46,9 @@ pub struct SemanticSettings {
     /// less memory, a third more time, the same result.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub checkpointing: bool,
+    /// Lays pictures out with the channels last in the denoiser, which changes rounding alone.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub channels_last: bool,
 }
 
 /// ControlNet's condition encoder: what the label map passes before the denoiser sees it.

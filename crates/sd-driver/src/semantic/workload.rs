@@ -42,8 +42,9 @@ pub struct SemanticTuning {
 
 impl SemanticTuning {
     fn world(&self, settings: &Settings) -> Result<Rc<World>> {
-        let SemanticSettings { model, evaluators, condition_encoder, resolution, .. } = &**settings;
-        let key = format!("{model:?} {evaluators:?} {condition_encoder:?} {resolution}");
+        let SemanticSettings { model, evaluators, condition_encoder, resolution, channels_last, .. } =
+            &**settings;
+        let key = format!("{model:?} {evaluators:?} {condition_encoder:?} {resolution} {channels_last}");
         self.world.get(key, || finetune::covered(&world::files(settings)?, || World::load(settings)))
     }
 

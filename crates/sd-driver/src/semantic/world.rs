@@ -25,6 +25,9 @@ impl World {
     pub fn load(settings: &Settings) -> Result<World> {
         let device = device::here();
         let diffusion = StableDiffusion::load(&settings.model, device)?;
+        if settings.channels_last {
+            diffusion.unet.put_channels_last();
+        }
         let unet = diffusion.unet.network.config();
         let widths = &settings.condition_encoder.channels;
         let encoder = ConditionEncoderConfig::of_pictures(widths, &unet.block_out_channels);

@@ -54,6 +54,9 @@ pub struct SubjectDrivenSettings {
     /// less memory, a third more time, the same result.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub checkpointing: bool,
+    /// Lays pictures out with the channels last in the denoiser, which changes rounding alone.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub channels_last: bool,
 }
 
 /// The projections that subject-driven generation adapts.

@@ -45,7 +45,7 @@ pub struct SubjectTuning {
 
 impl SubjectTuning {
     fn world(&self, settings: &Settings) -> Result<Rc<World>> {
-        let key = format!("{:?} {:?}", settings.model, settings.evaluators);
+        let key = format!("{:?} {:?} {}", settings.model, settings.evaluators, settings.channels_last);
         self.world.get(key, || finetune::covered(&world::files(settings)?, || World::load(settings)))
     }
 

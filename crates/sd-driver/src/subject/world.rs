@@ -31,8 +31,12 @@ impl World {
         let device = device::here();
         let evaluators = &settings.evaluators;
         let clip_b32 = evaluators.clip_b32.as_ref().map(|folder| ClipScorer::load(folder, device));
+        let diffusion = StableDiffusion::load(&settings.model, device)?;
+        if settings.channels_last {
+            diffusion.unet.put_channels_last();
+        }
         Ok(World {
-            diffusion: StableDiffusion::load(&settings.model, device)?,
+            diffusion,
             dino: Dino::load(&evaluators.dino, evaluators.dino_preprocessing, device)?,
             clip: ClipScorer::load(&evaluators.clip, device)?,
             clip_b32: clip_b32.transpose()?,
