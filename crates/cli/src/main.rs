@@ -22,7 +22,7 @@ use clap::builder::{PathBufValueParser, TypedValueParser};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use commands::{
-    check_weights, clean, doctor as doctor_command, export, fetch, generate, import, methods,
+    check_weights, clean, diff, doctor as doctor_command, export, fetch, generate, import, methods,
     params as params_command, plan, plots, pretrain, report as report_command, run, status, verify_resume,
     weight_norms, world,
 };
@@ -47,6 +47,8 @@ enum Command {
     Plan(plan::Args),
     /// Show which trials are finished, of a running experiment too
     Status(status::Args),
+    /// Show in what settings two trials of an experiment differ
+    Diff(diff::Args),
     /// List what can be removed from an experiment's results, and remove it after asking
     Clean(clean::Args),
     /// Prove that interrupted runs of an experiment give the results of an undisturbed one
@@ -103,6 +105,7 @@ fn main() -> ExitCode {
         Command::Run(args) => run::run(args, cuda),
         Command::Plan(args) => plan::run(args, cuda).map(|()| ExitCode::SUCCESS),
         Command::Status(args) => status::run(args).map(|()| ExitCode::SUCCESS),
+        Command::Diff(args) => diff::run(args).map(|()| ExitCode::SUCCESS),
         Command::Clean(args) => clean::run(args).map(|()| ExitCode::SUCCESS),
         Command::VerifyResume(args) => verify_resume::run(args, cuda),
         Command::Plots(args) => plots::run(args).map(|()| ExitCode::SUCCESS),

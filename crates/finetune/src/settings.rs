@@ -75,6 +75,9 @@ const KEYS: [&str; 13] = [
 pub(crate) const PER_TRIAL: [&str; 5] =
     ["method", "seed", "learning_rate_multiplier", "multiplied", "optimizer"];
 
+/// The common settings that change how fast a result comes, and not the result.
+pub(crate) const IMMATERIAL: [&str; 2] = ["bank", "cudnn_benchmark"];
+
 fn one() -> f64 {
     1.0
 }

@@ -27,7 +27,7 @@ use crate::machine::{provenance, workers};
 use crate::method::methods;
 use crate::network::sites_of;
 use crate::rehearsal::{BankCost, Rehearsed};
-use crate::settings::{OwnSettings, PER_TRIAL, Settings};
+use crate::settings::{IMMATERIAL, OwnSettings, PER_TRIAL, Settings};
 use crate::status::statuses;
 use crate::telemetry::{add_curves, csv};
 use crate::training::{Finished, Lesson, Training};
@@ -59,6 +59,9 @@ pub trait Task: Default + 'static {
     fn relevant(config: Value) -> Value {
         config
     }
+
+    /// Settings of the task's own that change how fast a result comes, and not the result.
+    const IMMATERIAL: &'static [&'static str] = &[];
 
     /// The trial as delora-core takes it, of a training of `total_steps` steps.
     fn trial(settings: &Settings<Self::Own>, total_steps: u64) -> TrialConfig;
@@ -144,7 +147,8 @@ impl<T: Task> Finetuning<T> {
         T::shorten(&mut config);
         let (trials, settings): (Vec<_>, Vec<_>) = (0..count)
             .map(|index| {
-                let trial = Trial { id: format!("rehearsal-{index}"), config: config.clone() };
+                let trial =
+                    Trial { id: format!("rehearsal-{index}"), config: config.clone(), inputs: String::new() };
                 Ok((trial, Settings::read(&config)?))
             })
             .collect::<Result<Vec<_>>>()?
@@ -197,6 +201,17 @@ impl<T: Task> Workload for Finetuning<T> {
 
     fn relevant(&self, config: Value) -> Value {
         T::relevant(config)
+    }
+
+    fn material(&self, mut config: Value) -> Value {
+        if let Some(table) = config.as_object_mut() {
+            table.retain(|key, _| !IMMATERIAL.iter().chain(T::IMMATERIAL).any(|other| other == key));
+            // Whether distances are recorded decides which metrics there are, how often they are does not.
+            if let Some(every) = table.get_mut("track_every").filter(|every| !every.is_null()) {
+                *every = true.into();
+            }
+        }
+        config
     }
 
     fn validate(&self, config: &Value) -> Result<String> {

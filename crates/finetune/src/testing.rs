@@ -44,7 +44,11 @@ pub fn run_bank(
     folder: &Path,
     (stop_at, save_adapters): (u64, bool),
 ) -> Result<Vec<Outcome>> {
-    let trial = |(index, config): (usize, &Value)| Trial { id: format!("{index}"), config: config.clone() };
+    let trial = |(index, config): (usize, &Value)| Trial {
+        id: format!("{index}"),
+        config: config.clone(),
+        inputs: String::new(),
+    };
     let trials: Vec<Trial> = configs.iter().enumerate().map(trial).collect();
     let stop = AtomicBool::new(false);
     let finished = Mutex::new(Vec::new());

@@ -68,6 +68,7 @@ impl Task for InstructionTuning {
     const NAME: &'static str = "instruct";
     const PATHS: &'static [&'static str] = &["model", "instructions", "evaluation.data", "evaluation.tasks"];
     const PER_TRIAL: &'static [&'static str] = &["schedule", "warmup_steps"];
+    const IMMATERIAL: &'static [&'static str] = &["tokens_per_pass", "checkpointing"];
 
     fn trial(settings: &Settings, total_steps: u64) -> TrialConfig {
         trial_of(settings, total_steps)

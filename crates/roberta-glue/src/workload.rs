@@ -62,6 +62,7 @@ impl Task for GlueTuning {
     const NAME: &'static str = "glue";
     const PATHS: &'static [&'static str] = &["model", "data"];
     const PER_TRIAL: &'static [&'static str] = &["warmup_ratio", "dropout"];
+    const IMMATERIAL: &'static [&'static str] = &["tokens_per_pass"];
 
     fn names(key: &str) -> Option<Vec<String>> {
         (key == "glue_task").then(|| TASKS.iter().map(|task| task.name.to_owned()).collect())

@@ -1,15 +1,37 @@
-//! Identity of a trial: a hash of everything that its result depends on.
+//! Identity of a trial: a hash of everything that its result depends on, and of nothing else.
 
 use serde_json::{Number, Value, json};
+
+use crate::workload::Workload;
 
 /// Version of the code's protocol. A change that alters what a config computes raises it, so that old
 /// results are not taken for new ones.
 pub const PROTOCOL_VERSION: u32 = 1;
 
-/// First 16 hex digits of the blake3 of config, inputs, task and protocol version.
+/// First 16 hex digits of the blake3 of config, inputs, task and protocol version. `config` is a trial's [`material`] part.
 pub fn trial_id(task: &str, config: &Value, inputs: &str) -> String {
-    let body = json!({"config": config, "inputs": inputs, "protocol": PROTOCOL_VERSION, "task": task});
-    short_hash(canonical(&body).as_bytes())
+    short_hash(canonical(&body(task, config, inputs)).as_bytes())
+}
+
+/// What is hashed.
+pub(crate) fn body(task: &str, config: &Value, inputs: &str) -> Value {
+    json!({"config": config, "inputs": inputs, "protocol": PROTOCOL_VERSION, "task": task})
+}
+
+/// The part of a resolved config that a result depends on: without what the workload says, and without paths, for whose
+/// contents the inputs stand.
+pub(crate) fn material(workload: &dyn Workload, config: &Value) -> Value {
+    let mut config = workload.material(config.clone());
+    for path in workload.paths() {
+        let (table, key) = path.rsplit_once('.').unwrap_or(("", path));
+        let table = if table.is_empty() {
+            Some(&mut config)
+        } else {
+            config.pointer_mut(&format!("/{}", table.replace('.', "/")))
+        };
+        table.and_then(Value::as_object_mut).and_then(|table| table.remove(key));
+    }
+    config
 }
 
 pub(crate) fn short_hash(bytes: &[u8]) -> String {

@@ -25,7 +25,9 @@ mod workload;
 pub use error::RunnerError;
 pub use experiments::{Direction, Experiment, Grid, Header, Remedy, TunedAxis, Tuning};
 pub use identity::{PROTOCOL_VERSION, canonical};
-pub use ledger::{Difference, Leftover, LeftoverKind, Leftovers, State, leftovers, write_atomically};
+pub use ledger::{
+    Difference, Explanation, Leftover, LeftoverKind, Leftovers, State, explain, leftovers, write_atomically,
+};
 pub use run::{
     EXIT_INTERRUPTED, Only, Plan, PlannedBank, RunOptions, RunReport, Selection, Verdict, Verification,
     duration_text, plan, rebuild, run, status, stop_flag, verify_resume,

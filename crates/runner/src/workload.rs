@@ -51,6 +51,12 @@ pub trait Workload {
         config
     }
 
+    /// The part of a resolved config that a trial's result depends on: without what only decides how fast it comes or what is
+    /// recorded on the way. [`Workload::paths`] are left out by the runner.
+    fn material(&self, config: Value) -> Value {
+        config
+    }
+
     /// Checks a resolved config strictly: unknown keys, wrong types, impossible values.
     ///
     /// Returns a digest of the inputs that the config names (weights, data), which becomes part of the trial's
@@ -126,9 +132,12 @@ pub struct WorkerPlace {
 /// One training run: a fully resolved config and its identity.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Trial {
-    /// First 16 hex digits of the blake3 of config, inputs, task and protocol version.
+    /// First 16 hex digits of the blake3 of task, protocol version, inputs and what of the config a result depends on.
     pub id: String,
     pub config: Value,
+    /// Digest of the files that the config names.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub inputs: String,
 }
 
 impl Trial {

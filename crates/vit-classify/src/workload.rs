@@ -65,6 +65,7 @@ impl Task for PictureTuning {
     const NAME: &'static str = "image-classification";
     const PATHS: &'static [&'static str] = &["model", "data"];
     const PER_TRIAL: &'static [&'static str] = &["warmup_ratio", "dropout"];
+    const IMMATERIAL: &'static [&'static str] = &["pictures_per_pass"];
 
     fn trial(settings: &Settings, total_steps: u64) -> TrialConfig {
         trial_of(settings, total_steps)

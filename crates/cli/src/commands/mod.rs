@@ -3,6 +3,7 @@
 pub mod check_weights;
 pub mod clean;
 mod devices;
+pub mod diff;
 pub mod doctor;
 mod experiment;
 pub mod export;

@@ -15,11 +15,18 @@ pub struct Args {
     /// Show counts again and again until every trial has its record: every 2 seconds, or as given
     #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "2", value_parser = seconds)]
     watch: Option<Duration>,
+    /// Show what the id of a trial is made of, in place of the list; a beginning of it is enough
+    #[arg(long, value_name = "ID", conflicts_with = "watch")]
+    explain: Option<String>,
 }
 
 pub fn run(args: &Args) -> anyhow::Result<()> {
     let experiment = args.experiment.load()?;
     let workload = workload(&experiment.task)?;
+    if let Some(id) = &args.explain {
+        terminal::print(runner::explain(&experiment, workload.as_ref(), &args.experiment.results, id)?);
+        return Ok(());
+    }
     let mut plan = runner::status(&experiment, workload.as_ref(), &args.experiment.results)?;
     match args.watch {
         Some(pause) => watch(&mut plan, pause),

@@ -51,16 +51,7 @@ fn assert_close(what: &str, ours: &Tensor, reference: &Tensor, tolerance: f64) {
 
 fn unet_matches(case: &str) {
     let io = tensors(case);
-    let (store, unet) = load(case, DIFFUSERS, UNet2DCondition::new);
-    let unet = Loaded::built(unet, store);
-    unet_gives(case, &io, &unet.network);
-    unet.put_channels_last();
-    let is_laid_out = |(_, kernel): (String, Tensor)| kernel.dim() < 4 || kernel.stride()[1] == 1;
-    assert!(unet.other_tensors().into_iter().all(is_laid_out));
-    unet_gives(case, &io, &unet.network);
-}
-
-fn unet_gives(case: &str, io: &HashMap<String, Tensor>, unet: &UNet2DCondition) {
+    let (_store, unet) = load(case, DIFFUSERS, UNet2DCondition::new);
     let inputs = ["sample", "context"].map(|name| io[name].copy().set_requires_grad(true));
     let output = unet.forward(&inputs[0], &io["timesteps"], &inputs[1], &Frozen);
     assert_close(case, &output, &io["output"], NETWORK_TOLERANCE);
@@ -83,6 +74,28 @@ fn unet_of_three_levels_matches_diffusers() {
 #[test]
 fn unet_of_four_levels_in_the_layout_of_stable_diffusion_matches_diffusers() {
     unet_matches("unet_four_levels");
+}
+
+#[test]
+fn channels_that_lie_last_change_rounding_alone() {
+    let case = "unet_four_levels";
+    let io = tensors(case);
+    let (mut store, unet) = load(case, DIFFUSERS, UNet2DCondition::new);
+    store.double();
+    let unet = Loaded::built(unet, store);
+    let gives = || {
+        let inputs = ["sample", "context"].map(|name| io[name].to_kind(Kind::Double).set_requires_grad(true));
+        let output = unet.network.forward(&inputs[0], &io["timesteps"], &inputs[1], &Frozen);
+        let gradients = Tensor::run_backward(&[output.square().sum(Kind::Double)], &inputs, false, false);
+        std::iter::once(output.detach()).chain(gradients).collect::<Vec<_>>()
+    };
+    let before = gives();
+    unet.put_channels_last();
+    let is_laid_out = |(_, kernel): (String, Tensor)| kernel.dim() < 4 || kernel.stride()[1] == 1;
+    assert!(unet.other_tensors().into_iter().all(is_laid_out));
+    for (laid_out, as_it_was) in gives().iter().zip(&before) {
+        assert_close("in f64, channels last", laid_out, as_it_was, 1e-10);
+    }
 }
 
 /// Makes the output of one layer longer. A constant would be invisible to a softmax or norm behind it.

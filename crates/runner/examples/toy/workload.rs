@@ -6,7 +6,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use runner::{
     BankContext, CurvePoint, Estimate, Interrupted, MethodText, Outcome, Provenance, SettingError, Status,
     Trial, WorkerPlace, Workers, Workload, settings, write_atomically,
@@ -23,6 +23,12 @@ pub struct Config {
     pub method: Method,
     #[serde(default = "one")]
     pub rate_multiplier: f64,
+    /// The most trials in a bank; absent: four.
+    #[serde(default)]
+    pub bank: Option<usize>,
+    /// A file whose contents matter, and its name does not.
+    #[serde(default)]
+    pub data: Option<PathBuf>,
 }
 
 #[derive(Deserialize)]
@@ -129,15 +135,28 @@ impl Workload for Toy {
             let message = format!("found {}; a rate is above 0", config.method.rate);
             bail!(SettingError::new("method.rate", message));
         }
-        Ok("digest".to_string())
+        Ok(match config.data {
+            None => "digest".to_string(),
+            Some(path) => std::fs::read_to_string(&path)
+                .with_context(|| format!("{}: cannot be read", path.display()))?,
+        })
     }
 
     fn bank_key(&self, config: &Value) -> String {
         config["steps"].to_string()
     }
 
-    fn max_bank(&self, _config: &Value) -> usize {
-        4
+    fn max_bank(&self, config: &Value) -> usize {
+        settings::<Config>(config).ok().and_then(|config| config.bank).unwrap_or(4)
+    }
+
+    fn paths(&self) -> &'static [&'static str] {
+        &["data"]
+    }
+
+    fn material(&self, mut config: Value) -> Value {
+        config.as_object_mut().expect("a table").remove("bank");
+        config
     }
 
     fn measures_bank(&self, _config: &Value) -> bool {

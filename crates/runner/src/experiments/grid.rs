@@ -89,7 +89,11 @@ mod tests {
 
     #[test]
     fn only_numbers_at_the_end_of_three_or_more_are_at_the_end() {
-        let trial = |value: Value| Trial { id: String::new(), config: serde_json::json!({"rate": value}) };
+        let trial = |value: Value| Trial {
+            id: String::new(),
+            config: serde_json::json!({"rate": value}),
+            inputs: String::new(),
+        };
         let axis = |values: &[f64]| TunedAxis {
             path: "rate".to_string(),
             method: None,

@@ -1,12 +1,15 @@
 //! Every trial of an experiment with its resolved config and its id, checked by the task.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
 
 use crate::error::{Result, RunnerError};
 use crate::experiments::expansion::Expansion;
 use crate::experiments::experiment::Experiment;
 use crate::experiments::grid::Grid;
-use crate::identity::trial_id;
+use crate::identity::{canonical, material, trial_id};
+use crate::settings::leaves;
 use crate::workload::{Trial, Workload};
 
 impl Experiment {
@@ -23,7 +26,7 @@ impl Experiment {
         let expansion = Expansion { experiment: self, workload };
         let mut mistakes: Vec<String> = Vec::new();
         let mut trials: Vec<Trial> = Vec::new();
-        let (mut known, mut shortfalls) = (BTreeSet::new(), BTreeSet::new());
+        let (mut known, mut shortfalls) = (BTreeMap::new(), BTreeSet::new());
         let (configs, compared, tuned) = expansion.configs()?;
         for config in configs {
             let checked = workload.validate(&config);
@@ -31,9 +34,13 @@ impl Experiment {
                 Ok((inputs, found)) => {
                     shortfalls.extend(found);
                     let config = workload.relevant(config);
-                    let trial = Trial { id: trial_id(&self.task, &config, &inputs), config };
-                    if known.insert(trial.id.clone()) {
-                        trials.push(trial);
+                    let id = trial_id(&self.task, &material(workload, &config), &inputs);
+                    match known.get(&id).map(|place: &usize| &trials[*place]) {
+                        Some(same) => shortfalls.extend(equal_in_result(&same.config, &config)),
+                        None => {
+                            known.insert(id.clone(), trials.len());
+                            trials.push(Trial { id, config, inputs });
+                        }
                     }
                 }
                 Err(error) => {
@@ -51,4 +58,18 @@ impl Experiment {
             Err(RunnerError::Settings(mistakes))
         }
     }
+}
+
+/// What to say of two configs of one identity that differ: no result depends on the difference, so one trial stands for both.
+fn equal_in_result(left: &Value, right: &Value) -> Option<String> {
+    let flat = |config: &Value| -> BTreeMap<String, String> {
+        let table = config.as_object().into_iter().flat_map(leaves);
+        table.map(|(path, value)| (path.join("."), canonical(value))).collect()
+    };
+    let (left, right) = (flat(left), flat(right));
+    let keys: BTreeSet<&String> =
+        left.keys().chain(right.keys()).filter(|key| left.get(*key) != right.get(*key)).collect();
+    let keys: Vec<String> = keys.into_iter().map(|key| format!("`{key}`")).collect();
+    (!keys.is_empty())
+        .then(|| format!("trials that differ in {} alone have one result, and are run once", keys.join(", ")))
 }

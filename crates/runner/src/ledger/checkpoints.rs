@@ -3,6 +3,7 @@
 //! A bank's checkpoint fits only the same trials in the same order. The manifest lets a later run form that bank
 //! again, whatever has been added to the grid meanwhile.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -93,6 +94,32 @@ pub(crate) fn interrupted(trials: &[Trial], folder: &Folder, again: bool) -> Vec
     let banks = entries(&folder.checkpoints());
     let manifests = banks.iter().filter_map(|bank| manifest(bank).ok().flatten());
     manifests.filter(|found| found.again == again).filter_map(|found| found.members(trials)).collect()
+}
+
+/// Gives the trials of banks under way other ids, and the folders their names; returns how many banks that were.
+pub(crate) fn rename(folder: &Folder, ids: &BTreeMap<String, String>) -> Result<usize> {
+    let mut count = 0;
+    for bank in entries(&folder.checkpoints()) {
+        let Ok(Some(mut found)) = manifest(&bank) else { continue };
+        if !found.trials.iter().any(|id| ids.contains_key(id)) {
+            continue;
+        }
+        found.trials.iter_mut().for_each(|id| {
+            if let Some(new) = ids.get(id) {
+                id.clone_from(new);
+            }
+        });
+        let to = folder.checkpoints().join(found.name());
+        if to.exists() {
+            continue;
+        }
+        // A folder whose manifest does not fit its name is set aside by the next run: the bank then starts over.
+        let text = serde_json::to_string(&found).expect("strings and a flag");
+        write_atomically(&bank.join(MANIFEST), text.as_bytes())?;
+        fs::rename(&bank, &to).map_err(RunnerError::write(&bank))?;
+        count += 1;
+    }
+    Ok(count)
 }
 
 /// Removes what a run that was killed has left: folders without a manifest, and those of banks that are finished.

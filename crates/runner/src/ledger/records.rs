@@ -24,6 +24,9 @@ pub struct Record {
     pub experiment: String,
     pub task: String,
     pub config: Value,
+    /// Digest of the files that the config names; absent in records of the old identity.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub inputs: String,
     pub outcome: Outcome,
     pub stamp: Stamp,
 }
@@ -128,7 +131,8 @@ pub(crate) mod tests {
         let provenance = Provenance { device: "cpu".to_string(), libtorch: String::new() };
         let stamp = Stamp::now(Path::new("experiment.toml"), provenance);
         let config = json!({"seed": 1, "rate": 1e-3});
-        Record { experiment: "toy".to_string(), task: "toy".to_string(), config, outcome, stamp }
+        let (experiment, task) = ("toy".to_string(), "toy".to_string());
+        Record { experiment, task, config, inputs: "digest".to_string(), outcome, stamp }
     }
 
     #[test]

@@ -162,6 +162,7 @@ impl Recorder<'_> {
             experiment: self.attempt.run.experiment.name.clone(),
             task: self.attempt.run.experiment.task.clone(),
             config: self.attempt.trials[slot].config.clone(),
+            inputs: self.attempt.trials[slot].inputs.clone(),
             stamp: self.attempt.run.stamp.over(&self.started, self.device.clone()),
             outcome,
         };

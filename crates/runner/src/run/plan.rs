@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::error::Result;
 use crate::experiments::{Experiment, Grid};
-use crate::ledger::{Folder, Ledger, State, checkpoints, holder};
+use crate::ledger::{Folder, Ledger, Lock, State, checkpoints, has_older, holder, take_over};
 use crate::run::progress::duration_text;
 use crate::run::selection::Selection;
 use crate::tables::{Phase, Phased, TunedPoint, phased_by};
@@ -52,6 +52,8 @@ pub struct Plan {
     pub trained_bytes: Option<u64>,
     /// The part of that memory for frozen weights.
     pub frozen_bytes: Option<u64>,
+    /// What was done to a ledger of an older form.
+    pub notices: Vec<String>,
     /// Who is running the experiment now, as in "process 71 of box, since 2026-01-31T12:00:00Z".
     pub running: Option<String>,
     folder: Folder,
@@ -85,9 +87,16 @@ fn plan_ledger(
 ) -> Result<Plan> {
     let candidates = experiment.grid(workload)?;
     let folder = Folder::new(results_dir, experiment);
+    // A folder that cannot be written, or is being written, is looked at as it is.
+    let notices =
+        match has_older(workload, &candidates.trials, &folder).then(|| Lock::acquire(&folder.lock())) {
+            Some(Ok(_lock)) => take_over(workload, &candidates.trials, &folder).unwrap_or_default(),
+            _ => Vec::new(),
+        };
     let phased = phased_by(experiment, &candidates, &Ledger::new(folder.trials()));
     let mut plan =
         plan_trials(experiment, phased, (workload, measures), &folder, selection, &BTreeSet::new())?;
+    plan.notices = notices;
     plan.tuned = experiment.tuning.is_some().then(|| Box::new((experiment.clone(), candidates)));
     Ok(plan)
 }
@@ -302,8 +311,8 @@ impl fmt::Display for Plan {
             self.counts().iter().map(|(name, count)| format!("{count} {name}")).collect();
         let trials = self.grid.trials.len();
         writeln!(f, "{} at scale {}: {trials} trials ({})", self.experiment, self.scale, counts.join(", "))?;
-        for shortfall in &self.grid.shortfalls {
-            writeln!(f, "note: {shortfall}")?;
+        for note in self.notices.iter().chain(&self.grid.shortfalls) {
+            writeln!(f, "note: {note}")?;
         }
         if !self.points.is_empty() {
             writeln!(f, "{}", self.tuning_text())?;

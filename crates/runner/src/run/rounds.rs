@@ -11,7 +11,7 @@ use std::path::Path;
 
 use crate::error::{Result, RunnerError};
 use crate::experiments::Experiment;
-use crate::ledger::{Folder, Ledger, Lock, Stamp, checkpoints, reuse};
+use crate::ledger::{Folder, Ledger, Lock, Stamp, checkpoints, reuse, take_over};
 use crate::run::plan::plan_trials;
 use crate::run::progress::Reporter;
 use crate::run::report::{Run, RunOptions, RunReport};
@@ -33,6 +33,7 @@ pub fn run(experiment: &Experiment, workload: &dyn Workload, options: &RunOption
     let lock = Lock::acquire(&folder.lock())?;
     folder.prepare()?;
     lock.notices.iter().for_each(|text| notice(text));
+    take_over(workload, &candidates.trials, &folder)?.iter().for_each(|text| notice(text));
     let stamp = Stamp::now(experiment.path(), workload.provenance());
     let (ledger, methods) = (Ledger::new(folder.trials()), workload.methods());
     Run { experiment, options, candidates, methods, folder, ledger, stamp, stop }.rounds(workload)
@@ -49,10 +50,14 @@ pub fn rebuild(
     let grid = experiment.grid(workload)?;
     let folder = Folder::new(results_dir, experiment);
     let ledger = Ledger::new(folder.trials());
-    if !grid.trials.iter().any(|trial| ledger.path(&trial.id).exists()) {
+    if !folder.trials().is_dir() {
         return Err(RunnerError::Empty { path: folder.trials() });
     }
     let _lock = Lock::acquire(&folder.lock())?;
+    take_over(workload, &grid.trials, &folder)?.iter().for_each(|text| notice(text));
+    if !grid.trials.iter().any(|trial| ledger.path(&trial.id).exists()) {
+        return Err(RunnerError::Empty { path: folder.trials() });
+    }
     files::write(experiment, &grid, &workload.methods(), &ledger, &folder)
 }
 

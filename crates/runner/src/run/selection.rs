@@ -91,7 +91,7 @@ mod tests {
             State::Failed { message: String::new() },
             State::Damaged { reason: String::new() },
         ];
-        let trial = Trial { id: "a".to_string(), config: serde_json::json!({}) };
+        let trial = Trial { id: "a".to_string(), config: serde_json::json!({}), inputs: String::new() };
         let taken = |only: Option<Only>| {
             let selection = Selection { only, trials: Vec::new() };
             states.clone().map(|state| selection.takes(&trial, &state))

@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::atomic::Ordering;
 use std::sync::{Mutex, MutexGuard};
+use std::time::{Duration, Instant};
 
 use crate::error::{Result, RunnerError};
 use crate::experiments::Grid;
@@ -34,7 +35,12 @@ struct SessionState {
     report: RunReport,
     /// What ended the run: the ledger or a table could not be written.
     error: Option<RunnerError>,
+    /// When the tables were last written, and how long that took.
+    written: Option<(Instant, Duration)>,
 }
+
+/// Between two writings of the tables lies at least so often the time that one takes.
+const TABLES_PER_INTERVAL: u32 = 20;
 
 impl<'a> Session<'a> {
     /// For the banks of a plan; `report` is what the run has done before.
@@ -51,6 +57,7 @@ impl<'a> Session<'a> {
                 begun: 0,
                 limits: HashMap::new(),
                 error: None,
+                written: None,
             }),
         }
     }
@@ -100,8 +107,9 @@ impl<'a> Session<'a> {
     /// Runs banks until none is left, the run is to end, or the workload's device has broken.
     fn work(&self, workload: &dyn Workload) {
         while let Some((name, members)) = self.next_bank() {
-            let outcome =
-                self.bank(workload, &name, members).and_then(|goes_on| self.write_tables().map(|_| goes_on));
+            let outcome = self
+                .bank(workload, &name, members)
+                .and_then(|goes_on| self.write_tables_at_times().map(|_| goes_on));
             match outcome {
                 Ok(true) => {}
                 Ok(false) => return,
@@ -190,6 +198,19 @@ impl<'a> Session<'a> {
                 state.report.failed.push((id, message));
             }
         }
+    }
+
+    /// Writes the tables if that takes no more than a small share of the time: each writing reads the whole ledger.
+    fn write_tables_at_times(&self) -> Result<()> {
+        let mut state = self.state();
+        if state.written.is_some_and(|(at, took)| at.elapsed() < took * TABLES_PER_INTERVAL) {
+            return Ok(());
+        }
+        let started = Instant::now();
+        let Run { experiment, candidates, methods, ledger, folder, .. } = self.run;
+        files::write(experiment, candidates, methods, ledger, folder)?;
+        state.written = Some((Instant::now(), started.elapsed()));
+        Ok(())
     }
 
     /// Under the lock, so that two workers do not write at once.

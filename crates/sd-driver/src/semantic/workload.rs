@@ -113,6 +113,7 @@ impl Task for SemanticTuning {
     const PATHS: &'static [&'static str] =
         &["model", "data", "condition_encoder.pretrained", "evaluators.segmenter", "evaluators.features"];
     const PER_TRIAL: &'static [&'static str] = &["schedule"];
+    const IMMATERIAL: &'static [&'static str] = &["checkpointing", "channels_last"];
 
     fn relevant(config: Value) -> Value {
         without_multiplier::<SemanticSettings>(config)

@@ -110,6 +110,7 @@ impl Task for SubjectTuning {
     const PATHS: &'static [&'static str] =
         &["model", "data", "subject.folder", "evaluators.dino", "evaluators.clip", "evaluators.clip_b32"];
     const PER_TRIAL: &'static [&'static str] = &["subject", "schedule"];
+    const IMMATERIAL: &'static [&'static str] = &["checkpointing", "channels_last"];
 
     fn expand(&self, key: &str, value: &Value, config: &Value) -> Result<Option<Vec<Value>>> {
         if key != "subject" {
