@@ -22,7 +22,7 @@ use clap::builder::{PathBufValueParser, TypedValueParser};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use commands::{
-    check_weights, clean, diff, doctor as doctor_command, export, fetch, generate, import, methods,
+    check_weights, clean, diff, doctor as doctor_command, export, fetch, generate, import, merge, methods,
     params as params_command, plan, plots, pretrain, report as report_command, run, status, verify_resume,
     weight_norms, world,
 };
@@ -69,6 +69,8 @@ enum Command {
     Pretrain(pretrain::Args),
     /// Write the mini world's subjects as folders of pictures
     World(world::Args),
+    /// Take the finished trials of other folders of results into one, by identity
+    Merge(merge::Args),
     /// List the methods with all that is known of them, or show one
     Methods(methods::Args),
     /// Count the parameters that methods train, beside the paper's counts
@@ -116,6 +118,7 @@ fn main() -> ExitCode {
         Command::Fetch(args) => fetch::run(args).map(|()| ExitCode::SUCCESS),
         Command::Pretrain(args) => pretrain::run(args).map(|()| ExitCode::SUCCESS),
         Command::World(args) => world::run(args).map(|()| ExitCode::SUCCESS),
+        Command::Merge(args) => merge::run(args).map(|()| ExitCode::SUCCESS),
         Command::Methods(args) => methods::run(args).map(|()| ExitCode::SUCCESS),
         Command::Params(args) => params_command::run(args).map(|()| ExitCode::SUCCESS),
         Command::CheckWeights(args) => check_weights::run(args),

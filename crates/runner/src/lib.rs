@@ -26,11 +26,12 @@ pub use error::RunnerError;
 pub use experiments::{Direction, Experiment, Grid, Header, Remedy, TunedAxis, Tuning};
 pub use identity::{PROTOCOL_VERSION, canonical};
 pub use ledger::{
-    Difference, Explanation, Leftover, LeftoverKind, Leftovers, State, explain, leftovers, write_atomically,
+    Difference, Explanation, Leftover, LeftoverKind, Leftovers, Merged, State, explain, leftovers, merge,
+    write_atomically,
 };
 pub use run::{
-    EXIT_INTERRUPTED, Only, Plan, PlannedBank, RunOptions, RunReport, Selection, Verdict, Verification,
-    duration_text, plan, rebuild, run, status, stop_flag, verify_resume,
+    EXIT_INTERRUPTED, Only, Plan, PlannedBank, RunOptions, RunReport, Selection, Shard, Verdict,
+    Verification, duration_text, plan, rebuild, run, status, stop_flag, verify_resume,
 };
 pub use settings::{SettingError, closest, expand_home, settings, settings_beside};
 pub use tables::{Phase, TunedPoint};

@@ -11,6 +11,7 @@ pub mod fetch;
 mod folders;
 pub mod generate;
 pub mod import;
+pub mod merge;
 pub mod methods;
 pub mod params;
 pub mod plan;

@@ -42,7 +42,7 @@ fn main() -> Result<()> {
     };
     let experiment = Experiment::load(&file, "mini", &[])?;
     let trials = options.get("trials").map(|ids| ids.split(',').map(String::from).collect());
-    let selection = Selection { only: None, trials: trials.unwrap_or_default() };
+    let selection = Selection { trials: trials.unwrap_or_default(), ..Selection::default() };
     print!("{}", plan(&experiment, &toy, &results_dir, &selection)?);
     let run_options = RunOptions {
         results_dir,

@@ -42,7 +42,7 @@ pub(crate) fn reuse(
 }
 
 /// False when one of the artifacts is gone.
-fn copy_artifacts(record: &Record, from: &Folder, to: &Folder) -> Result<bool> {
+pub(super) fn copy_artifacts(record: &Record, from: &Folder, to: &Folder) -> Result<bool> {
     let files: Vec<_> = record.outcome.artifacts.values().collect();
     if files.iter().any(|file| !from.artifacts().join(file).is_file()) {
         return Ok(false);

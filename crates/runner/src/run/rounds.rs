@@ -131,9 +131,9 @@ impl Run<'_> {
 
     /// Whether a run does more than was asked for at its begin.
     fn goes_on(&self, report: &RunReport) -> bool {
-        let Selection { only, trials } = &self.options.selection;
+        let Selection { only, trials, shard } = &self.options.selection;
         let may_fail = self.options.max_failures.is_none_or(|most| report.failed.len() < most);
-        trials.is_empty() && matches!(only, None | Some(Only::Unfinished)) && may_fail
+        trials.is_empty() && shard.is_none() && matches!(only, None | Some(Only::Unfinished)) && may_fail
     }
 }
 

@@ -44,6 +44,36 @@ pub struct Selection {
     pub only: Option<Only>,
     /// Ids of trials; all trials when empty.
     pub trials: Vec<String>,
+    /// One of several parts of the trials.
+    pub shard: Option<Shard>,
+}
+
+/// A part of the trials, chosen by their ids alone: for machines that share nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shard {
+    /// From 1.
+    index: u64,
+    count: u64,
+}
+
+impl Shard {
+    fn holds(self, id: &str) -> bool {
+        u64::from_str_radix(id, 16).is_ok_and(|number| number % self.count == self.index - 1)
+    }
+}
+
+impl FromStr for Shard {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Shard, String> {
+        let wrong =
+            || format!("found `{text}`; write the number of a part and how many there are, as in 2/8");
+        let (index, count) = text.split_once('/').ok_or_else(wrong)?;
+        match (index.parse(), count.parse()) {
+            (Ok(index @ 1..), Ok(count)) if index <= count => Ok(Shard { index, count }),
+            _ => Err(wrong()),
+        }
+    }
 }
 
 impl Selection {
@@ -69,7 +99,8 @@ impl Selection {
             Some(Only::Diverged) => matches!(state, State::Diverged { .. }),
             Some(Only::Unfinished) => *state == State::Open,
         };
-        wanted && (self.trials.is_empty() || self.trials.contains(&trial.id))
+        let is_named = self.trials.is_empty() || self.trials.contains(&trial.id);
+        wanted && is_named && self.shard.is_none_or(|shard| shard.holds(&trial.id))
     }
 
     /// Whether trials that have a result are run anew.
@@ -93,16 +124,26 @@ mod tests {
         ];
         let trial = Trial { id: "a".to_string(), config: serde_json::json!({}), inputs: String::new() };
         let taken = |only: Option<Only>| {
-            let selection = Selection { only, trials: Vec::new() };
+            let selection = Selection { only, ..Selection::default() };
             states.clone().map(|state| selection.takes(&trial, &state))
         };
         assert_eq!(taken(None), [true, false, false, true, true]);
         assert_eq!(taken(Some(Only::Failed)), [false, false, false, true, true]);
         assert_eq!(taken(Some(Only::Diverged)), [false, false, true, false, false]);
         assert_eq!(taken(Some(Only::Unfinished)), [true, false, false, false, false]);
-        let other = Selection { only: None, trials: vec!["b".to_string()] };
+        let other = Selection { trials: vec!["b".to_string()], ..Selection::default() };
         assert!(!other.takes(&trial, &State::Open));
         assert!(other.check(&[trial]).unwrap_err().to_string().contains("`b`"));
+        let in_shards = |id: &str| -> Vec<usize> {
+            let shards = (1..=3).map(|index| format!("{index}/3").parse::<Shard>().unwrap());
+            shards.enumerate().filter(|(_, shard)| shard.holds(id)).map(|(index, _)| index).collect()
+        };
+        assert!(
+            (0..50u64).all(|number| in_shards(&format!("{:016x}", number * 0x1234_5678_9abc)).len() == 1)
+        );
+        for wrong in ["0/3", "4/3", "1", "1/0", "a/b", "-1/3"] {
+            assert!(wrong.parse::<Shard>().unwrap_err().contains("as in 2/8"), "{wrong}");
+        }
         assert_eq!("diverged".parse(), Ok(Only::Diverged));
         assert_eq!("open".parse::<Only>().unwrap_err(), "found `open`; write failed, diverged, unfinished");
     }

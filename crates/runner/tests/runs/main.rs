@@ -7,5 +7,6 @@ mod identity;
 mod leftovers;
 mod policy;
 mod runs;
+mod shards;
 mod study;
 mod tuning;

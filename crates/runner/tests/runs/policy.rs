@@ -119,7 +119,7 @@ fn a_begun_bank_is_run_whole_and_the_plan_says_so() {
     let report = run(&study.experiment(&[]), &stopping, &study.options()).unwrap();
     assert!(report.interrupted);
     let grid = study.experiment(&[]).grid(&study.toy).unwrap();
-    let one = Selection { only: None, trials: vec![grid.trials[1].id.clone()] };
+    let one = Selection { trials: vec![grid.trials[1].id.clone()], ..Selection::default() };
     let planned = plan(&study.experiment(&[]), &study.toy, &study.results(), &one).unwrap();
     assert_eq!((planned.open(), planned.joined), (4, 3));
     assert!(planned.to_string().contains("3 of these were not selected"), "{planned}");
@@ -133,12 +133,12 @@ fn trials_can_be_run_by_id_and_an_unknown_one_is_an_error() {
     let study = Study::new(FILE);
     let grid = study.experiment(&[]).grid(&study.toy).unwrap();
     let trials: Vec<String> = [6, 1].map(|index: usize| grid.trials[index].id.clone()).into();
-    let options = RunOptions { selection: Selection { only: None, trials }, ..study.options() };
+    let options = RunOptions { selection: Selection { trials, ..Selection::default() }, ..study.options() };
     assert_eq!(study.run_with(&[], &options).done, 2);
     assert_eq!(study.counts(&[]), [("done", 2), ("open", 6)]);
     let mut wrong = grid.trials[3].id.clone();
     wrong.replace_range(..1, "x");
-    let selection = Selection { only: None, trials: vec![wrong.clone()] };
+    let selection = Selection { trials: vec![wrong.clone()], ..Selection::default() };
     let options = RunOptions { selection, ..study.options() };
     let error = run(&study.experiment(&[]), &study.toy, &options).unwrap_err().to_string();
     let expected = format!(

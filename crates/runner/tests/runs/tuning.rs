@@ -168,7 +168,7 @@ fn a_run_that_ends_between_the_phases_or_within_one_goes_on() {
     whole.run(&[]);
     // A run of only some trials does not go on to the test.
     let between = Study::new(FILE);
-    let selection = Selection { only: None, trials: first_round(&between) };
+    let selection = Selection { trials: first_round(&between), ..Selection::default() };
     let report = between.run_with(&[], &RunOptions { selection, ..between.options() });
     assert_eq!((report.done, report.left), (12, 0));
     assert!(plan_text(&between, &[]).contains("16 trials (12 done, 4 open)"));
@@ -180,7 +180,7 @@ fn a_run_that_ends_between_the_phases_or_within_one_goes_on() {
     let stopping = Toy { stop_after: Some(2), ..Toy::default() };
     let report = run(&within.experiment(&[]), &stopping, &within.options()).unwrap();
     assert!(report.interrupted && report.done == 0);
-    let selection = Selection { only: None, trials: first_round(&within) };
+    let selection = Selection { trials: first_round(&within), ..Selection::default() };
     within.run_with(&[], &RunOptions { selection, ..within.options() });
     let report = run(&within.experiment(&[]), &stopping, &within.options()).unwrap();
     assert!(report.interrupted && report.left == 4, "the second phase stops too");
