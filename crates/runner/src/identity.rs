@@ -40,15 +40,34 @@ pub(crate) fn short_hash(bytes: &[u8]) -> String {
 
 /// JSON text with sorted keys and one spelling for each number: `1`, `1.0` and `1e0` are equal.
 pub fn canonical(value: &Value) -> String {
+    let mut text = String::new();
+    write_canonical(value, &mut text);
+    text
+}
+
+fn write_canonical(value: &Value, text: &mut String) {
     match value {
-        Value::Null | Value::Bool(_) | Value::String(_) => value.to_string(),
-        Value::Number(number) => number_text(number),
-        Value::Array(items) => format!("[{}]", items.iter().map(canonical).collect::<Vec<_>>().join(",")),
+        Value::Null | Value::Bool(_) | Value::String(_) => text.push_str(&value.to_string()),
+        Value::Number(number) => text.push_str(&number_text(number)),
+        Value::Array(items) => {
+            text.push('[');
+            for (place, item) in items.iter().enumerate() {
+                text.push_str(if place > 0 { "," } else { "" });
+                write_canonical(item, text);
+            }
+            text.push(']');
+        }
         Value::Object(table) => {
-            let mut keys: Vec<_> = table.keys().collect();
-            keys.sort();
-            let entry = |key: &String| format!("{}:{}", Value::from(key.as_str()), canonical(&table[key]));
-            format!("{{{}}}", keys.into_iter().map(entry).collect::<Vec<_>>().join(","))
+            let mut entries: Vec<_> = table.iter().collect();
+            entries.sort_unstable_by_key(|(key, _)| *key);
+            text.push('{');
+            for (place, (key, value)) in entries.into_iter().enumerate() {
+                text.push_str(if place > 0 { "," } else { "" });
+                text.push_str(&Value::from(key.as_str()).to_string());
+                text.push(':');
+                write_canonical(value, text);
+            }
+            text.push('}');
         }
     }
 }

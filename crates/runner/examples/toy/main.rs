@@ -8,6 +8,7 @@
 //! | `workers`       | 2       | banks side by side |
 //! | `checkpoint_ms` | 0       | time between two checkpoints |
 //! | `trials`        | all     | ids, separated by commas |
+//! | `only`          | none    | `status`: says what is finished, and runs nothing |
 //! | `log`           | none    | file that gets the id of each trial whenever it is run |
 
 mod workload;
@@ -17,7 +18,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use runner::{Experiment, RunOptions, Selection, plan, run};
+use runner::{Experiment, RunOptions, Selection, plan, run, status};
 
 fn main() -> Result<()> {
     let mut arguments = std::env::args().skip(1);
@@ -43,6 +44,10 @@ fn main() -> Result<()> {
     let experiment = Experiment::load(&file, "mini", &[])?;
     let trials = options.get("trials").map(|ids| ids.split(',').map(String::from).collect());
     let selection = Selection { trials: trials.unwrap_or_default(), ..Selection::default() };
+    if options.get("only").is_some_and(|only| only == "status") {
+        print!("{}", status(&experiment, &toy, &results_dir)?);
+        return Ok(());
+    }
     print!("{}", plan(&experiment, &toy, &results_dir, &selection)?);
     let run_options = RunOptions {
         results_dir,

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::error::{Result, RunnerError};
 use crate::ledger::folder::{Folder, make_folder, write_atomically};
 use crate::ledger::records::{Entry, Ledger, Record};
+use crate::ledger::state::State;
 use crate::workload::Trial;
 
 /// Copies finished records, with their artifacts, of open trials from the ledgers beside this one; says how many.
@@ -24,9 +25,12 @@ pub(crate) fn reuse(
         .collect();
     siblings.retain(|path| *path != folder.root && path.join("trials").is_dir());
     siblings.sort();
+    if siblings.is_empty() {
+        return Ok(0);
+    }
     let mut count = 0;
     for trial in trials {
-        if matches!(ledger.read(&trial.id), Entry::Found(record) if record.is_final()) {
+        if State::read(ledger, &trial.id).is_final() {
             continue;
         }
         for sibling in siblings.iter().map(|root| Folder { root: root.clone() }) {

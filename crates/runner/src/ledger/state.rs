@@ -1,6 +1,6 @@
 //! What the ledger says of a trial.
 
-use crate::ledger::records::{Entry, Ledger};
+use crate::ledger::records::Ledger;
 use crate::workload::Status;
 
 /// What the ledger says of a trial.
@@ -23,14 +23,12 @@ pub enum State {
 
 impl State {
     pub(crate) fn read(ledger: &Ledger, id: &str) -> State {
-        match ledger.read(id) {
-            Entry::Missing => State::Open,
-            Entry::Damaged { reason } => State::Damaged { reason },
-            Entry::Found(record) => match record.outcome.status {
-                Status::Done => State::Done,
-                Status::Diverged { step, .. } => State::Diverged { step },
-                Status::Failed { message } => State::Failed { message },
-            },
+        match ledger.read_status(id) {
+            Ok(None) => State::Open,
+            Err(reason) => State::Damaged { reason },
+            Ok(Some(Status::Done)) => State::Done,
+            Ok(Some(Status::Diverged { step, .. })) => State::Diverged { step },
+            Ok(Some(Status::Failed { message })) => State::Failed { message },
         }
     }
 

@@ -5,6 +5,8 @@ use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
+use rayon::prelude::*;
+
 use crate::error::Result;
 use crate::experiments::{Experiment, Grid};
 use crate::ledger::{Folder, Ledger, Lock, State, checkpoints, has_older, holder, take_over};
@@ -150,7 +152,7 @@ impl Plan {
             self.phases = self.grid.trials.iter().map(phase).collect();
             self.points = phased.points;
         }
-        self.states = self.grid.trials.iter().map(|trial| State::read(&ledger, &trial.id)).collect();
+        self.states = self.grid.trials.par_iter().map(|trial| State::read(&ledger, &trial.id)).collect();
         self.running = holder(&self.folder.lock());
     }
 
