@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
 use runner::{
-    BankContext, CurvePoint, Estimate, Interrupted, MethodText, Outcome, Provenance, SettingError, Status,
-    Trial, WorkerPlace, Workers, Workload, settings, write_atomically,
+    AfterTraining, BankContext, CurvePoint, Estimate, Interrupted, MethodText, Outcome, Provenance,
+    SettingError, Status, Trial, WorkerPlace, Workers, Workload, settings, write_atomically,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -69,6 +69,8 @@ pub struct Toy {
     pub memory: Option<usize>,
     /// Banks to run side by side; 0 and 1: in turn.
     pub workers: usize,
+    /// Whether there is no memory for what follows training.
+    pub unscored: bool,
     /// Whether a plan may ask for expected times.
     pub measured: bool,
     /// The place among the workers, which names the device.
@@ -210,6 +212,9 @@ impl Workload for Toy {
             if stops {
                 return Err(Interrupted.into());
             }
+        }
+        if self.unscored {
+            return Err(AfterTraining("out of memory".to_string()).into());
         }
         let train_seconds = started.elapsed().as_secs_f64() / trials.len() as f64;
         let mut late = Vec::new();

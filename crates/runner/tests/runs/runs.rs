@@ -214,6 +214,24 @@ fn a_bank_that_runs_out_of_memory_is_halved_until_it_fits() {
 }
 
 #[test]
+fn a_trained_bank_that_cannot_be_scored_is_not_halved_and_goes_on_from_its_checkpoint() {
+    let mut study = Study { toy: Toy { unscored: true, ..Toy::default() }, ..Study::new(FILE) };
+    let report = study.run(&[]);
+    assert_eq!((report.done, report.failed.len(), report.splits), (0, 8, 0));
+    assert!(report.failed[0].1.contains("the training is kept"), "{}", report.failed[0].1);
+    let states = || {
+        let banks = std::fs::read_dir(study.root().join("checkpoints")).unwrap();
+        banks.filter(|bank| bank.as_ref().unwrap().path().join("state.json").exists()).count()
+    };
+    assert_eq!(states(), 2);
+    study.toy.unscored = false;
+    assert_eq!((study.run(&[]).done, study.bank_sizes()), (8, vec![4, 4]));
+    let whole = Study::new(FILE);
+    whole.run(&[]);
+    assert_eq!(column(&whole.rows("trials.csv"), "score"), column(&study.rows("trials.csv"), "score"));
+}
+
+#[test]
 fn a_method_that_needs_more_memory_halves_no_banks_of_others() {
     let hungry = FILE.replace("seeds = [0, 1]", "seeds = [0, 1, 2, 3]");
     let study = Study::new(&hungry.replace("[method.plain]", "[method.plain]\nfault = \"hungry\""));
