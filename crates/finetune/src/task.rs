@@ -122,8 +122,8 @@ impl<T: Task> Finetuning<T> {
     }
 
     /// What a bank of trials with this config takes on a CUDA device, from updates of small ones; `None` where nothing is
-    /// trained, and on a CPU, which does not say what tensors hold.
-    fn bank_cost(&self, config: &Value) -> Option<BankCost> {
+    /// trained, and on a CPU, which does not say what tensors hold. An error's text where not even one trial could be rehearsed.
+    fn bank_cost(&self, config: &Value) -> Option<Result<BankCost, String>> {
         let settings = Settings::<T::Own>::read(config).ok().filter(Settings::trains)?;
         device::memory(device::here())?;
         // Neither seeds nor learning rates change what it takes.
@@ -131,8 +131,7 @@ impl<T: Task> Finetuning<T> {
         let key = format!("{} {} {:?}", self.bank_key(config), method.name, method.settings);
         let measure = || BankCost::measure(|count| self.rehearse(config, count));
         let cost = self.costs.get(key, || Ok::<_, ()>(measure().map_err(|error| format!("{error:#}"))));
-        // A bank that cannot be rehearsed says why when it is run.
-        cost.ok()?.ok()
+        cost.ok()
     }
 
     /// Makes a few updates of a bank of `count` such trials, far from any results.
@@ -248,10 +247,13 @@ impl<T: Task> Workload for Finetuning<T> {
         if common.bank != BankSize::Auto {
             return most;
         }
-        let memory = device::memory(device::here());
-        let fitting =
-            self.bank_cost(config).zip(memory).map(|(cost, memory)| cost.fitting(memory.free + memory.held));
-        fitting.map_or(most, |fitting| fitting.min(most))
+        match self.bank_cost(config).zip(device::memory(device::here())) {
+            Some((Ok(cost), memory)) => cost.fitting(memory.free + memory.held).min(most),
+            // Not even one trial, which its run will say.
+            Some((Err(problem), _)) if out_of_memory::is_told(&problem) => 1,
+            // A bank that cannot be rehearsed for another reason says why when it is run.
+            _ => most,
+        }
     }
 
     fn measures_bank(&self, config: &Value) -> bool {
@@ -279,8 +281,14 @@ impl<T: Task> Workload for Finetuning<T> {
 
     fn estimate(&self, config: &Value, bank: usize) -> Option<Estimate> {
         let settings = Settings::read(config).ok()?;
-        let estimate = device::with_math(settings.common.math(), || self.own().estimate(&settings))?;
-        Some(self.bank_cost(config).map_or(estimate, |cost| cost.correct(estimate, bank)))
+        let measure = || device::with_math(settings.common.math(), || self.own().estimate(&settings));
+        // Without memory for a pass nothing is known; the run says so by itself.
+        let estimate = out_of_memory::within(measure).ok()??;
+        match self.bank_cost(config) {
+            Some(Ok(cost)) => Some(cost.correct(estimate, bank)),
+            Some(Err(problem)) if out_of_memory::is_told(&problem) => None,
+            _ => Some(estimate),
+        }
     }
 
     fn provenance(&self) -> Provenance {

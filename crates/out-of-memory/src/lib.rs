@@ -1,7 +1,14 @@
 //! How libtorch and CUDA say that there is no memory, and work that may meet it.
 
 use std::any::Any;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind, set_hook, take_hook};
+use std::sync::Once;
+
+thread_local! {
+    /// Calls of [`within`] that this thread is in.
+    static DEPTH: Cell<usize> = const { Cell::new(0) };
+}
 
 /// Words of a message, in lower case.
 const SIGNS: [&str; 10] = [
@@ -31,10 +38,27 @@ fn sign(message: &str) -> Option<usize> {
 
 /// What `work` gives, or what libtorch says where it has no memory for it.
 ///
-/// Most functions of tch panic where libtorch throws. Any other panic goes on.
+/// Most functions of tch panic where libtorch throws. Any other panic goes on. One about memory prints nothing: whoever called
+/// says what comes of it.
 pub fn within<T>(work: impl FnOnce() -> T) -> Result<T, String> {
-    catch_unwind(AssertUnwindSafe(work))
-        .map_err(|panic| lack_of_memory(&*panic).unwrap_or_else(|| resume_unwind(panic)))
+    print_no_lack_of_memory();
+    DEPTH.set(DEPTH.get() + 1);
+    let done = catch_unwind(AssertUnwindSafe(work));
+    DEPTH.set(DEPTH.get() - 1);
+    done.map_err(|panic| lack_of_memory(&*panic).unwrap_or_else(|| resume_unwind(panic)))
+}
+
+fn print_no_lack_of_memory() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let print = take_hook();
+        set_hook(Box::new(move |panic| {
+            let is_expected = DEPTH.get() > 0 && lack_of_memory(panic.payload()).is_some();
+            if !is_expected {
+                print(panic);
+            }
+        }));
+    });
 }
 
 /// What libtorch says about memory in a panic, if that is what it is about: the line from the sign on.

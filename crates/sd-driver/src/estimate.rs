@@ -11,9 +11,30 @@ pub const PASSES_PER_STEP: f64 = 3.0;
 /// The most rows that are measured at once: larger banks cost as much per row.
 const MOST_ROWS: usize = 64;
 
-/// Measures forward passes over `rows` rows, of which [`MOST_ROWS`] are taken, activations kept as in training.
+/// Measures forward passes over `rows` rows, of which [`MOST_ROWS`] are taken, or as many as fit. On a CPU activations are kept
+/// as in training; a device says in a rehearsal what they take.
 pub fn measure_rows(diffusion: &StableDiffusion, rows: usize, kind: Kind) -> PassCost {
-    let rows = rows.clamp(1, MOST_ROWS);
+    let mut rows = rows.clamp(1, MOST_ROWS);
+    let keeps = device::memory(diffusion.device).is_none();
+    let measured = |rows| {
+        if keeps {
+            measure(diffusion, rows, kind)
+        } else {
+            gradient_mode::off(|| measure(diffusion, rows, kind))
+        }
+    };
+    loop {
+        match out_of_memory::within(|| measured(rows)) {
+            Ok(cost) => return cost,
+            // A row of fewer costs about as much.
+            Err(_) if rows > 1 => rows /= 2,
+            Err(problem) => panic!("{problem}"),
+        }
+        device::give_back();
+    }
+}
+
+fn measure(diffusion: &StableDiffusion, rows: usize, kind: Kind) -> PassCost {
     let [channels, height, width] = diffusion.latent_shape();
     let options = (kind, diffusion.device);
     let latents = Tensor::randn([rows as i64, channels, height, width], options).set_requires_grad(true);

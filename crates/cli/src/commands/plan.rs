@@ -36,8 +36,15 @@ pub fn run(args: &Args, cuda: &Cuda) -> anyhow::Result<()> {
     let selection = args.selection.selection();
     let plan = runner::plan(&experiment, workload.as_ref(), &args.experiment.results, &selection)?;
     terminal::print(&plan);
-    if let (Some(gpu), Some(seconds)) = (args.gpu(), plan.seconds) {
-        terminal::print(format_args!("GPU hours: {:.3}\n{}\n", seconds / 3600.0, gpu.prediction()));
+    let Some(gpu) = args.gpu() else { return Ok(()) };
+    match plan.seconds {
+        Some(seconds) => terminal::line(format_args!("GPU hours: {:.3}", seconds / 3600.0)),
+        None if plan.banks.is_empty() => {}
+        None => terminal::line(format_args!(
+            "a trial alone needs more than the {} GB of this GPU, or could not be tried",
+            gpu.memory
+        )),
     }
+    terminal::line(gpu.prediction());
     Ok(())
 }
