@@ -3,14 +3,14 @@
 /// A GPU as its maker describes it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Gpu {
-    /// As users write it.
+    /// The word for it after `--device`.
     pub name: &'static str,
     pub title: &'static str,
     /// In 10⁹ bytes.
     pub memory: f64,
     /// In 10⁹ bytes per second.
     pub bandwidth: f64,
-    /// Of tensor cores in bf16 that add up in f32, without sparsity, in 10¹² operations per second.
+    /// What tensor cores do in bf16 that add up in f32, without sparsity, in 10¹² operations per second.
     pub bf16: f64,
     /// The same of products of f32 that are rounded to TF32.
     pub tf32: f64,
@@ -81,7 +81,7 @@ pub const SHARE_OF_BANDWIDTH: f64 = 0.75;
 /// Seconds that the host needs for one operator of libtorch, forward or backward. An assumption.
 pub const SECONDS_PER_OPERATOR: f64 = 6e-6;
 
-/// As `stand_in.h` has it.
+/// The struct `Rates` of `stand_in.h`, field by field.
 #[repr(C)]
 pub(crate) struct Rates {
     memory: u64,

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 #[serde(try_from = "Value", into = "Value")]
 pub enum BankSize {
     Trials(usize),
-    /// As many as the device has memory for, which a rehearsal measures.
+    /// The number that the device has memory for, which a rehearsal measures.
     Auto,
 }
 

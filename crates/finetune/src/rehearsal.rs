@@ -1,9 +1,15 @@
 //! What a bank takes on a device, from a few updates of it.
 
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
 use anyhow::{Result, anyhow, bail};
-use runner::Estimate;
+use runner::{BankContext, Estimate, Progress, Trial};
+use serde_json::Value;
 
 use crate::bank_size::fitting;
+use crate::settings::Settings;
+use crate::task::{BankRun, Task};
 use crate::training::{Lesson, Training};
 
 /// What an update of a bank took. As an error it ends a bank that was only rehearsed.
@@ -33,6 +39,42 @@ impl Rehearsed {
         let memory = device::memory(here)
             .ok_or_else(|| anyhow!("{} does not say what it holds", device::name(here)))?;
         Ok(Rehearsed { peak: memory.peak })
+    }
+}
+
+/// Makes a few updates of a bank of `count` such trials, far from any results.
+pub(crate) fn rehearse<T: Task>(task: &T, config: &Value, count: usize) -> Result<Rehearsed> {
+    struct Silent;
+    impl Progress for Silent {
+        fn step(&self, _: u64, _: u64, _: &str) {}
+    }
+    let _mode = gradient_mode::switched_on();
+    let folder = tempfile::tempdir()?;
+    let mut config = config.clone();
+    T::shorten(&mut config);
+    let (trials, settings): (Vec<_>, Vec<_>) = (0..count)
+        .map(|index| {
+            let trial =
+                Trial { id: format!("rehearsal-{index}"), config: config.clone(), inputs: String::new() };
+            Ok((trial, Settings::read(&config)?))
+        })
+        .collect::<Result<Vec<_>>>()?
+        .into_iter()
+        .unzip();
+    let context = BankContext {
+        checkpoint_dir: folder.path().to_owned(),
+        artifacts_dir: folder.path().to_owned(),
+        done: &vec![false; count],
+        stop: &AtomicBool::new(false),
+        progress: &Silent,
+        checkpoint_every: Duration::MAX,
+        save_adapters: false,
+        finished: &|_| {},
+    };
+    let bank = BankRun { trials: &trials, settings, context: &context, is_rehearsal: true };
+    match task.run(&bank) {
+        Ok(_) => bail!("nothing was trained"),
+        Err(error) => error.downcast::<Rehearsed>(),
     }
 }
 

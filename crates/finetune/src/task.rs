@@ -3,16 +3,14 @@
 use std::cell::RefCell;
 use std::path::PathBuf;
 use std::rc::Rc;
-use std::sync::atomic::AtomicBool;
-use std::time::Duration;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, ensure};
 use delora_core::{Bank, METHODS, Site, TrialConfig};
 use models::config::Config;
 use models::shapes::Scalable;
 use runner::{
-    AfterTraining, BankContext, Estimate, MethodText, Outcome, Progress, Provenance, SettingError, Status,
-    Trial, Workers, Workload,
+    AfterTraining, BankContext, Estimate, MethodText, Outcome, Provenance, SettingError, Status, Trial,
+    Workers, Workload,
 };
 use serde_json::{Map, Value};
 use tch::Device;
@@ -26,7 +24,7 @@ use crate::latest::Known;
 use crate::machine::{provenance, workers};
 use crate::method::methods;
 use crate::network::sites_of;
-use crate::rehearsal::{BankCost, Rehearsed};
+use crate::rehearsal::{BankCost, Rehearsed, rehearse};
 use crate::settings::{IMMATERIAL, OwnSettings, PER_TRIAL, Settings};
 use crate::status::statuses;
 use crate::telemetry::{add_curves, csv};
@@ -129,45 +127,9 @@ impl<T: Task> Finetuning<T> {
         // Neither seeds nor learning rates change what it takes.
         let method = T::trial(&settings, 1).method;
         let key = format!("{} {} {:?}", self.bank_key(config), method.name, method.settings);
-        let measure = || BankCost::measure(|count| self.rehearse(config, count));
+        let measure = || BankCost::measure(|count| rehearse(&*self.own(), config, count));
         let cost = self.costs.get(key, || Ok::<_, ()>(measure().map_err(|error| format!("{error:#}"))));
         cost.ok()
-    }
-
-    /// Makes a few updates of a bank of `count` such trials, far from any results.
-    fn rehearse(&self, config: &Value, count: usize) -> Result<Rehearsed> {
-        struct Silent;
-        impl Progress for Silent {
-            fn step(&self, _: u64, _: u64, _: &str) {}
-        }
-        let _mode = gradient_mode::switched_on();
-        let folder = tempfile::tempdir()?;
-        let mut config = config.clone();
-        T::shorten(&mut config);
-        let (trials, settings): (Vec<_>, Vec<_>) = (0..count)
-            .map(|index| {
-                let trial =
-                    Trial { id: format!("rehearsal-{index}"), config: config.clone(), inputs: String::new() };
-                Ok((trial, Settings::read(&config)?))
-            })
-            .collect::<Result<Vec<_>>>()?
-            .into_iter()
-            .unzip();
-        let context = BankContext {
-            checkpoint_dir: folder.path().to_owned(),
-            artifacts_dir: folder.path().to_owned(),
-            done: &vec![false; count],
-            stop: &AtomicBool::new(false),
-            progress: &Silent,
-            checkpoint_every: Duration::MAX,
-            save_adapters: false,
-            finished: &|_| {},
-        };
-        let bank = BankRun { trials: &trials, settings, context: &context, is_rehearsal: true };
-        match self.own().run(&bank) {
-            Ok(_) => bail!("nothing was trained"),
-            Err(error) => error.downcast::<Rehearsed>(),
-        }
     }
 }
 

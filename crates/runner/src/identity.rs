@@ -1,7 +1,10 @@
 //! Identity of a trial: a hash of everything that its result depends on, and of nothing else.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Number, Value, json};
 
+use crate::settings::leaves;
 use crate::workload::Workload;
 
 /// Version of the code's protocol. A change that alters what a config computes raises it, so that old
@@ -23,15 +26,17 @@ pub(crate) fn body(task: &str, config: &Value, inputs: &str) -> Value {
 pub(crate) fn material(workload: &dyn Workload, config: &Value) -> Value {
     let mut config = workload.material(config.clone());
     for path in workload.paths() {
-        let (table, key) = path.rsplit_once('.').unwrap_or(("", path));
-        let table = if table.is_empty() {
-            Some(&mut config)
-        } else {
-            config.pointer_mut(&format!("/{}", table.replace('.', "/")))
-        };
-        table.and_then(Value::as_object_mut).and_then(|table| table.remove(key));
+        let pointer = format!("/{}", path.replace('.', "/"));
+        let (table, key) = pointer.rsplit_once('/').expect("it begins so");
+        config.pointer_mut(table).and_then(Value::as_object_mut).and_then(|table| table.remove(key));
     }
     config
+}
+
+/// Every leaf of a table by its dotted path, in its [`canonical`] text.
+pub(crate) fn flat(table: &Value) -> BTreeMap<String, String> {
+    let leaves = table.as_object().into_iter().flat_map(leaves);
+    leaves.map(|(path, value)| (path.join("."), canonical(value))).collect()
 }
 
 pub(crate) fn short_hash(bytes: &[u8]) -> String {

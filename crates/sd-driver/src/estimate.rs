@@ -16,15 +16,8 @@ const MOST_ROWS: usize = 64;
 pub fn measure_rows(diffusion: &StableDiffusion, rows: usize, kind: Kind) -> PassCost {
     let mut rows = rows.clamp(1, MOST_ROWS);
     let keeps = device::memory(diffusion.device).is_none();
-    let measured = |rows| {
-        if keeps {
-            measure(diffusion, rows, kind)
-        } else {
-            gradient_mode::off(|| measure(diffusion, rows, kind))
-        }
-    };
     loop {
-        match out_of_memory::within(|| measured(rows)) {
+        match out_of_memory::within(|| measure(diffusion, rows, kind, keeps)) {
             Ok(cost) => return cost,
             // A row of fewer costs about as much.
             Err(_) if rows > 1 => rows /= 2,
@@ -34,10 +27,10 @@ pub fn measure_rows(diffusion: &StableDiffusion, rows: usize, kind: Kind) -> Pas
     }
 }
 
-fn measure(diffusion: &StableDiffusion, rows: usize, kind: Kind) -> PassCost {
+fn measure(diffusion: &StableDiffusion, rows: usize, kind: Kind, keeps: bool) -> PassCost {
     let [channels, height, width] = diffusion.latent_shape();
     let options = (kind, diffusion.device);
-    let latents = Tensor::randn([rows as i64, channels, height, width], options).set_requires_grad(true);
+    let latents = Tensor::randn([rows as i64, channels, height, width], options).set_requires_grad(keeps);
     let timesteps = Tensor::full([rows as i64], 500, (Kind::Int64, diffusion.device));
     let context = diffusion.captions.encode(&vec![""; rows], kind);
     let pass = || {

@@ -30,7 +30,7 @@ pub struct Order {
 pub struct Plan {
     pub pictures_per_prompt: usize,
     pub sampling: Sampling,
-    /// Of the networks; latents are in f32 from step to step.
+    /// The kind that networks compute in; latents are in f32 from step to step.
     pub kind: Kind,
 }
 

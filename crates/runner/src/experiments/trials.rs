@@ -8,8 +8,7 @@ use crate::error::{Result, RunnerError};
 use crate::experiments::expansion::Expansion;
 use crate::experiments::experiment::Experiment;
 use crate::experiments::grid::Grid;
-use crate::identity::{canonical, material, trial_id};
-use crate::settings::leaves;
+use crate::identity::{flat, material, trial_id};
 use crate::workload::{Trial, Workload};
 
 impl Experiment {
@@ -62,10 +61,6 @@ impl Experiment {
 
 /// What to say of two configs of one identity that differ: no result depends on the difference, so one trial stands for both.
 fn equal_in_result(left: &Value, right: &Value) -> Option<String> {
-    let flat = |config: &Value| -> BTreeMap<String, String> {
-        let table = config.as_object().into_iter().flat_map(leaves);
-        table.map(|(path, value)| (path.join("."), canonical(value))).collect()
-    };
     let (left, right) = (flat(left), flat(right));
     let keys: BTreeSet<&String> =
         left.keys().chain(right.keys()).filter(|key| left.get(*key) != right.get(*key)).collect();

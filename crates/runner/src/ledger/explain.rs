@@ -4,14 +4,11 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 
-use serde_json::Value;
-
 use crate::error::{Result, RunnerError};
 use crate::experiments::Experiment;
-use crate::identity::{body, canonical, material};
+use crate::identity::{body, flat, material};
 use crate::ledger::folder::{Folder, entries};
 use crate::ledger::records::{Entry, Ledger};
-use crate::settings::leaves;
 use crate::workload::{Trial, Workload};
 
 /// A trial's id taken apart.
@@ -103,9 +100,4 @@ impl fmt::Display for Explanation {
         )?;
         self.left_out.iter().try_for_each(|part| line(f, part))
     }
-}
-
-fn flat(value: &Value) -> BTreeMap<String, String> {
-    let table = value.as_object().expect("what is hashed is a table");
-    leaves(table).into_iter().map(|(path, value)| (path.join("."), canonical(value))).collect()
 }

@@ -126,13 +126,13 @@ mod tests {
         json!({"seed": seed, "bank": bank, "files": {"data": data, "limit": 3}})
     }
 
-    /// As a grid of today has it.
+    /// A trial of a grid of today.
     fn trial(seed: u32, inputs: &str) -> Trial {
         let config = config(seed, 4, "here");
         Trial { id: trial_id("toy", &material(&Task, &config), inputs), config, inputs: inputs.to_owned() }
     }
 
-    /// As a run of before has left it.
+    /// Leaves the record that a run of before would have left, and gives its id.
     fn leave(folder: &Folder, (seed, bank, data): (u32, u32, &str), inputs: &str, score: f64) -> String {
         let config = config(seed, bank, data);
         let id = trial_id("toy", &config, inputs);
@@ -151,7 +151,7 @@ mod tests {
         let ids = [
             leave(&folder, (1, 9, "there"), "digest", 0.1),
             leave(&folder, (2, 4, "here"), "other digest", 0.2),
-            // Of data that no trial of today has, and the second of one identity.
+            // One has data that no trial of today has, one is the second of one identity.
             leave(&folder, (3, 9, "gone"), "unknown", 0.3),
             leave(&folder, (1, 4, "here"), "digest", 0.4),
         ];

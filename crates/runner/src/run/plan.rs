@@ -216,8 +216,7 @@ impl Plan {
             return;
         }
         let seconds = |bank: &PlannedBank| -> Option<f64> {
-            let open = || bank.members.iter().filter(|index| self.to_run[**index]);
-            open().map(|index| Some(workload.estimate(&trials[*index].config, open().count())?.seconds)).sum()
+            Some(self.estimates(workload, bank)?.iter().map(|cost| cost.seconds).sum())
         };
         let Some(expected) = self.banks.iter().map(seconds).collect::<Option<Vec<f64>>>() else { return };
         let mut order: Vec<usize> = (0..self.banks.len()).collect();
@@ -225,17 +224,18 @@ impl Plan {
         self.banks = order.into_iter().map(|index| self.banks[index].clone()).collect();
     }
 
+    /// Time and memory of each trial of a bank that is to run, if the workload knows them.
+    fn estimates(&self, workload: &dyn Workload, bank: &PlannedBank) -> Option<Vec<Estimate>> {
+        let open: Vec<usize> = bank.members.iter().copied().filter(|index| self.to_run[*index]).collect();
+        open.iter().map(|index| workload.estimate(&self.grid.trials[*index].config, open.len())).collect()
+    }
+
     /// Asks the workload for the time and memory of the trials to run.
     fn estimate(&mut self, workload: &dyn Workload) {
-        let estimates = |members: &[usize]| {
-            let open = || members.iter().filter(|index| self.to_run[**index]);
-            let of = |index: &usize| workload.estimate(&self.grid.trials[*index].config, open().count());
-            open().map(of).collect::<Option<Vec<_>>>()
-        };
         let later = self.points.iter().flat_map(|point| &point.later);
         self.later_seconds =
             later.map(|trial| Some(workload.estimate(&trial.config, 1)?.seconds)).sum::<Option<f64>>();
-        let costs: Option<Vec<_>> = self.banks.iter().map(|bank| estimates(&bank.members)).collect();
+        let costs: Option<Vec<_>> = self.banks.iter().map(|bank| self.estimates(workload, bank)).collect();
         let Some(costs) = costs else { return };
         self.seconds = Some(costs.iter().flatten().map(|cost| cost.seconds).sum());
         let sum = |bank: &Vec<Estimate>, part: fn(&Estimate) -> u64| {
@@ -299,7 +299,7 @@ impl Plan {
     }
 }
 
-/// As in "3.4 GB" or "120 MB".
+/// A number of bytes in words, such as "3.4 GB" or "120 MB".
 fn memory_text(bytes: u64) -> String {
     match bytes as f64 / 1e6 {
         ..999.5 => format!("{:.0} MB", bytes as f64 / 1e6),

@@ -207,8 +207,7 @@ impl<'a> Session<'a> {
             return Ok(());
         }
         let started = Instant::now();
-        let Run { experiment, candidates, methods, ledger, folder, .. } = self.run;
-        files::write(experiment, candidates, methods, ledger, folder)?;
+        self.write_unlocked()?;
         state.written = Some((Instant::now(), started.elapsed()));
         Ok(())
     }
@@ -216,6 +215,10 @@ impl<'a> Session<'a> {
     /// Under the lock, so that two workers do not write at once.
     fn write_tables(&self) -> Result<Option<String>> {
         let _state = self.state();
+        self.write_unlocked()
+    }
+
+    fn write_unlocked(&self) -> Result<Option<String>> {
         let Run { experiment, candidates, methods, ledger, folder, .. } = self.run;
         files::write(experiment, candidates, methods, ledger, folder)
     }
