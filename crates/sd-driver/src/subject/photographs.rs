@@ -158,7 +158,9 @@ fn dreambooths_photographs_of_the_hub_go_the_whole_way() {
         let real = reference.scores_of_itself();
         let shown = to_tensor(&learned[..2]);
         let scores = score(&world, &shown, &prompts[..2], 1, &reference);
-        for (name, value) in real.iter().chain(&scores) {
+        assert_eq!(real["pairs"], (originals.len() * (originals.len() - 1)) as f64);
+        assert_eq!(scores["pairs"], (shown.size()[0] as usize * originals.len()) as f64);
+        for (name, value) in real.iter().chain(&scores).filter(|(name, _)| *name != "pairs") {
             assert!((-1.001..=2.001).contains(value), "{}: {name} {value}", own.name);
         }
         pictures += originals.len();
