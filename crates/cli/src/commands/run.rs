@@ -4,7 +4,7 @@ use device::Cuda;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use runner::{RunOptions, RunReport};
+use runner::{RunOptions, RunReport, Selection};
 
 use super::devices::DevicesArgs;
 use super::experiment::ExperimentArgs;
@@ -36,6 +36,13 @@ pub struct Args {
     /// `delora generate` those of decoders; finished trials are not run again
     #[arg(long)]
     save_adapters: bool,
+    /// Be one of any number of workers, on this machine and others, that share the results folder: takes banks until every
+    /// trial has its result; leaves failed trials, tables and figures to `delora run` and `delora plots`
+    #[arg(long, conflicts_with = "only")]
+    worker: bool,
+    /// After how much silence a worker of another machine counts as gone, so that its banks go to others
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration)]
+    lease: Duration,
     /// Draw no tables and figures at the end; `delora plots` draws them later
     #[arg(long)]
     no_figures: bool,
@@ -47,12 +54,15 @@ pub struct Args {
 pub fn run(args: &Args, cuda: &Cuda) -> anyhow::Result<ExitCode> {
     let experiment = args.experiment.load()?;
     args.devices.choose(&experiment.scale, cuda)?;
+    let selection = Selection { leaves_failed: args.worker, ..args.selection.selection() };
     let options = RunOptions {
         results_dir: args.experiment.results.clone(),
-        selection: args.selection.selection(),
+        selection,
         max_failures: if args.fail_fast { Some(1) } else { args.max_failures.map(|count| count as usize) },
         checkpoint_every: args.checkpoint_every,
         save_adapters: args.save_adapters,
+        worker: args.worker,
+        lease: args.lease,
         quiet: args.quiet,
     };
     let report = runner::run(&experiment, workload(&experiment.task)?.as_ref(), &options)?;
@@ -64,7 +74,7 @@ pub fn run(args: &Args, cuda: &Cuda) -> anyhow::Result<ExitCode> {
         return Ok(exit::interrupted());
     }
     let has_results = report.done + report.diverged + report.skipped + report.reused > 0;
-    if has_results && !args.no_figures {
+    if has_results && !args.no_figures && !args.worker {
         draw(&experiment, &args.experiment.results, &args.plots.folder(&args.experiment.results))?;
     }
     Ok(if report.exit_code() == 0 { ExitCode::SUCCESS } else { exit::some_trials_failed() })
@@ -78,6 +88,7 @@ fn summary(report: &RunReport) -> String {
         (report.failed.len(), "failed"),
         (report.skipped, "finished before"),
         (report.reused, "taken from other experiments"),
+        (report.elsewhere, "finished by other workers"),
         (report.left, "left open"),
     ];
     let mut parts: Vec<String> = counts

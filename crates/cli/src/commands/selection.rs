@@ -17,6 +17,6 @@ pub struct SelectionArgs {
 
 impl SelectionArgs {
     pub fn selection(&self) -> Selection {
-        Selection { only: self.only, trials: self.trials.clone(), shard: self.shard }
+        Selection { only: self.only, trials: self.trials.clone(), shard: self.shard, ..Selection::default() }
     }
 }

@@ -7,6 +7,8 @@
 //! | `pause_ms`      | 0       | time that each step of a bank takes |
 //! | `workers`       | 2       | banks side by side |
 //! | `checkpoint_ms` | 0       | time between two checkpoints |
+//! | `worker`        | 0       | 1: be one of any number of workers |
+//! | `lease_ms`      | 60000   | silence after which a worker counts as gone |
 //! | `trials`        | all     | ids, separated by commas |
 //! | `only`          | none    | `status`: says what is finished, and runs nothing |
 //! | `log`           | none    | file that gets the id of each trial whenever it is run |
@@ -43,7 +45,9 @@ fn main() -> Result<()> {
     };
     let experiment = Experiment::load(&file, "mini", &[])?;
     let trials = options.get("trials").map(|ids| ids.split(',').map(String::from).collect());
-    let selection = Selection { trials: trials.unwrap_or_default(), ..Selection::default() };
+    let worker = number("worker", 0)? == 1;
+    let selection =
+        Selection { trials: trials.unwrap_or_default(), leaves_failed: worker, ..Selection::default() };
     if options.get("only").is_some_and(|only| only == "status") {
         print!("{}", status(&experiment, &toy, &results_dir)?);
         return Ok(());
@@ -55,6 +59,8 @@ fn main() -> Result<()> {
         max_failures: None,
         checkpoint_every: Duration::from_millis(number("checkpoint_ms", 0)?),
         save_adapters: false,
+        worker,
+        lease: Duration::from_millis(number("lease_ms", 60_000)?),
         quiet: false,
     };
     let report = run(&experiment, &toy, &run_options)?;

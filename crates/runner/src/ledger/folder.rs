@@ -31,6 +31,11 @@ impl Folder {
         self.root.join("checkpoints")
     }
 
+    /// Signs of life of the processes at work.
+    pub fn workers(&self) -> PathBuf {
+        self.root.join("workers")
+    }
+
     pub fn lock(&self) -> PathBuf {
         self.root.join("lock")
     }
@@ -40,14 +45,19 @@ impl Folder {
         self.root.join("damaged")
     }
 
+    fn own(&self) -> [PathBuf; 4] {
+        [self.root.clone(), self.trials(), self.artifacts(), self.checkpoints()]
+    }
+
+    /// Makes the folders.
+    pub fn make(&self) -> Result<()> {
+        self.own().iter().try_for_each(|folder| make_folder(folder))
+    }
+
     /// Makes the folders, and removes files that a killed run had not finished writing.
     pub fn prepare(&self) -> Result<()> {
-        let mut folders = vec![self.root.clone(), self.trials(), self.artifacts(), self.checkpoints()];
-        for folder in &folders {
-            make_folder(folder)?;
-        }
-        folders.extend(entries(&self.checkpoints()));
-        for path in folders.iter().filter(|path| path.is_dir()).flat_map(|folder| entries(folder)) {
+        self.make()?;
+        for path in self.own().iter().flat_map(|folder| entries(folder)) {
             if is_partial(&path) {
                 fs::remove_file(&path).map_err(RunnerError::write(&path))?;
                 boundary("partial file removed", &path).map_err(RunnerError::write(&path))?;
@@ -104,7 +114,7 @@ fn parent(path: &Path) -> &Path {
 }
 
 /// Makes the names in a folder durable.
-fn sync_folder(folder: &Path) -> std::io::Result<()> {
+pub(super) fn sync_folder(folder: &Path) -> std::io::Result<()> {
     File::open(folder)?.sync_all()
 }
 

@@ -1,11 +1,12 @@
-//! One run at a time per results folder.
+//! One run at a time per results folder, or any number of workers.
 //!
-//! A run holds a lock of the operating system on the file `lock` for as long as it lives. The lock is gone with its
-//! process, in whatever container or machine that shares the folder, so nothing has to be unlocked by hand. What is
+//! A run holds a lock of the operating system on the file `lock` for as long as it lives, and workers share it. It is gone
+//! with its process, in whatever container or machine that shares the folder, so nothing has to be unlocked by hand. What is
 //! written in the file says whose it is, and decides nothing.
 //!
 //! Some network file systems have no locks. There the file alone is the lock: it is taken over when its process is seen
-//! to be over, and otherwise has to be removed by whoever knows that it is.
+//! to be over, and otherwise has to be removed by whoever knows that it is. Workers do without it, and so do machines whose
+//! locks the others do not see: what two of them must not do at once, [`crate::ledger::banks`] sees to.
 
 use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
 use std::io;
@@ -24,6 +25,7 @@ const PATIENCE: Duration = Duration::from_millis(250);
 const SETTLED: Duration = Duration::from_millis(200);
 
 const ANOTHER: &str = "another process";
+const WORKERS: &str = "workers";
 
 /// Held until dropped.
 #[derive(Debug)]
@@ -38,7 +40,7 @@ impl Lock {
     /// Takes the lock; fails when a run that may be alive has it.
     pub fn acquire(path: &Path) -> Result<Lock> {
         make_folder(path.parent().expect("a lock stands in a results folder"))?;
-        let (mut file, locked) = open(path)?;
+        let (mut file, locked) = open(path, File::try_lock)?;
         let found = read(path);
         if let Some(owner) = found.as_ref().filter(|owner| !(locked && owner.locked)) {
             owner.must_be_over(path)?;
@@ -61,16 +63,28 @@ impl Lock {
             std::thread::sleep(SETTLED);
             match read(path) {
                 Some(owner) if owner == this => lock.notices.push(without_locks(path)),
-                other => return Err(held(path, other)),
+                _ => return Err(held(path)),
             }
         }
         Ok(lock)
+    }
+
+    /// Shares the lock with other workers; fails when a run that may be alive has it.
+    pub fn share(path: &Path) -> Result<Lock> {
+        make_folder(path.parent().expect("a lock stands in a results folder"))?;
+        let (file, locked) = open(path, File::try_lock_shared)?;
+        if let Some(owner) = read(path).filter(|owner| !(locked && owner.locked)) {
+            owner.must_be_over(path)?;
+        }
+        Ok(Lock { path: path.to_path_buf(), file, notices: Vec::new() })
     }
 }
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        if is_at(&self.file, &self.path) {
+        // The last of those who share it has it alone.
+        let is_last = !matches!(try_lock(&self.file, File::try_lock), Err(TryLockError::WouldBlock));
+        if is_last && is_at(&self.file, &self.path) {
             // A file that stays behind is taken over by the next run.
             let _ = fs::remove_file(&self.path);
         }
@@ -81,7 +95,7 @@ impl Drop for Lock {
 pub(crate) fn holder(path: &Path) -> Option<String> {
     let file = File::open(path).ok()?;
     let unlocked = match try_lock(&file, File::try_lock_shared) {
-        Err(TryLockError::WouldBlock) => return Some(name(read(path))),
+        Err(TryLockError::WouldBlock) => return Some(name(path)),
         Ok(()) => true,
         Err(TryLockError::Error(_)) => false,
     };
@@ -90,19 +104,19 @@ pub(crate) fn holder(path: &Path) -> Option<String> {
 }
 
 /// The file, and whether its lock was taken: it is not where there are no locks.
-fn open(path: &Path) -> Result<(File, bool)> {
+fn open(path: &Path, lock: fn(&File) -> Result<(), TryLockError>) -> Result<(File, bool)> {
     let started = Instant::now();
     loop {
         let file = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(path);
         let file = file.map_err(RunnerError::write(path))?;
         boundary("lock opened", path).map_err(RunnerError::write(path))?;
-        match try_lock(&file, File::try_lock) {
+        match try_lock(&file, lock) {
             Ok(()) if is_at(&file, path) => return Ok((file, true)),
             Err(TryLockError::Error(error)) if has_no_locks(&error) => return Ok((file, false)),
             Err(TryLockError::Error(error)) => return Err(RunnerError::write(path)(error)),
             // Someone has it, or has removed the file after it was opened here.
             Ok(()) | Err(TryLockError::WouldBlock) if started.elapsed() < PATIENCE => {}
-            Ok(()) | Err(TryLockError::WouldBlock) => return Err(held(path, read(path))),
+            Ok(()) | Err(TryLockError::WouldBlock) => return Err(held(path)),
         }
         std::thread::sleep(PATIENCE / 25);
     }
@@ -126,13 +140,23 @@ fn read(path: &Path) -> Option<Owner> {
     serde_json::from_slice(&fs::read(path).ok()?).ok()
 }
 
-fn name(owner: Option<Owner>) -> String {
-    owner.map_or(ANOTHER.to_string(), |owner| owner.to_string())
+/// Whose a lock is that cannot be taken: workers write nothing into it, and share it.
+fn name(path: &Path) -> String {
+    let shares = |file: File| try_lock(&file, File::try_lock_shared).is_ok();
+    match read(path) {
+        Some(owner) => owner.to_string(),
+        None if File::open(path).is_ok_and(shares) => WORKERS.to_string(),
+        None => ANOTHER.to_string(),
+    }
 }
 
-fn held(path: &Path, owner: Option<Owner>) -> RunnerError {
-    let remedy = "which is running; wait for it or stop it".to_string();
-    RunnerError::Locked { path: path.to_path_buf(), holder: name(owner), remedy }
+fn held(path: &Path) -> RunnerError {
+    let holder = name(path);
+    let remedy = match holder.as_str() {
+        WORKERS => "which `delora status` lists; wait for them, or be one by `delora run --worker`",
+        _ => "which is running; wait for it or stop it",
+    };
+    RunnerError::Locked { path: path.to_path_buf(), holder, remedy: remedy.to_string() }
 }
 
 fn without_locks(path: &Path) -> String {
@@ -159,6 +183,26 @@ mod tests {
         drop(lock);
         assert_eq!((holder(&path), fs::read_dir(folder.path()).unwrap().count()), (None, 0));
         drop(Lock::acquire(&path).unwrap());
+    }
+
+    #[test]
+    fn workers_share_the_lock_and_the_last_removes_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lock");
+        let workers = [Lock::share(&path).unwrap(), Lock::share(&path).unwrap()];
+        let refused = || Lock::acquire(&path).unwrap_err().to_string();
+        assert!(refused().contains("is held by workers, which `delora status` lists"), "{}", refused());
+        let [first, second] = workers;
+        drop(first);
+        assert!(refused().contains("workers"));
+        drop(second);
+        assert!(!path.exists());
+        let run = Lock::acquire(&path).unwrap();
+        let error = Lock::share(&path).unwrap_err().to_string();
+        assert!(error.contains("is held by process") && error.contains("wait for it or stop it"), "{error}");
+        drop(run);
+        drop(Lock::share(&path).unwrap());
+        assert!(!path.exists());
     }
 
     #[test]

@@ -40,14 +40,15 @@ pub fn merge(
     if let Some(empty) = sources.iter().find(|source| !source.trials().is_dir()) {
         return Err(RunnerError::Empty { path: empty.trials() });
     }
+    for folder in sources.iter().chain([&folder]) {
+        take_over(workload, &grid.trials, folder)?;
+    }
     let _lock = Lock::acquire(&folder.lock())?;
     folder.prepare()?;
-    take_over(workload, &grid.trials, &folder)?;
     let ledger = Ledger::new(folder.trials());
     let mut merged = Merged::default();
     for source in &sources {
         let _source_lock = Lock::acquire(&source.lock())?;
-        take_over(workload, &grid.trials, source)?;
         let theirs = Ledger::new(source.trials());
         for path in entries(&source.trials()) {
             let Some(id) = path.file_stem().and_then(|stem| stem.to_str()) else { continue };

@@ -3,14 +3,14 @@
 //! A record of that time holds its config and not its inputs. Inputs of today's trials are tried: where they give the
 //! record's old id, they are what it was computed from, and its new id follows. Nothing is taken over on a guess.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 
 use crate::error::{Result, RunnerError};
 use crate::identity::{material, trial_id};
-use crate::ledger::checkpoints;
 use crate::ledger::folder::{Folder, entries};
+use crate::ledger::lock::Lock;
 use crate::ledger::records::{Entry, Ledger, Record};
 use crate::workload::{Trial, Workload};
 
@@ -31,22 +31,12 @@ fn older(workload: &dyn Workload, trials: &[Trial], folder: &Folder) -> Vec<(Box
     entries(&folder.trials()).into_iter().filter_map(of_file).collect()
 }
 
-/// Whether there is something to take over.
-pub(crate) fn has_older(workload: &dyn Workload, trials: &[Trial], folder: &Folder) -> bool {
-    !older(workload, trials, folder).is_empty()
-}
-
-/// Gives records, and checkpoints of banks, of the old identity their new ids; says what was done.
+/// Gives records of the old identity their new ids, and says what was done; fails where a run holds the folder.
 pub(crate) fn take_over(workload: &dyn Workload, trials: &[Trial], folder: &Folder) -> Result<Vec<String>> {
     let ledger = Ledger::new(folder.trials());
-    let of_trial =
-        |trial: &Trial| (trial_id(workload.task(), &trial.config, &trial.inputs), trial.id.clone());
-    let mut renamed: BTreeMap<String, String> =
-        trials.iter().map(of_trial).filter(|(old, new)| old != new).collect();
-    let (mut notices, mut count) = (Vec::new(), 0);
+    let (mut notices, mut count, mut lock) = (Vec::new(), 0, None);
     for (mut record, today) in older(workload, trials, folder) {
         let old = std::mem::replace(&mut record.outcome.trial_id, today.id.clone());
-        renamed.insert(old.clone(), today.id.clone());
         match ledger.read(&today.id) {
             Entry::Found(kept) if kept.is_final() || !record.is_final() => {
                 if record.is_final() && record.outcome.metrics != kept.outcome.metrics {
@@ -58,6 +48,9 @@ pub(crate) fn take_over(workload: &dyn Workload, trials: &[Trial], folder: &Fold
                 }
             }
             _ => {
+                if lock.is_none() {
+                    lock = Some(Lock::acquire(&folder.lock())?);
+                }
                 record.inputs = today.inputs;
                 ledger.write(&record)?;
                 let path = ledger.path(&old);
@@ -66,11 +59,9 @@ pub(crate) fn take_over(workload: &dyn Workload, trials: &[Trial], folder: &Fold
             }
         }
     }
-    let banks = checkpoints::rename(folder, &renamed)?;
-    if count + banks > 0 {
+    if count > 0 {
         notices.push(format!(
-            "{count} results and {banks} checkpoints have new ids: a trial's identity no longer holds its bank size and the \
-             paths of its files"
+            "{count} results have new ids: a trial's identity no longer holds its bank size and the paths of its files"
         ));
     }
     Ok(notices)
@@ -155,12 +146,8 @@ mod tests {
             leave(&folder, (3, 9, "gone"), "unknown", 0.3),
             leave(&folder, (1, 4, "here"), "digest", 0.4),
         ];
-        assert!(has_older(&Task, &trials, &folder));
         let notices = take_over(&Task, &trials, &folder).unwrap();
-        assert!(
-            notices.iter().any(|text| text.starts_with("2 results and 0 checkpoints have new ids")),
-            "{notices:?}"
-        );
+        assert!(notices.iter().any(|text| text.starts_with("2 results have new ids")), "{notices:?}");
         assert!(notices.iter().any(|text| text.contains("with other numbers")), "{notices:?}");
         let ledger = Ledger::new(folder.trials());
         for (trial, scores) in trials.iter().zip([vec![0.1, 0.4], vec![0.2], vec![]]) {

@@ -43,9 +43,14 @@ impl Owner {
         }
     }
 
+    /// Whether the process was of this machine as it runs now, in whatever container.
+    pub fn is_of_this_machine(&self) -> bool {
+        self.boot_id == line("/proc/sys/kernel/random/boot_id")
+    }
+
     /// Fails unless the process is seen to be over: where no lock says so, its number has to.
     pub fn must_be_over(&self, path: &Path) -> Result<()> {
-        let is_here = self.boot_id == line("/proc/sys/kernel/random/boot_id");
+        let is_here = self.is_of_this_machine();
         // Files of older versions name no host and no namespace.
         let is_this_host = self.host.is_empty() || self.host == line("/proc/sys/kernel/hostname");
         let is_numbered_here = self.pid_namespace.is_empty() || self.pid_namespace == pid_namespace();

@@ -38,6 +38,11 @@ impl Record {
     pub fn is_final(&self) -> bool {
         !matches!(self.outcome.status, Status::Failed { .. })
     }
+
+    /// What its file holds.
+    pub(crate) fn text(&self) -> String {
+        seal(&serde_json::to_string(self).expect("a record has string keys and finite numbers"))
+    }
 }
 
 /// How a trial ended: a part of its [`Record`].
@@ -82,10 +87,7 @@ impl Ledger {
 
     /// Makes a record durable before it returns.
     pub fn write(&self, record: &Record) -> Result<()> {
-        let body = serde_json::to_string(record).expect("a record has string keys and finite numbers");
-        let checksum = blake3::hash(body.as_bytes()).to_hex();
-        let text = format!("{HEAD}{checksum}{MIDDLE}{body}{TAIL}");
-        write_atomically(&self.path(&record.outcome.trial_id), text.as_bytes())
+        write_atomically(&self.path(&record.outcome.trial_id), record.text().as_bytes())
     }
 
     pub fn read(&self, id: &str) -> Entry {
@@ -115,7 +117,7 @@ impl Ledger {
         match std::fs::read(&path) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(damaged(error.to_string())),
-            Ok(bytes) => match verify(&bytes) {
+            Ok(bytes) => match unseal(&bytes) {
                 Ok(record) if trial_of(&record) == id => Ok(Some(record)),
                 Ok(record) => Err(damaged(format!("it holds trial {}", trial_of(&record)))),
                 Err(reason) => Err(damaged(reason)),
@@ -136,7 +138,14 @@ pub(crate) fn records<'a>(grid: &'a Grid, ledger: &Ledger) -> Vec<Row<'a>> {
     grid.trials.par_iter().filter_map(|trial| Some((trial, found(trial)?))).collect()
 }
 
-fn verify<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
+/// JSON with a checksum before it.
+pub(super) fn seal(body: &str) -> String {
+    let checksum = blake3::hash(body.as_bytes()).to_hex();
+    format!("{HEAD}{checksum}{MIDDLE}{body}{TAIL}")
+}
+
+/// What was sealed, or why it is not that.
+pub(super) fn unseal<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
     let text = std::str::from_utf8(bytes).map_err(|error| error.to_string())?;
     let inner = text.strip_prefix(HEAD).and_then(|rest| rest.strip_suffix(TAIL));
     let (checksum, rest) = inner
@@ -197,10 +206,10 @@ pub(crate) mod tests {
         for index in 0..good.len() {
             let mut bytes = good.clone();
             bytes[index] ^= 1;
-            assert!(verify::<Record>(&bytes).is_err(), "byte {index}");
-            assert!(verify::<Record>(&good[..index]).is_err(), "cut at {index}");
+            assert!(unseal::<Record>(&bytes).is_err(), "byte {index}");
+            assert!(unseal::<Record>(&good[..index]).is_err(), "cut at {index}");
         }
-        assert!(verify::<Record>(&good).is_ok());
+        assert!(unseal::<Record>(&good).is_ok());
     }
 
     #[test]

@@ -6,13 +6,15 @@ use std::path::Path;
 use std::sync::Mutex;
 
 use crate::error::{Result, RunnerError};
-use crate::ledger::{Record, checkpoints, utc_now};
+use crate::ledger::{Finished as Kept, Lease, Record, State, checkpoints, utc_now};
 use crate::run::progress::BankProgress;
 use crate::run::report::Run;
 use crate::workload::{AfterTraining, BankContext, Interrupted, Outcome, Status, Trial, Workload};
 
 pub(crate) struct Attempt<'a> {
     pub run: &'a Run<'a>,
+    /// The bank, of which the trials may be a part.
+    pub lease: &'a Lease<'a>,
     pub progress: &'a BankProgress<'a>,
     pub trials: &'a [Trial],
     /// Per trial, whether it is left alone: it was finished before.
@@ -23,9 +25,13 @@ pub(crate) struct Attempt<'a> {
 
 #[derive(Debug, PartialEq)]
 pub(crate) enum End {
-    /// Every trial of the bank has a record.
-    Complete,
+    /// Every trial has a record; a retry of those that failed may go on from the checkpoint.
+    Complete {
+        keeps_checkpoint: bool,
+    },
     Interrupted,
+    /// Another worker has the bank now.
+    Lost,
     /// Trials without a record should be tried in smaller banks.
     OutOfMemory {
         message: String,
@@ -41,35 +47,53 @@ type Finished = Vec<(usize, Status)>;
 
 impl Attempt<'_> {
     pub fn run(&self, workload: &dyn Workload) -> Result<(End, Finished)> {
-        let checkpoint = checkpoints::path(&self.run.folder, self.trials, self.again);
-        let resumed = checkpoints::is_begun(&checkpoint);
-        checkpoints::open(&checkpoint, self.trials, self.again)?;
         let device = workload.provenance().device;
         let recorder =
             Recorder { attempt: self, device, started: utc_now(), state: Mutex::new(Recorded::default()) };
-        let mut returned = self.call(workload, &checkpoint, &recorder);
+        let ended = self.run_with(workload, &recorder);
+        let recorded = recorder.state.into_inner().expect("accept does not panic");
+        // Whatever went wrong after another worker has taken the bank went wrong because of that.
+        if recorded.is_lost || (ended.is_err() || recorded.error.is_some()) && !self.lease.is_held()? {
+            return Ok((End::Lost, recorded.finished));
+        }
+        match recorded.error {
+            Some(error) => Err(error),
+            None => Ok((ended?, recorded.finished)),
+        }
+    }
+
+    fn run_with(&self, workload: &dyn Workload, recorder: &Recorder) -> Result<End> {
+        let checkpoint = checkpoints::path(&self.lease.path(), self.trials);
+        let resumed = checkpoints::is_begun(&checkpoint);
+        checkpoints::make_in(&self.lease.artifacts())?;
+        checkpoints::open(&checkpoint, self.trials)?;
+        let mut returned = self.call(workload, &checkpoint, recorder);
         if resumed
             && let Err(error) = &returned
-            && self.could_not_go_on(error, &recorder)
+            && self.could_not_go_on(error, recorder)
         {
             let aside = self.run.folder.set_aside(&checkpoint)?;
             self.progress.notice(&format!(
                 "the bank starts over, since it cannot go on from its checkpoint, now in {}: {error:#}",
                 aside.display()
             ));
-            checkpoints::open(&checkpoint, self.trials, self.again)?;
-            returned = self.call(workload, &checkpoint, &recorder);
+            checkpoints::open(&checkpoint, self.trials)?;
+            returned = self.call(workload, &checkpoint, recorder);
         }
-        let (end, keep_checkpoint) = match returned {
+        if returned.is_err() && !self.lease.is_held()? {
+            return Ok(End::Lost);
+        }
+        let complete = |keeps_checkpoint| (End::Complete { keeps_checkpoint }, keeps_checkpoint);
+        let (end, keeps_checkpoint) = match returned {
             Ok(outcomes) => {
                 outcomes.into_iter().for_each(|outcome| recorder.accept(outcome));
                 recorder.fail_the_rest("the workload returned no outcome for this trial");
-                (End::Complete, false)
+                complete(false)
             }
             Err(error) if error.downcast_ref::<Interrupted>().is_some() => (End::Interrupted, true),
             Err(error) if error.downcast_ref::<AfterTraining>().is_some() => {
                 recorder.fail_the_rest(&format!("{error:#}"));
-                (End::Complete, true)
+                complete(true)
             }
             Err(error) => {
                 let message = format!("{error:#}");
@@ -81,18 +105,14 @@ impl Attempt<'_> {
                     recorder.fail_the_rest(&message);
                     // A retry goes on from the checkpoint, unless the bank failed right after doing that: the
                     // checkpoint itself may then be what is wrong.
-                    (End::Complete, !resumed)
+                    complete(!resumed)
                 }
             }
         };
-        let recorded = recorder.state.into_inner().expect("accept does not panic");
-        if let Some(error) = recorded.error {
-            return Err(error);
-        }
-        if !keep_checkpoint {
+        if !keeps_checkpoint && recorder.is_whole() {
             checkpoints::remove(&checkpoint)?;
         }
-        Ok((end, recorded.finished))
+        Ok(end)
     }
 
     /// Whether a bank failed before it made any progress, so that its checkpoint is what must be wrong.
@@ -113,7 +133,7 @@ impl Attempt<'_> {
         let finished = |outcome| recorder.accept(outcome);
         let context = BankContext {
             checkpoint_dir: checkpoint.to_path_buf(),
-            artifacts_dir: self.run.folder.artifacts(),
+            artifacts_dir: self.lease.artifacts(),
             done: self.done,
             stop: self.run.stop,
             progress: self.progress,
@@ -131,6 +151,8 @@ struct Recorded {
     finished: Finished,
     /// First reason for which an outcome could not be kept.
     error: Option<RunnerError>,
+    /// Whether another worker has taken the bank, so that nothing more is kept.
+    is_lost: bool,
 }
 
 struct Recorder<'a> {
@@ -166,8 +188,11 @@ impl Recorder<'_> {
             stamp: self.attempt.run.stamp.over(&self.started, self.device.clone()),
             outcome,
         };
-        match self.attempt.run.ledger.write(&record) {
-            Ok(()) => {
+        let Run { ledger, .. } = self.attempt.run;
+        let is_result = State::read(ledger, &record.outcome.trial_id).is_final();
+        match self.attempt.lease.finish(&record, ledger, self.attempt.again || !is_result) {
+            Ok(Kept::Lost) => state.is_lost = true,
+            Ok(Kept::First | Kept::Known) => {
                 self.attempt.progress.finish_trial(&record.outcome.status);
                 state.finished.push((slot, record.outcome.status));
             }
@@ -191,6 +216,12 @@ impl Recorder<'_> {
 
     fn open(&self) -> usize {
         self.rest().len()
+    }
+
+    /// Whether every outcome so far was kept.
+    fn is_whole(&self) -> bool {
+        let state = self.state.lock().expect("accept does not panic");
+        !state.is_lost && state.error.is_none()
     }
 
     fn fail_the_rest(&self, message: &str) {

@@ -1,6 +1,6 @@
 //! What a run would do: which trials are open, in which banks, with what time and memory.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt;
 use std::path::Path;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use rayon::prelude::*;
 
 use crate::error::Result;
 use crate::experiments::{Experiment, Grid};
-use crate::ledger::{Folder, Ledger, Lock, State, checkpoints, has_older, holder, take_over};
+use crate::ledger::{Folder, Ledger, State, banks, checkpoints, holder, take_over, workers};
 use crate::run::progress::duration_text;
 use crate::run::selection::Selection;
 use crate::tables::{Phase, Phased, TunedPoint, phased_by};
@@ -90,25 +90,20 @@ fn plan_ledger(
     let candidates = experiment.grid(workload)?;
     let folder = Folder::new(results_dir, experiment);
     // A folder that cannot be written, or is being written, is looked at as it is.
-    let notices =
-        match has_older(workload, &candidates.trials, &folder).then(|| Lock::acquire(&folder.lock())) {
-            Some(Ok(_lock)) => take_over(workload, &candidates.trials, &folder).unwrap_or_default(),
-            _ => Vec::new(),
-        };
+    let notices = take_over(workload, &candidates.trials, &folder).unwrap_or_default();
     let phased = phased_by(experiment, &candidates, &Ledger::new(folder.trials()));
-    let mut plan =
-        plan_trials(experiment, phased, (workload, measures), &folder, selection, &BTreeSet::new())?;
+    let mut plan = plan_trials(experiment, phased, &folder, selection, &BTreeSet::new())?;
+    plan.resume_banks(selection.again());
+    plan.form_banks(workload, measures);
     plan.notices = notices;
     plan.tuned = experiment.tuning.is_some().then(|| Box::new((experiment.clone(), candidates)));
     Ok(plan)
 }
 
-/// The plan of trials that have been checked, without time and memory; those that were `seen` are not run. A workload may
-/// have to measure how large banks are; else they are as large as they can be.
+/// The plan of trials that have been checked, without banks, time and memory; those that were `seen` are not run.
 pub(crate) fn plan_trials(
     experiment: &Experiment,
     phased: Phased,
-    (workload, measures): (&dyn Workload, bool),
     folder: &Folder,
     selection: &Selection,
     seen: &BTreeSet<String>,
@@ -127,13 +122,64 @@ pub(crate) fn plan_trials(
     let selected = plan.grid.trials.iter().zip(&plan.states);
     plan.to_run =
         selected.map(|(trial, state)| selection.takes(trial, state) && !seen.contains(&trial.id)).collect();
-    plan.resume_banks(selection.again());
-    plan.form_banks(workload, measures);
-    plan.at_once = workload.workers().map_or(1, |workers| workers.most).min(plan.banks.len()).max(1);
-    if measures && plan.at_once > 1 {
-        plan.put_longest_first(workload);
-    }
     Ok(plan)
+}
+
+/// Trials by their places in the grid in banks by bank key, in even parts. A workload may have to measure how large banks are;
+/// else they are as large as they can be, and the second value says so.
+pub(crate) fn banks_of(
+    trials: &[Trial],
+    places: &[usize],
+    workload: &dyn Workload,
+    measures: bool,
+) -> (Vec<Vec<usize>>, bool) {
+    let mut groups: Vec<Vec<usize>> = Vec::new();
+    let mut group_of: HashMap<String, usize> = HashMap::new();
+    for place in places {
+        let key = workload.bank_key(&trials[*place].config);
+        let group = *group_of.entry(key).or_insert(groups.len());
+        if group == groups.len() {
+            groups.push(Vec::new());
+        }
+        groups[group].push(*place);
+    }
+    let (mut banks, mut is_any_unmeasured) = (Vec::new(), false);
+    for members in groups {
+        let configs = || members.iter().map(|index| &trials[*index].config);
+        let is_unmeasured = !measures && configs().any(|config| workload.measures_bank(config));
+        is_any_unmeasured |= is_unmeasured;
+        let limits =
+            configs().map(|config| if is_unmeasured { usize::MAX } else { workload.max_bank(config) });
+        let count = members.len().div_ceil(limits.min().unwrap_or(1).max(1));
+        let cut = |part: usize| members.len() * part / count;
+        banks.extend((0..count).map(|part| members[cut(part)..cut(part + 1)].to_vec()));
+    }
+    (banks, is_any_unmeasured)
+}
+
+/// Lets banks that take longest begin first, so that workers end together. Only where the workload has measured something
+/// anyway: an estimate may take longer than is gained.
+pub(crate) fn longest_first(
+    banks: Vec<Vec<usize>>,
+    trials: &[Trial],
+    workload: &dyn Workload,
+) -> Vec<Vec<usize>> {
+    let is_measured = |place: &usize| workload.measures_bank(&trials[*place].config);
+    if !banks.iter().flatten().all(is_measured) {
+        return banks;
+    }
+    let seconds = |bank: &Vec<usize>| -> Option<f64> {
+        Some(estimates(trials, bank, workload)?.iter().map(|cost| cost.seconds).sum())
+    };
+    let Some(expected) = banks.iter().map(seconds).collect::<Option<Vec<f64>>>() else { return banks };
+    let mut order: Vec<usize> = (0..banks.len()).collect();
+    order.sort_by(|left, right| expected[*right].total_cmp(&expected[*left]));
+    order.into_iter().map(|index| banks[index].clone()).collect()
+}
+
+/// Time and memory of each trial of a bank, if the workload knows them.
+fn estimates(trials: &[Trial], bank: &[usize], workload: &dyn Workload) -> Option<Vec<Estimate>> {
+    bank.iter().map(|place| workload.estimate(&trials[*place].config, bank.len())).collect()
 }
 
 impl Plan {
@@ -153,81 +199,66 @@ impl Plan {
             self.points = phased.points;
         }
         self.states = self.grid.trials.par_iter().map(|trial| State::read(&ledger, &trial.id)).collect();
-        self.running = holder(&self.folder.lock());
+        self.running = self.running_now();
+    }
+
+    /// Who is at work: a run that has the folder alone, or workers.
+    fn running_now(&self) -> Option<String> {
+        let alone = holder(&self.folder.lock());
+        let workers = workers(&self.folder.workers());
+        match (alone, workers.len()) {
+            (Some(holder), _) => Some(holder),
+            (None, 0) => None,
+            (None, 1) => Some(format!("a worker, {}", workers[0].1)),
+            (None, count) => Some(format!("{count} workers, the first {}", workers[0].1)),
+        }
     }
 
     /// Takes up the banks of interrupted runs, as they were, that have a trial to run.
     ///
     /// Such a bank runs with all its unfinished trials, selected or not: their progress is in the same checkpoint.
-    fn resume_banks(&mut self, again: bool) {
-        let mut taken = vec![false; self.grid.trials.len()];
-        for members in checkpoints::interrupted(&self.grid.trials, &self.folder, again) {
-            let unfinished: Vec<usize> = members
-                .iter()
-                .copied()
-                .filter(|index| self.to_run[*index] || !again && !self.states[*index].is_final())
-                .collect();
-            let wanted = unfinished.iter().any(|index| self.to_run[*index]);
-            if !wanted || unfinished.iter().any(|index| taken[*index]) {
-                continue;
+    pub(crate) fn resume_banks(&mut self, again: bool) {
+        let places: HashMap<&str, usize> =
+            self.grid.trials.iter().enumerate().map(|(place, trial)| (trial.id.as_str(), place)).collect();
+        let known = banks(&self.folder);
+        let begun = known.all().unwrap_or_default().into_iter().filter(|(_, list)| list.again == again);
+        let mut resumed: Vec<Vec<usize>> = Vec::new();
+        for (bank, list) in begun {
+            let members = &list.banks[bank.index];
+            let members: Option<Vec<usize>> =
+                members.iter().map(|id| places.get(id.as_str()).copied()).collect();
+            let Some(mut members) = members else { continue };
+            members.retain(|place| self.to_run[*place] || !again && !self.states[*place].is_final());
+            let is_wanted = members.iter().any(|place| self.to_run[*place]);
+            if is_wanted && !checkpoints::begun(&known.path(&bank)).is_empty() {
+                resumed.push(members);
             }
-            for index in unfinished {
-                taken[index] = true;
-                self.joined += usize::from(!self.to_run[index]);
-                self.to_run[index] = true;
+        }
+        for members in resumed {
+            for place in &members {
+                self.joined += usize::from(!self.to_run[*place]);
+                self.to_run[*place] = true;
             }
             self.banks.push(PlannedBank { members, resumes: true });
         }
     }
 
-    /// Puts the other trials to run into banks by bank key, in even parts.
-    fn form_banks(&mut self, workload: &dyn Workload, measures: bool) {
-        let banked = |index: &usize| self.banks.iter().any(|bank| bank.members.contains(index));
-        let open = (0..self.to_run.len()).filter(|index| self.to_run[*index] && !banked(index));
-        let mut groups: Vec<(String, Vec<usize>)> = Vec::new();
-        for index in open {
-            let key = workload.bank_key(&self.grid.trials[index].config);
-            match groups.iter_mut().find(|(known, _)| *known == key) {
-                Some((_, members)) => members.push(index),
-                None => groups.push((key, vec![index])),
-            }
-        }
-        for (_, members) in groups {
-            let configs = || members.iter().map(|index| &self.grid.trials[*index].config);
-            let is_unmeasured = !measures && configs().any(|config| workload.measures_bank(config));
-            self.is_unmeasured |= is_unmeasured;
-            let limits =
-                configs().map(|config| if is_unmeasured { usize::MAX } else { workload.max_bank(config) });
-            let count = members.len().div_ceil(limits.min().unwrap_or(1).max(1));
-            let cut = |part: usize| members.len() * part / count;
-            let parts = (0..count).map(|part| members[cut(part)..cut(part + 1)].to_vec());
-            self.banks.extend(parts.map(|members| PlannedBank { members, resumes: false }));
-        }
-    }
-
-    /// Lets banks that take longest begin first, so that workers end together. Only where the workload has measured something
-    /// anyway: an estimate may take longer than is gained.
-    fn put_longest_first(&mut self, workload: &dyn Workload) {
-        let trials = &self.grid.trials;
-        let is_measured = |bank: &PlannedBank| {
-            bank.members.iter().all(|index| workload.measures_bank(&trials[*index].config))
+    /// Puts the other trials to run into banks.
+    pub(crate) fn form_banks(&mut self, workload: &dyn Workload, measures: bool) {
+        let banked: HashSet<usize> =
+            self.banks.iter().flat_map(|bank| bank.members.iter().copied()).collect();
+        let open: Vec<usize> =
+            (0..self.to_run.len()).filter(|place| self.to_run[*place] && !banked.contains(place)).collect();
+        let (formed, is_unmeasured) = banks_of(&self.grid.trials, &open, workload, measures);
+        self.is_unmeasured = is_unmeasured;
+        let at_once = workload.workers().map_or(1, |workers| workers.most);
+        self.at_once = at_once.min(self.banks.len() + formed.len()).max(1);
+        let formed = if measures && self.at_once > 1 {
+            longest_first(formed, &self.grid.trials, workload)
+        } else {
+            formed
         };
-        if !self.banks.iter().all(is_measured) {
-            return;
-        }
-        let seconds = |bank: &PlannedBank| -> Option<f64> {
-            Some(self.estimates(workload, bank)?.iter().map(|cost| cost.seconds).sum())
-        };
-        let Some(expected) = self.banks.iter().map(seconds).collect::<Option<Vec<f64>>>() else { return };
-        let mut order: Vec<usize> = (0..self.banks.len()).collect();
-        order.sort_by(|left, right| expected[*right].total_cmp(&expected[*left]));
-        self.banks = order.into_iter().map(|index| self.banks[index].clone()).collect();
-    }
-
-    /// Time and memory of each trial of a bank that is to run, if the workload knows them.
-    fn estimates(&self, workload: &dyn Workload, bank: &PlannedBank) -> Option<Vec<Estimate>> {
-        let open: Vec<usize> = bank.members.iter().copied().filter(|index| self.to_run[*index]).collect();
-        open.iter().map(|index| workload.estimate(&self.grid.trials[*index].config, open.len())).collect()
+        self.banks.extend(formed.into_iter().map(|members| PlannedBank { members, resumes: false }));
     }
 
     /// Asks the workload for the time and memory of the trials to run.
@@ -235,7 +266,12 @@ impl Plan {
         let later = self.points.iter().flat_map(|point| &point.later);
         self.later_seconds =
             later.map(|trial| Some(workload.estimate(&trial.config, 1)?.seconds)).sum::<Option<f64>>();
-        let costs: Option<Vec<_>> = self.banks.iter().map(|bank| self.estimates(workload, bank)).collect();
+        let of_bank = |bank: &PlannedBank| {
+            let open = |place: &usize| self.to_run[*place];
+            let open: Vec<usize> = bank.members.iter().copied().filter(open).collect();
+            estimates(&self.grid.trials, &open, workload)
+        };
+        let costs: Option<Vec<_>> = self.banks.iter().map(of_bank).collect();
         let Some(costs) = costs else { return };
         self.seconds = Some(costs.iter().flatten().map(|cost| cost.seconds).sum());
         let sum = |bank: &Vec<Estimate>, part: fn(&Estimate) -> u64| {

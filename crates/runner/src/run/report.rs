@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use crate::experiments::{Experiment, Grid};
-use crate::ledger::{Folder, Ledger, Stamp};
+use crate::ledger::{Desk, Folder, Ledger, Stamp};
 use crate::run::selection::Selection;
 use crate::run::signal::EXIT_INTERRUPTED;
 use crate::workload::MethodText;
@@ -21,6 +21,10 @@ pub struct RunOptions {
     pub checkpoint_every: Duration,
     /// Keep what each trial has learnt beside the results, where the workload can.
     pub save_adapters: bool,
+    /// Be one of any number of workers on the same results folder, which write no tables.
+    pub worker: bool,
+    /// After how much silence another worker counts as gone, and its banks go to others.
+    pub lease: Duration,
     /// No progress; notices and failures are still printed.
     pub quiet: bool,
 }
@@ -38,6 +42,8 @@ pub struct RunReport {
     pub skipped: usize,
     /// Trials taken from other experiments in the same results folder.
     pub reused: usize,
+    /// Trials that other workers finished meanwhile.
+    pub elsewhere: usize,
     /// Times that a bank was halved because it ran out of memory.
     pub splits: usize,
     /// Devices that broke; their banks went to others, or were left open where no other was.
@@ -76,6 +82,7 @@ pub(crate) struct Run<'a> {
     pub methods: Vec<MethodText>,
     pub folder: Folder,
     pub ledger: Ledger,
+    pub desk: Desk,
     pub stamp: Stamp,
     pub stop: &'static AtomicBool,
 }

@@ -5,13 +5,15 @@
 //!   trials have failed. What is left then stays open, so the next run takes it up.
 //! - Banks run side by side where the workload says that the machine is better used so; none sees another.
 //! - A bank that runs out of memory is halved until it fits; a trial that does not fit alone has failed.
+//! - Workers, any number of processes on any machines, run the banks of one plan; a run alone is one that lets no other in
+//!   on its machine, tries failed trials again and writes the tables.
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
 use crate::error::{Result, RunnerError};
 use crate::experiments::Experiment;
-use crate::ledger::{Folder, Ledger, Lock, Stamp, checkpoints, reuse, take_over};
+use crate::ledger::{Desk, Folder, Ledger, Lock, Stamp, reuse, take_over};
 use crate::run::plan::plan_trials;
 use crate::run::progress::Reporter;
 use crate::run::report::{Run, RunOptions, RunReport};
@@ -30,13 +32,18 @@ pub fn run(experiment: &Experiment, workload: &dyn Workload, options: &RunOption
     candidates.shortfalls.iter().for_each(|text| notice(&format!("note: {text}")));
     let folder = Folder::new(&options.results_dir, experiment);
     let stop = stop_flag();
-    let lock = Lock::acquire(&folder.lock())?;
-    folder.prepare()?;
-    lock.notices.iter().for_each(|text| notice(text));
     take_over(workload, &candidates.trials, &folder)?.iter().for_each(|text| notice(text));
+    let lock = if options.worker { Lock::share(&folder.lock())? } else { Lock::acquire(&folder.lock())? };
+    lock.notices.iter().for_each(|text| notice(text));
+    if options.worker {
+        folder.make()?
+    } else {
+        folder.prepare()?
+    };
+    let desk = Desk::open(&folder, options.lease)?;
     let stamp = Stamp::now(experiment.path(), workload.provenance());
     let (ledger, methods) = (Ledger::new(folder.trials()), workload.methods());
-    Run { experiment, options, candidates, methods, folder, ledger, stamp, stop }.rounds(workload)
+    Run { experiment, options, candidates, methods, folder, ledger, desk, stamp, stop }.rounds(workload)
 }
 
 /// Writes the tables and the README of an experiment anew from its ledger; returns what is odd about them.
@@ -53,8 +60,9 @@ pub fn rebuild(
     if !folder.trials().is_dir() {
         return Err(RunnerError::Empty { path: folder.trials() });
     }
-    let _lock = Lock::acquire(&folder.lock())?;
     take_over(workload, &grid.trials, &folder)?.iter().for_each(|text| notice(text));
+    // Beside workers, which write no tables.
+    let _lock = Lock::share(&folder.lock())?;
     if !grid.trials.iter().any(|trial| ledger.path(&trial.id).exists()) {
         return Err(RunnerError::Empty { path: folder.trials() });
     }
@@ -112,9 +120,12 @@ impl Run<'_> {
         mut report: RunReport,
     ) -> Result<RunReport> {
         let selection = &self.options.selection;
-        let plan = plan_trials(self.experiment, phased, (workload, true), &self.folder, selection, seen)?;
-        let swept = checkpoints::sweep(&plan.grid.trials, &plan.states, &self.folder, selection.again())?;
-        swept.iter().for_each(|text| notice(text));
+        let mut plan = plan_trials(self.experiment, phased, &self.folder, selection, seen)?;
+        if !self.options.worker {
+            let swept = self.desk.sweep(&plan.grid.trials, &plan.states, selection.again())?;
+            swept.iter().for_each(|text| notice(text));
+        }
+        plan.resume_banks(selection.again());
         if plan.joined > 0 {
             let text = "trials that were not selected are run too: they share the checkpoint of a bank";
             notice(&format!("{} {text}", plan.joined));
@@ -126,12 +137,18 @@ impl Run<'_> {
         report.skipped += left_alone.saturating_sub(reused);
         report.reused += reused;
         report.taken += plan.open();
-        Session::new(self, plan, report).run(workload)
+        let report = Session::new(self, plan, report).run(workload)?;
+        if self.options.worker {
+            self.desk.retire()?
+        } else {
+            self.desk.tidy()?
+        };
+        Ok(report)
     }
 
     /// Whether a run does more than was asked for at its begin.
     fn goes_on(&self, report: &RunReport) -> bool {
-        let Selection { only, trials, shard } = &self.options.selection;
+        let Selection { only, trials, shard, .. } = &self.options.selection;
         let may_fail = self.options.max_failures.is_none_or(|most| report.failed.len() < most);
         trials.is_empty() && shard.is_none() && matches!(only, None | Some(Only::Unfinished)) && may_fail
     }

@@ -46,6 +46,8 @@ pub struct Selection {
     pub trials: Vec<String>,
     /// One of several parts of the trials.
     pub shard: Option<Shard>,
+    /// Leave failed trials alone, so that of many workers not each tries them again.
+    pub leaves_failed: bool,
 }
 
 /// A part of the trials, chosen by their ids alone: for machines that share nothing.
@@ -94,6 +96,7 @@ impl Selection {
 
     pub(crate) fn takes(&self, trial: &Trial, state: &State) -> bool {
         let wanted = match self.only {
+            None if self.leaves_failed => matches!(state, State::Open | State::Damaged { .. }),
             None => !state.is_final(),
             Some(Only::Failed) => matches!(state, State::Failed { .. } | State::Damaged { .. }),
             Some(Only::Diverged) => matches!(state, State::Diverged { .. }),

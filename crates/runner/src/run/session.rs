@@ -1,4 +1,5 @@
-//! The banks of one round of a run: in turn or side by side, every outcome durable as it comes.
+//! The banks of one round of a run: in turn or side by side, alone or with other workers, every outcome durable as it
+//! comes.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::atomic::Ordering;
@@ -7,28 +8,29 @@ use std::time::{Duration, Instant};
 
 use crate::error::{Result, RunnerError};
 use crate::experiments::Grid;
-use crate::ledger::State;
+use crate::ledger::{BankList, Lease, State, Step, checkpoints};
 use crate::run::attempt::{Attempt, End};
-use crate::run::plan::Plan;
+use crate::run::plan::{Plan, banks_of, longest_first};
 use crate::run::progress::Reporter;
 use crate::run::report::{Run, RunReport};
 use crate::tables::files;
-use crate::workload::{Status, WorkerPlace, Workers, Workload};
+use crate::workload::{Status, Trial, WorkerPlace, Workers, Workload};
 
-/// Banks under way, shared by the workers.
+/// Banks under way, shared by the threads of this process.
 pub(crate) struct Session<'a> {
     run: &'a Run<'a>,
     grid: Grid,
+    /// Place of each trial in the grid.
+    places: HashMap<String, usize>,
     reporter: Reporter,
     state: Mutex<SessionState>,
 }
 
 struct SessionState {
-    /// State of each trial of the grid when the run began.
+    /// State of each trial of the grid, as last read.
     states: Vec<State>,
-    /// Per trial, whether this run has yet to run it.
-    to_run: Vec<bool>,
-    queue: VecDeque<Vec<usize>>,
+    /// The trials that this run has yet to see finished, by their ids.
+    wanted: BTreeSet<String>,
     begun: usize,
     /// Bank size that fitted into memory, by bank key and methods, once a larger one did not.
     limits: HashMap<String, usize>,
@@ -37,34 +39,41 @@ struct SessionState {
     error: Option<RunnerError>,
     /// When the tables were last written, and how long that took.
     written: Option<(Instant, Duration)>,
+    /// Whether it was said that others are waited for.
+    waits: bool,
 }
 
 /// Between two writings of the tables lies at least so often the time that one takes.
 const TABLES_PER_INTERVAL: u32 = 20;
 
 impl<'a> Session<'a> {
-    /// For the banks of a plan; `report` is what the run has done before.
+    /// For the trials of a plan; `report` is what the run has done before.
     pub fn new(run: &'a Run, plan: Plan, report: RunReport) -> Session<'a> {
+        let open = plan.open();
+        let trials = plan.grid.trials.iter().zip(&plan.to_run);
+        let wanted = trials.filter(|(_, to_run)| **to_run).map(|(trial, _)| trial.id.clone()).collect();
+        let places = plan.grid.trials.iter().enumerate().map(|(place, trial)| (trial.id.clone(), place));
         Session {
             run,
-            reporter: Reporter::new(plan.open(), run.options.quiet),
+            reporter: Reporter::new(open, run.options.quiet),
+            places: places.collect(),
             grid: plan.grid,
             state: Mutex::new(SessionState {
                 report,
-                queue: plan.banks.into_iter().map(|bank| bank.members).collect(),
                 states: plan.states,
-                to_run: plan.to_run,
+                wanted,
                 begun: 0,
                 limits: HashMap::new(),
                 error: None,
                 written: None,
+                waits: false,
             }),
         }
     }
 
     pub fn run(self, workload: &dyn Workload) -> Result<RunReport> {
         self.report_damage();
-        let banks = self.state().queue.len();
+        let banks = self.plan_all(workload)?;
         match workload.workers() {
             Some(Workers { most, make }) if most.min(banks) > 1 => {
                 let count = most.min(banks);
@@ -79,7 +88,7 @@ impl<'a> Session<'a> {
             _ => self.work(workload),
         }
         self.reporter.end();
-        let odd = self.write_tables();
+        let odd = if self.run.options.worker { Ok(None) } else { self.write_tables() };
         let mut state = self.state.into_inner().expect(NO_PANIC);
         if let Some(error) = state.error {
             return Err(error);
@@ -87,7 +96,7 @@ impl<'a> Session<'a> {
         if let Some(notice) = odd? {
             self.reporter.notice(&notice);
         }
-        state.report.left += state.to_run.iter().filter(|to_run| **to_run).count();
+        state.report.left += state.wanted.len();
         Ok(state.report)
     }
 
@@ -104,13 +113,29 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Runs banks until none is left, the run is to end, or the workload's device has broken.
+    fn again(&self) -> bool {
+        self.run.options.selection.again()
+    }
+
+    /// Puts every trial that is wanted and in no bank into one; how many banks nobody else has.
+    fn plan_all(&self, workload: &dyn Workload) -> Result<usize> {
+        let wanted = self.state().wanted.clone();
+        let (last, open) = self.run.desk.unplanned(self.again(), &wanted)?;
+        if !open.is_empty() {
+            self.plan(last, open, workload)?;
+        }
+        self.run.desk.free(self.again(), &self.state().wanted)
+    }
+
+    /// Runs banks until nothing is wanted any more, the run is to end, or the workload's device has broken.
     fn work(&self, workload: &dyn Workload) {
-        while let Some((name, members)) = self.next_bank() {
-            let outcome = self
-                .bank(workload, &name, members)
-                .and_then(|goes_on| self.write_tables_at_times().map(|_| goes_on));
-            match outcome {
+        loop {
+            let outcome = match self.next_bank(workload) {
+                Ok(None) => return,
+                Ok(Some(lease)) => self.bank(workload, lease),
+                Err(error) => Err(error),
+            };
+            match outcome.and_then(|goes_on| self.write_tables_at_times().map(|()| goes_on)) {
                 Ok(true) => {}
                 Ok(false) => return,
                 Err(error) => {
@@ -120,75 +145,210 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// The next bank and what to call it.
-    fn next_bank(&self) -> Option<(String, Vec<usize>)> {
-        let mut state = self.state();
-        let failed = state.report.failed.len();
-        if state.error.is_some() || self.run.options.max_failures.is_some_and(|most| failed >= most) {
-            return None;
+    /// The next bank, as soon as there is one that no other worker has; nothing when the run is to end.
+    fn next_bank(&self, workload: &dyn Workload) -> Result<Option<Lease<'_>>> {
+        loop {
+            // Under the lock, so that threads do not plan at once.
+            let mut state = self.state();
+            let failed = state.report.failed.len();
+            if state.error.is_some() || self.run.options.max_failures.is_some_and(|most| failed >= most) {
+                return Ok(None);
+            }
+            if self.run.stop.load(Ordering::SeqCst) || state.report.interrupted {
+                state.report.interrupted |= !state.wanted.is_empty();
+                return Ok(None);
+            }
+            match self.run.desk.next(self.again(), &state.wanted)? {
+                Step::Over => return Ok(None),
+                Step::Run(lease) => {
+                    state.begun += 1;
+                    return Ok(Some(lease));
+                }
+                Step::Plan { last, trials } => {
+                    drop(state);
+                    self.plan(last, trials, workload)?;
+                }
+                Step::Wait => {
+                    if !std::mem::replace(&mut state.waits, true) {
+                        self.tell_wait(&state.wanted)?;
+                    }
+                    drop(state);
+                    std::thread::sleep((self.run.options.lease / 20).min(MOST_WAIT));
+                }
+            }
         }
-        if self.run.stop.load(Ordering::SeqCst) {
-            state.report.interrupted |= !state.queue.is_empty();
-            return None;
+    }
+
+    fn tell_wait(&self, wanted: &BTreeSet<String>) -> Result<()> {
+        let others = self.run.desk.others()?;
+        if !others.is_empty() {
+            let names: Vec<String> = others.into_iter().collect();
+            let trials = if wanted.len() == 1 { "trial" } else { "trials" };
+            let text = format!(
+                "waiting for {} {trials} that other workers have: {}",
+                wanted.len(),
+                names.join(", ")
+            );
+            self.reporter.notice(&text);
         }
-        let members = state.queue.pop_front()?;
-        state.begun += 1;
-        Some((format!("bank {}/{}", state.begun, state.begun + state.queue.len()), members))
+        Ok(())
+    }
+
+    /// Puts trials that were in no bank after plan `last` into banks of a new one, unless they are finished by now.
+    fn plan(&self, last: u64, trials: Vec<String>, workload: &dyn Workload) -> Result<()> {
+        let places: Vec<usize> = {
+            let mut state = self.state();
+            trials.iter().for_each(|id| self.reread(&mut state, id));
+            let mut open: Vec<usize> =
+                trials.iter().filter(|id| state.wanted.contains(*id)).map(|id| self.places[id]).collect();
+            open.sort_unstable();
+            open
+        };
+        if places.is_empty() {
+            return Ok(());
+        }
+        let (banks, _) = banks_of(&self.grid.trials, &places, workload, true);
+        let banks = match workload.workers() {
+            Some(workers) if workers.most > 1 => longest_first(banks, &self.grid.trials, workload),
+            _ => banks,
+        };
+        let id = |place: usize| self.grid.trials[place].id.clone();
+        let banks = banks.into_iter().map(|bank| bank.into_iter().map(id).collect()).collect();
+        // Where another worker has been faster, its plan is read next.
+        self.run.desk.propose(last, &BankList { banks, again: self.again() }).map(|_| ())
+    }
+
+    /// Reads a trial's state anew, and lets go of it if another worker has finished it.
+    fn reread(&self, state: &mut SessionState, id: &str) {
+        let place = self.places[id];
+        let now = State::read(&self.run.ledger, id);
+        if now != state.states[place] && !self.run.options.selection.takes(&self.grid.trials[place], &now) {
+            state.wanted.remove(id);
+            state.report.elsewhere += 1;
+        }
+        state.states[place] = now;
     }
 
     /// Whether the workload can take another bank.
-    fn bank(&self, workload: &dyn Workload, name: &str, members: Vec<usize>) -> Result<bool> {
-        let trials: Vec<_> = members.iter().map(|index| self.grid.trials[*index].clone()).collect();
-        // What a trial takes depends on its method: a bank of full finetuning says nothing about one of LoRA.
-        let methods: BTreeSet<String> =
-            trials.iter().map(|trial| trial.config["method"]["name"].to_string()).collect();
-        let key = format!("{} {methods:?}", workload.bank_key(&trials[0].config));
-        let mut state = self.state();
-        let open = state.open(&members);
-        if state.limits.get(&key).is_some_and(|limit| open.len() > *limit) {
-            state.split(&open);
-            return Ok(true);
-        }
-        let done: Vec<bool> = members.iter().map(|index| !state.to_run[*index]).collect();
-        drop(state);
-        let attempt = Attempt {
-            run: self.run,
-            progress: &self.reporter.begin_bank(name, open.len()),
-            trials: &trials,
-            done: &done,
-            again: self.run.options.selection.again(),
+    fn bank(&self, workload: &dyn Workload, lease: Lease) -> Result<bool> {
+        let (name, mut parts) = {
+            let mut state = self.state();
+            // Another worker may have finished some of them before it was gone.
+            lease.trials.iter().for_each(|id| {
+                if self.places.contains_key(id) {
+                    self.reread(&mut state, id);
+                }
+            });
+            (format!("bank {}", state.begun), self.parts(&state, &lease)?)
         };
-        let (end, finished) = attempt.run(workload)?;
-        let mut state = self.state();
-        for (slot, status) in finished {
-            self.account(&mut state, members[slot], status);
-        }
-        match end {
-            End::Complete => {}
-            End::Interrupted => state.report.interrupted = true,
-            End::BrokenDevice { message } => {
-                let device = workload.provenance().device;
-                let notice = format!("{device} is left aside for the rest of this run: {message}");
-                self.reporter.notice(&notice);
-                state.report.broken_devices.push(device);
-                state.queue.push_front(members);
-                return Ok(false);
+        let mut keeps_checkpoint = false;
+        while let Some(members) = parts.pop_front() {
+            let trials: Vec<Trial> = members.iter().map(|place| self.grid.trials[*place].clone()).collect();
+            // What a trial takes depends on its method: a bank of full finetuning says nothing about one of LoRA.
+            let methods: BTreeSet<String> =
+                trials.iter().map(|trial| trial.config["method"]["name"].to_string()).collect();
+            let key = format!("{} {methods:?}", workload.bank_key(&trials[0].config));
+            let mut state = self.state();
+            let done: Vec<bool> = trials.iter().map(|trial| !state.wanted.contains(&trial.id)).collect();
+            let open: Vec<usize> =
+                members.iter().zip(&done).filter(|(_, done)| !**done).map(|(place, _)| *place).collect();
+            if state.limits.get(&key).is_some_and(|limit| open.len() > *limit) {
+                split(&mut parts, &open);
+                continue;
             }
-            End::OutOfMemory { message } => {
-                workload.rest();
-                let half = open.len().div_ceil(2);
-                self.reporter.notice(&format!("{name} of {} trials is halved: {message}", open.len()));
-                state.limits.insert(key, half);
-                let open = state.open(&open);
-                state.split(&open);
-                state.report.splits += 1;
+            drop(state);
+            let attempt = Attempt {
+                run: self.run,
+                lease: &lease,
+                progress: &self.reporter.begin_bank(&name, open.len()),
+                trials: &trials,
+                done: &done,
+                again: self.again(),
+            };
+            let (end, finished) = match attempt.run(workload) {
+                Ok(ended) => ended,
+                Err(error) => {
+                    // The first error is the one to report.
+                    let _ = lease.give_back();
+                    return Err(error);
+                }
+            };
+            state = self.state();
+            for (slot, status) in finished {
+                self.account(&mut state, members[slot], status);
+            }
+            match end {
+                End::Complete { keeps_checkpoint: keeps } => keeps_checkpoint |= keeps,
+                End::Lost => {
+                    self.reporter
+                        .notice(&format!("{name} was taken by another worker while this one was silent"));
+                    return Ok(true);
+                }
+                End::Interrupted => {
+                    state.report.interrupted = true;
+                    lease.give_back()?;
+                    return Ok(true);
+                }
+                End::BrokenDevice { message } => {
+                    let device = workload.provenance().device;
+                    let notice = format!("{device} is left aside for the rest of this run: {message}");
+                    self.reporter.notice(&notice);
+                    state.report.broken_devices.push(device);
+                    lease.give_back()?;
+                    return Ok(false);
+                }
+                End::OutOfMemory { message } => {
+                    workload.rest();
+                    self.reporter.notice(&format!("{name} of {} trials is halved: {message}", open.len()));
+                    state.limits.insert(key, open.len().div_ceil(2));
+                    let rest: Vec<usize> = open
+                        .into_iter()
+                        .filter(|place| state.wanted.contains(&self.grid.trials[*place].id))
+                        .collect();
+                    split(&mut parts, &rest);
+                    state.report.splits += 1;
+                }
             }
         }
+        if keeps_checkpoint {
+            lease.give_back()?
+        } else {
+            lease.end()?
+        };
         Ok(true)
     }
 
+    /// The parts of a bank to run: those with a checkpoint, each with all its trials, and the rest.
+    fn parts(&self, state: &SessionState, lease: &Lease) -> Result<VecDeque<Vec<usize>>> {
+        let mut rest: Vec<usize> =
+            lease.trials.iter().filter(|id| state.wanted.contains(*id)).map(|id| self.places[id]).collect();
+        let mut parts = VecDeque::new();
+        for (path, trials) in checkpoints::begun(&lease.path()) {
+            let members = trials.map(|ids| ids.iter().map(|id| self.places.get(id).copied()).collect());
+            match members {
+                Ok(Some::<Vec<usize>>(members)) if members.iter().any(|place| rest.contains(place)) => {
+                    rest.retain(|place| !members.contains(place));
+                    parts.push_back(members);
+                }
+                Ok(_) => {}
+                Err(reason) => {
+                    let aside = self.run.folder.set_aside(&path)?;
+                    self.reporter.notice(&format!(
+                        "{}: {reason}; the bank's trials start over, and what was left of it is in {}",
+                        path.display(),
+                        aside.display()
+                    ));
+                }
+            }
+        }
+        if !rest.is_empty() {
+            parts.push_back(rest);
+        }
+        Ok(parts)
+    }
+
     fn account(&self, state: &mut SessionState, index: usize, status: Status) {
-        state.to_run[index] = false;
+        state.wanted.remove(&self.grid.trials[index].id);
         match status {
             Status::Done => state.report.done += 1,
             Status::Diverged { .. } => state.report.diverged += 1,
@@ -202,6 +362,9 @@ impl<'a> Session<'a> {
 
     /// Writes the tables if that takes no more than a small share of the time: each writing reads the whole ledger.
     fn write_tables_at_times(&self) -> Result<()> {
+        if self.run.options.worker {
+            return Ok(());
+        }
         let mut state = self.state();
         if state.written.is_some_and(|(at, took)| at.elapsed() < took * TABLES_PER_INTERVAL) {
             return Ok(());
@@ -228,17 +391,14 @@ impl<'a> Session<'a> {
     }
 }
 
-impl SessionState {
-    fn open(&self, members: &[usize]) -> Vec<usize> {
-        members.iter().copied().filter(|index| self.to_run[*index]).collect()
-    }
-
-    fn split(&mut self, open: &[usize]) {
-        let (left, right) = open.split_at(open.len().div_ceil(2));
-        for half in [right, left].into_iter().filter(|half| !half.is_empty()) {
-            self.queue.push_front(half.to_vec());
-        }
+/// Puts the halves of a part before the other parts.
+fn split(parts: &mut VecDeque<Vec<usize>>, open: &[usize]) {
+    let (left, right) = open.split_at(open.len().div_ceil(2));
+    for half in [right, left].into_iter().filter(|half| !half.is_empty()) {
+        parts.push_front(half.to_vec());
     }
 }
 
+/// The most time between two looks at banks that others have.
+const MOST_WAIT: Duration = Duration::from_secs(1);
 const NO_PANIC: &str = "what a workload does cannot panic while the state is held";

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use crate::error::{Result, RunnerError};
 use crate::experiments::Experiment;
-use crate::ledger::{Difference, Folder, Ledger, checkpoints, differences, entries, make_folder};
+use crate::ledger::{Difference, Folder, Ledger, banks, checkpoints, differences, entries, make_folder};
 use crate::run::plan::plan_trials;
 use crate::run::selection::Selection;
 use crate::tables::phased_by;
@@ -95,8 +95,8 @@ fn chosen(
     let grid = experiment.grid(workload)?;
     let folder = Folder::new(verification.folder, experiment);
     let phased = phased_by(experiment, &grid, &Ledger::new(folder.trials()));
-    let plan =
-        plan_trials(experiment, phased, (workload, true), &folder, &Selection::default(), &BTreeSet::new())?;
+    let mut plan = plan_trials(experiment, phased, &folder, &Selection::default(), &BTreeSet::new())?;
+    plan.form_banks(workload, true);
     let members: Vec<usize> = match verification.trials {
         Some(count) => (0..plan.grid.trials.len().min(count)).collect(),
         // The first, where several banks are the largest.
@@ -142,8 +142,9 @@ impl Session<'_> {
                 return Ok(());
             }
             verdict.kills += 1;
-            let begun =
-                entries(&self.folder(name).checkpoints()).iter().any(|bank| checkpoints::is_begun(bank));
+            let known = banks(&self.folder(name));
+            let all = known.all().unwrap_or_default();
+            let begun = all.iter().any(|(bank, _)| !checkpoints::begun(&known.path(bank)).is_empty());
             verdict.with_checkpoint += usize::from(begun);
             (self.verification.tell)(&format!(
                 "{name}: kill {} of {} after {:.1} s, {} of {} trials finished{}",

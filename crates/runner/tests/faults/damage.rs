@@ -1,7 +1,7 @@
 //! Files that something else has cut off or altered, and a clock that runs backwards.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::study::{Study, TRIALS, files, stop};
 
@@ -9,14 +9,9 @@ use crate::study::{Study, TRIALS, files, stop};
 fn killed() -> Study {
     let study = Study::new();
     let mut child = study.start(20);
-    study.wait_for("two checkpoints", || state_files(&study).len() == 2);
+    study.wait_for("two checkpoints", || study.state_files().len() == 2);
     stop(&mut child);
     study
-}
-
-fn state_files(study: &Study) -> Vec<PathBuf> {
-    let banks = files(&study.root().join("checkpoints"));
-    banks.iter().map(|bank| bank.join("state.json")).filter(|path| path.exists()).collect()
 }
 
 /// Does something to a file that a run must notice.
@@ -41,7 +36,7 @@ fn a_checkpoint_that_cannot_be_read_is_set_aside_and_its_bank_starts_over_in_the
     let torn: [(&str, Damage); 3] = [("state.json", cut), ("bank.json", cut), ("bank.json", alter_an_id)];
     for (name, damage) in torn {
         let study = killed();
-        let victim = state_files(&study)[0].with_file_name(name);
+        let victim = study.state_files()[0].with_file_name(name);
         damage(&victim);
         let bank = victim.parent().unwrap().file_name().unwrap().to_string_lossy().to_string();
         let (_, error) = study.finish();

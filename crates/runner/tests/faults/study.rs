@@ -153,9 +153,16 @@ impl Study {
 
     /// Step in the checkpoint of the bank that runs.
     pub fn checkpoint_step(&self) -> Option<u64> {
-        let banks = std::fs::read_dir(self.root().join("checkpoints")).ok()?;
-        let states = banks.flatten().filter_map(|bank| std::fs::read(bank.path().join("state.json")).ok());
+        let states = self.state_files().into_iter().filter_map(|path| std::fs::read(path).ok());
         states.filter_map(|state| serde_json::from_slice::<serde_json::Value>(&state).ok()?[0].as_u64()).max()
+    }
+
+    /// What banks have saved: `checkpoints/<plan>/<bank>/<checkpoint>/state.json`.
+    pub fn state_files(&self) -> Vec<PathBuf> {
+        let below =
+            |folders: Vec<PathBuf>| -> Vec<PathBuf> { folders.iter().flat_map(|path| files(path)).collect() };
+        let checkpoints = below(below(files(&self.root().join("checkpoints"))));
+        checkpoints.iter().map(|path| path.join("state.json")).filter(|path| path.exists()).collect()
     }
 
     fn log(&self) -> PathBuf {
@@ -185,7 +192,7 @@ pub fn toy() -> PathBuf {
 /// Paths in a folder, sorted.
 pub fn files(folder: &Path) -> Vec<PathBuf> {
     let mut files: Vec<PathBuf> =
-        std::fs::read_dir(folder).into_iter().flatten().map(|entry| entry.unwrap().path()).collect();
+        std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
     files.sort();
     files
 }

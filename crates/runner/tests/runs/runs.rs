@@ -1,6 +1,7 @@
 //! What is run again, what is not, and what a fault costs.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use runner::{RunOptions, Selection, State, plan, rebuild, run};
 
@@ -158,7 +159,7 @@ fn a_failing_bank_does_not_stop_the_others_and_is_tried_again() {
     ] {
         let study =
             Study::new(&FILE.replace("[method.plain]", &format!("[method.plain]\nfault = \"{fault}\"")));
-        let left = || study.root().join("checkpoints").read_dir().unwrap().count();
+        let left = || study.banks().len();
         let once = run(&study.experiment(&[]), &study.toy, &failing_fast(&study)).unwrap();
         let failed = (once.failed.len(), study.bank_sizes());
         assert_eq!(failed, (4, vec![4]), "fail_fast stops after the first bank");
@@ -220,8 +221,8 @@ fn a_trained_bank_that_cannot_be_scored_is_not_halved_and_goes_on_from_its_check
     assert_eq!((report.done, report.failed.len(), report.splits), (0, 8, 0));
     assert!(report.failed[0].1.contains("the training is kept"), "{}", report.failed[0].1);
     let states = || {
-        let banks = std::fs::read_dir(study.root().join("checkpoints")).unwrap();
-        banks.filter(|bank| bank.as_ref().unwrap().path().join("state.json").exists()).count()
+        let of_bank = |bank: PathBuf| std::fs::read_dir(bank).unwrap().map(|entry| entry.unwrap().path());
+        study.banks().into_iter().flat_map(of_bank).filter(|path| path.join("state.json").exists()).count()
     };
     assert_eq!(states(), 2);
     study.toy.unscored = false;

@@ -71,6 +71,8 @@ impl Study {
             max_failures: None,
             checkpoint_every: Duration::ZERO,
             save_adapters: false,
+            worker: false,
+            lease: Duration::from_secs(60),
             quiet: true,
         }
     }
@@ -81,6 +83,15 @@ impl Study {
 
     pub fn root(&self) -> PathBuf {
         self.folder.path().join("results/walk/mini")
+    }
+
+    /// Folders of banks that have not ended.
+    pub fn banks(&self) -> Vec<PathBuf> {
+        let folders = |folder: &PathBuf| -> Vec<PathBuf> {
+            let found = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+            found.filter(|path| path.is_dir()).collect()
+        };
+        folders(&self.root().join("checkpoints")).iter().flat_map(folders).collect()
     }
 
     pub fn rows(&self, table: &str) -> Vec<BTreeMap<String, String>> {

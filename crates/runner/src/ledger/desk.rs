@@ -1,0 +1,223 @@
+//! A process at work on a results folder: its name, its banks, and what it sees of other workers.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::error::{Result, RunnerError};
+use crate::ledger::banks::{Bank, BankList, Banks, Finished, Next};
+use crate::ledger::checkpoints;
+use crate::ledger::folder::{Folder, entries, is_partial};
+use crate::ledger::records::{Ledger, Record};
+use crate::ledger::shared::{Disk, SharedFolder};
+use crate::ledger::state::State;
+use crate::ledger::worker::{Watch, Worker, sweep};
+use crate::workload::Trial;
+
+pub(crate) struct Desk {
+    pub banks: Banks,
+    folder: Folder,
+    watch: Watch,
+    _worker: Worker,
+}
+
+/// The banks of a folder as somebody sees them who takes none.
+pub(crate) fn banks(folder: &Folder) -> Banks {
+    Banks::new(Disk, folder.checkpoints(), "nobody".to_owned())
+}
+
+/// A bank that this worker has.
+pub(crate) struct Lease<'a> {
+    desk: &'a Desk,
+    pub bank: Bank,
+    /// Its trials.
+    pub trials: Vec<String>,
+}
+
+/// What to do next: [`Next`], with a lease for a bank.
+pub(crate) enum Step<'a> {
+    Run(Lease<'a>),
+    Plan { last: u64, trials: Vec<String> },
+    Wait,
+    Over,
+}
+
+impl Desk {
+    /// `lease`: after how much silence a worker counts as gone.
+    pub fn open(folder: &Folder, lease: Duration) -> Result<Desk> {
+        let worker = Worker::start(&folder.workers(), lease)?;
+        Ok(Desk {
+            banks: Banks::new(Disk, folder.checkpoints(), worker.name.clone()),
+            watch: Watch::new(folder.workers(), lease),
+            folder: folder.clone(),
+            _worker: worker,
+        })
+    }
+
+    fn told<T>(&self, result: io::Result<T>) -> Result<T> {
+        result.map_err(RunnerError::write(&self.folder.checkpoints()))
+    }
+
+    pub fn next(&self, again: bool, wanted: &BTreeSet<String>) -> Result<Step<'_>> {
+        Ok(match self.told(self.banks.next(again, wanted, &|worker| self.watch.is_over(worker)))? {
+            Next::Run(bank) => {
+                let trials = self.told(self.banks.list(bank.plan))?.banks[bank.index].clone();
+                Step::Run(Lease { desk: self, bank, trials })
+            }
+            Next::Plan { last, trials } => Step::Plan { last, trials },
+            Next::Wait => Step::Wait,
+            Next::Over => Step::Over,
+        })
+    }
+
+    /// The number of the last plan, and which trials are in no bank.
+    pub fn unplanned(&self, again: bool, wanted: &BTreeSet<String>) -> Result<(u64, Vec<String>)> {
+        let look = self.told(self.banks.look(again, wanted, &|worker| self.watch.is_over(worker)))?;
+        Ok((look.last, look.open))
+    }
+
+    pub fn propose(&self, last: u64, list: &BankList) -> Result<bool> {
+        self.told(self.banks.propose(last, list))
+    }
+
+    /// How many banks with one of these trials nobody else has.
+    pub fn free(&self, again: bool, wanted: &BTreeSet<String>) -> Result<usize> {
+        let look = self.told(self.banks.look(again, wanted, &|worker| self.watch.is_over(worker)))?;
+        Ok(look.free.len())
+    }
+
+    /// Others that have banks now.
+    pub fn others(&self) -> Result<BTreeSet<String>> {
+        let all = self.told(self.banks.all())?;
+        Ok(all.into_iter().filter_map(|(bank, _)| bank.owner).collect())
+    }
+
+    /// Removes what runs have left that nobody goes on from: banks that are finished or were never begun, unless a
+    /// worker has them. Sets aside what cannot be read, and says so.
+    ///
+    /// `again`: whether diverged trials are run anew, so that such a bank is unfinished although each of its trials has
+    /// a result.
+    pub fn sweep(&self, trials: &[Trial], states: &[State], again: bool) -> Result<Vec<String>> {
+        let mut notices = Vec::new();
+        sweep(&self.folder.workers());
+        let places: BTreeMap<&str, usize> =
+            trials.iter().enumerate().map(|(place, trial)| (trial.id.as_str(), place)).collect();
+        for path in entries(&self.folder.checkpoints()) {
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            if let Ok(plan) = name.parse() {
+                match self.banks.list(plan) {
+                    Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                        let aside = self.folder.set_aside(&path)?;
+                        notices.push(format!(
+                            "{error}; its banks start over, and what was left of them is in {}",
+                            aside.display()
+                        ));
+                    }
+                    _ => {}
+                }
+            } else if name.strip_prefix("staged.").is_none_or(|worker| self.watch.is_over(worker)) {
+                if checkpoints::is_begun(&path) && !name.starts_with("staged.") {
+                    notices
+                        .push(format!("{}: begun by an older version; its bank starts over", path.display()));
+                }
+                self.told(Disk.remove(&path))?;
+            }
+        }
+        for (bank, list) in self.told(self.banks.all())? {
+            let is_final =
+                |id: &String| places.get(id.as_str()).is_some_and(|place| states[*place].is_final());
+            let is_finished = !(again && list.again) && list.banks[bank.index].iter().all(is_final);
+            if is_finished || checkpoints::begun(&self.banks.path(&bank)).is_empty() {
+                self.discard(&bank)?;
+            }
+        }
+        self.retire()?;
+        Ok(notices)
+    }
+
+    /// Removes banks that were never begun, and plans without a bank.
+    pub fn tidy(&self) -> Result<()> {
+        for (bank, _) in self.told(self.banks.all())? {
+            if bank.owner.is_none() && checkpoints::begun(&self.banks.path(&bank)).is_empty() {
+                self.discard(&bank)?;
+            }
+        }
+        self.retire()
+    }
+
+    /// Removes plans without a bank: the last too where no other has one.
+    pub fn retire(&self) -> Result<()> {
+        let is_empty = self.told(self.banks.all())?.is_empty();
+        self.told(self.banks.retire(is_empty))
+    }
+
+    /// Removes a bank, unless a worker has it.
+    fn discard(&self, bank: &Bank) -> Result<()> {
+        if bank.owner.as_deref().is_none_or(|owner| self.watch.is_over(owner))
+            && let Some(taken) = self.told(self.banks.take(bank))?
+        {
+            self.told(self.banks.end(&taken))?;
+        }
+        Ok(())
+    }
+}
+
+impl Lease<'_> {
+    /// The bank's folder.
+    pub fn path(&self) -> PathBuf {
+        self.desk.banks.path(&self.bank)
+    }
+
+    /// Folder for artifacts of trials that have no result yet.
+    pub fn artifacts(&self) -> PathBuf {
+        self.path().join("pictures")
+    }
+
+    /// Whether the bank is still this worker's.
+    pub fn is_held(&self) -> Result<bool> {
+        self.desk.told(self.desk.banks.is_held(&self.bank))
+    }
+
+    /// Makes a result and its artifacts durable; `replaces`: a record that is there is no result.
+    pub fn finish(&self, record: &Record, ledger: &Ledger, replaces: bool) -> Result<Finished> {
+        match self.finish_artifacts() {
+            Err(RunnerError::Write { source, .. })
+                if source.kind() == io::ErrorKind::NotFound && !self.is_held()? =>
+            {
+                return Ok(Finished::Lost);
+            }
+            other => other?,
+        }
+        let target = ledger.path(&record.outcome.trial_id);
+        let bytes = record.text();
+        let finished = self.desk.banks.finish(&self.bank, &target, bytes.as_bytes(), replaces);
+        finished.map_err(RunnerError::write(&target))
+    }
+
+    /// Moves the artifacts that are there to where they stay.
+    fn finish_artifacts(&self) -> Result<()> {
+        let target = self.desk.folder.artifacts();
+        let names = Disk.names(&self.artifacts()).map_err(RunnerError::read(&self.artifacts()))?;
+        let mut files =
+            names.iter().map(|name| self.artifacts().join(name)).filter(|path| !is_partial(path)).peekable();
+        if files.peek().is_none() {
+            return Ok(());
+        }
+        for file in files {
+            let to = target.join(file.file_name().expect("a name of the folder"));
+            Disk.rename(&file, &to).map_err(RunnerError::write(&to))?;
+        }
+        Disk.sync(&target).map_err(RunnerError::write(&target))
+    }
+
+    /// Leaves the bank to whoever goes on from its checkpoints; false where another worker has it.
+    pub fn give_back(self) -> Result<bool> {
+        self.desk.told(self.desk.banks.give_back(&self.bank))
+    }
+
+    /// Ends the bank; false where another worker has it.
+    pub fn end(self) -> Result<bool> {
+        self.desk.told(self.desk.banks.end(&self.bank))
+    }
+}
