@@ -19,7 +19,7 @@ pub(crate) struct Desk {
     pub banks: Banks,
     folder: Folder,
     watch: Watch,
-    _worker: Worker,
+    worker: Worker,
 }
 
 /// The banks of a folder as somebody sees them who takes none.
@@ -51,7 +51,7 @@ impl Desk {
             banks: Banks::new(Disk, folder.checkpoints(), worker.name.clone()),
             watch: Watch::new(folder.workers(), lease),
             folder: folder.clone(),
-            _worker: worker,
+            worker,
         })
     }
 
@@ -90,7 +90,8 @@ impl Desk {
     /// Others that have banks now.
     pub fn others(&self) -> Result<BTreeSet<String>> {
         let all = self.told(self.banks.all())?;
-        Ok(all.into_iter().filter_map(|(bank, _)| bank.owner).collect())
+        let owners = all.into_iter().filter_map(|(bank, _)| bank.owner);
+        Ok(owners.filter(|owner| *owner != self.worker.name).collect())
     }
 
     /// Removes what runs have left that nobody goes on from: banks that are finished or were never begun, unless a

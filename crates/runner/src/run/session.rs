@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::atomic::Ordering;
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use crate::error::{Result, RunnerError};
@@ -24,6 +24,8 @@ pub(crate) struct Session<'a> {
     places: HashMap<String, usize>,
     reporter: Reporter,
     state: Mutex<SessionState>,
+    /// Told whenever a thread is through with a bank.
+    bank_over: Condvar,
 }
 
 struct SessionState {
@@ -68,6 +70,7 @@ impl<'a> Session<'a> {
                 written: None,
                 waits: false,
             }),
+            bank_over: Condvar::new(),
         }
     }
 
@@ -135,6 +138,7 @@ impl<'a> Session<'a> {
                 Ok(Some(lease)) => self.bank(workload, lease),
                 Err(error) => Err(error),
             };
+            self.bank_over.notify_all();
             match outcome.and_then(|goes_on| self.write_tables_at_times().map(|()| goes_on)) {
                 Ok(true) => {}
                 Ok(false) => return,
@@ -169,27 +173,26 @@ impl<'a> Session<'a> {
                     self.plan(last, trials, workload)?;
                 }
                 Step::Wait => {
-                    if !std::mem::replace(&mut state.waits, true) {
-                        self.tell_wait(&state.wanted)?;
-                    }
-                    drop(state);
-                    std::thread::sleep((self.run.options.lease / 20).min(MOST_WAIT));
+                    self.tell_wait(&mut state)?;
+                    let pause = (self.run.options.lease / 20).min(MOST_WAIT);
+                    drop(self.bank_over.wait_timeout(state, pause).expect(NO_PANIC));
                 }
             }
         }
     }
 
-    fn tell_wait(&self, wanted: &BTreeSet<String>) -> Result<()> {
-        let others = self.run.desk.others()?;
+    /// Says once that other workers are waited for.
+    fn tell_wait(&self, state: &mut SessionState) -> Result<()> {
+        if state.waits {
+            return Ok(());
+        }
+        let others: Vec<String> = self.run.desk.others()?.into_iter().collect();
         if !others.is_empty() {
-            let names: Vec<String> = others.into_iter().collect();
-            let trials = if wanted.len() == 1 { "trial" } else { "trials" };
-            let text = format!(
-                "waiting for {} {trials} that other workers have: {}",
-                wanted.len(),
-                names.join(", ")
-            );
-            self.reporter.notice(&text);
+            state.waits = true;
+            let count = state.wanted.len();
+            let trials = if count == 1 { "trial" } else { "trials" };
+            let names = others.join(", ");
+            self.reporter.notice(&format!("waiting for {count} {trials} that other workers have: {names}"));
         }
         Ok(())
     }
