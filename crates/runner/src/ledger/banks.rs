@@ -114,6 +114,8 @@ pub(crate) struct Banks<F = Disk> {
     lists: Mutex<HashMap<u64, Arc<BankList>>>,
     /// Banks that may be free, from the last look at the folder, the next at the end.
     free: Mutex<Vec<Bank>>,
+    /// Banks that this worker has: their plans and places. What has its name beside these it may take again.
+    held: Mutex<BTreeSet<(u64, usize)>>,
     /// Held while a plan is made, of which the process has one place aside.
     planning: Mutex<()>,
 }
@@ -127,6 +129,7 @@ impl<F: SharedFolder> Banks<F> {
             worker,
             lists: Mutex::default(),
             free: Mutex::default(),
+            held: Mutex::default(),
             planning: Mutex::default(),
         }
     }
@@ -189,7 +192,7 @@ impl<F: SharedFolder> Banks<F> {
                     );
                 }
                 // Its last bank has ended meanwhile.
-                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Err(error) if is_gone(&error) => {}
                 Err(error) => return Err(error),
             }
         }
@@ -204,19 +207,16 @@ impl<F: SharedFolder> Banks<F> {
         wanted: &BTreeSet<String>,
         is_over: &dyn Fn(&str) -> bool,
     ) -> io::Result<Next> {
-        let is_wanted = |bank: &Bank, list: &BankList| {
-            list.again == again && list.banks[bank.index].iter().any(|id| wanted.contains(id))
+        let is_wanted = |bank: &Bank| -> io::Result<bool> {
+            let list = self.list(bank.plan)?;
+            Ok(list.again == again && list.banks[bank.index].iter().any(|id| wanted.contains(id)))
         };
-        loop {
-            let candidate = self.free.lock().expect(NO_PANIC).pop();
-            match candidate {
-                Some(bank) if !is_wanted(&bank, &*self.list(bank.plan)?) => {}
-                Some(bank) => {
-                    if let Some(taken) = self.take(&bank)? {
-                        return Ok(Next::Run(taken));
-                    }
-                }
-                None => break,
+        let candidate = || self.free.lock().expect(NO_PANIC).pop();
+        while let Some(bank) = candidate() {
+            if is_wanted(&bank)?
+                && let Some(taken) = self.take(&bank)?
+            {
+                return Ok(Next::Run(taken));
             }
         }
         let mut look = self.look(again, wanted, is_over)?;
@@ -248,7 +248,7 @@ impl<F: SharedFolder> Banks<F> {
                 continue;
             }
             banked.extend(trials.iter().cloned());
-            if bank.owner.as_deref().is_none_or(is_over) {
+            if self.is_free(&bank, is_over) {
                 look.free.push(bank);
             } else {
                 look.is_held = true;
@@ -256,6 +256,17 @@ impl<F: SharedFolder> Banks<F> {
         }
         look.open = wanted.difference(&banked).cloned().collect();
         Ok(look)
+    }
+
+    /// Whether nobody has a bank, or one who is over, or this worker's name stands there for a bank that it let go of.
+    pub fn is_free(&self, bank: &Bank, is_over: &dyn Fn(&str) -> bool) -> bool {
+        match bank.owner.as_deref() {
+            None => true,
+            Some(owner) if owner == self.worker => {
+                !self.held.lock().expect(NO_PANIC).contains(&(bank.plan, bank.index))
+            }
+            Some(owner) => is_over(owner),
+        }
     }
 
     /// Makes the plan after `last`; false where another worker has made one.
@@ -282,7 +293,16 @@ impl<F: SharedFolder> Banks<F> {
 
     /// Takes a bank; nothing where another has been faster.
     pub fn take(&self, bank: &Bank) -> io::Result<Option<Bank>> {
-        self.renamed(bank, bank.taken_by(Some(&self.worker)))
+        let taken = self.renamed(bank, bank.taken_by(Some(&self.worker)))?;
+        if let Some(taken) = &taken {
+            self.held.lock().expect(NO_PANIC).insert((taken.plan, taken.index));
+        }
+        Ok(taken)
+    }
+
+    /// Counts a bank as none of this worker's, whatever its folder is called.
+    pub fn let_go(&self, bank: &Bank) {
+        self.held.lock().expect(NO_PANIC).remove(&(bank.plan, bank.index));
     }
 
     /// Gives a bank back, with its checkpoints; false where it is another worker's.
@@ -293,14 +313,14 @@ impl<F: SharedFolder> Banks<F> {
     fn renamed(&self, from: &Bank, to: Bank) -> io::Result<Option<Bank>> {
         match self.files.rename(&self.path(from), &self.path(&to)) {
             Ok(()) => Ok(Some(to)),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) if is_gone(&error) => Ok(None),
             Err(error) => Err(error),
         }
     }
 
-    /// Whether a bank is still the worker's.
-    pub fn is_held(&self, bank: &Bank) -> io::Result<bool> {
-        Ok(self.files.names(&self.plan_folder(bank.plan))?.contains(&bank.name()))
+    /// Whether a bank is still the worker's: whether something can be written there, since a look may show what was.
+    pub fn is_held(&self, bank: &Bank) -> bool {
+        !self.files.write(&self.path(bank).join("held"), b"").is_err_and(|error| is_gone(&error))
     }
 
     /// Makes a result durable as `target`, unless the bank is another worker's; `replaces`: what is there is no result.
@@ -321,7 +341,7 @@ impl<F: SharedFolder> Banks<F> {
             Ok(Finished::First)
         };
         match finish() {
-            Err(error) if error.kind() == ErrorKind::NotFound && !self.is_held(bank)? => Ok(Finished::Lost),
+            Err(error) if is_gone(&error) && !self.is_held(bank) => Ok(Finished::Lost),
             other => other,
         }
     }
@@ -332,24 +352,26 @@ impl<F: SharedFolder> Banks<F> {
         let ended = self.plan_folder(bank.plan).join(format!("{}.ended", bank.name()));
         match self.files.rename(&path, &ended) {
             Ok(()) => {}
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
+            Err(error) if is_gone(&error) => return Ok(false),
             Err(error) => return Err(error),
         }
         self.files.remove(&ended)?;
         Ok(true)
     }
 
-    /// Removes plans without a bank: all, or all but the last, whose number the next plan goes on from.
-    pub fn retire(&self, all: bool) -> io::Result<()> {
-        let plans = self.plans()?;
-        let kept = if all { None } else { plans.last() };
-        for plan in plans.iter().filter(|plan| Some(*plan) != kept) {
-            if self.banks_of(*plan)?.is_empty() {
-                self.files.remove(&self.plan_folder(*plan))?;
-            }
+    /// Removes the plans where no bank is left. Only for when nothing is left to plan: a number that is free again is one
+    /// that two may take for different plans.
+    pub fn retire(&self) -> io::Result<()> {
+        if !self.all()?.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        self.plans()?.into_iter().try_for_each(|plan| self.files.remove(&self.plan_folder(plan)))
     }
+}
+
+/// Whether a file or folder is not there, or not any more.
+pub(super) fn is_gone(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::StaleNetworkFileHandle)
 }
 
 /// Whether a folder cannot have a name because another has it.

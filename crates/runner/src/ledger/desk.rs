@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::error::{Result, RunnerError};
-use crate::ledger::banks::{Bank, BankList, Banks, Finished, Next};
+use crate::ledger::banks::{Bank, BankList, Banks, Finished, Next, is_gone};
 use crate::ledger::checkpoints;
 use crate::ledger::folder::{Folder, entries, is_partial};
 use crate::ledger::records::{Ledger, Record};
@@ -133,34 +133,39 @@ impl Desk {
                 self.discard(&bank)?;
             }
         }
-        self.retire()?;
         Ok(notices)
     }
 
-    /// Removes banks that were never begun, and plans without a bank.
-    pub fn tidy(&self) -> Result<()> {
+    /// Removes banks that nobody has begun.
+    pub fn discard_unbegun(&self) -> Result<()> {
         for (bank, _) in self.told(self.banks.all())? {
             if bank.owner.is_none() && checkpoints::begun(&self.banks.path(&bank)).is_empty() {
                 self.discard(&bank)?;
             }
         }
-        self.retire()
+        Ok(())
     }
 
-    /// Removes plans without a bank: the last too where no other has one.
+    /// Removes the plans, where no bank is left, once nothing is left to plan.
     pub fn retire(&self) -> Result<()> {
-        let is_empty = self.told(self.banks.all())?.is_empty();
-        self.told(self.banks.retire(is_empty))
+        self.told(self.banks.retire())
     }
 
     /// Removes a bank, unless a worker has it.
     fn discard(&self, bank: &Bank) -> Result<()> {
-        if bank.owner.as_deref().is_none_or(|owner| self.watch.is_over(owner))
+        if self.banks.is_free(bank, &|worker| self.watch.is_over(worker))
             && let Some(taken) = self.told(self.banks.take(bank))?
         {
+            self.banks.let_go(&taken);
             self.told(self.banks.end(&taken))?;
         }
         Ok(())
+    }
+}
+
+impl Drop for Lease<'_> {
+    fn drop(&mut self) {
+        self.desk.banks.let_go(&self.bank);
     }
 }
 
@@ -176,15 +181,15 @@ impl Lease<'_> {
     }
 
     /// Whether the bank is still this worker's.
-    pub fn is_held(&self) -> Result<bool> {
-        self.desk.told(self.desk.banks.is_held(&self.bank))
+    pub fn is_held(&self) -> bool {
+        self.desk.banks.is_held(&self.bank)
     }
 
     /// Makes a result and its artifacts durable; `replaces`: a record that is there is no result.
     pub fn finish(&self, record: &Record, ledger: &Ledger, replaces: bool) -> Result<Finished> {
         match self.finish_artifacts() {
-            Err(RunnerError::Write { source, .. })
-                if source.kind() == io::ErrorKind::NotFound && !self.is_held()? =>
+            Err(RunnerError::Write { source, .. } | RunnerError::Read { source, .. })
+                if is_gone(&source) && !self.is_held() =>
             {
                 return Ok(Finished::Lost);
             }

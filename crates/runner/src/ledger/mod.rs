@@ -1,6 +1,8 @@
 //! What a results folder holds: records of finished trials, checkpoints of banks under way, and the lock.
 
 mod banks;
+#[cfg(test)]
+mod banks_model;
 pub(crate) mod checkpoints;
 mod clean;
 mod compare;

@@ -53,7 +53,7 @@ impl Attempt<'_> {
         let ended = self.run_with(workload, &recorder);
         let recorded = recorder.state.into_inner().expect("accept does not panic");
         // Whatever went wrong after another worker has taken the bank went wrong because of that.
-        if recorded.is_lost || (ended.is_err() || recorded.error.is_some()) && !self.lease.is_held()? {
+        if recorded.is_lost || (ended.is_err() || recorded.error.is_some()) && !self.lease.is_held() {
             return Ok((End::Lost, recorded.finished));
         }
         match recorded.error {
@@ -80,7 +80,7 @@ impl Attempt<'_> {
             checkpoints::open(&checkpoint, self.trials)?;
             returned = self.call(workload, &checkpoint, recorder);
         }
-        if returned.is_err() && !self.lease.is_held()? {
+        if returned.is_err() && !self.lease.is_held() {
             return Ok(End::Lost);
         }
         let complete = |keeps_checkpoint| (End::Complete { keeps_checkpoint }, keeps_checkpoint);

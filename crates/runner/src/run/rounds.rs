@@ -43,7 +43,7 @@ pub fn run(experiment: &Experiment, workload: &dyn Workload, options: &RunOption
     let desk = Desk::open(&folder, options.lease)?;
     let stamp = Stamp::now(experiment.path(), workload.provenance());
     let (ledger, methods) = (Ledger::new(folder.trials()), workload.methods());
-    Run { experiment, options, candidates, methods, folder, ledger, desk, stamp, stop }.rounds(workload)
+    Run { experiment, options, candidates, methods, folder, ledger, desk, stamp, stop }.whole(workload)
 }
 
 /// Writes the tables and the README of an experiment anew from its ledger; returns what is odd about them.
@@ -70,6 +70,14 @@ pub fn rebuild(
 }
 
 impl Run<'_> {
+    fn whole(&self, workload: &dyn Workload) -> Result<RunReport> {
+        let report = self.rounds(workload)?;
+        if report.left == 0 {
+            self.desk.retire()?;
+        }
+        Ok(report)
+    }
+
     /// One round, and another as long as tuning has made new choices.
     fn rounds(&self, workload: &dyn Workload) -> Result<RunReport> {
         let mut report = RunReport { folder: self.folder.root.clone(), ..RunReport::default() };
@@ -138,11 +146,9 @@ impl Run<'_> {
         report.reused += reused;
         report.taken += plan.open();
         let report = Session::new(self, plan, report).run(workload)?;
-        if self.options.worker {
-            self.desk.retire()?
-        } else {
-            self.desk.tidy()?
-        };
+        if !self.options.worker {
+            self.desk.discard_unbegun()?;
+        }
         Ok(report)
     }
 
