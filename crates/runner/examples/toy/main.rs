@@ -52,7 +52,9 @@ fn main() -> Result<()> {
         print!("{}", status(&experiment, &toy, &results_dir)?);
         return Ok(());
     }
-    print!("{}", plan(&experiment, &toy, &results_dir, &selection)?);
+    if !worker {
+        print!("{}", plan(&experiment, &toy, &results_dir, &selection)?);
+    }
     let run_options = RunOptions {
         results_dir,
         selection,
@@ -65,5 +67,9 @@ fn main() -> Result<()> {
     };
     let report = run(&experiment, &toy, &run_options)?;
     println!("{} done, {} diverged, {} skipped", report.done, report.diverged, report.skipped);
+    if let (true, Some((first, last))) = (worker, toy.busy.get()) {
+        let (whole, paused) = ((last - first).as_secs_f64(), toy.paused.get().as_secs_f64());
+        println!("from the first bank to the last {whole:.3} s, of which trials paused {paused:.3} s");
+    }
     std::process::exit(report.exit_code())
 }

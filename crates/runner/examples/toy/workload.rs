@@ -1,6 +1,6 @@
 //! A workload without a model: each trial walks down a noisy parabola, and the faults of real ones can be ordered.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -81,6 +81,10 @@ pub struct Toy {
     pub banks: RefCell<Vec<Vec<String>>>,
     /// Step after which each bank stops at a checkpoint, as if asked to.
     pub stop_after: Option<u64>,
+    /// From the begin of the first bank to the end of the last that this workload ran itself.
+    pub busy: Cell<Option<(Instant, Instant)>>,
+    /// How long it paused in them.
+    pub paused: Cell<Duration>,
     /// A file that gets a line with the id of each trial whenever its bank begins or goes on.
     pub log: Option<PathBuf>,
 }
@@ -175,6 +179,34 @@ impl Workload for Toy {
     }
 
     fn run_bank(&self, trials: &[Trial], context: &BankContext) -> Result<Vec<Outcome>> {
+        let begun = self.busy.get().map_or_else(Instant::now, |(first, _)| first);
+        let outcomes = self.walk(trials, context);
+        self.busy.set(Some((begun, Instant::now())));
+        outcomes
+    }
+
+    fn estimate(&self, _config: &Value, _bank: usize) -> Option<Estimate> {
+        Some(Estimate {
+            seconds: 30.0,
+            memory_bytes: 1_000_000_000,
+            trained_bytes: 100_000_000,
+            frozen_bytes: 0,
+        })
+    }
+
+    fn provenance(&self) -> Provenance {
+        let device = if self.broken.is_empty() { "cpu".to_string() } else { format!("cpu:{}", self.place) };
+        Provenance { device, libtorch: String::new() }
+    }
+}
+
+impl Toy {
+    fn pause(&self) {
+        std::thread::sleep(self.pause);
+        self.paused.set(self.paused.get() + self.pause);
+    }
+
+    fn walk(&self, trials: &[Trial], context: &BankContext) -> Result<Vec<Outcome>> {
         self.banks.borrow_mut().push(trials.iter().map(|trial| trial.id.clone()).collect());
         self.write_log(trials, context)?;
         if self.broken.contains(&self.place) {
@@ -198,7 +230,7 @@ impl Workload for Toy {
         };
         let (started, mut saved) = (Instant::now(), Instant::now());
         while state.step < configs[0].steps {
-            std::thread::sleep(self.pause);
+            self.pause();
             state.advance(&configs);
             context.progress.step(state.step, configs[0].steps, "walking");
             let stops = context.stopped() || self.stop_after == Some(state.step);
@@ -225,7 +257,7 @@ impl Workload for Toy {
                 Some(Fault::Silent) => continue,
                 Some(Fault::NotANumber | Fault::Forgetful | Fault::Hungry) | None => {}
             }
-            std::thread::sleep(self.pause);
+            self.pause();
             let mut outcome = state.outcome(slot, &trials[slot], &configs[slot], context)?;
             outcome.train_seconds = train_seconds;
             // Half are reported at once and half at the end, since both are allowed.
@@ -234,22 +266,6 @@ impl Workload for Toy {
         Ok(late)
     }
 
-    fn estimate(&self, _config: &Value, _bank: usize) -> Option<Estimate> {
-        Some(Estimate {
-            seconds: 30.0,
-            memory_bytes: 1_000_000_000,
-            trained_bytes: 100_000_000,
-            frozen_bytes: 0,
-        })
-    }
-
-    fn provenance(&self) -> Provenance {
-        let device = if self.broken.is_empty() { "cpu".to_string() } else { format!("cpu:{}", self.place) };
-        Provenance { device, libtorch: String::new() }
-    }
-}
-
-impl Toy {
     fn write_log(&self, trials: &[Trial], context: &BankContext) -> Result<()> {
         let Some(log) = &self.log else { return Ok(()) };
         let open = trials.iter().zip(context.done).filter(|(_, done)| !**done);
