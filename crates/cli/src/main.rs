@@ -6,6 +6,7 @@
 
 mod commands;
 mod doctor;
+mod engines;
 mod exit;
 mod folder;
 mod libtorch;
@@ -22,9 +23,9 @@ use clap::builder::{PathBufValueParser, TypedValueParser};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use commands::{
-    check_weights, clean, diff, doctor as doctor_command, export, fetch, generate, import, merge, methods,
-    params as params_command, plan, plots, pretrain, report as report_command, run, status, verify_resume,
-    weight_norms, world,
+    cancel, check_weights, clean, diff, doctor as doctor_command, export, fetch, generate, import, merge,
+    methods, params as params_command, plan, plots, pretrain, report as report_command, run, status, submit,
+    verify_resume, weight_norms, world,
 };
 
 #[derive(Parser)]
@@ -43,6 +44,10 @@ struct Cli {
 enum Command {
     /// Run what is open in an experiment, then draw its tables and figures
     Run(run::Args),
+    /// Start workers of an experiment through Slurm or HyperQueue, or print the lines that start them
+    Submit(submit::Args),
+    /// Take back what was submitted for an experiment
+    Cancel(cancel::Args),
     /// Show trials, banks, expected time and memory; run nothing
     Plan(plan::Args),
     /// Show which trials are finished, of a running experiment too
@@ -99,12 +104,17 @@ fn main() -> ExitCode {
     memory::keep_freed_memory();
     let matches = with_homes(Cli::command()).get_matches();
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
-    if let Command::Plan(args) = &cli.command {
-        args.gpu().into_iter().for_each(device::become_gpu);
-    }
+    let gpu = match &cli.command {
+        Command::Plan(args) => args.gpu(),
+        Command::Submit(args) => args.gpu(),
+        _ => None,
+    };
+    gpu.into_iter().for_each(device::become_gpu);
     let cuda = device::load_cuda();
     let result = match &cli.command {
         Command::Run(args) => run::run(args, cuda),
+        Command::Submit(args) => submit::run(args, cuda).map(|()| ExitCode::SUCCESS),
+        Command::Cancel(args) => cancel::run(args).map(|()| ExitCode::SUCCESS),
         Command::Plan(args) => plan::run(args, cuda).map(|()| ExitCode::SUCCESS),
         Command::Status(args) => status::run(args).map(|()| ExitCode::SUCCESS),
         Command::Diff(args) => diff::run(args).map(|()| ExitCode::SUCCESS),

@@ -27,11 +27,11 @@ pub use experiments::{Direction, Experiment, Grid, Header, Remedy, TunedAxis, Tu
 pub use identity::{PROTOCOL_VERSION, canonical};
 pub use ledger::{
     Difference, Explanation, Leftover, LeftoverKind, Leftovers, Merged, State, explain, leftovers, merge,
-    write_atomically,
+    shell_line, write_atomically,
 };
 pub use run::{
     EXIT_INTERRUPTED, Only, Plan, PlannedBank, RunOptions, RunReport, Selection, Shard, Verdict,
-    Verification, duration_text, plan, rebuild, run, status, stop_flag, verify_resume,
+    Verification, duration_text, forget_failures, plan, rebuild, run, status, stop_flag, verify_resume,
 };
 pub use settings::{SettingError, closest, expand_home, settings, settings_beside};
 pub use tables::{Phase, TunedPoint};

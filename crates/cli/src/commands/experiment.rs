@@ -1,7 +1,7 @@
 //! The arguments that name an experiment, for all subcommands that take one.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use runner::Experiment;
 
@@ -40,6 +40,10 @@ impl ExperimentArgs {
             experiment = Experiment::load(&self.file, &self.scale, &sets)?;
         }
         Ok(experiment.with_remedy(fetch::remedy))
+    }
+
+    pub fn file(&self) -> &Path {
+        &self.file
     }
 
     /// The same arguments as they are written, without the folder of results.

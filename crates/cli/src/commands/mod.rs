@@ -1,5 +1,6 @@
 //! One file per subcommand: its arguments, and what it does.
 
+pub mod cancel;
 pub mod check_weights;
 pub mod clean;
 mod devices;
@@ -21,6 +22,7 @@ pub mod report;
 pub mod run;
 mod selection;
 pub mod status;
+pub mod submit;
 pub mod verify_resume;
 pub mod weight_norms;
 pub mod world;

@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use figures::FiguresError;
-use runner::Experiment;
+use runner::{Experiment, RunnerError};
 
 use super::experiment::ExperimentArgs;
+use crate::tasks::workload;
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -41,7 +42,14 @@ impl PlotsArgs {
 
 pub fn run(args: &Args) -> anyhow::Result<()> {
     let results = &args.experiment.results;
-    draw(&args.experiment.load()?, results, &args.plots.folder(results))
+    let experiment = args.experiment.load()?;
+    // Workers leave a ledger without tables; a folder of tables alone is drawn as it is.
+    match runner::rebuild(&experiment, workload(&experiment.task)?.as_ref(), results) {
+        Err(RunnerError::Empty { .. }) => {}
+        Err(error) => return Err(error.into()),
+        Ok(odd) => odd.iter().for_each(terminal::notice),
+    }
+    draw(&experiment, results, &args.plots.folder(results))
 }
 
 /// Draws what the experiment lists as its figures, and names the files and what was left out.

@@ -1,11 +1,14 @@
 //! `delora status`: what the ledger says, trial by trial, once or for as long as a run takes.
 
 use std::io::IsTerminal;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use runner::{Plan, State};
 
 use super::experiment::ExperimentArgs;
+use super::submit::jobs_folder;
+use crate::engines::{by_engine, submitted};
 use crate::tasks::workload;
 
 #[derive(clap::Args)]
@@ -31,6 +34,19 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     match args.watch {
         Some(pause) => watch(&mut plan, pause),
         None => terminal::print(format_args!("{}{plan}", plan.listing())),
+    }
+    tell_queue(&jobs_folder(&experiment, &args.experiment.results)?)?;
+    Ok(())
+}
+
+/// What engines say of the jobs that were submitted.
+fn tell_queue(folder: &Path) -> anyhow::Result<()> {
+    for (engine, jobs) in by_engine(&submitted(folder)?) {
+        match engine.states(&jobs) {
+            Ok(lines) => lines.iter().for_each(terminal::line),
+            // The ledger is told from any machine, the queue where its programs are.
+            Err(error) => terminal::line(format_args!("{}: {error:#}", engine.name())),
+        }
     }
     Ok(())
 }

@@ -48,6 +48,8 @@ pub fn run(case: &Case, shared: &Shared, file: &str, sets: &[String]) -> Verdict
         max_failures: None,
         checkpoint_every: Duration::from_secs(600),
         save_adapters: false,
+        worker: false,
+        lease: Duration::from_secs(60),
         quiet: true,
     };
     let report = match runner::run(&experiment, workload, &options) {

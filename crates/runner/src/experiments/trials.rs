@@ -1,7 +1,8 @@
 //! Every trial of an experiment with its resolved config and its id, checked by the task.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeSet, HashMap};
 
+use rayon::prelude::*;
 use serde_json::Value;
 
 use crate::error::{Result, RunnerError};
@@ -25,22 +26,17 @@ impl Experiment {
         let expansion = Expansion { experiment: self, workload };
         let mut mistakes: Vec<String> = Vec::new();
         let mut trials: Vec<Trial> = Vec::new();
-        let (mut known, mut shortfalls) = (BTreeMap::new(), BTreeSet::new());
+        let (mut known, mut shortfalls) = (HashMap::new(), BTreeSet::new());
         let (configs, compared, tuned) = expansion.configs()?;
+        let mut checked_configs: Vec<(Value, String, Value)> = Vec::new();
         for config in configs {
             let checked = workload.validate(&config);
             match checked.and_then(|inputs| Ok((inputs, workload.shortfalls(&config)?))) {
                 Ok((inputs, found)) => {
                     shortfalls.extend(found);
                     let config = workload.relevant(config);
-                    let id = trial_id(&self.task, &material(workload, &config), &inputs);
-                    match known.get(&id).map(|place: &usize| &trials[*place]) {
-                        Some(same) => shortfalls.extend(equal_in_result(&same.config, &config)),
-                        None => {
-                            known.insert(id.clone(), trials.len());
-                            trials.push(Trial { id, config, inputs });
-                        }
-                    }
+                    let material = material(workload, &config);
+                    checked_configs.push((config, inputs, material));
                 }
                 Err(error) => {
                     for mistake in expansion.mistakes(error, &config)? {
@@ -48,6 +44,21 @@ impl Experiment {
                             mistakes.push(mistake);
                         }
                     }
+                }
+            }
+        }
+        // In a grid of thousands the hashes take longest.
+        let hashed = |(config, inputs, material): (Value, String, Value)| Trial {
+            id: trial_id(&self.task, &material, &inputs),
+            config,
+            inputs,
+        };
+        for trial in checked_configs.into_par_iter().map(hashed).collect::<Vec<_>>() {
+            match known.get(&trial.id).map(|place: &usize| &trials[*place]) {
+                Some(same) => shortfalls.extend(equal_in_result(&same.config, &trial.config)),
+                None => {
+                    known.insert(trial.id.clone(), trials.len());
+                    trials.push(trial);
                 }
             }
         }

@@ -6,7 +6,7 @@
 //! | variable             | effect |
 //! |----------------------|--------|
 //! | `RUNNER_FAULT_LOG`   | a file that gets a line for each boundary passed |
-//! | `RUNNER_FAULT`       | `kill:N` ends the process at its Nth boundary as SIGKILL would; `error:N` makes it an I/O error |
+//! | `RUNNER_FAULT`       | `kill:N` ends the process at its Nth boundary as SIGKILL would; `error:N` makes it an I/O error; `full:N` and `read-only:N` make it and the next 20 errors of a full disk, and of one that cannot be written |
 //! | `RUNNER_FAULT_CLOCK` | `backwards`: each look at the clock finds it an hour earlier |
 //! | `RUNNER_FAULT_LOCKS` | `none`: no file can be locked, as on a file system without locks |
 
@@ -33,9 +33,15 @@ pub(crate) fn boundary(what: &str, path: &Path) -> io::Result<()> {
         let mut file = OpenOptions::new().create(true).append(true).open(log)?;
         file.write_all(format!("{number} {what} {name}\n").as_bytes())?;
     }
-    match ordered("RUNNER_FAULT").unwrap_or_default().split_once(':') {
-        Some(("kill", at)) if at == number.to_string() => std::process::abort(),
-        Some(("error", at)) if at == number.to_string() => Err(io::Error::other(format!("injected: {what}"))),
+    let order = ordered("RUNNER_FAULT").unwrap_or_default();
+    let Some((fault, at)) = order.split_once(':') else { return Ok(()) };
+    let at: u64 = at.parse().map_err(io::Error::other)?;
+    let lasts = (at..=at + 20).contains(&number);
+    match fault {
+        "kill" if number == at => std::process::abort(),
+        "error" if number == at => Err(io::Error::other(format!("injected: {what}"))),
+        "full" if lasts => Err(io::ErrorKind::StorageFull.into()),
+        "read-only" if lasts => Err(io::ErrorKind::ReadOnlyFilesystem.into()),
         _ => Ok(()),
     }
 }

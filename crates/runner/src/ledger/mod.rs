@@ -34,6 +34,7 @@ pub use merge::{Merged, merge};
 pub(crate) use older::take_over;
 pub(crate) use records::{Ledger, Record, Row, records};
 pub(crate) use reuse::reuse;
+pub use stamp::shell_line;
 pub(crate) use stamp::{Stamp, utc_now};
 pub use state::State;
 pub(crate) use worker::workers;

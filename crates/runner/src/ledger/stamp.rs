@@ -77,21 +77,27 @@ fn cpu_model() -> String {
     model.map_or_else(|| std::env::consts::ARCH.to_string(), |(_, name)| name.trim().to_string())
 }
 
-/// The command as it would be typed: the program without its folder, arguments quoted where a shell needs it.
+/// The command as it would be typed: the program without its folder.
 fn command_line(arguments: impl Iterator<Item = String>) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,@%+".contains(c);
-    let words = arguments.enumerate().map(|(index, argument)| {
-        let word = match (index, Path::new(&argument).file_name()) {
+    let words =
+        arguments.enumerate().map(|(index, argument)| match (index, Path::new(&argument).file_name()) {
             (0, Some(name)) => name.to_string_lossy().to_string(),
             _ => argument,
-        };
+        });
+    shell_line(words)
+}
+
+/// Words as a line of a shell, quoted where it needs that.
+pub fn shell_line(words: impl IntoIterator<Item = String>) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,@%+".contains(c);
+    let quoted = |word: String| {
         if !word.is_empty() && word.chars().all(plain) {
             word
         } else {
             format!("'{}'", word.replace('\'', r"'\''"))
         }
-    });
-    words.collect::<Vec<_>>().join(" ")
+    };
+    words.into_iter().map(quoted).collect::<Vec<_>>().join(" ")
 }
 
 pub(crate) fn utc_now() -> String {

@@ -13,7 +13,7 @@ mod verify;
 pub use plan::{Plan, PlannedBank, plan, status};
 pub use progress::duration_text;
 pub use report::{RunOptions, RunReport};
-pub use rounds::{rebuild, run};
+pub use rounds::{forget_failures, rebuild, run};
 pub use selection::{Only, Selection, Shard};
 pub use signal::{EXIT_INTERRUPTED, stop_flag};
 pub use verify::{Verdict, Verification, verify_resume};

@@ -335,6 +335,16 @@ impl Plan {
     }
 }
 
+/// Sizes of banks: each, or the smallest and the largest of many.
+fn sizes_text(sizes: &[usize]) -> String {
+    const MOST: usize = 16;
+    match (sizes.iter().min(), sizes.iter().max()) {
+        (Some(least), Some(most)) if sizes.len() > MOST && least == most => most.to_string(),
+        (Some(least), Some(most)) if sizes.len() > MOST => format!("{least} to {most}"),
+        _ => sizes.iter().map(usize::to_string).collect::<Vec<_>>().join(", "),
+    }
+}
+
 /// A number of bytes in words, such as "3.4 GB" or "120 MB".
 fn memory_text(bytes: u64) -> String {
     match bytes as f64 / 1e6 {
@@ -361,14 +371,14 @@ impl fmt::Display for Plan {
         if self.banks.is_empty() {
             return writeln!(f, "nothing to run");
         }
-        let sizes: Vec<String> = self.banks.iter().map(|bank| bank.members.len().to_string()).collect();
+        let sizes: Vec<usize> = self.banks.iter().map(|bank| bank.members.len()).collect();
         let resumed = self.banks.iter().filter(|bank| bank.resumes).count();
         let at_once = match self.at_once {
             1 => "one at a time".to_string(),
             count => format!("{count} at once"),
         };
         let banks = if self.banks.len() == 1 { "bank" } else { "banks" };
-        let sizes = sizes.join(", ");
+        let sizes = sizes_text(&sizes);
         let trials = if sizes == "1" { "trial" } else { "trials" };
         if self.is_unmeasured {
             return writeln!(

@@ -9,11 +9,12 @@
 //!   on its machine, tries failed trials again and writes the tables.
 
 use std::collections::BTreeSet;
+use std::fs;
 use std::path::Path;
 
 use crate::error::{Result, RunnerError};
 use crate::experiments::Experiment;
-use crate::ledger::{Desk, Folder, Ledger, Lock, Stamp, reuse, take_over};
+use crate::ledger::{Desk, Folder, Ledger, Lock, Stamp, State, reuse, take_over};
 use crate::run::plan::plan_trials;
 use crate::run::progress::Reporter;
 use crate::run::report::{Run, RunOptions, RunReport};
@@ -54,12 +55,12 @@ pub fn rebuild(
     workload: &dyn Workload,
     results_dir: &Path,
 ) -> Result<Option<String>> {
-    let grid = experiment.grid(workload)?;
     let folder = Folder::new(results_dir, experiment);
     let ledger = Ledger::new(folder.trials());
     if !folder.trials().is_dir() {
         return Err(RunnerError::Empty { path: folder.trials() });
     }
+    let grid = experiment.grid(workload)?;
     take_over(workload, &grid.trials, &folder)?.iter().for_each(|text| notice(text));
     // Beside workers, which write no tables.
     let _lock = Lock::share(&folder.lock())?;
@@ -67,6 +68,25 @@ pub fn rebuild(
         return Err(RunnerError::Empty { path: folder.trials() });
     }
     files::write(experiment, &grid, &workload.methods(), &ledger, &folder)
+}
+
+/// Removes the records of failed trials, which are no results, so that workers try them again; says how many.
+pub fn forget_failures(
+    experiment: &Experiment,
+    workload: &dyn Workload,
+    results_dir: &Path,
+) -> Result<usize> {
+    let folder = Folder::new(results_dir, experiment);
+    let ledger = Ledger::new(folder.trials());
+    let mut count = 0;
+    for trial in experiment.grid(workload)?.trials {
+        if matches!(State::read(&ledger, &trial.id), State::Failed { .. }) {
+            let path = ledger.path(&trial.id);
+            fs::remove_file(&path).map_err(RunnerError::write(&path))?;
+            count += 1;
+        }
+    }
+    Ok(count)
 }
 
 impl Run<'_> {

@@ -6,7 +6,7 @@ use crate::study::{Study, stop, texts};
 
 /// The command of a run that sees no process but its own, as in a container; nothing, with a printed reason, where
 /// that is not allowed.
-fn contained(study: &Study, options: &[&str]) -> Option<Command> {
+pub fn contained(study: &Study, options: &[&str]) -> Option<Command> {
     let unshare = ["--map-root-user", "--pid", "--fork", "--mount-proc", "--kill-child"];
     let probe = Command::new("unshare").args(unshare).arg("true").output();
     if !probe.as_ref().is_ok_and(|output| output.status.success()) {

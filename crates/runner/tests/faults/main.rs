@@ -11,3 +11,4 @@ mod locks;
 mod signals;
 mod study;
 mod verify;
+mod workers;

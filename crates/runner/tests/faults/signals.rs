@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::study::{Study, TRIALS, stop};
 
-fn signal(child: &Child, name: &str) {
+pub fn signal(child: &Child, name: &str) {
     let status = Command::new("kill").args([name, &child.id().to_string()]).status().unwrap();
     assert!(status.success());
 }
