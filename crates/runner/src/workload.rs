@@ -149,11 +149,12 @@ impl Trial {
 
 /// What one bank runs with.
 pub struct BankContext<'a> {
-    /// Folder of this bank's checkpoint. It exists; it holds `bank.json` (the runner's) and what the workload
-    /// wrote there in an earlier, interrupted run of the same trials in the same order. An error before the first
+    /// Folder of this bank's checkpoint. It exists; it holds what the workload wrote there in an earlier, interrupted run of
+    /// the same trials in the same order. An error before the first
     /// progress is taken for a checkpoint that cannot be read: it is set aside, and the bank starts over.
     pub checkpoint_dir: PathBuf,
-    /// Folder for files that outlive the run, such as pictures; it exists.
+    /// Folder for files that outlive the run, such as pictures, without folders in it; it exists, and belongs to the bank
+    /// until a trial is reported: then what is there moves to where it stays.
     pub artifacts_dir: PathBuf,
     /// Per trial, whether an earlier run has already finished it. Such a trial is in the bank only because the
     /// checkpoint has its slot: it need not be evaluated again, and its outcome may be left out.

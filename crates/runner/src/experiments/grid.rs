@@ -1,6 +1,7 @@
 //! The grid of an experiment: its trials, and which of their settings are compared and tuned.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -43,7 +44,8 @@ impl TunedAxis {
 /// Every trial that an experiment may run, in order, and the paths of what is compared and tuned.
 #[derive(Clone, Debug, Default)]
 pub struct Grid {
-    pub trials: Vec<Trial>,
+    /// Shared by the grids that are a part or a copy of it: there may be many.
+    pub trials: Arc<Vec<Trial>>,
     /// Paths in the resolved config of the compared settings, `method` first where there are methods.
     pub compared: Vec<String>,
     pub tuned: Vec<TunedAxis>,

@@ -26,17 +26,37 @@ impl Experiment {
         let expansion = Expansion { experiment: self, workload };
         let mut mistakes: Vec<String> = Vec::new();
         let mut trials: Vec<Trial> = Vec::new();
-        let (mut known, mut shortfalls) = (HashMap::new(), BTreeSet::new());
+        let mut shortfalls = BTreeSet::new();
+        let mut known: HashMap<String, usize> = HashMap::new();
+        let hashed = |(config, inputs, material): (Value, String, Value)| Trial {
+            id: trial_id(&self.task, &material, &inputs),
+            config,
+            inputs,
+        };
+        let mut add = |checked: Vec<_>, trials: &mut Vec<Trial>, shortfalls: &mut BTreeSet<String>| {
+            for trial in checked.into_par_iter().map(hashed).collect::<Vec<_>>() {
+                match known.get(&trial.id).map(|place| &trials[*place]) {
+                    Some(same) => shortfalls.extend(equal_in_result(&same.config, &trial.config)),
+                    None => {
+                        known.insert(trial.id.clone(), trials.len());
+                        trials.push(trial);
+                    }
+                }
+            }
+        };
         let (configs, compared, tuned) = expansion.configs()?;
-        let mut checked_configs: Vec<(Value, String, Value)> = Vec::new();
+        let mut checked: Vec<(Value, String, Value)> = Vec::new();
         for config in configs {
-            let checked = workload.validate(&config);
-            match checked.and_then(|inputs| Ok((inputs, workload.shortfalls(&config)?))) {
+            let inputs = workload.validate(&config);
+            match inputs.and_then(|inputs| Ok((inputs, workload.shortfalls(&config)?))) {
                 Ok((inputs, found)) => {
                     shortfalls.extend(found);
                     let config = workload.relevant(config);
                     let material = material(workload, &config);
-                    checked_configs.push((config, inputs, material));
+                    checked.push((config, inputs, material));
+                    if checked.len() == HASHED_AT_ONCE {
+                        add(std::mem::take(&mut checked), &mut trials, &mut shortfalls);
+                    }
                 }
                 Err(error) => {
                     for mistake in expansion.mistakes(error, &config)? {
@@ -47,28 +67,17 @@ impl Experiment {
                 }
             }
         }
-        // In a grid of thousands the hashes take longest.
-        let hashed = |(config, inputs, material): (Value, String, Value)| Trial {
-            id: trial_id(&self.task, &material, &inputs),
-            config,
-            inputs,
-        };
-        for trial in checked_configs.into_par_iter().map(hashed).collect::<Vec<_>>() {
-            match known.get(&trial.id).map(|place: &usize| &trials[*place]) {
-                Some(same) => shortfalls.extend(equal_in_result(&same.config, &trial.config)),
-                None => {
-                    known.insert(trial.id.clone(), trials.len());
-                    trials.push(trial);
-                }
-            }
-        }
+        add(checked, &mut trials, &mut shortfalls);
         if mistakes.is_empty() {
-            Ok(Grid { trials, compared, tuned, shortfalls: shortfalls.into_iter().collect() })
+            Ok(Grid { trials: trials.into(), compared, tuned, shortfalls: shortfalls.into_iter().collect() })
         } else {
             Err(RunnerError::Settings(mistakes))
         }
     }
 }
+
+/// In a grid of thousands the hashes take longest, so they are taken side by side, a few at once for the caches.
+const HASHED_AT_ONCE: usize = 1024;
 
 /// What to say of two configs of one identity that differ: no result depends on the difference, so one trial stands for both.
 fn equal_in_result(left: &Value, right: &Value) -> Option<String> {

@@ -24,6 +24,7 @@ use std::sync::{Arc, Mutex};
 
 use serde::{Deserialize, Serialize};
 
+use crate::ledger::folder::PARTIAL;
 use crate::ledger::records::{seal, unseal};
 use crate::ledger::shared::{Disk, SharedFolder};
 
@@ -320,13 +321,19 @@ impl<F: SharedFolder> Banks<F> {
 
     /// Whether a bank is still the worker's: whether something can be written there, since a look may show what was.
     pub fn is_held(&self, bank: &Bank) -> bool {
-        !self.files.write(&self.path(bank).join("held"), b"").is_err_and(|error| is_gone(&error))
+        let probe = self.own_file(bank, Path::new("held"));
+        !self.files.write(&probe, b"").is_err_and(|error| is_gone(&error))
+    }
+
+    /// A file in the bank's folder that is no artifact.
+    fn own_file(&self, bank: &Bank, name: &Path) -> PathBuf {
+        let name = name.file_name().expect("a file has a name").display();
+        self.path(bank).join(format!("{name}.{PARTIAL}"))
     }
 
     /// Makes a result durable as `target`, unless the bank is another worker's; `replaces`: what is there is no result.
     pub fn finish(&self, bank: &Bank, target: &Path, bytes: &[u8], replaces: bool) -> io::Result<Finished> {
-        let name = target.file_name().expect("a record has a name");
-        let own = self.path(bank).join(name);
+        let own = self.own_file(bank, target);
         let finish = || {
             self.files.write(&own, bytes)?;
             match self.files.link(&own, target) {

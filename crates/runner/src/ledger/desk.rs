@@ -118,7 +118,7 @@ impl Desk {
                     _ => {}
                 }
             } else if name.strip_prefix("staged.").is_none_or(|worker| self.watch.is_over(worker)) {
-                if checkpoints::is_begun(&path) && !name.starts_with("staged.") {
+                if !name.starts_with("staged.") {
                     notices
                         .push(format!("{}: begun by an older version; its bank starts over", path.display()));
                 }
@@ -175,11 +175,6 @@ impl Lease<'_> {
         self.desk.banks.path(&self.bank)
     }
 
-    /// Folder for artifacts of trials that have no result yet.
-    pub fn artifacts(&self) -> PathBuf {
-        self.path().join("pictures")
-    }
-
     /// Whether the bank is still this worker's.
     pub fn is_held(&self) -> bool {
         self.desk.banks.is_held(&self.bank)
@@ -201,12 +196,13 @@ impl Lease<'_> {
         finished.map_err(RunnerError::write(&target))
     }
 
-    /// Moves the artifacts that are there to where they stay.
+    /// Moves the artifacts, which are the files in the bank's folder, to where they stay.
     fn finish_artifacts(&self) -> Result<()> {
         let target = self.desk.folder.artifacts();
-        let names = Disk.names(&self.artifacts()).map_err(RunnerError::read(&self.artifacts()))?;
-        let mut files =
-            names.iter().map(|name| self.artifacts().join(name)).filter(|path| !is_partial(path)).peekable();
+        let own = self.path();
+        let names = Disk.names(&own).map_err(RunnerError::read(&own))?;
+        let is_artifact = |path: &PathBuf| !is_partial(path) && !checkpoints::is_one(path);
+        let mut files = names.iter().map(|name| own.join(name)).filter(is_artifact).peekable();
         if files.peek().is_none() {
             return Ok(());
         }

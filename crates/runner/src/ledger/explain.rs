@@ -46,8 +46,8 @@ pub fn explain(
             );
         }
     }
-    let of_grid = grid.trials.into_iter().filter(|trial| is_meant(&trial.id));
-    found.extend(of_grid.map(|trial| (trial.id.clone(), trial)));
+    let of_grid = grid.trials.iter().filter(|trial| is_meant(&trial.id));
+    found.extend(of_grid.map(|trial| (trial.id.clone(), trial.clone())));
     let ids: Vec<String> = found.keys().cloned().collect();
     match found.into_values().collect::<Vec<_>>().as_slice() {
         [trial] => Ok(Explanation::of(workload, trial)),

@@ -82,7 +82,7 @@ impl Folder {
     }
 }
 
-const PARTIAL: &str = "partial";
+pub(super) const PARTIAL: &str = "partial";
 
 /// Whether a path is that of a file that was being written.
 pub(crate) fn is_partial(path: &Path) -> bool {

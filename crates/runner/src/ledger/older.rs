@@ -3,24 +3,23 @@
 //! A record of that time holds its config and not its inputs. Inputs of today's trials are tried: where they give the
 //! record's old id, they are what it was computed from, and its new id follows. Nothing is taken over on a guess.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fs;
-use std::path::PathBuf;
 
 use crate::error::{Result, RunnerError};
 use crate::identity::{material, trial_id};
-use crate::ledger::folder::{Folder, entries};
+use crate::ledger::folder::Folder;
 use crate::ledger::lock::Lock;
 use crate::ledger::records::{Entry, Ledger, Record};
+use crate::ledger::shared::{Disk, SharedFolder};
 use crate::workload::{Trial, Workload};
 
 /// Records of the old identity, each with what it is called today.
 fn older(workload: &dyn Workload, trials: &[Trial], folder: &Folder) -> Vec<(Box<Record>, Trial)> {
     let ledger = Ledger::new(folder.trials());
-    let current: BTreeSet<&str> = trials.iter().map(|trial| trial.id.as_str()).collect();
+    let current: HashSet<&str> = trials.iter().map(|trial| trial.id.as_str()).collect();
     let inputs: BTreeSet<&str> = trials.iter().map(|trial| trial.inputs.as_str()).collect();
-    let of_file = |path: PathBuf| {
-        let id = path.file_stem()?.to_str().filter(|id| !current.contains(id))?;
+    let of_file = |id: &str| {
         let Entry::Found(record) = ledger.read(id) else { return None };
         let is_of = |inputs: &&&str| trial_id(workload.task(), &record.config, inputs) == id;
         let inputs = inputs.iter().find(is_of)?.to_string();
@@ -28,7 +27,11 @@ fn older(workload: &dyn Workload, trials: &[Trial], folder: &Folder) -> Vec<(Box
         let today = Trial { id: new, config: record.config.clone(), inputs };
         (today.id != id).then_some((record, today))
     };
-    entries(&folder.trials()).into_iter().filter_map(of_file).collect()
+    let names = Disk.names(&folder.trials()).unwrap_or_default();
+    let mut unknown: Vec<&str> = names.iter().filter_map(|name| name.strip_suffix(".json")).collect();
+    unknown.retain(|id| !current.contains(id));
+    unknown.sort_unstable();
+    unknown.into_iter().filter_map(of_file).collect()
 }
 
 /// Gives records of the old identity their new ids, and says what was done; fails where a run holds the folder.
@@ -72,7 +75,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::ledger::folder::make_folder;
+    use crate::ledger::folder::{entries, make_folder};
     use crate::ledger::records::tests::record;
     use crate::workload::{BankContext, Estimate, Outcome, Provenance, Status};
 

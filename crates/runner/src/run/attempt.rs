@@ -63,10 +63,11 @@ impl Attempt<'_> {
     }
 
     fn run_with(&self, workload: &dyn Workload, recorder: &Recorder) -> Result<End> {
-        let checkpoint = checkpoints::path(&self.lease.path(), self.trials);
+        let place = |trial: &Trial| self.lease.trials.iter().position(|id| *id == trial.id);
+        let places: Vec<usize> = self.trials.iter().filter_map(place).collect();
+        let checkpoint = checkpoints::path(&self.lease.path(), &places);
         let resumed = checkpoints::is_begun(&checkpoint);
-        checkpoints::make_in(&self.lease.artifacts())?;
-        checkpoints::open(&checkpoint, self.trials)?;
+        checkpoints::open(&checkpoint)?;
         let mut returned = self.call(workload, &checkpoint, recorder);
         if resumed
             && let Err(error) = &returned
@@ -77,7 +78,7 @@ impl Attempt<'_> {
                 "the bank starts over, since it cannot go on from its checkpoint, now in {}: {error:#}",
                 aside.display()
             ));
-            checkpoints::open(&checkpoint, self.trials)?;
+            checkpoints::open(&checkpoint)?;
             returned = self.call(workload, &checkpoint, recorder);
         }
         if returned.is_err() && !self.lease.is_held() {
@@ -133,7 +134,7 @@ impl Attempt<'_> {
         let finished = |outcome| recorder.accept(outcome);
         let context = BankContext {
             checkpoint_dir: checkpoint.to_path_buf(),
-            artifacts_dir: self.lease.artifacts(),
+            artifacts_dir: self.lease.path(),
             done: self.done,
             stop: self.run.stop,
             progress: self.progress,

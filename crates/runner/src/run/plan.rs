@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rayon::prelude::*;
@@ -193,7 +194,7 @@ impl Plan {
             let is_new = |trial: &&Trial| !self.grid.trials.contains(trial);
             let new: Vec<Trial> = phased.grid.trials.iter().filter(is_new).cloned().collect();
             self.to_run.resize(self.to_run.len() + new.len(), false);
-            self.grid.trials.extend(new);
+            Arc::make_mut(&mut self.grid.trials).extend(new);
             let phase = |trial: &Trial| phased.phase(trial).unwrap_or(Phase::Tuning);
             self.phases = self.grid.trials.iter().map(phase).collect();
             self.points = phased.points;

@@ -79,7 +79,7 @@ pub fn forget_failures(
     let folder = Folder::new(results_dir, experiment);
     let ledger = Ledger::new(folder.trials());
     let mut count = 0;
-    for trial in experiment.grid(workload)?.trials {
+    for trial in experiment.grid(workload)?.trials.iter() {
         if matches!(State::read(&ledger, &trial.id), State::Failed { .. }) {
             let path = ledger.path(&trial.id);
             fs::remove_file(&path).map_err(RunnerError::write(&path))?;

@@ -242,7 +242,7 @@ impl<'a> Session<'a> {
                     self.reread(&mut state, id);
                 }
             });
-            (format!("bank {}", state.begun), self.parts(&state, &lease)?)
+            (format!("bank {}", state.begun), self.parts(&state, &lease))
         };
         let mut keeps_checkpoint = false;
         while let Some(members) = parts.pop_front() {
@@ -322,32 +322,23 @@ impl<'a> Session<'a> {
     }
 
     /// The parts of a bank to run: those with a checkpoint, each with all its trials, and the rest.
-    fn parts(&self, state: &SessionState, lease: &Lease) -> Result<VecDeque<Vec<usize>>> {
+    fn parts(&self, state: &SessionState, lease: &Lease) -> VecDeque<Vec<usize>> {
+        let is_wanted = |id: &String| state.wanted.contains(id);
         let mut rest: Vec<usize> =
-            lease.trials.iter().filter(|id| state.wanted.contains(*id)).map(|id| self.places[id]).collect();
+            lease.trials.iter().filter(|id| is_wanted(id)).map(|id| self.places[id]).collect();
         let mut parts = VecDeque::new();
-        for (path, trials) in checkpoints::begun(&lease.path()) {
-            let members = trials.map(|ids| ids.iter().map(|id| self.places.get(id).copied()).collect());
-            match members {
-                Ok(Some::<Vec<usize>>(members)) if members.iter().any(|place| rest.contains(place)) => {
-                    rest.retain(|place| !members.contains(place));
-                    parts.push_back(members);
-                }
-                Ok(_) => {}
-                Err(reason) => {
-                    let aside = self.run.folder.set_aside(&path)?;
-                    self.reporter.notice(&format!(
-                        "{}: {reason}; the bank's trials start over, and what was left of it is in {}",
-                        path.display(),
-                        aside.display()
-                    ));
-                }
+        for places in checkpoints::begun(&lease.path()) {
+            let members = places.iter().map(|place| self.places.get(lease.trials.get(*place)?).copied());
+            let Some(members) = members.collect::<Option<Vec<usize>>>() else { continue };
+            if members.iter().any(|place| rest.contains(place)) {
+                rest.retain(|place| !members.contains(place));
+                parts.push_back(members);
             }
         }
         if !rest.is_empty() {
             parts.push_back(rest);
         }
-        Ok(parts)
+        parts
     }
 
     fn account(&self, state: &mut SessionState, index: usize, status: Status) {

@@ -18,9 +18,26 @@ pub fn settings<T: DeserializeOwned>(config: &Value) -> Result<T, SettingError> 
 
 /// As [`settings`], of a part of a config: an unknown key of it is compared with the keys of the `other` parts too.
 pub fn settings_beside<T: DeserializeOwned>(config: &Value, other: &[&str]) -> Result<T, SettingError> {
+    // Most configs are right, and read so they take a tenth of the time.
+    if is_toml(config)
+        && let Ok(read) = T::deserialize(config)
+    {
+        return Ok(read);
+    }
     // TOML text keeps spans where serde_json's values do not: an error's span leads back to its key.
     let text = toml::to_string(config).map_err(|error| SettingError::new("", error.to_string()))?;
     toml::from_str(&text).map_err(|error| locate(&text, &error, other))
+}
+
+/// Whether TOML can say a value: it knows no null, and no integer beyond 63 bits.
+fn is_toml(value: &Value) -> bool {
+    match value {
+        Value::Null => false,
+        Value::Number(number) => !number.is_u64() || number.is_i64(),
+        Value::Bool(_) | Value::String(_) => true,
+        Value::Array(items) => items.iter().all(is_toml),
+        Value::Object(table) => table.values().all(is_toml),
+    }
 }
 
 fn locate(text: &str, error: &toml::de::Error, other: &[&str]) -> SettingError {

@@ -18,6 +18,7 @@
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -65,7 +66,7 @@ pub(crate) fn phased(experiment: &Experiment, candidates: &Grid, rows: &[Row]) -
         phases.extend(tested.map(|trial| (trial.id.clone(), Phase::Test)));
     }
     let trials = candidates.trials.iter().filter(|trial| phases.contains_key(&trial.id)).cloned();
-    let grid = Grid { trials: trials.collect(), ..candidates.clone() };
+    let grid = Grid { trials: Arc::new(trials.collect()), ..candidates.clone() };
     Phased { grid, phases, points: found, unmeasured }
 }
 

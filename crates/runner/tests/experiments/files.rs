@@ -76,7 +76,7 @@ fn options_override_the_scale_leaf_by_leaf() {
         "subject.class=dog",
     ];
     let configs: Vec<Value> =
-        grid(FILE, "mini", &sets).trials.into_iter().map(|trial| trial.config).collect();
+        grid(FILE, "mini", &sets).trials.iter().map(|trial| trial.config.clone()).collect();
     let config = |seed: u64| {
         json!({"steps": 9, "seed": seed, "subject": {"folder": "my dog", "class": "dog"},
             "method": {"name": "bounded", "rate": 0.5, "rank": 4}})

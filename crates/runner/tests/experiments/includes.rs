@@ -74,7 +74,7 @@ fn included_settings_lie_beneath_the_files_own_and_beneath_options() {
 
 #[test]
 fn what_is_included_and_what_is_written_out_are_the_same_trials() {
-    let ids = |grid: Grid| grid.trials.into_iter().map(|trial| trial.id).collect::<Vec<_>>();
+    let ids = |grid: Grid| grid.trials.iter().map(|trial| trial.id.clone()).collect::<Vec<_>>();
     let written = FILE.replace("include = [\"tasks/ant.toml\", \"tasks/bee.toml\"]\n", "") + ANT + BEE;
     assert_eq!(ids(load(FILE, ANT, BEE, &[]).unwrap()), ids(load(&written, "", "", &[]).unwrap()));
 }

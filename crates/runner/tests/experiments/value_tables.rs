@@ -101,7 +101,7 @@ fn a_file_without_tables_of_values_has_the_ids_that_it_had() {
             .replace("steps = 1", &format!("steps = {steps}"))
     };
     let ids =
-        |text: &str| grid(text, "mini", &[]).trials.into_iter().map(|trial| trial.id).collect::<Vec<_>>();
+        |text: &str| grid(text, "mini", &[]).trials.iter().map(|trial| trial.id.clone()).collect::<Vec<_>>();
     let (one, two, tables) = (ids(&plain(1)), ids(&plain(2)), ids(FILE));
     assert_eq!((&tables[1], &tables[3]), (&one[1], &one[3]));
     assert_eq!(tables[0], two[0], "what a trial is does not depend on where its settings stand");

@@ -26,7 +26,7 @@ fn boundaries(study: &Study, fault: &str) -> Vec<String> {
 
 /// Every kind of boundary that a sweep passes.
 const KINDS: &str = "folder made, lock opened, locked, lock named, created, half written, written, \
-    synced, renamed, linked, durable, manifest removed, checkpoint removed, removed";
+    synced, renamed, linked, durable, checkpoint removed, removed";
 
 fn assert_kinds(names: &[String], kinds: &str) {
     for kind in kinds.split(", ") {
@@ -136,7 +136,7 @@ fn a_crash_while_results_of_another_experiment_are_taken_over_runs_none_of_them_
 
 /// Whether a boundary is one of a trial's record.
 fn is_record(name: &str) -> bool {
-    name.ends_with(".json") && !name.ends_with("bank.json") && !name.ends_with("state.json")
+    name.ends_with(".json.partial") && !name.ends_with("state.json.partial")
 }
 
 fn copy(from: &Path, to: &Path) {

@@ -33,14 +33,18 @@ fn flip(path: &Path) {
 fn a_checkpoint_that_cannot_be_read_is_set_aside_and_its_bank_starts_over_in_the_same_run() {
     let undisturbed = Study::new();
     undisturbed.finish();
-    let torn: [(&str, Damage); 3] = [("state.json", cut), ("bank.json", cut), ("bank.json", alter_an_id)];
+    let torn: [(&str, Damage); 3] = [("state.json", cut), ("plan.json", cut), ("plan.json", alter_an_id)];
     for (name, damage) in torn {
         let study = killed();
-        let victim = study.state_files()[0].with_file_name(name);
+        let state = &study.state_files()[0];
+        let victim = match name {
+            "state.json" => state.clone(),
+            name => state.ancestors().nth(3).unwrap().join(name),
+        };
         damage(&victim);
-        let bank = victim.parent().unwrap().file_name().unwrap().to_string_lossy().to_string();
+        let folder = victim.parent().unwrap().file_name().unwrap().to_string_lossy().to_string();
         let (_, error) = study.finish();
-        let aside = study.root().join("damaged").join(format!("{bank}.1"));
+        let aside = study.root().join("damaged").join(format!("{folder}.1"));
         assert!(error.contains(&aside.display().to_string()), "{name}: {error}");
         assert!(aside.join(name).exists(), "what was damaged is kept");
         assert_eq!(study.tables(), undisturbed.tables());
@@ -48,12 +52,11 @@ fn a_checkpoint_that_cannot_be_read_is_set_aside_and_its_bank_starts_over_in_the
     }
 }
 
-/// Another trial in place of the first: a manifest that reads well and is wrong.
+/// Another trial in place of the first: a plan that reads well and is wrong.
 fn alter_an_id(path: &Path) {
     let text = fs::read_to_string(path).unwrap();
-    let mut manifest: serde_json::Value = serde_json::from_str(&text).unwrap();
-    manifest["trials"][0] = manifest["trials"][1].clone();
-    fs::write(path, manifest.to_string()).unwrap();
+    let ids: Vec<&str> = text.split('"').filter(|word| word.len() == 16).collect();
+    fs::write(path, text.replacen(ids[0], ids[1], 1)).unwrap();
 }
 
 #[test]
