@@ -8,8 +8,8 @@
 //!     000001.3.node7-4242-9f86d081   its second, which this worker has as the third that took it
 //! ```
 //!
-//! - **A plan** is made aside and moved to the next number at once, which fails where another has that number. Who
-//!   makes a plan has read all plans before it, so that no trial is in two banks.
+//! - **A plan** is made in a folder `3.planning`, which one worker makes by a rename, and is moved to its number when it is
+//!   whole. Who makes a plan has read all plans before it, so that no trial is in two banks.
 //! - **A bank is taken** by giving its folder another name, with the next fencing number. Of several who try, one finds
 //!   the old name.
 //! - **A result is finished** by a file in the bank's folder that gets a second name in the ledger. A worker whose bank
@@ -51,6 +51,12 @@ pub(crate) struct Bank {
 
 const FREE: &str = "free";
 const PLAN: &str = "plan.json";
+/// Ends the name of a plan that is being made.
+const PLANNING: &str = ".planning";
+/// Begins the name of a folder that may become one.
+const STAGED: &str = "staged.";
+/// Begins the name of a file that says who makes it.
+const BY: &str = "by.";
 
 impl Bank {
     fn name(&self) -> String {
@@ -117,8 +123,8 @@ pub(crate) struct Banks<F = Disk> {
     free: Mutex<Vec<Bank>>,
     /// Banks that this worker has: their plans and places. What has its name beside these it may take again.
     held: Mutex<BTreeSet<(u64, usize)>>,
-    /// Held while a plan is made, of which the process has one place aside.
-    planning: Mutex<()>,
+    /// Held, and true, while a plan is made, of which the process has one place aside.
+    planning: Mutex<bool>,
 }
 
 impl<F: SharedFolder> Banks<F> {
@@ -242,6 +248,7 @@ impl<F: SharedFolder> Banks<F> {
     ) -> io::Result<Look> {
         // Plans are read before what they hold, and the ledger after both, so that what is in no bank was in none.
         let mut look = Look { last: self.plans()?.last().copied().unwrap_or(0), ..Look::default() };
+        let is_planned = self.is_planned(is_over)?;
         let mut banked = BTreeSet::new();
         for (bank, list) in self.all()? {
             let trials = &list.banks[bank.index];
@@ -255,7 +262,11 @@ impl<F: SharedFolder> Banks<F> {
                 look.is_held = true;
             }
         }
-        look.open = wanted.difference(&banked).cloned().collect();
+        if is_planned {
+            look.is_held = true;
+        } else {
+            look.open = wanted.difference(&banked).cloned().collect();
+        }
         Ok(look)
     }
 
@@ -270,26 +281,66 @@ impl<F: SharedFolder> Banks<F> {
         }
     }
 
-    /// Makes the plan after `last`; false where another worker has made one.
+    /// Makes the plan after `last`; false where another worker has made one, or is about to.
     pub fn propose(&self, last: u64, list: &BankList) -> io::Result<bool> {
-        let _planning = self.planning.lock().expect(NO_PANIC);
-        let staged = self.folder.join(format!("staged.{}", self.worker));
+        let mut is_planning = self.planning.lock().expect(NO_PANIC);
+        *is_planning = true;
+        let made = self.make_plan(last + 1, list);
+        *is_planning = false;
+        match made {
+            Err(error) if is_gone(&error) || is_taken(&error) => Ok(false),
+            other => other.map(|()| true),
+        }
+    }
+
+    fn make_plan(&self, number: u64, list: &BankList) -> io::Result<()> {
+        // Who is first to have the number in its name makes the folders, which are many.
+        let staged = self.folder.join(format!("{STAGED}{}", self.worker));
         self.files.remove(&staged)?;
         self.files.make_folder(&staged)?;
+        self.files.write(&staged.join(format!("{BY}{}", self.worker)), b"")?;
+        let planning = self.folder.join(format!("{number}{PLANNING}"));
+        self.files.rename(&staged, &planning).inspect_err(|_| {
+            let _ = self.files.remove(&staged);
+        })?;
         let text = seal(&serde_json::to_string(list).expect("strings and a flag"));
-        self.files.write(&staged.join(PLAN), text.as_bytes())?;
+        self.files.write(&planning.join(PLAN), text.as_bytes())?;
         for index in 0..list.banks.len() {
-            let bank = Bank { plan: last + 1, index, fence: 0, owner: None };
-            self.files.make_folder(&staged.join(bank.name()))?;
+            let bank = Bank { plan: number, index, fence: 0, owner: None };
+            self.files.make_folder(&planning.join(bank.name()))?;
         }
-        match self.files.rename(&staged, &self.plan_folder(last + 1)) {
-            Ok(()) => Ok(true),
-            Err(error) if is_taken(&error) => {
-                self.files.remove(&staged)?;
-                Ok(false)
+        self.files.rename(&planning, &self.plan_folder(number)).inspect_err(|_| {
+            let _ = self.files.remove(&planning);
+        })
+    }
+
+    /// Whether a folder beside the plans is of no use to anybody: plans that are being made are looked after by
+    /// [`Banks::look`].
+    pub fn is_left(&self, name: &str, is_over: &dyn Fn(&str) -> bool) -> bool {
+        !name.ends_with(PLANNING) && name.strip_prefix(STAGED).is_none_or(is_over)
+    }
+
+    /// Whether another worker makes a plan. What one that is over has begun is removed.
+    fn is_planned(&self, is_over: &dyn Fn(&str) -> bool) -> io::Result<bool> {
+        for name in self.files.names(&self.folder)?.iter().filter(|name| name.ends_with(PLANNING)) {
+            let planning = self.folder.join(name);
+            let names = self.files.names(&planning)?;
+            let is_dead = |owner: &str| match owner == self.worker {
+                // Another thread of this process is at it, or it has failed.
+                true => self.planning.try_lock().is_ok_and(|is_planning| !*is_planning),
+                false => is_over(owner),
+            };
+            if names.iter().find_map(|name| name.strip_prefix(BY)).is_none_or(is_dead) {
+                let aside = self.folder.join(format!("{name}.{}", self.worker));
+                match self.files.rename(&planning, &aside) {
+                    Err(error) if is_gone(&error) => {}
+                    other => other.and_then(|()| self.files.remove(&aside))?,
+                }
+            } else {
+                return Ok(true);
             }
-            Err(error) => Err(error),
         }
+        Ok(false)
     }
 
     /// Takes a bank; nothing where another has been faster.

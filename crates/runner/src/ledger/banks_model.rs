@@ -38,6 +38,21 @@ impl Tree {
         inside.map(|path| path.file_name().unwrap().to_string_lossy().into_owned()).collect()
     }
 
+    /// Makes a file, or a folder, in a folder that is there.
+    fn add(&mut self, path: &Path, bytes: Option<Vec<u8>>) -> io::Result<()> {
+        let has_parent = path.parent().is_some_and(|parent| {
+            parent == Path::new("") || self.paths.get(parent).is_some_and(Option::is_none)
+        });
+        if !has_parent {
+            return Err(ErrorKind::NotFound.into());
+        }
+        if bytes.is_none() && self.paths.contains_key(path) {
+            return Err(ErrorKind::AlreadyExists.into());
+        }
+        self.paths.insert(path.to_owned(), bytes);
+        Ok(())
+    }
+
     /// Keeps what a folder holds, before it changes.
     fn remember(&mut self, folder: &Path) {
         let names = self.names(folder);
@@ -91,20 +106,11 @@ impl SharedFolder for Memory {
     }
 
     fn make_folder(&self, path: &Path) -> io::Result<()> {
-        self.call(|tree| {
-            tree.paths.insert(path.to_owned(), None);
-            Ok(())
-        })
+        self.call(|tree| tree.add(path, None))
     }
 
     fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
-        self.call(|tree| {
-            if !tree.paths.contains_key(path.parent().unwrap()) {
-                return Err(ErrorKind::NotFound.into());
-            }
-            tree.paths.insert(path.to_owned(), Some(bytes.to_vec()));
-            Ok(())
-        })
+        self.call(|tree| tree.add(path, Some(bytes.to_vec())))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {

@@ -117,8 +117,8 @@ impl Desk {
                     }
                     _ => {}
                 }
-            } else if name.strip_prefix("staged.").is_none_or(|worker| self.watch.is_over(worker)) {
-                if !name.starts_with("staged.") {
+            } else if self.banks.is_left(&name, &|worker| self.watch.is_over(worker)) {
+                if path.join("bank.json").exists() {
                     notices
                         .push(format!("{}: begun by an older version; its bank starts over", path.display()));
                 }
