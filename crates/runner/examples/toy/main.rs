@@ -9,6 +9,7 @@
 //! | `checkpoint_ms` | 0       | time between two checkpoints |
 //! | `worker`        | 0       | 1: be one of any number of workers |
 //! | `lease_ms`      | 60000   | silence after which a worker counts as gone |
+//! | `hold`          | none    | a file that the first bank waits for |
 //! | `trials`        | all     | ids, separated by commas |
 //! | `only`          | none    | `status`: says what is finished, and runs nothing |
 //! | `log`           | none    | file that gets the id of each trial whenever it is run |
@@ -41,6 +42,7 @@ fn main() -> Result<()> {
         pause: Duration::from_millis(number("pause_ms", 0)?),
         workers: number("workers", 2)? as usize,
         log: options.get("log").map(PathBuf::from),
+        hold: options.get("hold").map(PathBuf::from),
         ..workload::Toy::default()
     };
     let experiment = Experiment::load(&file, "mini", &[])?;

@@ -81,6 +81,8 @@ pub struct Toy {
     pub banks: RefCell<Vec<Vec<String>>>,
     /// Step after which each bank stops at a checkpoint, as if asked to.
     pub stop_after: Option<u64>,
+    /// A file that the first bank waits for, so that many workers begin together.
+    pub hold: Option<PathBuf>,
     /// From the begin of the first bank to the end of the last that this workload ran itself.
     pub busy: Cell<Option<(Instant, Instant)>>,
     /// How long it paused in them.
@@ -179,7 +181,15 @@ impl Workload for Toy {
     }
 
     fn run_bank(&self, trials: &[Trial], context: &BankContext) -> Result<Vec<Outcome>> {
-        let begun = self.busy.get().map_or_else(Instant::now, |(first, _)| first);
+        let begun = self.busy.get().map_or_else(
+            || {
+                while self.hold.as_ref().is_some_and(|file| !file.exists()) {
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+                Instant::now()
+            },
+            |(first, _)| first,
+        );
         let outcomes = self.walk(trials, context);
         self.busy.set(Some((begun, Instant::now())));
         outcomes

@@ -382,14 +382,20 @@ impl<F: SharedFolder> Banks<F> {
         self.path(bank).join(format!("{name}.{PARTIAL}"))
     }
 
-    /// Makes a result durable as `target`, unless the bank is another worker's; `replaces`: what is there is no result.
-    pub fn finish(&self, bank: &Bank, target: &Path, bytes: &[u8], replaces: bool) -> io::Result<Finished> {
+    /// Makes a result durable as `target`, unless the bank is another worker's; `replaces` is asked where a file is there.
+    pub fn finish(
+        &self,
+        bank: &Bank,
+        target: &Path,
+        bytes: &[u8],
+        replaces: impl Fn() -> bool,
+    ) -> io::Result<Finished> {
         let own = self.own_file(bank, target);
         let finish = || {
             self.files.write(&own, bytes)?;
             match self.files.link(&own, target) {
                 Ok(()) => {}
-                Err(error) if error.kind() == ErrorKind::AlreadyExists && replaces => {
+                Err(error) if error.kind() == ErrorKind::AlreadyExists && replaces() => {
                     self.files.rename(&own, target)?;
                 }
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => return Ok(Finished::Known),

@@ -207,7 +207,7 @@ fn work(banks: &Banks<Memory>, files: &Memory) -> io::Result<()> {
                         is_held = false;
                         break;
                     }
-                    match banks.finish(&bank, &ledger.join(id), b"result", false)? {
+                    match banks.finish(&bank, &ledger.join(id), b"result", || false)? {
                         Finished::First | Finished::Known => {
                             wanted.remove(id);
                         }

@@ -175,13 +175,18 @@ impl Lease<'_> {
         self.desk.banks.path(&self.bank)
     }
 
+    /// Whether nobody had the bank before, so that none of its trials can have been finished since it was planned.
+    pub fn is_new(&self) -> bool {
+        self.bank.fence == 1
+    }
+
     /// Whether the bank is still this worker's.
     pub fn is_held(&self) -> bool {
         self.desk.banks.is_held(&self.bank)
     }
 
-    /// Makes a result and its artifacts durable; `replaces`: a record that is there is no result.
-    pub fn finish(&self, record: &Record, ledger: &Ledger, replaces: bool) -> Result<Finished> {
+    /// Makes a result and its artifacts durable; `again`: in place of an earlier result.
+    pub fn finish(&self, record: &Record, ledger: &Ledger, again: bool) -> Result<Finished> {
         match self.finish_artifacts() {
             Err(RunnerError::Write { source, .. } | RunnerError::Read { source, .. })
                 if is_gone(&source) && !self.is_held() =>
@@ -190,7 +195,9 @@ impl Lease<'_> {
             }
             other => other?,
         }
-        let target = ledger.path(&record.outcome.trial_id);
+        let id = &record.outcome.trial_id;
+        let target = ledger.path(id);
+        let replaces = || again || !State::read(ledger, id).is_final();
         let bytes = record.text();
         let finished = self.desk.banks.finish(&self.bank, &target, bytes.as_bytes(), replaces);
         finished.map_err(RunnerError::write(&target))

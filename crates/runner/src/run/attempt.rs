@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Mutex;
 
 use crate::error::{Result, RunnerError};
-use crate::ledger::{Finished as Kept, Lease, Record, State, checkpoints, utc_now};
+use crate::ledger::{Finished as Kept, Lease, Record, checkpoints, utc_now};
 use crate::run::progress::BankProgress;
 use crate::run::report::Run;
 use crate::workload::{AfterTraining, BankContext, Interrupted, Outcome, Status, Trial, Workload};
@@ -190,8 +190,7 @@ impl Recorder<'_> {
             outcome,
         };
         let Run { ledger, .. } = self.attempt.run;
-        let is_result = State::read(ledger, &record.outcome.trial_id).is_final();
-        match self.attempt.lease.finish(&record, ledger, self.attempt.again || !is_result) {
+        match self.attempt.lease.finish(&record, ledger, self.attempt.again) {
             Ok(Kept::Lost) => state.is_lost = true,
             Ok(Kept::First | Kept::Known) => {
                 self.attempt.progress.finish_trial(&record.outcome.status);

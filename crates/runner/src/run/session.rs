@@ -237,11 +237,8 @@ impl<'a> Session<'a> {
         let (name, mut parts) = {
             let mut state = self.state();
             // Another worker may have finished some of them before it was gone.
-            lease.trials.iter().for_each(|id| {
-                if self.places.contains_key(id) {
-                    self.reread(&mut state, id);
-                }
-            });
+            let finished = lease.trials.iter().filter(|id| !lease.is_new() && self.places.contains_key(*id));
+            finished.for_each(|id| self.reread(&mut state, id));
             (format!("bank {}", state.begun), self.parts(&state, &lease))
         };
         let mut keeps_checkpoint = false;
