@@ -16,7 +16,8 @@ impl Engine for HyperQueue {
 
     fn files(&self, job: &Job) -> Vec<(&'static str, String)> {
         let request = &job.request;
-        let logs = job.folder.join("hq-%{JOB_ID}-%{TASK_ID}.log").display().to_string();
+        let log =
+            |end: &str| job.folder.join(format!("hq-%{{JOB_ID}}-%{{TASK_ID}}.{end}")).display().to_string();
         let variables: Table = job
             .variables
             .iter()
@@ -28,8 +29,8 @@ impl Engine for HyperQueue {
             task.insert("command".into(), command.into());
             task.insert("cwd".into(), job.directory.display().to_string().into());
             task.insert("env".into(), variables.clone().into());
-            task.insert("stdout".into(), logs.clone().into());
-            task.insert("stderr".into(), logs.clone().into());
+            task.insert("stdout".into(), log("out").into());
+            task.insert("stderr".into(), log("err").into());
             if !deps.is_empty() {
                 task.insert("deps".into(), deps.into());
             }

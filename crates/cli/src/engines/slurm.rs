@@ -24,7 +24,7 @@ impl Engine for Slurm {
         };
         own(&mut head, "partition", &request.partition);
         own(&mut head, "account", &request.account);
-        let log = |name: &str| format!("#SBATCH --output={}/{name}.log\n", job.folder.display());
+        let log = |name: &str| format!("#SBATCH --output=\"{}/{name}.log\"\n", job.folder.display());
         let mut workers = head.clone() + &log("%A_%a");
         let _ = write!(
             workers,

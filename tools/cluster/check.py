@@ -1,0 +1,360 @@
+"""The same experiment by one run, by workers, by Slurm and by HyperQueue; and faults of the engines at random moments.
+
+    check.py DELORA TOY [--moments N] [--experiment FILE] [--scale NAME] [--only NAME]
+
+DELORA is the program and TOY the runner's example. What an engine is missing for is printed, and its part is left out.
+"""
+
+import argparse
+import csv
+import hashlib
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+from slurm import Slurm  # noqa: E402
+from slurm import lack as slurm_lack  # noqa: E402
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent.parent
+TIMES = {"train_seconds", "started", "finished"}
+WALK = """
+name = "walk"
+question = "Which walk ends lowest?"
+task = "toy"
+metric = "score"
+direction = "maximize"
+seeds = [0, 1, 2]
+replicates = ["seed", "subject"]
+[fixed]
+steps = 20
+[scientific]
+method = ["plain", "wild"]
+subject = { first = 4 }
+[method.plain]
+rate = 0.1
+[method.wild]
+rate = 30
+"""
+TRIALS, BANK = 24, 4
+
+
+def table(path):
+    """Rows of a CSV file without the columns that hold times."""
+    with open(path, newline="") as file:
+        rows = list(csv.reader(file))
+    kept = [place for place, name in enumerate(rows[0]) if not any(name.startswith(time) for time in TIMES)]
+    return [[row[place] for place in kept] for row in rows]
+
+
+def run(command, environment=None, **options):
+    done = subprocess.run(
+        [str(word) for word in command], env=environment, cwd=ROOT, capture_output=True, text=True, **options
+    )
+    if done.returncode != 0:
+        raise RuntimeError(f"{command} ended with {done.returncode}: {done.stdout[-2000:]}{done.stderr[-2000:]}")
+    return done.stdout
+
+
+def moment(kind, number, longest):
+    """A moment that the same command chooses again."""
+    digest = hashlib.blake2b(f"{kind} {number}".encode()).digest()
+    return longest * int.from_bytes(digest[:4], "big") / 2**32
+
+
+class HyperQueue:
+    """A server with workers, in a process of its own."""
+
+    def __init__(self, folder):
+        self.folder = Path(folder)
+        self.server = None
+
+    def __enter__(self):
+        shutil.rmtree(self.folder, ignore_errors=True)
+        (self.folder / "bin").mkdir(parents=True)
+        program = self.folder / "bin/hq"
+        program.write_text(f'#!/bin/sh\nexec "{python()}" "{HERE}/hyperqueue.py" "$@"\n')
+        program.chmod(0o755)
+        log = open(self.folder / "server.log", "ab")
+        command = [python(), str(HERE / "hyperqueue.py"), "serve", str(self.folder / "server"), "3"]
+        (self.folder / "server").mkdir()
+        self.server = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+        wait(lambda: (self.folder / "server/ready").exists(), "the server of HyperQueue")
+        self.environment = os.environ | {
+            "PATH": f"{self.folder}/bin:{os.environ['PATH']}",
+            "HQ_SERVER_DIR": str(self.folder / "server"),
+        }
+        return self
+
+    def __exit__(self, *_):
+        self.kill()
+
+    def kill(self):
+        """Ends the server and what it started, as the crash of its machine would."""
+        try:
+            os.killpg(self.server.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        self.server.wait()
+
+
+def python():
+    """A Python that has the package; nothing where none does."""
+    candidates = [os.environ.get("HYPERQUEUE_PYTHON"), str(ROOT / ".tools/hyperqueue/bin/python"), sys.executable]
+    for candidate in filter(None, candidates):
+        probe = [candidate, "-c", "import hyperqueue, os, sys; sys.exit(not hyperqueue.get_version)"]
+        try:
+            if subprocess.run(probe, capture_output=True, cwd="/").returncode == 0:
+                return candidate
+        except OSError:
+            pass
+    return None
+
+
+def wait(is_there, what, seconds=120):
+    end = time.monotonic() + seconds
+    while not is_there():
+        if time.monotonic() > end:
+            raise RuntimeError(f"{what}: not there after {seconds} s")
+        time.sleep(0.05)
+
+
+class Engines:
+    """The experiment by each engine, in a folder of results each."""
+
+    def __init__(self, delora, folder, file, scale):
+        self.delora, self.folder, self.file, self.scale = delora, Path(folder), file, scale
+        self.trials = None
+
+    def arguments(self, results):
+        return [self.file, "--scale", self.scale, "--results", self.folder / results]
+
+    def root(self, results):
+        return next((self.folder / results).glob(f"*/{self.scale}"))
+
+    def alone(self):
+        run([self.delora, "run", *self.arguments("alone"), "--quiet"])
+
+    def workers(self):
+        command = [self.delora, "run", *self.arguments("workers"), "--worker", "--quiet"]
+        started = [
+            subprocess.Popen(list(map(str, command)), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            for _ in range(4)
+        ]
+        for worker in started:
+            _, error = worker.communicate()
+            assert worker.returncode == 0, error.decode()
+        run([self.delora, "plots", *self.arguments("workers")])
+
+    def slurm(self):
+        with Slurm(self.folder / "slurm-cluster") as slurm:
+            submit = [self.delora, "submit", *self.arguments("slurm"), "--engine", "slurm", "--workers", 3]
+            print(run([*submit, "--memory", 3, "--time", 60], slurm.environment), end="")
+            status = run([self.delora, "status", *self.arguments("slurm")], slurm.environment)
+            print("\n".join(line for line in status.splitlines() if "Slurm job" in line))
+            slurm.wait(lambda: not slurm.output("squeue", "-h").strip(), "the end of all jobs", 3600)
+
+    def hyperqueue(self):
+        with HyperQueue(self.folder / "hyperqueue-cluster") as hyperqueue:
+            submit = [self.delora, "submit", *self.arguments("hyperqueue"), "--engine", "hyperqueue", "--workers", 3]
+            print(run([*submit, "--memory", 3, "--time", 60], hyperqueue.environment), end="")
+            root = self.root("hyperqueue")
+            is_drawn = lambda: any(self.folder.glob("hyperqueue/plots/*/*/*.png"))  # noqa: E731
+            wait(lambda: (root / "summary.csv").exists() and is_drawn(), "tables and figures", 3600)
+
+    def check(self, name):
+        started = time.monotonic()
+        getattr(self, name)()
+        took = time.monotonic() - started
+        root = self.root(name)
+        records = len(list((root / "trials").glob("*.json")))
+        expected = self.root("alone")
+        assert table(root / "summary.csv") == table(expected / "summary.csv"), f"{name}: summary.csv differs"
+        assert table(root / "trials.csv") == table(expected / "trials.csv"), f"{name}: trials.csv differs"
+        assert records == len(table(expected / "trials.csv")) - 1, f"{name}: {records} records"
+        assert not list((root / "checkpoints").iterdir()), f"{name}: a bank is left"
+        plots = len(list(self.folder.glob(f"{name}/plots/*/*/*.png")))
+        print(f"{name}: {records} trials in {took:.0f} s, tables equal to those of one run, {plots} figures")
+
+
+class Faults:
+    """A toy sweep by Slurm or HyperQueue, and what happens to it."""
+
+    def __init__(self, delora, toy, folder):
+        self.delora, self.toy, self.folder = delora, toy, Path(folder)
+        (self.folder / "walk.toml").write_text(WALK)
+        self.finish("undisturbed")
+        self.expected = table(self.root("undisturbed") / "trials.csv")
+
+    def root(self, results):
+        return self.folder / results / "walk/mini"
+
+    def command(self, results, *options):
+        log = self.folder / f"{results}.log"
+        return [self.toy, self.folder / "walk.toml", self.folder / results, f"log={log}", *options]
+
+    def worker(self, results):
+        return self.command(results, "worker=1", "workers=1", "pause_ms=40", "lease_ms=2000")
+
+    def finish(self, results):
+        return run(self.command(results))
+
+    def records(self, results):
+        return {path.name: path.read_bytes() for path in (self.root(results) / "trials").glob("*.json")}
+
+    def script(self, results, engine):
+        """What `delora submit` writes, with the toy in place of the program."""
+        dry = [self.delora, "submit", "experiments/lr-sweep.toml", "--scale", "smoke", "--engine", engine, "--dry-run"]
+        text = run([*dry, "--workers", 3, "--memory", 1, "--time", 10, "--results", self.folder / results])
+        own = " ".join(str(word) for word in self.worker(results))
+        jobs = self.folder / results / "jobs"
+        jobs.mkdir(parents=True, exist_ok=True)
+        text, count = re.subn(r"[^\s\"]*delora run [^&|\"]*", own + " ", text)
+        assert count > 0, text
+        return jobs, re.sub(r"/\S*/lr-sweep/smoke/jobs", str(jobs), text)
+
+    def submit_slurm(self, slurm, results):
+        jobs, text = self.script(results, "slurm")
+        workers = next(part for part in text.split("# /")[1:] if "workers.sh" in part.split("\n")[0])
+        (jobs / "workers.sh").write_text(workers.split("\n", 1)[1])
+        return slurm.output("sbatch", "--parsable", str(jobs / "workers.sh")).strip()
+
+    def settle(self, results, before, begun_twice):
+        """Nothing was lost, and no more was begun twice than the banks of one worker."""
+        records = self.records(results)
+        for name, record in before.items():
+            assert records.get(name) == record, f"{name} was lost or written again"
+        runs = len((self.folder / f"{results}.log").read_text().splitlines())
+        self.finish(results)
+        assert table(self.root(results) / "trials.csv") == self.expected, f"{results}: other results"
+        assert runs <= TRIALS + begun_twice, f"{results}: {runs} trials were begun"
+        return len(before)
+
+    def under_slurm(self, kind, moments, begun_twice=BANK):
+        stood = 0
+        with Slurm(self.folder / f"{kind}-cluster") as slurm:
+            for number in range(moments):
+                results = f"{kind}-{number}"
+                job = self.submit_slurm(slurm, results)
+                wait(lambda: (self.root(results) / "trials").exists(), "a worker")
+                time.sleep(moment(kind, number, 2.5))
+                before = self.records(results)
+                getattr(self, kind.replace("-", "_"))(slurm, job, number, results)
+                slurm.wait(lambda: len(self.records(results)) == TRIALS, "all records")
+                slurm.wait(lambda: not (self.root(results) / "workers").exists(), "the end of all workers")
+                stood += self.settle(results, before, begun_twice)
+                slurm.clear()
+        print(f"{kind}: {moments} times; {stood} results stood at that moment, 0 were lost, and each sweep was finished")
+
+    def worker_killed(self, slurm, job, number, results):
+        names = [path.name for path in (self.root(results) / "workers").glob("*")]
+        if names:
+            os.kill(int(names[number % len(names)].split("-")[-2]), signal.SIGKILL)
+
+    def slurmd_killed(self, slurm, job, number, results):
+        node = slurm.nodes[number % len(slurm.nodes)]
+        slurm.kill(node)
+        time.sleep(0.3)
+        slurm.start(node)
+
+    def slurmctld_killed(self, slurm, job, number, results):
+        slurm.kill("slurmctld")
+        time.sleep(0.3)
+        slurm.start("slurmctld")
+
+    def task_cancelled(self, slurm, job, number, results):
+        slurm.output("scancel", f"{job}_{1 + number % 3}")
+
+    def task_requeued(self, slurm, job, number, results):
+        task = f"{job}_{1 + number % 3}"
+        slurm.output("scontrol", "requeue", task)
+        # Slurm would let it wait for two minutes.
+        slurm.output("scontrol", "update", f"JobId={task}", "StartTime=now")
+
+    def submitted_twice(self, slurm, job, number, results):
+        self.submit_slurm(slurm, results)
+
+    def server_killed(self, moments):
+        stood = 0
+        for number in range(moments):
+            results = f"server-killed-{number}"
+            jobs, text = self.script(results, "hyperqueue")
+            file = jobs / "job.toml"
+            tasks = text.split("\n", 1)[1].split("[[task]]")
+            # Tables and figures are the program's, and there are none of the toy's.
+            file.write_text("[[task]]".join(tasks[:-1]))
+            with HyperQueue(self.folder / "hyperqueue") as hyperqueue:
+                run(["hq", "job", "submit-file", file], hyperqueue.environment)
+                wait(lambda: (self.root(results) / "trials").exists(), "a worker")
+                time.sleep(moment("server", number, 2.0))
+                before = self.records(results)
+                hyperqueue.kill()
+            with HyperQueue(self.folder / "hyperqueue") as hyperqueue:
+                run(["hq", "job", "submit-file", file], hyperqueue.environment)
+                wait(lambda: len(self.records(results)) == TRIALS, "all records")
+                wait(lambda: not (self.root(results) / "workers").exists(), "the end of all workers", 20)
+            # All workers may have died with the server, each with a bank.
+            stood += self.settle(results, before, 3 * BANK)
+        print(f"server-killed: {moments} times; {stood} results stood at that moment, 0 were lost")
+
+
+@contextmanager
+def part(name, only, lack=None):
+    """Runs one part, unless another is asked for or something is missing."""
+    if (only and name != only) or lack:
+        if lack and not only:
+            print(f"left out: {name}: {lack}")
+        yield False
+    else:
+        yield True
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("delora", type=Path)
+    parser.add_argument("toy", type=Path)
+    parser.add_argument("--moments", type=int, default=2)
+    parser.add_argument("--experiment", default="experiments/lr-sweep.toml")
+    parser.add_argument("--scale", default="smoke")
+    parser.add_argument("--only", help="one part: alone, workers, slurm, hyperqueue, worker-killed, ...")
+    arguments = parser.parse_args()
+    no_slurm = slurm_lack()
+    no_hyperqueue = None if python() else "its Python package is not installed; `just hyperqueue` does that"
+    lacks = {"slurm": no_slurm, "hyperqueue": no_hyperqueue}
+    with tempfile.TemporaryDirectory(prefix="delora-cluster-") as folder:
+        delora, toy = arguments.delora.resolve(), arguments.toy.resolve()
+        engines = Engines(delora, folder, arguments.experiment, arguments.scale)
+        names = ["alone", "workers", "slurm", "hyperqueue"]
+        if arguments.only in names[1:]:
+            engines.check("alone")
+        for name in names:
+            with part(name, arguments.only, lacks.get(name)) as is_wanted:
+                if is_wanted:
+                    engines.check(name)
+        kinds = [
+            "worker-killed", "slurmd-killed", "slurmctld-killed", "task-cancelled", "task-requeued", "submitted-twice"
+        ]  # fmt: skip
+        if arguments.only in names:
+            return
+        faults = Faults(delora, toy, folder)
+        for kind in kinds:
+            with part(kind, arguments.only, no_slurm) as is_wanted:
+                if is_wanted:
+                    faults.under_slurm(kind, arguments.moments)
+        with part("server-killed", arguments.only, no_hyperqueue) as is_wanted:
+            if is_wanted:
+                faults.server_killed(arguments.moments)
+    print("clusters: all parts passed")
+
+
+if __name__ == "__main__":
+    main()
