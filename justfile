@@ -165,6 +165,7 @@ test: lint test-justw _libtorch
     {{ just_executable() }} --justfile {{ justfile() }} smoke
     {{ just_executable() }} --justfile {{ justfile() }} test-docs
     {{ just_executable() }} --justfile {{ justfile() }} check-devices
+    {{ just_executable() }} --justfile {{ justfile() }} check-cluster
     @if [ -d "${DELORA_HUB-../shared/hub}" ]; then {{ just_executable() }} --justfile {{ justfile() }} test-hub; fi
     @if cargo nextest --version >/dev/null 2>&1; then \
         OMP_NUM_THREADS=1 cargo nextest run --workspace; \
@@ -196,6 +197,26 @@ check-devices *ARGS: _libtorch
     @cargo build --quiet -p cli --bin delora
     @[ -f data/mini-pairs/validation.jsonl ] || "${CARGO_TARGET_DIR:-target}/debug/delora" world --pairs
     @{{ arguments }} python3 tools/stand-in-cuda/check.py "${CARGO_TARGET_DIR:-target}/debug/delora" "$@"
+
+# The same experiment by one run, by workers, by Slurm on three nodes and by HyperQueue; and faults of them at 2 random moments
+# each, or at more: `just check-cluster --moments 20`. What is not installed is left out, and said
+[group("checks")]
+check-cluster *ARGS: _libtorch
+    @cargo build --quiet -p cli --bin delora
+    @cargo build --quiet -p runner --example toy
+    @{{ arguments }} python3 tools/cluster/check.py \
+        "${CARGO_TARGET_DIR:-target}/debug/delora" "${CARGO_TARGET_DIR:-target}/debug/examples/toy" "$@"
+
+# HyperQueue's Python package, for `just check-cluster`
+[group("checks")]
+hyperqueue:
+    python3 -m venv .tools/hyperqueue
+    .tools/hyperqueue/bin/pip install --quiet --disable-pip-version-check hyperqueue==0.27.0
+
+# What the ledger and leases cost 64 workers, beside trials of 50 ms
+[group("checks")]
+bench-leases:
+    tools/cluster/overhead.sh
 
 # Steps of Stable Diffusion 1.5, RoBERTa-base and LLaMA-2-7B on a device of shapes, and their memory beside a plan's
 [group("checks")]

@@ -141,6 +141,9 @@ class Engines:
     def root(self, results):
         return next((self.folder / results).glob(f"*/{self.scale}"))
 
+    def plots(self, results):
+        return len(list(self.folder.glob(f"{results}/plots/*/*/*.png")))
+
     def alone(self):
         run([self.delora, "run", *self.arguments("alone"), "--quiet"])
 
@@ -168,7 +171,7 @@ class Engines:
             submit = [self.delora, "submit", *self.arguments("hyperqueue"), "--engine", "hyperqueue", "--workers", 3]
             print(run([*submit, "--memory", 3, "--time", 60], hyperqueue.environment), end="")
             root = self.root("hyperqueue")
-            is_drawn = lambda: any(self.folder.glob("hyperqueue/plots/*/*/*.png"))  # noqa: E731
+            is_drawn = lambda: self.plots("hyperqueue") == self.plots("alone")  # noqa: E731
             wait(lambda: (root / "summary.csv").exists() and is_drawn(), "tables and figures", 3600)
 
     def check(self, name):
@@ -182,8 +185,7 @@ class Engines:
         assert table(root / "trials.csv") == table(expected / "trials.csv"), f"{name}: trials.csv differs"
         assert records == len(table(expected / "trials.csv")) - 1, f"{name}: {records} records"
         assert not list((root / "checkpoints").iterdir()), f"{name}: a bank is left"
-        plots = len(list(self.folder.glob(f"{name}/plots/*/*/*.png")))
-        print(f"{name}: {records} trials in {took:.0f} s, tables equal to those of one run, {plots} figures")
+        print(f"{name}: {records} trials in {took:.0f} s, tables equal to those of one run, {self.plots(name)} figures")
 
 
 class Faults:
