@@ -220,7 +220,7 @@ class Faults:
         own = " ".join(str(word) for word in self.worker(results))
         jobs = self.folder / results / "jobs"
         jobs.mkdir(parents=True, exist_ok=True)
-        text, count = re.subn(r"[^\s\"]*delora run [^&|\"]*", own + " ", text)
+        text, count = re.subn(re.escape(f"{self.delora} run ") + r"[^&|\"]*", own + " ", text)
         assert count > 0, text
         return jobs, re.sub(r"/\S*/lr-sweep/smoke/jobs", str(jobs), text)
 

@@ -9,6 +9,7 @@ use crate::experiments::Experiment;
 use crate::ledger::folder::{Folder, entries, is_partial};
 use crate::ledger::lock::Lock;
 use crate::ledger::records::{Entry, Ledger};
+use crate::ledger::worker::workers;
 use crate::workload::Workload;
 
 /// Why a file or folder can be removed.
@@ -71,6 +72,13 @@ pub fn leftovers(experiment: &Experiment, workload: &dyn Workload, results_dir: 
         return Err(RunnerError::Empty { path: folder.trials() });
     }
     let lock = Lock::acquire(&folder.lock())?;
+    // Workers of this machine share the lock; those of others may live, too.
+    if let Some((name, holder)) = workers(&folder.workers()).into_iter().next() {
+        let path = folder.workers().join(name);
+        let remedy =
+            format!("a worker; wait for it, or remove {} if you know that it is over", path.display());
+        return Err(RunnerError::Locked { path: folder.root, holder, remedy });
+    }
     let ids: BTreeSet<&str> = grid.trials.iter().map(|trial| trial.id.as_str()).collect();
     let ledger = Ledger::new(folder.trials());
     let mut items = Vec::new();

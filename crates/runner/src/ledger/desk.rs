@@ -12,7 +12,7 @@ use crate::ledger::folder::{Folder, entries, is_partial};
 use crate::ledger::records::{Ledger, Record};
 use crate::ledger::shared::{Disk, SharedFolder};
 use crate::ledger::state::State;
-use crate::ledger::worker::{Watch, Worker, sweep};
+use crate::ledger::worker::{Watch, Worker};
 use crate::workload::Trial;
 
 pub(crate) struct Desk {
@@ -101,7 +101,7 @@ impl Desk {
     /// a result.
     pub fn sweep(&self, trials: &[Trial], states: &[State], again: bool) -> Result<Vec<String>> {
         let mut notices = Vec::new();
-        sweep(&self.folder.workers());
+        self.sweep_workers();
         let places: BTreeMap<&str, usize> =
             trials.iter().enumerate().map(|(place, trial)| (trial.id.as_str(), place)).collect();
         for path in entries(&self.folder.checkpoints()) {
@@ -146,8 +146,20 @@ impl Desk {
         Ok(())
     }
 
+    /// Removes the files of workers that are over.
+    fn sweep_workers(&self) {
+        for path in entries(&self.folder.workers()) {
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            if name != self.worker.name && self.watch.is_over(&name) {
+                // A file that stays does no harm.
+                let _ = std::fs::remove_file(path);
+            }
+        }
+    }
+
     /// Removes the plans, where no bank is left, once nothing is left to plan.
     pub fn retire(&self) -> Result<()> {
+        self.sweep_workers();
         self.told(self.banks.retire())
     }
 

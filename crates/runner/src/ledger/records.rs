@@ -129,10 +129,13 @@ impl Ledger {
 /// A trial of the grid and its record.
 pub(crate) type Row<'a> = (&'a Trial, Box<Record>);
 
-/// The trials of a grid that have a record, in its order.
+/// The trials of a grid that have a record, in its order; the records without their configs, which the trials have.
 pub(crate) fn records<'a>(grid: &'a Grid, ledger: &Ledger) -> Vec<Row<'a>> {
     let found = |trial: &Trial| match ledger.read(&trial.id) {
-        Entry::Found(record) => Some(record),
+        Entry::Found(mut record) => {
+            record.config = Value::Null;
+            Some(record)
+        }
         Entry::Missing | Entry::Damaged { .. } => None,
     };
     grid.trials.par_iter().filter_map(|trial| Some((trial, found(trial)?))).collect()

@@ -144,15 +144,6 @@ pub(crate) fn workers(folder: &Path) -> Vec<(String, String)> {
     entries(folder).into_iter().filter_map(of_file).collect()
 }
 
-/// Removes the files of workers that are seen to be over.
-pub(crate) fn sweep(folder: &Path) {
-    for path in entries(folder) {
-        if is_seen_to_be_over(&path).is_ok_and(|is_over| is_over) {
-            let _ = fs::remove_file(path);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -186,7 +177,6 @@ mod tests {
         fs::write(&other, elsewhere + ".").unwrap();
         assert!(!watch.is_over("other-1-2"), "it has woken");
         assert_eq!(workers(folder.path()).len(), 1);
-        sweep(folder.path());
-        assert_eq!(entries(folder.path()), [other]);
+        assert_eq!(entries(folder.path()).len(), 2);
     }
 }

@@ -50,15 +50,15 @@ pub(crate) fn write(
     let metrics = metrics(&rows, &experiment.metric);
     write_atomically(
         &folder.root.join("trials.csv"),
-        &csv_bytes(&trials(experiment, &phased, &rows, &metrics)),
+        &csv_bytes(trials(experiment, &phased, &rows, &metrics)),
     )?;
-    write_atomically(&folder.root.join("curves.csv"), &csv_bytes(&curves(&rows)))?;
+    write_atomically(&folder.root.join("curves.csv"), &csv_bytes(curves(&rows)))?;
     let methods = methods_of(methods, &rows);
     if methods.len() > 1 {
-        write_atomically(&folder.root.join("methods.csv"), &csv_bytes(&methods))?;
+        write_atomically(&folder.root.join("methods.csv"), &csv_bytes(methods))?;
     }
     let summary = summary::summarize(experiment, &phased, &rows, &metrics);
-    write_atomically(&folder.root.join("summary.csv"), &csv_bytes(&summary.table()))?;
+    write_atomically(&folder.root.join("summary.csv"), &csv_bytes(summary.table()))?;
     let readme = readme::text(experiment, &phased, &rows, &summary);
     write_atomically(&folder.root.join("README.md"), readme.as_bytes())?;
     let measured = |(_, record): &Row| record.outcome.metrics.contains_key(&experiment.metric);
@@ -99,9 +99,14 @@ fn flat(config: &Value) -> BTreeMap<String, String> {
     leaves(table).into_iter().map(|(path, value)| (path.join("."), cell(value))).collect()
 }
 
-fn trials(experiment: &Experiment, phased: &Phased, rows: &[Row], metrics: &[String]) -> Vec<Vec<String>> {
+/// Row by row: all at once are several times the file.
+fn trials(
+    experiment: &Experiment,
+    phased: &Phased,
+    rows: &[Row],
+    metrics: &[String],
+) -> impl Iterator<Item = Vec<String>> {
     let grid = &phased.grid;
-    let configs: Vec<_> = rows.iter().map(|(trial, _)| flat(&trial.config)).collect();
     let keys: BTreeSet<String> =
         grid.trials.iter().flat_map(|trial| flat(&trial.config).into_keys()).collect();
     let has_methods = grid.compared.iter().any(|path| path == "method");
@@ -124,7 +129,8 @@ fn trials(experiment: &Experiment, phased: &Phased, rows: &[Row], metrics: &[Str
     header.extend(last.map(String::from));
     header.extend(experiment.tuning.as_ref().map(|_| "phase".to_string()));
     header.push("task".to_string());
-    let row = |((trial, record), config): (&Row, &BTreeMap<String, String>)| {
+    let row = move |(trial, record): &Row| {
+        let config = flat(&trial.config);
         let Record { outcome, stamp, .. } = &**record;
         let (step, message) = match &outcome.status {
             Status::Done => (String::new(), String::new()),
@@ -146,7 +152,7 @@ fn trials(experiment: &Experiment, phased: &Phased, rows: &[Row], metrics: &[Str
         row.push(experiment.task.clone());
         row
     };
-    std::iter::once(header).chain(rows.iter().zip(&configs).map(row)).collect()
+    std::iter::once(header).chain(rows.iter().map(row))
 }
 
 /// `methods.csv`: a header, and those of `methods` that the trials have.
@@ -159,7 +165,7 @@ fn methods_of(methods: &[MethodText], rows: &[Row]) -> Vec<Vec<String>> {
     std::iter::once(header).chain(methods.iter().filter_map(row)).collect()
 }
 
-fn curves(rows: &[Row]) -> Vec<Vec<String>> {
+fn curves(rows: &[Row]) -> impl Iterator<Item = Vec<String>> {
     let header = ["trial_id", "step", "metric", "layer", "value"].map(String::from).to_vec();
     let points = rows.iter().flat_map(|(trial, record)| {
         record.outcome.curves.iter().map(|point| {
@@ -167,7 +173,7 @@ fn curves(rows: &[Row]) -> Vec<Vec<String>> {
             vec![trial.id.clone(), point.step.to_string(), point.metric.clone(), layer, measured(point.value)]
         })
     });
-    std::iter::once(header).chain(points).collect()
+    std::iter::once(header).chain(points)
 }
 
 /// Text of a value of a curve: where it is one of f32, the shortest that reads back as that f32, since curves are long;
@@ -181,7 +187,7 @@ fn measured(value: f64) -> String {
     }
 }
 
-fn csv_bytes(rows: &[Vec<String>]) -> Vec<u8> {
+fn csv_bytes(rows: impl IntoIterator<Item = Vec<String>>) -> Vec<u8> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     for row in rows {
         writer.write_record(row).expect("rows have equal lengths, and memory takes every byte");

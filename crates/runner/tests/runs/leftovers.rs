@@ -74,3 +74,23 @@ fn no_run_begins_while_it_is_asked_what_to_remove() {
     drop(held);
     assert_eq!(study.run(&[]).done, 4);
 }
+
+#[test]
+fn nothing_is_removed_while_a_worker_of_another_machine_may_live() {
+    let study = Study::new(FILE);
+    study.run(&["seeds=0"]);
+    let workers = study.root().join("workers");
+    std::fs::create_dir(&workers).unwrap();
+    let elsewhere = r#"{"pid":7,"host":"node9","since":"2026-01-31T12:00:00Z","locked":true,"boot_id":"other","started_ticks":1}"#;
+    std::fs::write(workers.join("node9-7-0123abcd"), elsewhere).unwrap();
+    let refused = || leftovers(&study.experiment(&[]), &study.toy, &study.results()).unwrap_err().to_string();
+    assert!(
+        refused().contains("process 7 of node9") && refused().contains("node9-7-0123abcd if you know"),
+        "{}",
+        refused()
+    );
+    let plan = runner::status(&study.experiment(&[]), &study.toy, &study.results()).unwrap();
+    assert!(plan.to_string().contains("running now: a worker, process 7 of node9"), "{plan}");
+    std::fs::remove_dir_all(workers).unwrap();
+    assert_eq!(found(&study, &["seeds=0"]), []);
+}
