@@ -285,6 +285,28 @@ class Faults:
     def submitted_twice(self, slurm, job, number, results):
         self.submit_slurm(slurm, results)
 
+    def time_is_up(self):
+        """A job whose time is nearly over saves a checkpoint and is queued again by itself."""
+        results = "time-is-up"
+        with Slurm(self.folder / "time-cluster") as slurm:
+            jobs, text = self.script(results, "slurm")
+            workers = next(part for part in text.split("# /")[1:] if "workers.sh" in part.split("\n")[0])
+            # One minute is the least that Slurm counts: the signal comes after some ten seconds, in the midst of a bank.
+            for old, new in [("--time=00:10:00", "--time=1"), ("TERM@120", "TERM@55"), ("1-3", "1-1"), ("=40", "=1500")]:
+                assert old in workers, old
+                workers = workers.replace(old, new)
+            (jobs / "workers.sh").write_text(workers.split("\n", 1)[1])
+            job = slurm.output("sbatch", "--parsable", str(jobs / "workers.sh")).strip()
+            is_queued = lambda: "PENDING" in slurm.output("squeue", "-h", "-o", "%T", "-j", job)  # noqa: E731
+            slurm.wait(lambda: (self.root(results) / "trials").exists(), "a worker")
+            slurm.wait(is_queued, "the job in the queue again")
+            states = list((self.root(results) / "checkpoints").glob("*/*.free/*/state.json"))
+            assert states, "the bank was given back with its checkpoint"
+            step = json.loads(states[0].read_text())[0]
+            assert 0 < step < 20, step
+        self.settle(results, self.records(results), BANK)
+        print(f"time-is-up: at step {step} of 20 a checkpoint was saved, and Slurm had the job in its queue again")
+
     def server_killed(self, moments):
         stood = 0
         for number in range(moments):
@@ -352,6 +374,9 @@ def main():
             with part(kind, arguments.only, no_slurm) as is_wanted:
                 if is_wanted:
                     faults.under_slurm(kind, arguments.moments)
+        with part("time-is-up", arguments.only, no_slurm) as is_wanted:
+            if is_wanted:
+                faults.time_is_up()
         with part("server-killed", arguments.only, no_hyperqueue) as is_wanted:
             if is_wanted:
                 faults.server_killed(arguments.moments)

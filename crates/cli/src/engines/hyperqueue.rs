@@ -3,7 +3,7 @@
 use serde_json::Value;
 use toml::Table;
 
-use super::{Engine, Job, Submitted, counted, output};
+use super::job::{Engine, Job, Submitted, counted, output, remember};
 
 pub struct HyperQueue;
 
@@ -65,7 +65,7 @@ impl Engine for HyperQueue {
         let Some(id) = id else { anyhow::bail!("`hq job submit-file` named no job, but printed: {printed}") };
         let what = "workers, then figures".to_owned();
         let submitted = vec![Submitted { engine: self.name().to_owned(), id: id.to_string(), what }];
-        super::remember(&job.folder, &submitted)?;
+        remember(&job.folder, &submitted)?;
         Ok(submitted)
     }
 

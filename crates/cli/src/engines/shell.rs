@@ -1,6 +1,6 @@
 //! No engine: the lines to start by hand, or by GNU parallel, ssh or a Kubernetes Job.
 
-use super::{Engine, Job, Submitted, shell_head};
+use super::job::{Engine, Job, Submitted, shell_head};
 
 pub struct Shell;
 

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{Engine, Job, Submitted, counted, output, shell_head};
+use super::job::{Engine, Job, Submitted, counted, output, remember, shell_head};
 
 pub struct Slurm;
 
@@ -87,9 +87,9 @@ impl Engine for Slurm {
         };
         let workers = sbatch(WORKERS, &[])?;
         // Remembered at once: what is submitted can be cancelled, whatever comes next.
-        super::remember(&job.folder, &[submitted(&workers, "workers")])?;
+        remember(&job.folder, &[submitted(&workers, "workers")])?;
         let figures = sbatch(FIGURES, &[&format!("--dependency=afterany:{workers}")])?;
-        super::remember(&job.folder, &[submitted(&figures, "figures")])?;
+        remember(&job.folder, &[submitted(&figures, "figures")])?;
         Ok(vec![submitted(&workers, "workers"), submitted(&figures, "figures")])
     }
 

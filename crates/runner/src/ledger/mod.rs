@@ -1,8 +1,6 @@
 //! What a results folder holds: records of finished trials, checkpoints of banks under way, and the lock.
 
 mod banks;
-#[cfg(test)]
-mod banks_model;
 pub(crate) mod checkpoints;
 mod clean;
 mod compare;

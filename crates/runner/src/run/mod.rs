@@ -1,6 +1,7 @@
 //! Running the open trials of an experiment, in banks.
 
 mod attempt;
+mod forming;
 mod plan;
 mod progress;
 mod report;

@@ -12,8 +12,8 @@ use shuttle::rand::{Rng, thread_rng};
 use shuttle::sync::Mutex;
 use shuttle::thread;
 
-use super::banks::{BankList, Banks, Finished, Next};
-use super::shared::SharedFolder;
+use super::{BankList, Banks, Finished, Next};
+use crate::ledger::shared::SharedFolder;
 
 const SCHEDULES: usize = 100_000;
 const TRIALS: [&str; 4] = ["a", "b", "c", "d"];
