@@ -243,9 +243,10 @@ class Faults:
 
     def under_slurm(self, kind, moments, begun_twice=BANK):
         stood = 0
-        with Slurm(self.folder / f"{kind}-cluster") as slurm:
-            for number in range(moments):
-                results = f"{kind}-{number}"
+        for number in range(moments):
+            results = f"{kind}-{number}"
+            # A controller that died before it saved its state gives a job's number twice: a new cluster each time.
+            with Slurm(self.folder / f"{results}-cluster") as slurm:
                 job = self.submit_slurm(slurm, results)
                 wait(lambda: (self.root(results) / "trials").exists(), "a worker")
                 time.sleep(moment(kind, number, 2.5))
@@ -253,8 +254,7 @@ class Faults:
                 getattr(self, kind.replace("-", "_"))(slurm, job, number, results)
                 slurm.wait(lambda: len(self.records(results)) == TRIALS, "all records")
                 slurm.wait(lambda: not (self.root(results) / "workers").exists(), "the end of all workers")
-                stood += self.settle(results, before, begun_twice)
-                slurm.clear()
+            stood += self.settle(results, before, begun_twice)
         print(f"{kind}: {moments} times; {stood} results stood at that moment, 0 were lost, and each sweep was finished")
 
     def worker_killed(self, slurm, job, number, results):

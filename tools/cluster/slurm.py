@@ -128,14 +128,6 @@ class Slurm:
             raise RuntimeError(f"{command}: {done.stderr.strip()}")
         return done.stdout
 
-    def clear(self):
-        """Ends all jobs, and takes nodes back that a controller without its last state has put aside."""
-        subprocess.run(["scancel", "--user=root", "--quiet"], env=self.environment, check=False, capture_output=True)
-        self.wait(lambda: not self.output("squeue", "-h").strip(), "the end of all jobs")
-        if "drain" in self.output("sinfo", "-h", "-o", "%T"):
-            self.output("scontrol", "update", f"NodeName={','.join(self.nodes)}", "State=RESUME")
-        self.wait(lambda: self.output("sinfo", "-h", "-o", "%T").strip() == "idle", "nodes")
-
     def wait(self, is_there, what, seconds=60):
         end = time.monotonic() + seconds
         while time.monotonic() < end:

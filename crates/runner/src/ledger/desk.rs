@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::error::{Result, RunnerError};
-use crate::ledger::banks::{Bank, BankList, Banks, Finished, Next, is_gone};
+use crate::ledger::banks::{Bank, BankList, Banks, Finished, Look, Next, is_gone};
 use crate::ledger::checkpoints;
 use crate::ledger::folder::{Folder, entries, is_partial};
 use crate::ledger::records::{Ledger, Record};
@@ -71,20 +71,13 @@ impl Desk {
         })
     }
 
-    /// The number of the last plan, and which trials are in no bank.
-    pub fn unplanned(&self, again: bool, wanted: &BTreeSet<String>) -> Result<(u64, Vec<String>)> {
-        let look = self.told(self.banks.look(again, wanted, &|worker| self.watch.is_over(worker)))?;
-        Ok((look.last, look.open))
+    /// What there is for the trials that are wanted.
+    pub fn look(&self, again: bool, wanted: &BTreeSet<String>) -> Result<Look> {
+        self.told(self.banks.look(again, wanted, &|worker| self.watch.is_over(worker)))
     }
 
     pub fn propose(&self, last: u64, list: &BankList) -> Result<bool> {
         self.told(self.banks.propose(last, list))
-    }
-
-    /// How many banks with one of these trials nobody else has.
-    pub fn free(&self, again: bool, wanted: &BTreeSet<String>) -> Result<usize> {
-        let look = self.told(self.banks.look(again, wanted, &|worker| self.watch.is_over(worker)))?;
-        Ok(look.free.len())
     }
 
     /// Others that have banks now.

@@ -121,14 +121,22 @@ impl<'a> Session<'a> {
         self.run.options.selection.again()
     }
 
-    /// Puts every trial that is wanted and in no bank into one; how many banks nobody else has.
+    /// Puts every trial that is wanted and in no bank into one, or waits for who does that; how many banks nobody has.
     fn plan_all(&self, workload: &dyn Workload) -> Result<usize> {
-        let wanted = self.state().wanted.clone();
-        let (last, open) = self.run.desk.unplanned(self.again(), &wanted)?;
-        if !open.is_empty() {
-            self.plan(last, open, workload)?;
+        loop {
+            let wanted = self.state().wanted.clone();
+            let look = self.run.desk.look(self.again(), &wanted)?;
+            match look.is_planned && !self.run.stop.load(Ordering::SeqCst) {
+                true => std::thread::sleep(self.pause()),
+                false if look.open.is_empty() => return Ok(look.free.len()),
+                false => self.plan(look.last, look.open, workload)?,
+            }
         }
-        self.run.desk.free(self.again(), &self.state().wanted)
+    }
+
+    /// Time between two looks at what others do.
+    fn pause(&self) -> Duration {
+        (self.run.options.lease / 20).min(MOST_WAIT)
     }
 
     /// Runs banks until nothing is wanted any more, the run is to end, or the workload's device has broken.
@@ -175,8 +183,7 @@ impl<'a> Session<'a> {
                 }
                 Step::Wait => {
                     self.tell_wait(&mut state)?;
-                    let pause = (self.run.options.lease / 20).min(MOST_WAIT);
-                    drop(self.bank_over.wait_timeout(state, pause).expect(NO_PANIC));
+                    drop(self.bank_over.wait_timeout(state, self.pause()).expect(NO_PANIC));
                 }
             }
         }

@@ -106,6 +106,8 @@ pub(crate) struct Look {
     pub free: Vec<Bank>,
     /// Whether others have banks.
     is_held: bool,
+    /// Whether a worker is making a plan, so that what is in no bank may soon be in one.
+    pub is_planned: bool,
     /// Trials in no bank.
     pub open: Vec<String>,
 }
@@ -230,7 +232,7 @@ impl<F: SharedFolder> Banks<F> {
             *self.free.lock().expect(NO_PANIC) = look.free;
             return self.next(again, wanted, is_over);
         }
-        Ok(match (look.open.is_empty(), look.is_held) {
+        Ok(match (look.open.is_empty(), look.is_held || look.is_planned) {
             (false, _) => Next::Plan { last: look.last, trials: look.open },
             (true, true) => Next::Wait,
             (true, false) => Next::Over,
@@ -246,7 +248,7 @@ impl<F: SharedFolder> Banks<F> {
     ) -> io::Result<Look> {
         // Plans are read before what they hold, and the ledger after both, so that what is in no bank was in none.
         let mut look = Look { last: self.plans()?.last().copied().unwrap_or(0), ..Look::default() };
-        let is_planned = self.is_planned(is_over)?;
+        look.is_planned = self.is_planned(is_over)?;
         let mut banked = BTreeSet::new();
         for (bank, list) in self.all()? {
             let trials = &list.banks[bank.index];
@@ -260,9 +262,7 @@ impl<F: SharedFolder> Banks<F> {
                 look.is_held = true;
             }
         }
-        if is_planned {
-            look.is_held = true;
-        } else {
+        if !look.is_planned {
             look.open = wanted.difference(&banked).cloned().collect();
         }
         Ok(look)
