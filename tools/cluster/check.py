@@ -1,6 +1,6 @@
 """The same experiment by one run, by workers, by Slurm and by HyperQueue; and faults of the engines at random moments.
 
-    check.py DELORA TOY [--moments N] [--experiment FILE] [--scale NAME] [--only NAME]
+    check.py DELORA TOY [--moments N] [--experiment FILE] [--scale NAME] [--set KEY=VALUE] [--only NAME]
 
 DELORA is the program and TOY the runner's example. What an engine is missing for is printed, and its part is left out.
 """
@@ -131,12 +131,12 @@ def wait(is_there, what, seconds=120):
 class Engines:
     """The experiment by each engine, in a folder of results each."""
 
-    def __init__(self, delora, folder, file, scale):
+    def __init__(self, delora, folder, file, scale, sets):
         self.delora, self.folder, self.file, self.scale = delora, Path(folder), file, scale
-        self.trials = None
+        self.sets = [word for value in sets for word in ["--set", value]]
 
     def arguments(self, results):
-        return [self.file, "--scale", self.scale, "--results", self.folder / results]
+        return [self.file, "--scale", self.scale, *self.sets, "--results", self.folder / results]
 
     def root(self, results):
         return next((self.folder / results).glob(f"*/{self.scale}"))
@@ -349,6 +349,7 @@ def main():
     parser.add_argument("--moments", type=int, default=2)
     parser.add_argument("--experiment", default="experiments/lr-sweep.toml")
     parser.add_argument("--scale", default="smoke")
+    parser.add_argument("--set", action="append", default=[], help="as of `delora run`; may be repeated")
     parser.add_argument("--only", help="one part: alone, workers, slurm, hyperqueue, worker-killed, ...")
     arguments = parser.parse_args()
     no_slurm = slurm_lack()
@@ -356,7 +357,7 @@ def main():
     lacks = {"slurm": no_slurm, "hyperqueue": no_hyperqueue}
     with tempfile.TemporaryDirectory(prefix="delora-cluster-") as folder:
         delora, toy = arguments.delora.resolve(), arguments.toy.resolve()
-        engines = Engines(delora, folder, arguments.experiment, arguments.scale)
+        engines = Engines(delora, folder, arguments.experiment, arguments.scale, arguments.set)
         names = ["alone", "workers", "slurm", "hyperqueue"]
         if arguments.only in names[1:]:
             engines.check("alone")
