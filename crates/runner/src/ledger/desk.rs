@@ -118,25 +118,20 @@ impl Desk {
                 self.told(Disk.remove(&path))?;
             }
         }
-        for (bank, list) in self.told(self.banks.all())? {
-            let is_final =
-                |id: &String| places.get(id.as_str()).is_some_and(|place| states[*place].is_final());
-            let is_finished = !(again && list.again) && list.banks[bank.index].iter().all(is_final);
-            if is_finished || checkpoints::begun(&self.banks.path(&bank)).is_empty() {
-                self.discard(&bank)?;
-            }
-        }
+        let is_final = |id: &String| places.get(id.as_str()).is_some_and(|place| states[*place].is_final());
+        self.discard(|bank, list| {
+            !(again && list.again) && list.banks[bank.index].iter().all(is_final) || self.is_unbegun(bank)
+        })?;
         Ok(notices)
     }
 
     /// Removes banks that nobody has begun.
     pub fn discard_unbegun(&self) -> Result<()> {
-        for (bank, _) in self.told(self.banks.all())? {
-            if bank.owner.is_none() && checkpoints::begun(&self.banks.path(&bank)).is_empty() {
-                self.discard(&bank)?;
-            }
-        }
-        Ok(())
+        self.discard(|bank, _| bank.owner.is_none() && self.is_unbegun(bank))
+    }
+
+    fn is_unbegun(&self, bank: &Bank) -> bool {
+        checkpoints::begun(&self.banks.path(bank)).is_empty()
     }
 
     /// Removes the files of workers that are over.
@@ -156,13 +151,16 @@ impl Desk {
         self.told(self.banks.retire())
     }
 
-    /// Removes a bank, unless a worker has it.
-    fn discard(&self, bank: &Bank) -> Result<()> {
-        if self.banks.is_free(bank, &|worker| self.watch.is_over(worker))
-            && let Some(taken) = self.told(self.banks.take(bank))?
-        {
-            self.banks.let_go(&taken);
-            self.told(self.banks.end(&taken))?;
+    /// Removes the banks that are of no use, unless a worker has them.
+    fn discard(&self, is_of_no_use: impl Fn(&Bank, &BankList) -> bool) -> Result<()> {
+        for (bank, list) in self.told(self.banks.all())? {
+            if is_of_no_use(&bank, &list)
+                && self.banks.is_free(&bank, &|worker| self.watch.is_over(worker))
+                && let Some(taken) = self.told(self.banks.take(&bank))?
+            {
+                self.banks.let_go(&taken);
+                self.told(self.banks.end(&taken))?;
+            }
         }
         Ok(())
     }

@@ -163,7 +163,7 @@ mod tests {
         let name = worker.name.clone();
         drop(worker);
         assert!(!folder.path().exists(), "the folder goes with its last file");
-        // As a process that was killed leaves it: nobody holds the file.
+        // A process that was killed leaves a file that nobody holds.
         fs::create_dir(folder.path()).unwrap();
         fs::write(&path, &left).unwrap();
         assert!(watch.is_over(&name) && workers(folder.path()).is_empty());

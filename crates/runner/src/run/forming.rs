@@ -1,6 +1,6 @@
 //! Which trials share a bank, and which bank comes first.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 
 use crate::workload::{Estimate, Trial, Workload};
 
@@ -59,4 +59,12 @@ pub(crate) fn longest_first(
 /// Time and memory of each trial of a bank, if the workload knows them.
 pub(crate) fn estimates(trials: &[Trial], bank: &[usize], workload: &dyn Workload) -> Option<Vec<Estimate>> {
     bank.iter().map(|place| workload.estimate(&trials[*place].config, bank.len())).collect()
+}
+
+/// Puts the halves of a part before the other parts.
+pub(crate) fn split(parts: &mut VecDeque<Vec<usize>>, open: &[usize]) {
+    let (left, right) = open.split_at(open.len().div_ceil(2));
+    for half in [right, left].into_iter().filter(|half| !half.is_empty()) {
+        parts.push_front(half.to_vec());
+    }
 }

@@ -10,7 +10,7 @@ use crate::error::{Result, RunnerError};
 use crate::experiments::Grid;
 use crate::ledger::{BankList, Lease, State, Step, checkpoints};
 use crate::run::attempt::{Attempt, End};
-use crate::run::forming::{banks_of, longest_first};
+use crate::run::forming::{banks_of, longest_first, split};
 use crate::run::plan::Plan;
 use crate::run::progress::Reporter;
 use crate::run::report::{Run, RunReport};
@@ -387,14 +387,6 @@ impl<'a> Session<'a> {
 
     fn state(&self) -> MutexGuard<'_, SessionState> {
         self.state.lock().expect(NO_PANIC)
-    }
-}
-
-/// Puts the halves of a part before the other parts.
-fn split(parts: &mut VecDeque<Vec<usize>>, open: &[usize]) {
-    let (left, right) = open.split_at(open.len().div_ceil(2));
-    for half in [right, left].into_iter().filter(|half| !half.is_empty()) {
-        parts.push_front(half.to_vec());
     }
 }
 

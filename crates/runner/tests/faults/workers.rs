@@ -65,6 +65,14 @@ impl Trial {
         self.finished_before += before.len();
     }
 
+    /// Kills a worker at a moment; the others have to finish everything.
+    fn kill(&mut self, study: &Study, mut victim: Child, others: Vec<Child>, moment: Duration) {
+        std::thread::sleep(moment);
+        let before = study.records();
+        stop(&mut victim);
+        self.settle(study, others, &before, 0);
+    }
+
     fn tell(&self, fault: &str) {
         println!(
             "{} times {fault}: {} results stood at that moment, 0 were lost",
@@ -93,12 +101,9 @@ fn a_worker_that_is_killed_loses_its_bank_to_another_which_goes_on_from_the_chec
     let mut trial = Trial::new();
     for (_, moment) in moments() {
         let study = Study::new();
-        let mut victim = worker(&study).spawn().unwrap();
+        let victim = worker(&study).spawn().unwrap();
         let others = (0..2).map(|_| worker(&study).spawn().unwrap()).collect();
-        std::thread::sleep(moment);
-        let before = study.records();
-        stop(&mut victim);
-        trial.settle(&study, others, &before, 0);
+        trial.kill(&study, victim, others, moment);
     }
     trial.tell("a worker was killed");
 }
@@ -166,13 +171,10 @@ fn a_clock_that_jumps_takes_no_bank_from_a_living_worker() {
     let mut trial = Trial::new();
     for (_, moment) in moments() {
         let study = Study::new();
-        let mut victim = worker(&study).spawn().unwrap();
+        let victim = worker(&study).spawn().unwrap();
         let jump = || worker(&study).env("RUNNER_FAULT_CLOCK", "backwards").spawn().unwrap();
         let others = vec![jump(), jump()];
-        std::thread::sleep(moment);
-        let before = study.records();
-        stop(&mut victim);
-        trial.settle(&study, others, &before, 0);
+        trial.kill(&study, victim, others, moment);
     }
     trial.tell("clocks jumped, and a worker was killed");
 }
@@ -186,12 +188,9 @@ fn workers_of_two_containers_share_a_folder_and_one_goes_on_for_the_other() {
         else {
             return;
         };
-        let mut first = first.spawn().unwrap();
+        let first = first.spawn().unwrap();
         let second = second.spawn().unwrap();
-        std::thread::sleep(moment);
-        let before = study.records();
-        stop(&mut first);
-        trial.settle(&study, vec![second], &before, 0);
+        trial.kill(&study, first, vec![second], moment);
     }
     trial.tell("one of two containers was killed");
 }
