@@ -259,11 +259,10 @@ fuzz INPUTS="5000" SEED="1": _libtorch
 fmt:
     cargo fmt --all
 
-# Measure what the trial axis buys: banks against the same trials one after another, and against a loop over PEFT
+# Measure a training step of each method, banks of 1 to 32 and a sweep, beside PEFT's where `just goldens` has installed it: results/bench
 [group("checks")]
 bench *ARGS: _libtorch
-    @{{ arguments }} cargo bench -p sd-driver --bench bank -- "$@"
-    @tools/bench/peft tools/bench/peft_sweep.py
+    @{{ arguments }} {{ delora }} bench "$@"
 
 # Measure training steps, drawing and memory of banks of 1 to 16 on a checkpoint, on the GPU where there is one, beside PEFT and diffusers
 [group("checks")]

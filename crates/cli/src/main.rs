@@ -23,9 +23,9 @@ use clap::builder::{PathBufValueParser, TypedValueParser};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use commands::{
-    cancel, check_weights, clean, diff, doctor as doctor_command, export, fetch, generate, import, merge,
-    methods, params as params_command, plan, plots, pretrain, report as report_command, run, status, submit,
-    verify_resume, weight_norms, world,
+    bench, cancel, check_weights, clean, diff, doctor as doctor_command, export, fetch, generate, import,
+    merge, methods, params as params_command, plan, plots, pretrain, report as report_command, run, status,
+    submit, verify_resume, weight_norms, world,
 };
 
 #[derive(Parser)]
@@ -84,6 +84,8 @@ enum Command {
     CheckWeights(check_weights::Args),
     /// Measure the column norms of a checkpoint's attention projections, and draw them
     WeightNorms(weight_norms::Args),
+    /// Measure what a training step costs, in banks of any size and beside PEFT, and the machine's limits
+    Bench(bench::Args),
     /// Say what was found on this machine and what is wrong with it
     Doctor(doctor_command::Args),
 }
@@ -113,6 +115,7 @@ fn main() -> ExitCode {
     let cuda = device::load_cuda();
     let result = match &cli.command {
         Command::Run(args) => run::run(args, cuda),
+        Command::Bench(args) => bench::run(args, cuda).map(|()| ExitCode::SUCCESS),
         Command::Submit(args) => submit::run(args, cuda).map(|()| ExitCode::SUCCESS),
         Command::Cancel(args) => cancel::run(args).map(|()| ExitCode::SUCCESS),
         Command::Plan(args) => plan::run(args, cuda).map(|()| ExitCode::SUCCESS),

@@ -1,5 +1,6 @@
 //! AdamW over stacks of trials: one update for all trials, each with its own settings and its own fate.
 
+use fused::{AdamWStep, AdamWValues};
 use tch::{Device, Kind, Tensor};
 
 use crate::config::TrialConfig;
@@ -90,9 +91,27 @@ impl BankAdamW {
                 (limits / (norms + CLIP_EPS)).clamp_max(1.0).unsqueeze(1) // [trials, 1]
             });
             let coefficients = self.coefficients(step);
+            let ones = healthy.ones_like().to_kind(Kind::Float);
             for (index, (parameter, gradient)) in parameters.iter().zip(gradients).enumerate() {
                 let decay = coefficients[1 + 2 * index].where_scalarother(&healthy, 1.0);
                 let size = coefficients[2 + 2 * index].where_scalarother(&healthy, 0.0);
+                let values = AdamWValues {
+                    values: parameter,
+                    gradients: gradient,
+                    first_moments: &self.first_moments[index],
+                    second_moments: &self.second_moments[index],
+                };
+                let settings = AdamWStep {
+                    weights: [&self.first_weight, &self.second_weight],
+                    clipping: clipping.as_ref().unwrap_or(&ones),
+                    decay: &decay,
+                    size: &size,
+                    eps: &coefficients[0],
+                    is_sound: &healthy,
+                };
+                if fused::adamw(&values, &settings) {
+                    continue;
+                }
                 let (all, at_once) =
                     (parameter.size()[1], (VALUES_AT_ONCE / self.trials.len() as i64).max(1));
                 for start in (0..all).step_by(at_once as usize) {

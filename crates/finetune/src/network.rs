@@ -199,12 +199,13 @@ impl Hook for BankHook<'_> {
             .bias
             .as_ref()
             .and_then(|bias| self.stacked(&format!("{}.bias", layer.name), bias, input.kind()));
-        let (frozen, frozen_bias) = layer.in_kind(input.kind());
-        let frozen_bias = frozen_bias.as_ref().filter(|_| bias.is_none());
+        let frozen_bias = layer.bias.as_ref().filter(|_| bias.is_none());
         let output = match weights {
-            None => layer.with(input, &frozen, frozen_bias),
-            Some(runs) => self
-                .by_run(runs, input, |part, weight| layer.with(part, weight.unwrap_or(&frozen), frozen_bias)),
+            None => layer.with_own_weight(input, frozen_bias),
+            Some(runs) => self.by_run(runs, input, |part, weight| match weight {
+                None => layer.with_own_weight(part, frozen_bias),
+                Some(weight) => layer.with(part, weight, frozen_bias),
+            }),
         };
         let Some(bias) = bias else { return output };
         let rows = input.size()[0] / self.trials();
@@ -219,7 +220,7 @@ impl Hook for BankHook<'_> {
         let tensors = [&layer.weight, &layer.bias];
         let channels = [layer.weight.size()[0], 1, 1];
         let trained = self.affine(&layer.name, tensors, &layer.normalised(input), &channels);
-        trained.unwrap_or_else(|| layer.forward(input))
+        trained.map_or_else(|| layer.forward(input), |trained| layer.activated(trained))
     }
 
     fn layer_norm(&self, layer: &LayerNorm, input: &Tensor) -> Tensor {

@@ -1,6 +1,7 @@
 //! Multi-head attention and the pre-norm transformer layer shared by CLIP and ViT.
 
 use delora_core::{Place, Role};
+use fused::Visible;
 use tch::{Device, Kind, Tensor, nn};
 
 use crate::layers::{Activation, DropoutMask, Hidden, HiddenSite, Hook, LayerNorm, Linear, name_of};
@@ -9,7 +10,7 @@ use crate::layers::{Activation, DropoutMask, Hidden, HiddenSite, Hook, LayerNorm
 ///
 /// `query` `[N, T, D]`, `key` and `value` `[N, S, D]` give `[N, T, D]`.
 pub(crate) fn attention(query: &Tensor, key: &Tensor, value: &Tensor, heads: i64, causal: bool) -> Tensor {
-    by_head(query, key, value, heads, None, causal)
+    by_head(query, key, value, heads, if causal { Visible::Past } else { Visible::All })
 }
 
 /// The same as [`attention`], with `mask`, which [`padding_mask`] makes, added to the scores; `dropout` gives what
@@ -24,7 +25,7 @@ pub(crate) fn masked_attention(
 ) -> Tensor {
     let (batch, tokens, features) = query.size3().expect("attention takes [N, T, D]");
     let Some(dropped) = dropout(&[batch, heads, tokens, key.size()[1]]) else {
-        return by_head(query, key, value, heads, Some(mask), false);
+        return by_head(query, key, value, heads, Visible::Masked(mask));
     };
     let split = |input: &Tensor| input.view([batch, -1, heads, features / heads]).transpose(1, 2);
     let scores = split(query).matmul(&split(key).transpose(-2, -1)) / ((features / heads) as f64).sqrt();
@@ -50,34 +51,11 @@ fn inner_kind(kind: Kind, device: Device) -> Kind {
     if device == Device::Cpu { Kind::Float } else { kind }
 }
 
-fn by_head(
-    query: &Tensor,
-    key: &Tensor,
-    value: &Tensor,
-    heads: i64,
-    mask: Option<&Tensor>,
-    causal: bool,
-) -> Tensor {
-    let (batch, tokens, features) = query.size3().expect("attention takes [N, T, D]");
+fn by_head(query: &Tensor, key: &Tensor, value: &Tensor, heads: i64, visible: Visible) -> Tensor {
     let kind = query.kind();
     let inner = inner_kind(kind, query.device());
-    let split = |input: &Tensor| {
-        let length = input.size()[1];
-        input.view([batch, length, heads, features / heads]).transpose(1, 2).to_kind(inner) // [N, heads, T, D / heads]
-    };
-    Tensor::scaled_dot_product_attention(
-        &split(query),
-        &split(key),
-        &split(value),
-        mask,
-        0.0,
-        causal,
-        None,
-        false,
-    )
-    .to_kind(kind)
-    .transpose(1, 2)
-    .reshape([batch, tokens, features])
+    let tensors = [query, key, value].map(|tensor| tensor.to_kind(inner));
+    fused::attention(tensors.each_ref(), visible, heads).to_kind(kind)
 }
 
 /// State-dict names of a transformer layer's parts.

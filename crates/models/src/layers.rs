@@ -4,6 +4,7 @@
 use std::cell::OnceCell;
 
 use delora_core::{HiddenShape, Place, Role};
+use fused::Winograd;
 use tch::{Kind, Tensor, nn};
 
 /// A linear layer with the name under which adapters find it.
@@ -200,6 +201,8 @@ pub struct Conv2d {
     pub weight: Tensor,
     pub bias: Option<Tensor>,
     casts: Casts,
+    /// The weight as a kernel for frozen ones takes it, where there is one.
+    winograd: OnceCell<Option<Winograd>>,
     stride: i64,
     padding: i64,
 }
@@ -235,6 +238,7 @@ impl Conv2d {
             weight: path.var("weight", &[outputs, inputs, kernel, kernel], init),
             bias: bias.then(|| path.var("bias", &[outputs], init)),
             casts: Casts::default(),
+            winograd: OnceCell::new(),
             stride,
             padding,
         }
@@ -242,13 +246,33 @@ impl Conv2d {
 
     /// `input` `[N, inputs, H, W]` gives `[N, outputs, H', W']`.
     pub fn forward(&self, input: &Tensor) -> Tensor {
-        let (weight, bias) = self.in_kind(input.kind());
+        self.with_own_weight(input, self.bias.as_ref())
+    }
+
+    /// The same as `forward`, with another bias or none.
+    pub fn with_own_weight(&self, input: &Tensor, bias: Option<&Tensor>) -> Tensor {
+        if let Some(winograd) = self.winograd(input) {
+            return winograd.forward(input, bias);
+        }
+        let (weight, bias) = self.casts.both((&self.weight, bias), input.kind());
+        if self.is_linear() && fused::are_kernels(input, &self.weight.size()[..2]) {
+            let pixels = input.permute([0, 2, 3, 1]); // as they lie in memory behind the other kernels
+            return pixels.linear(&weight.flatten(1, 3), bias.as_ref()).permute([0, 3, 1, 2]);
+        }
         self.with(input, &weight, bias.as_ref())
     }
 
-    /// Weight and bias in `kind`.
-    pub fn in_kind(&self, kind: Kind) -> (Tensor, Option<Tensor>) {
-        self.casts.both((&self.weight, self.bias.as_ref()), kind)
+    /// Whether it sees one place at a time.
+    fn is_linear(&self) -> bool {
+        self.stride == 1 && self.padding == 0 && self.weight.size()[2..] == [1, 1]
+    }
+
+    fn winograd(&self, input: &Tensor) -> Option<&Winograd> {
+        let is_for = self.stride == 1 && self.padding == 1 && fused::are_kernels(input, &[]);
+        if !is_for || self.weight.requires_grad() {
+            return None;
+        }
+        self.winograd.get_or_init(|| Winograd::new(&self.weight)).as_ref()
     }
 
     /// The same as `forward`, with other values of weight and bias.
@@ -268,6 +292,7 @@ pub struct GroupNorm {
     casts: Casts,
     groups: i64,
     eps: f64,
+    has_silu: bool,
 }
 
 impl GroupNorm {
@@ -279,7 +304,18 @@ impl GroupNorm {
             casts: Casts::default(),
             groups,
             eps,
+            has_silu: false,
         }
+    }
+
+    /// The same with SiLU behind it.
+    pub(crate) fn with_silu(self) -> GroupNorm {
+        GroupNorm { has_silu: true, ..self }
+    }
+
+    /// What `forward` does behind weight and bias.
+    pub fn activated(&self, normed: Tensor) -> Tensor {
+        if self.has_silu { normed.silu() } else { normed }
     }
 
     /// `input` with mean 0 and variance 1 in each group: `forward` before weight and bias.
@@ -289,7 +325,8 @@ impl GroupNorm {
 
     pub fn forward(&self, input: &Tensor) -> Tensor {
         let (weight, bias) = self.casts.both((&self.weight, Some(&self.bias)), input.kind());
-        input.group_norm(self.groups, Some(weight), bias, self.eps, true)
+        let bias = bias.expect("a norm has a bias");
+        fused::group_norm(input, [&weight, &bias], self.groups, self.eps, self.has_silu)
     }
 }
 

@@ -133,7 +133,8 @@ impl UNet2DCondition {
                 resize: None,
             },
             up: up_levels(&(path / "up_blocks"), config),
-            norm_out: GroupNorm::new(path / "conv_norm_out", first, config.norm_num_groups, config.norm_eps),
+            norm_out: GroupNorm::new(path / "conv_norm_out", first, config.norm_num_groups, config.norm_eps)
+                .with_silu(),
             conv_out: Conv2d::new(path / "conv_out", (first, config.out_channels), 3, 1, 1),
             config: config.clone(),
         }
@@ -219,8 +220,8 @@ impl UNet2DCondition {
             }
             return State { time, values, skips };
         }
-        let values = hook.conv2d(&self.conv_out, &hook.group_norm(&self.norm_out, &values).silu());
-        State { time, values, skips }
+        let values = hook.conv2d(&self.conv_out, &hook.group_norm(&self.norm_out, &values));
+        State { time, values: values.contiguous(), skips }
     }
 
     fn levels(&self) -> impl Iterator<Item = &Level> {

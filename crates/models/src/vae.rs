@@ -46,9 +46,9 @@ impl ResnetBlock {
     fn new(path: nn::Path, channels: (i64, i64), groups: i64) -> ResnetBlock {
         let (inputs, outputs) = channels;
         ResnetBlock {
-            norm1: GroupNorm::new(&path / "norm1", inputs, groups, EPS),
+            norm1: GroupNorm::new(&path / "norm1", inputs, groups, EPS).with_silu(),
             conv1: Conv2d::new(&path / "conv1", channels, 3, 1, 1),
-            norm2: GroupNorm::new(&path / "norm2", outputs, groups, EPS),
+            norm2: GroupNorm::new(&path / "norm2", outputs, groups, EPS).with_silu(),
             conv2: Conv2d::new(&path / "conv2", (outputs, outputs), 3, 1, 1),
             conv_shortcut: (inputs != outputs)
                 .then(|| Conv2d::new(&path / "conv_shortcut", channels, 1, 1, 0)),
@@ -56,8 +56,8 @@ impl ResnetBlock {
     }
 
     fn forward(&self, input: &Tensor) -> Tensor {
-        let hidden = self.conv1.forward(&self.norm1.forward(input).silu());
-        let hidden = self.conv2.forward(&self.norm2.forward(&hidden).silu());
+        let hidden = self.conv1.forward(&self.norm1.forward(input));
+        let hidden = self.conv2.forward(&self.norm2.forward(&hidden));
         match &self.conv_shortcut {
             Some(shortcut) => shortcut.forward(input) + hidden,
             None => input + hidden,
@@ -138,14 +138,14 @@ impl AutoencoderKl {
             encoder_in: Conv2d::new(&encoder / "conv_in", (config.in_channels, first), 3, 1, 1),
             down: down_levels(&(&encoder / "down_blocks"), config),
             encoder_middle: MidBlock::new(&encoder / "mid_block", last, groups),
-            encoder_norm: GroupNorm::new(&encoder / "conv_norm_out", last, groups, EPS),
+            encoder_norm: GroupNorm::new(&encoder / "conv_norm_out", last, groups, EPS).with_silu(),
             encoder_out: Conv2d::new(&encoder / "conv_out", (last, 2 * latent), 3, 1, 1),
             quant_conv: Conv2d::new(path / "quant_conv", (2 * latent, 2 * latent), 1, 1, 0),
             post_quant_conv: Conv2d::new(path / "post_quant_conv", (latent, latent), 1, 1, 0),
             decoder_in: Conv2d::new(&decoder / "conv_in", (latent, last), 3, 1, 1),
             decoder_middle: MidBlock::new(&decoder / "mid_block", last, groups),
             up: up_levels(&(&decoder / "up_blocks"), config),
-            decoder_norm: GroupNorm::new(&decoder / "conv_norm_out", first, groups, EPS),
+            decoder_norm: GroupNorm::new(&decoder / "conv_norm_out", first, groups, EPS).with_silu(),
             decoder_out: Conv2d::new(&decoder / "conv_out", (first, config.out_channels), 3, 1, 1),
             config: config.clone(),
         }
@@ -168,9 +168,9 @@ impl AutoencoderKl {
                 hidden = downsample.forward(&hidden.constant_pad_nd([0, 1, 0, 1]));
             }
         }
-        hidden = self.encoder_norm.forward(&self.encoder_middle.forward(&hidden)).silu();
+        hidden = self.encoder_norm.forward(&self.encoder_middle.forward(&hidden));
         let moments = self.quant_conv.forward(&self.encoder_out.forward(&hidden)).chunk(2, 1);
-        (moments[0].shallow_clone(), moments[1].clamp(-30.0, 20.0))
+        (moments[0].contiguous(), moments[1].clamp(-30.0, 20.0).contiguous())
     }
 
     /// Pictures `[N, 3, H, W]`, about in [-1, 1], of unscaled `latents` `[N, latent_channels, h, w]`.
@@ -186,7 +186,7 @@ impl AutoencoderKl {
                 hidden = upsample.forward(&hidden.upsample_nearest2d([2 * height, 2 * width], None, None));
             }
         }
-        self.decoder_out.forward(&self.decoder_norm.forward(&hidden).silu())
+        self.decoder_out.forward(&self.decoder_norm.forward(&hidden)).contiguous()
     }
 }
 

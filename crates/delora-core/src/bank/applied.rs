@@ -15,12 +15,12 @@ pub enum AppliedClass {
 
 /// A low-rank matrix as two factors of a batched product from the right.
 struct Product {
-    /// [trials, in, rank]
-    down: Tensor,
+    /// [trials, rank, in]
+    a: Tensor,
     /// [trials, 1, rank] and [trials, 1, out]
     scales: Option<[Tensor; 2]>,
-    /// [trials, rank, out]
-    up: Tensor,
+    /// [trials, out, rank]
+    b: Tensor,
 }
 
 /// Linear layers.
@@ -71,12 +71,7 @@ impl Product {
             return (0..sites).map(|_| None).collect();
         };
         let factors = a.to_kind(kind).unbind(1).into_iter().zip(b.to_kind(kind).unbind(1));
-        let product = |(a, b): (Tensor, Tensor)| Product {
-            down: a.transpose(1, 2),
-            scales: None,
-            up: b.transpose(1, 2),
-        };
-        factors.map(|factors| Some(product(factors))).collect()
+        factors.map(|(a, b)| Some(Product { a, scales: None, b })).collect()
     }
 
     /// The products of `update`, with their scales.
@@ -92,18 +87,25 @@ impl Product {
         products
     }
 
-    /// `base` + `input` · down · up, in place of `base`, which must belong to nobody else.
+    /// aᵀ and bᵀ, the factors from the right.
+    fn turned(&self) -> [Tensor; 2] {
+        [&self.a, &self.b].map(|factor| factor.transpose(1, 2))
+    }
+
+    /// `base` + `input` · aᵀ · bᵀ, in place of `base`, which must belong to nobody else.
     fn add_in_place(&self, base: &mut Tensor, input: &Tensor) {
-        let inner = input.bmm(&self.down);
+        let [down, up] = self.turned();
+        let inner = input.bmm(&down);
         let _ = match &self.scales {
-            None => base.baddbmm_(&inner, &self.up),
-            Some([between, outer]) => base.addcmul_(&(inner * between).bmm(&self.up), outer),
+            None => base.baddbmm_(&inner, &up),
+            Some([between, outer]) => base.addcmul_(&(inner * between).bmm(&up), outer),
         };
     }
 
-    /// `base` + `base` · down · up.
+    /// `base` + `base` · aᵀ · bᵀ.
     fn added_to(&self, base: &Tensor) -> Tensor {
-        base.baddbmm(&base.bmm(&self.down), &self.up, 1.0, 1.0)
+        let [down, up] = self.turned();
+        base.baddbmm(&base.bmm(&down), &up, 1.0, 1.0)
     }
 }
 
@@ -216,6 +218,9 @@ impl Applied {
     fn forward(&self, weight: &Tensor, bias: Option<&Tensor>, [input, dropped]: [&Tensor; 2]) -> Tensor {
         // A bias comes with the frozen product, or with what has to happen before it.
         let bias = if self.bias.is_some() { None } else { bias };
+        if let Some(output) = self.fused(weight, bias, [input, dropped]) {
+            return output;
+        }
         let (early, late) = if self.output.is_some() { (None, bias) } else { (bias, None) };
         let mut output = self.product(weight, early, input);
         if let Some(factor) = &self.update {
@@ -228,6 +233,27 @@ impl Applied {
             Some(bias) => output + bias,
             None => output,
         }
+    }
+
+    /// The same by one function, where all that is applied is an update.
+    fn fused(
+        &self,
+        weight: &Tensor,
+        bias: Option<&Tensor>,
+        [input, dropped]: [&Tensor; 2],
+    ) -> Option<Tensor> {
+        let Applied {
+            input_scale: None, input: None, input_blocks: None, weight: None, row_scale: None, ..
+        } = self
+        else {
+            return None;
+        };
+        let (Some(Product { a, scales: None, b }), None, None) = (&self.update, &self.output, &self.bias)
+        else {
+            return None;
+        };
+        let is_dropped = input.data_ptr() != dropped.data_ptr();
+        if is_dropped { None } else { fused::adapted_linear(input, (weight, bias), [a, b]) }
     }
 
     /// `row_scale` ∘ (x' weightᵀ) + `bias`; a tensor that belongs to nobody else.

@@ -163,7 +163,8 @@ impl LinearAdapter for Oft {
         let mut entries = parameters["R"].shallow_clone();
         // Each entry of R is in S twice.
         let norms = entries.norm_scalaropt_dim(2, [-1], true) * std::f64::consts::SQRT_2;
-        let outside = norms.gt_tensor(limits);
+        // Beyond rounding, so that what was shrunk once stays as it is.
+        let outside = norms.gt_tensor(&(limits * (1.0 + 1e-6)));
         let shrunk = &entries * (limits / norms);
         let kept = shrunk.where_self(&outside, &entries);
         entries.copy_(&kept);

@@ -23,10 +23,10 @@ impl ResnetBlock {
         let (groups, eps) = (config.norm_num_groups, config.norm_eps);
         let (inputs, outputs) = channels;
         ResnetBlock {
-            norm1: GroupNorm::new(&path / "norm1", inputs, groups, eps),
+            norm1: GroupNorm::new(&path / "norm1", inputs, groups, eps).with_silu(),
             conv1: Conv2d::new(&path / "conv1", channels, 3, 1, 1),
             time_emb_proj: Linear::new(&path / "time_emb_proj", time_features, outputs, true),
-            norm2: GroupNorm::new(&path / "norm2", outputs, groups, eps),
+            norm2: GroupNorm::new(&path / "norm2", outputs, groups, eps).with_silu(),
             conv2: Conv2d::new(&path / "conv2", (outputs, outputs), 3, 1, 1),
             conv_shortcut: (inputs != outputs)
                 .then(|| Conv2d::new(&path / "conv_shortcut", channels, 1, 1, 0)),
@@ -35,9 +35,9 @@ impl ResnetBlock {
 
     /// `input` `[N, inputs, H, W]` gives `[N, outputs, H, W]`; `time` is silu(time embedding), `[N, time_features]`.
     pub fn forward(&self, input: &Tensor, time: &Tensor, hook: &dyn Hook) -> Tensor {
-        let hidden = hook.conv2d(&self.conv1, &hook.group_norm(&self.norm1, input).silu());
+        let hidden = hook.conv2d(&self.conv1, &hook.group_norm(&self.norm1, input));
         let hidden = hidden + hook.linear(&self.time_emb_proj, time).unsqueeze(-1).unsqueeze(-1);
-        let hidden = hook.conv2d(&self.conv2, &hook.group_norm(&self.norm2, &hidden).silu());
+        let hidden = hook.conv2d(&self.conv2, &hook.group_norm(&self.norm2, &hidden));
         match &self.conv_shortcut {
             Some(shortcut) => hook.conv2d(shortcut, input) + hidden,
             None => input + hidden,
@@ -142,8 +142,8 @@ impl SpatialTransformer {
         hidden = &hidden + at(behind_attn1, &self.attn1.forward(&normed, &normed, hook));
         let normed = hook.layer_norm(&self.norm2, &hidden);
         hidden = &hidden + at(behind_attn2, &self.attn2.forward(&normed, context, hook));
-        let gated = hook.linear(&self.ff_in, &hook.layer_norm(&self.norm3, &hidden)).chunk(2, -1);
-        let gated = &gated[0] * gated[1].gelu("none"); // [N, T, 4 C]
+        let wide = hook.linear(&self.ff_in, &hook.layer_norm(&self.norm3, &hidden));
+        let gated = fused::gated_gelu(&wide); // [N, T, 4 C]
         hidden = at(behind_block, &(&hidden + at(behind_ff, &hook.linear(&self.ff_out, &gated))));
         let hidden = hidden.reshape([batch, height, width, channels]).permute([0, 3, 1, 2]);
         hook.conv2d(&self.proj_out, &hidden) + input

@@ -1,0 +1,366 @@
+//! What a training step costs: in banks of any size, and beside PEFT's, in one run.
+//!
+//! Cases of a group are measured in turn, round by round, so that a machine that slows down slows down all of them. What is
+//! reported are medians, and ratios of them. Everything is written as CSV; figures and the report read that.
+
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
+mod machine;
+pub mod methods;
+pub mod networks;
+mod peer;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, Barrier};
+
+use anyhow::{Context, Result};
+use delora_core::{Bank, TrialConfig};
+use finetune::testing::median;
+use serde::Serialize;
+use tch::Device;
+
+pub use machine::Limits;
+use methods::{METHODS, trial};
+use networks::{Known, NETWORKS, Network, operations, seconds};
+use peer::Peer;
+
+/// Rounds over the cases of a group, and about how long a case is measured in each.
+const ROUNDS: usize = 5;
+const SECONDS_PER_CASE: f64 = 0.4;
+const MOST_STEPS: f64 = 40.0;
+
+/// Rows of a trial's batch, where one trial is measured beside PEFT.
+const BATCHES: [i64; 3] = [1, 4, 32];
+/// Trials of a bank, for what one more costs.
+const SIZES: [usize; 6] = [1, 2, 4, 8, 16, 32];
+/// What fills those banks; `mixed` are all of `SWEPT`.
+const CURVES: [&str; 3] = ["lora", "delora", MIXED];
+const MIXED: &str = "mixed";
+/// The sweep: each of these methods at eight rates.
+const SWEPT: [&str; 4] = ["lora", "dora", "delora", "ether_plus_one_sided"];
+const SWEEP_TRIALS: usize = 32;
+
+/// Who takes the steps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum By {
+    /// One bank of all trials, on all threads.
+    Bank,
+    /// A bank for each thread, side by side, as a run on a CPU does.
+    Banks,
+    /// PEFT, a trial after another, on all threads.
+    Peft,
+}
+
+/// One line of `steps.csv`.
+#[derive(Debug, Serialize)]
+pub struct Line {
+    pub table: &'static str,
+    pub network: &'static str,
+    pub batch: i64,
+    pub method: &'static str,
+    /// The form of the method that a peer has; empty for ours.
+    pub peer: &'static str,
+    pub by: By,
+    pub trials: usize,
+    pub steps: usize,
+    /// Median, least and most of the rounds, of a step and trial.
+    pub milliseconds: f64,
+    pub least: f64,
+    pub most: f64,
+    /// Operations of linear layers and convolutions in a second, of 10⁹.
+    pub gigaflops: f64,
+    /// That by the rate of the machine's own matrix product.
+    pub share: f64,
+}
+
+struct Case {
+    table: &'static str,
+    network: &'static Known,
+    batch: i64,
+    method: &'static str,
+    peer: &'static str,
+    by: By,
+    trials: usize,
+}
+
+/// Takes steps of one case.
+enum Steps {
+    Bank(Box<Bank>),
+    Banks(Vec<Vec<TrialConfig>>),
+    Peft,
+}
+
+/// Where the bench finds things, and what it computes on.
+pub struct Options<'a> {
+    /// The project's folder, with `assets/mini` and `tools/bench`.
+    pub root: &'a Path,
+    pub device: Device,
+    /// Leaves out what takes long: one round, and one batch.
+    pub is_quick: bool,
+}
+
+impl Case {
+    fn configs(&self) -> Vec<TrialConfig> {
+        let method = |index: usize| match self.method {
+            MIXED => SWEPT[index % SWEPT.len()],
+            method => method,
+        };
+        (0..self.trials).map(|index| trial(method(index), self.network, index as u64)).collect()
+    }
+}
+
+/// Measures all cases; `report` is told what is being measured.
+pub fn run(options: &Options, report: &dyn Fn(&str)) -> Result<(Limits, Vec<Line>)> {
+    let threads = tch::get_num_threads().max(1) as usize;
+    report("the machine's limits");
+    let first = Limits::measure(options.device, threads);
+    // PEFT is measured on a CPU alone: its process would share the GPU with this one.
+    let mut peer = match options.device {
+        Device::Cpu => Peer::start(options.root, threads)?,
+        _ => None,
+    };
+    let mut lines = Vec::new();
+    for group in groups(options.is_quick) {
+        let Case { table, network, batch, .. } = &group[0];
+        report(&format!("{table}: {} at batch {batch}", network.name));
+        lines.extend(measure(options, &group, threads, peer.as_mut())?);
+    }
+    let limits = first.best(&Limits::measure(options.device, threads));
+    let all = limits.gemm.iter().map(|&(_, rate)| rate).fold(0.0, f64::max);
+    lines.iter_mut().for_each(|line| line.share = line.gigaflops / all);
+    Ok((limits, lines))
+}
+
+/// Cases that are measured in turn.
+fn groups(is_quick: bool) -> Vec<Vec<Case>> {
+    let unet = &NETWORKS[0];
+    let mut groups = Vec::new();
+    let batches = if is_quick { &BATCHES[..1] } else { &BATCHES };
+    for network in &NETWORKS {
+        for &batch in batches {
+            let case =
+                |method, peer, by| Case { table: "alone", network, batch, method, peer, by, trials: 1 };
+            // A decoder of LLaMA's kind has no bias.
+            let known = METHODS.iter().filter(|known| network.name != "decoder" || known.method != "bitfit");
+            let of_method = |known: &methods::Measured| {
+                let ours = std::iter::once(case(known.method, "", By::Bank));
+                let peers = known.peers.iter().map(|peer| case(known.method, peer, By::Peft));
+                ours.chain(peers).collect::<Vec<_>>()
+            };
+            groups.push(known.flat_map(of_method).collect());
+        }
+    }
+    let sizes = if is_quick { &SIZES[..2] } else { &SIZES };
+    for method in CURVES {
+        let case = |&trials: &usize| Case {
+            table: "banks",
+            network: unet,
+            batch: 1,
+            method,
+            peer: "",
+            by: By::Bank,
+            trials,
+        };
+        groups.push(sizes.iter().map(case).collect());
+    }
+    let sweep =
+        |method, peer, by, trials| Case { table: "sweep", network: unet, batch: 1, method, peer, by, trials };
+    let peers = METHODS.iter().filter(|known| SWEPT.contains(&known.method));
+    let peers = peers.flat_map(|known| known.peers.iter().map(|peer| sweep(known.method, peer, By::Peft, 1)));
+    let ours = [By::Banks, By::Bank].map(|by| sweep(MIXED, "", by, SWEEP_TRIALS));
+    groups.push(ours.into_iter().chain(peers).collect());
+    groups
+}
+
+fn measure(
+    options: &Options,
+    group: &[Case],
+    threads: usize,
+    mut peer: Option<&mut Peer>,
+) -> Result<Vec<Line>> {
+    let assets = options.root.join("assets/mini");
+    let network = group[0].network.load(&assets, options.device)?;
+    let operations = operations(&*network);
+    let cases = group.iter().filter(|case| case.by != By::Peft || peer.is_some());
+    let mut cases: Vec<(&Case, Steps, usize, Vec<f64>)> = Vec::new()
+        .into_iter()
+        .chain(
+            cases
+                .map(|case| {
+                    let steps = match case.by {
+                        By::Bank => Bank::new(network.sites(), &case.configs(), options.device)
+                            .map(|bank| Steps::Bank(Box::new(bank)))
+                            .with_context(|| format!("{} on {}", case.method, case.network.name)),
+                        By::Banks => {
+                            let configs = case.configs();
+                            let size = configs.len().div_ceil(threads);
+                            Ok(Steps::Banks(configs.chunks(size).map(<[TrialConfig]>::to_vec).collect()))
+                        }
+                        By::Peft => Ok(Steps::Peft),
+                    };
+                    steps.map(|steps| (case, steps, 1, Vec::new()))
+                })
+                .collect::<Result<Vec<_>>>()?,
+        )
+        .collect();
+    let rounds = if options.is_quick { 1 } else { ROUNDS };
+    // The first two fill caches and say how many steps a round takes.
+    for round in 0..rounds + 2 {
+        for (case, steps, count, times) in &mut cases {
+            let taken = take(options, &*network, case, steps, (*count, threads), peer.as_deref_mut())?;
+            let one = taken / *count as f64;
+            if round >= 2 {
+                times.push(one);
+            } else if round == 1 {
+                *count = (SECONDS_PER_CASE / one).clamp(1.0, MOST_STEPS) as usize;
+            }
+        }
+    }
+    let line = |(case, _, steps, times): (&Case, Steps, usize, Vec<f64>)| {
+        let per_trial = |seconds: f64| 1e3 * seconds / case.trials as f64;
+        let milliseconds = per_trial(median(times.clone()));
+        Line {
+            table: case.table,
+            network: case.network.name,
+            batch: case.batch,
+            method: case.method,
+            peer: case.peer,
+            by: case.by,
+            trials: case.trials,
+            steps,
+            milliseconds,
+            least: per_trial(times.iter().copied().fold(f64::INFINITY, f64::min)),
+            most: per_trial(times.iter().copied().fold(0.0, f64::max)),
+            gigaflops: operations * case.batch as f64 / milliseconds * 1e-6,
+            share: f64::NAN,
+        }
+    };
+    Ok(cases.into_iter().map(line).collect())
+}
+
+/// Seconds of `count` steps.
+fn take(
+    options: &Options,
+    network: &dyn Network,
+    case: &Case,
+    steps: &mut Steps,
+    (count, threads): (usize, usize),
+    peer: Option<&mut Peer>,
+) -> Result<f64> {
+    match steps {
+        Steps::Bank(bank) => Ok(seconds(network, bank, case.batch, count)),
+        Steps::Banks(banks) => side_by_side(options, case, banks, count, threads),
+        Steps::Peft => {
+            let peer = peer.expect("cases of a peer are measured where there is one");
+            peer.seconds(case.network.name, case.peer, case.batch, count)
+        }
+    }
+}
+
+/// Seconds until the last of the banks is through, each with a network and an equal part of the threads of its own.
+fn side_by_side(
+    options: &Options,
+    case: &Case,
+    banks: &[Vec<TrialConfig>],
+    count: usize,
+    threads: usize,
+) -> Result<f64> {
+    let start = Arc::new(Barrier::new(banks.len()));
+    let assets = options.root.join("assets/mini");
+    let of_bank = |configs: &[TrialConfig]| -> Result<f64> {
+        tch::set_num_threads((threads / banks.len()).max(1) as i32);
+        let made = case.network.load(&assets, options.device).and_then(|network| {
+            let bank = Bank::new(network.sites(), configs, options.device)?;
+            Ok((network, bank))
+        });
+        let warmed = made.map(|(network, mut bank)| {
+            seconds(&*network, &mut bank, case.batch, 1);
+            (network, bank)
+        });
+        start.wait();
+        let (network, mut bank) = warmed?;
+        Ok(seconds(&*network, &mut bank, case.batch, count))
+    };
+    let times = std::thread::scope(|scope| {
+        let started: Vec<_> = banks.iter().map(|configs| scope.spawn(|| of_bank(configs))).collect();
+        let times = started.into_iter().map(|thread| thread.join().expect("a bank does not panic"));
+        times.collect::<Result<Vec<f64>>>()
+    })?;
+    Ok(times.into_iter().fold(0.0, f64::max))
+}
+
+/// Milliseconds by case, for ratios: table, network, batch, method, who and trials.
+type Key = (&'static str, &'static str, i64, &'static str, By, usize);
+
+/// What a line of the summary says, and its number.
+#[derive(Debug, Serialize)]
+pub struct Ratio {
+    pub what: String,
+    pub ratio: f64,
+}
+
+/// The ratios that the lines come to.
+pub fn ratios(lines: &[Line]) -> Vec<Ratio> {
+    let key = |line: &Line| (line.table, line.network, line.batch, line.method, line.by, line.trials);
+    let mut times: BTreeMap<Key, f64> = BTreeMap::new();
+    for line in lines {
+        // Of a peer's forms the fastest counts.
+        times
+            .entry(key(line))
+            .and_modify(|time| *time = time.min(line.milliseconds))
+            .or_insert(line.milliseconds);
+    }
+    let mut ratios = Vec::new();
+    let mut add = |what: String, slow: Option<f64>, fast: Option<f64>| {
+        if let (Some(slow), Some(fast)) = (slow, fast) {
+            ratios.push(Ratio { what, ratio: slow / fast });
+        }
+    };
+    let peers: Vec<f64> = lines
+        .iter()
+        .filter(|line| line.table == "sweep" && line.by == By::Peft)
+        .map(|line| line.milliseconds)
+        .collect();
+    let mean = (!peers.is_empty()).then(|| peers.iter().sum::<f64>() / peers.len() as f64);
+    for (by, what) in [(By::Banks, "a bank on each thread"), (By::Bank, "one bank on all threads")] {
+        let own = times.get(&("sweep", "unet", 1, MIXED, by, SWEEP_TRIALS)).copied();
+        add(format!("sweep of {SWEEP_TRIALS}, {what}: PEFT's time by ours"), mean, own);
+    }
+    for method in CURVES {
+        let size = |trials| times.get(&("banks", "unet", 1, method, By::Bank, trials)).copied();
+        add(format!("bank of 8, {method}: one by one by the bank"), size(1), size(8));
+    }
+    let eight = |method| times.get(&("banks", "unet", 1, method, By::Bank, 8)).copied();
+    add("bank of 8: a step of DeLoRA by one of LoRA".to_owned(), eight("delora"), eight("lora"));
+    for line in lines.iter().filter(|line| line.table == "alone" && line.by == By::Bank) {
+        let Line { network, batch, method, .. } = line;
+        let peer = times.get(&("alone", network, *batch, method, By::Peft, 1)).copied();
+        add(
+            format!("one trial, {method} on {network}, batch {batch}: PEFT's time by ours"),
+            peer,
+            Some(line.milliseconds),
+        );
+    }
+    ratios
+}
+
+/// Writes `machine.csv`, `steps.csv` and `ratios.csv` into a folder.
+pub fn write(folder: &Path, limits: &Limits, lines: &[Line]) -> Result<()> {
+    std::fs::create_dir_all(folder).with_context(|| format!("{}: cannot be made", folder.display()))?;
+    let table = |name: &str, bytes: Vec<u8>| -> Result<()> {
+        Ok(runner::write_atomically(&folder.join(name), &bytes)?)
+    };
+    table("machine.csv", csv_of(&limits.lines())?)?;
+    table("steps.csv", csv_of(lines)?)?;
+    table("ratios.csv", csv_of(&ratios(lines))?)
+}
+
+fn csv_of<T: Serialize>(rows: &[T]) -> Result<Vec<u8>> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    for row in rows {
+        writer.serialize(row)?;
+    }
+    writer.into_inner().context("a table in memory is written")
+}

@@ -1,0 +1,340 @@
+// The kernels as functions that libtorch can differentiate.
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "kernels.h"
+
+namespace {
+
+using at::Tensor;
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+const fused::Kernels* find_kernels() {
+#ifdef HAS_KERNELS
+  __builtin_cpu_init();
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+      __builtin_cpu_supports("avx512vl")) {
+    return delora_fused_kernels_avx512();
+  }
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return delora_fused_kernels_avx2();
+#endif
+  return nullptr;
+}
+
+const fused::Kernels* kernels() {
+  static const fused::Kernels* found = find_kernels();
+  return found;
+}
+
+// Memory of this thread that a kernel computes in.
+float* space(int64_t floats) {
+  thread_local std::vector<float> memory;
+  if (memory.size() < static_cast<size_t>(floats) + 16) memory.resize(floats + 16);
+  const auto address = reinterpret_cast<uintptr_t>(memory.data());
+  return reinterpret_cast<float*>((address + 63) / 64 * 64);
+}
+
+Tensor channels_last(const Tensor& tensor) { return tensor.contiguous(at::MemoryFormat::ChannelsLast); }
+
+Tensor empty_pictures(at::IntArrayRef sizes, const Tensor& like) {
+  return at::empty(sizes, like.options().memory_format(at::MemoryFormat::ChannelsLast));
+}
+
+Tensor convolved(const Tensor& input, const Tensor& weights, const Tensor& bias) {
+  const Tensor pictures = channels_last(input);
+  const Tensor output =
+      empty_pictures({pictures.size(0), weights.size(2), pictures.size(2), pictures.size(3)}, pictures);
+  const fused::Convolution convolution{
+      pictures.const_data_ptr<float>(), weights.const_data_ptr<float>(),
+      bias.defined() ? bias.const_data_ptr<float>() : nullptr, output.mutable_data_ptr<float>(),
+      pictures.size(0), pictures.size(2), pictures.size(3), weights.size(1), weights.size(2)};
+  const int64_t tiles = pictures.size(0) * ((pictures.size(2) + 1) / 2) * ((pictures.size(3) + 1) / 2);
+  at::parallel_for(0, tiles, 16, [&](int64_t first, int64_t last) {
+    kernels()->convolve(convolution, first, last, space(kernels()->convolve_space(convolution)));
+  });
+  return output;
+}
+
+struct Convolve : torch::autograd::Function<Convolve> {
+  static Tensor forward(AutogradContext* context, const Tensor& input, const Tensor& weights, const Tensor& turned,
+                        const std::optional<Tensor>& bias) {
+    context->save_for_backward({turned});
+    return convolved(input, weights, bias.value_or(Tensor()));
+  }
+
+  static variable_list backward(AutogradContext* context, variable_list gradients) {
+    return {convolved(gradients[0], context->get_saved_variables()[0], Tensor()), Tensor(), Tensor(), Tensor()};
+  }
+};
+
+fused::GroupNorm norm_of(const Tensor& input, const Tensor& weight, const Tensor& bias, const Tensor& statistics,
+                         int64_t groups, double eps, bool silu) {
+  return {input.const_data_ptr<float>(),
+          weight.const_data_ptr<float>(),
+          bias.const_data_ptr<float>(),
+          statistics.mutable_data_ptr<float>(),
+          input.size(2) * input.size(3),
+          input.size(1),
+          groups,
+          eps,
+          silu};
+}
+
+struct Norm : torch::autograd::Function<Norm> {
+  static Tensor forward(AutogradContext* context, const Tensor& input, const Tensor& weight, const Tensor& bias,
+                        int64_t groups, double eps, bool silu) {
+    const Tensor pictures = channels_last(input);
+    const Tensor output = empty_pictures(pictures.sizes(), pictures);
+    const Tensor statistics = at::empty({pictures.size(0), groups, 2}, pictures.options());
+    const auto norm = norm_of(pictures, weight, bias, statistics, groups, eps, silu);
+    at::parallel_for(0, pictures.size(0), 1, [&](int64_t first, int64_t last) {
+      for (int64_t row = first; row < last; row++) {
+        kernels()->norm(norm, row, output.mutable_data_ptr<float>(), space(4 * norm.channels));
+      }
+    });
+    context->save_for_backward({pictures, weight, bias, statistics});
+    context->saved_data["groups"] = groups;
+    context->saved_data["eps"] = eps;
+    context->saved_data["silu"] = silu;
+    return output;
+  }
+
+  static variable_list backward(AutogradContext* context, variable_list gradients) {
+    const auto saved = context->get_saved_variables();
+    const auto& data = context->saved_data;
+    const auto norm = norm_of(saved[0], saved[1], saved[2], saved[3], data.at("groups").toInt(),
+                              data.at("eps").toDouble(), data.at("silu").toBool());
+    const Tensor gradient = channels_last(gradients[0]);
+    const Tensor to = empty_pictures(saved[0].sizes(), saved[0]);
+    at::parallel_for(0, saved[0].size(0), 1, [&](int64_t first, int64_t last) {
+      for (int64_t row = first; row < last; row++) {
+        kernels()->norm_back(norm, row, gradient.const_data_ptr<float>(), to.mutable_data_ptr<float>(),
+                             space(4 * norm.channels));
+      }
+    });
+    return {to, Tensor(), Tensor(), Tensor(), Tensor(), Tensor()};
+  }
+};
+
+struct Gate : torch::autograd::Function<Gate> {
+  static Tensor forward(AutogradContext* context, const Tensor& input) {
+    const Tensor values = input.contiguous();
+    const int64_t width = values.size(-1) / 2, rows = values.numel() / (2 * width);
+    auto sizes = values.sizes().vec();
+    sizes.back() = width;
+    const Tensor output = at::empty(sizes, values.options());
+    at::parallel_for(0, rows, 16, [&](int64_t first, int64_t last) {
+      kernels()->gate(values.const_data_ptr<float>() + 2 * first * width, last - first, width,
+                      output.mutable_data_ptr<float>() + first * width);
+    });
+    context->save_for_backward({values});
+    return output;
+  }
+
+  static variable_list backward(AutogradContext* context, variable_list gradients) {
+    const Tensor values = context->get_saved_variables()[0];
+    const Tensor gradient = gradients[0].contiguous();
+    const int64_t width = values.size(-1) / 2, rows = values.numel() / (2 * width);
+    const Tensor to = at::empty_like(values);
+    at::parallel_for(0, rows, 16, [&](int64_t first, int64_t last) {
+      kernels()->gate_back(values.const_data_ptr<float>() + 2 * first * width,
+                           gradient.const_data_ptr<float>() + first * width, last - first, width,
+                           to.mutable_data_ptr<float>() + 2 * first * width);
+    });
+    return {to};
+  }
+};
+
+// With features that lie one after another.
+Tensor dense_features(const Tensor& tensor) { return tensor.stride(-1) == 1 ? tensor : tensor.contiguous(); }
+
+fused::Attention attention_of(const Tensor& query, const Tensor& key, const Tensor& value, const Tensor& mask,
+                              const Tensor& output, const Tensor& log_sums, int64_t heads) {
+  const int64_t width = query.size(2) / heads;
+  return {query.const_data_ptr<float>(),
+          key.const_data_ptr<float>(),
+          value.const_data_ptr<float>(),
+          mask.defined() ? mask.const_data_ptr<float>() : nullptr,
+          {query.stride(0), query.stride(1)},
+          {key.stride(0), key.stride(1)},
+          {value.stride(0), value.stride(1)},
+          output.mutable_data_ptr<float>(),
+          log_sums.mutable_data_ptr<float>(),
+          query.size(1),
+          key.size(1),
+          heads,
+          width,
+          static_cast<float>(1.0 / std::sqrt(static_cast<double>(width)))};
+}
+
+struct Attend : torch::autograd::Function<Attend> {
+  static Tensor forward(AutogradContext* context, const Tensor& query_, const Tensor& key_, const Tensor& value_,
+                        const std::optional<Tensor>& mask, int64_t heads) {
+    const Tensor query = dense_features(query_), key = dense_features(key_), value = dense_features(value_);
+    const Tensor output = at::empty(query.sizes(), query.options());
+    const Tensor log_sums = at::empty({query.size(0), heads, query.size(1)}, query.options());
+    const auto attention = attention_of(query, key, value, mask.value_or(Tensor()), output, log_sums, heads);
+    at::parallel_for(0, query.size(0) * heads, 1, [&](int64_t first, int64_t last) {
+      float* memory = space(kernels()->attend_space(attention));
+      for (int64_t place = first; place < last; place++) {
+        kernels()->attend(attention, place / heads, place % heads, memory);
+      }
+    });
+    context->save_for_backward({query, key, value, mask.value_or(Tensor()), output, log_sums});
+    context->saved_data["heads"] = heads;
+    return output;
+  }
+
+  static variable_list backward(AutogradContext* context, variable_list gradients) {
+    const auto saved = context->get_saved_variables();
+    const int64_t heads = context->saved_data.at("heads").toInt();
+    const auto attention = attention_of(saved[0], saved[1], saved[2], saved[3], saved[4], saved[5], heads);
+    const Tensor gradient = gradients[0].contiguous();
+    const Tensor query = at::empty(saved[0].sizes(), saved[0].options());
+    const Tensor key = at::empty(saved[1].sizes(), saved[1].options());
+    const Tensor value = at::empty(saved[2].sizes(), saved[2].options());
+    const fused::AttentionGradients to{gradient.const_data_ptr<float>(), query.mutable_data_ptr<float>(),
+                                       key.mutable_data_ptr<float>(), value.mutable_data_ptr<float>()};
+    at::parallel_for(0, saved[0].size(0) * heads, 1, [&](int64_t first, int64_t last) {
+      float* memory = space(kernels()->attend_space(attention));
+      for (int64_t place = first; place < last; place++) {
+        kernels()->attend_back(attention, to, place / heads, place % heads, memory);
+      }
+    });
+    return {query, key, value, Tensor(), Tensor()};
+  }
+};
+
+// Trials, and parts of their rows where there are fewer trials than threads.
+template <typename Work>
+void over_rows(const fused::LowRank& update, const Work& work) {
+  const int64_t threads = at::in_parallel_region() ? 1 : at::get_num_threads();
+  const int64_t parts = update.trials >= threads ? 1 : (threads + update.trials - 1) / update.trials;
+  const int64_t rows = (update.rows + parts - 1) / parts;
+  at::parallel_for(0, update.trials * parts, 1, [&](int64_t first, int64_t last) {
+    float* memory = space(kernels()->update_space(update));
+    for (int64_t part = first; part < last; part++) {
+      const int64_t start = part % parts * rows;
+      if (start < update.rows) work(part / parts, start, std::min(start + rows, update.rows), memory);
+    }
+  });
+}
+
+fused::LowRank update_of(const Tensor& input, const Tensor& down, const Tensor& up, const Tensor& inner) {
+  return {input.const_data_ptr<float>(), down.const_data_ptr<float>(), up.const_data_ptr<float>(),
+          inner.mutable_data_ptr<float>(), input.size(0),              input.size(1),
+          input.size(2),                   up.size(1),                 down.size(1)};
+}
+
+struct Adapt : torch::autograd::Function<Adapt> {
+  static Tensor forward(AutogradContext* context, const Tensor& input_, const Tensor& weight,
+                        const std::optional<Tensor>& bias, const Tensor& down_, const Tensor& up_) {
+    const Tensor input = input_.contiguous(), down = down_.contiguous(), up = up_.contiguous();
+    const Tensor flat = input.view({-1, input.size(2)});
+    const Tensor product = bias ? at::addmm(*bias, flat, weight.t()) : at::mm(flat, weight.t());
+    const Tensor output = product.view({input.size(0), input.size(1), up.size(1)});
+    const Tensor inner = at::empty({input.size(0), input.size(1), down.size(1)}, input.options());
+    const auto update = update_of(input, down, up, inner);
+    over_rows(update, [&](int64_t trial, int64_t first, int64_t last, float* memory) {
+      kernels()->update(update, trial, first, last, output.mutable_data_ptr<float>(), memory);
+    });
+    context->save_for_backward({input, weight, down, up, inner});
+    return output;
+  }
+
+  static variable_list backward(AutogradContext* context, variable_list gradients) {
+    const auto saved = context->get_saved_variables();
+    const Tensor &input = saved[0], &weight = saved[1], &down = saved[2], &up = saved[3];
+    const Tensor output = gradients[0].contiguous();
+    Tensor to_input;
+    if (context->needs_input_grad(0)) to_input = at::mm(output.view({-1, output.size(2)}), weight).view(input.sizes());
+    const Tensor inner = at::empty_like(saved[4]), to_down = at::empty_like(down), to_up = at::empty_like(up);
+    const auto update = update_of(input, down, up, saved[4]);
+    const fused::LowRankGradients to{output.const_data_ptr<float>(),
+                                     to_input.defined() ? to_input.mutable_data_ptr<float>() : nullptr,
+                                     inner.mutable_data_ptr<float>(), to_down.mutable_data_ptr<float>(),
+                                     to_up.mutable_data_ptr<float>()};
+    over_rows(update, [&](int64_t trial, int64_t first, int64_t last, float* memory) {
+      kernels()->update_back(update, to, trial, first, last, memory);
+    });
+    at::parallel_for(0, update.trials, 1, [&](int64_t first, int64_t last) {
+      for (int64_t trial = first; trial < last; trial++) {
+        kernels()->factors_back(update, to, trial, space(kernels()->update_space(update)));
+      }
+    });
+    return {to_input, Tensor(), Tensor(), to_down, to_up};
+  }
+};
+
+thread_local std::string message;
+
+// A new tensor, or none where libtorch throws; `delora_fused_message` says why.
+template <typename Work>
+Tensor* caught(Work&& work) {
+  try {
+    return new Tensor(work());
+  } catch (const std::exception& error) {
+    message = error.what();
+    return nullptr;
+  }
+}
+
+std::optional<Tensor> present(const Tensor* tensor) {
+  return tensor == nullptr ? std::nullopt : std::make_optional(*tensor);
+}
+
+}  // namespace
+
+extern "C" {
+
+const char* delora_fused_message() { return message.c_str(); }
+
+// Values of a vector; 0 where this machine has no kernels.
+int64_t delora_fused_lanes() { return kernels() == nullptr ? 0 : kernels()->lanes; }
+
+// Arguments are those that src/lib.rs has checked.
+Tensor* delora_fused_convolve(const Tensor* input, const Tensor* weights, const Tensor* turned, const Tensor* bias) {
+  return caught([&] { return Convolve::apply(*input, *weights, *turned, present(bias)); });
+}
+
+Tensor* delora_fused_norm(const Tensor* input, const Tensor* weight, const Tensor* bias, int64_t groups, double eps,
+                          bool silu) {
+  return caught([&] { return Norm::apply(*input, *weight, *bias, groups, eps, silu); });
+}
+
+Tensor* delora_fused_gate(const Tensor* input) {
+  return caught([&] { return Gate::apply(*input); });
+}
+
+Tensor* delora_fused_attend(const Tensor* query, const Tensor* key, const Tensor* value, const Tensor* mask,
+                            int64_t heads) {
+  return caught([&] { return Attend::apply(*query, *key, *value, present(mask), heads); });
+}
+
+Tensor* delora_fused_adapt(const Tensor* input, const Tensor* weight, const Tensor* bias, const Tensor* down,
+                           const Tensor* up) {
+  return caught([&] { return Adapt::apply(*input, *weight, present(bias), *down, *up); });
+}
+
+// Tensors of values are [trials, values], contiguous; those of a trial [trials]. In the order of fused::AdamW.
+void delora_fused_adamw(const Tensor* const* values, const Tensor* const* of_trials, const Tensor* is_sound) {
+  const int64_t trials = values[0]->size(0), count = values[0]->size(1);
+  const int64_t chunk = 1 << 15, chunks = (count + chunk - 1) / chunk;
+  at::parallel_for(0, trials * chunks, 1, [&](int64_t first, int64_t last) {
+    for (int64_t part = first; part < last; part++) {
+      const int64_t trial = part / chunks, start = part % chunks * chunk;
+      const auto row = [&](int64_t index) { return values[index]->mutable_data_ptr<float>() + trial * count; };
+      const auto of = [&](int64_t index) { return of_trials[index]->const_data_ptr<float>()[trial]; };
+      const fused::AdamW adamw{row(0), row(1), row(2), row(3), of(0), of(1), of(2), of(3), of(4), of(5),
+                               is_sound->const_data_ptr<bool>()[trial]};
+      kernels()->adamw(adamw, start, std::min(start + chunk, count));
+    }
+  });
+}
+}

@@ -1,0 +1,109 @@
+// Kernels over plain f32 memory, compiled once for each instruction set.
+#pragma once
+
+#include <cstdint>
+
+namespace fused {
+
+// A 3×3 convolution of stride 1 with a border of zeros, on [rows, height, width, channels].
+struct Convolution {
+  const float* input;
+  const float* weights;  // [16, inputs, outputs], transformed
+  const float* bias;     // [outputs], or none
+  float* output;
+  int64_t rows, height, width, inputs, outputs;
+};
+
+// GroupNorm on [rows, places, channels], with SiLU behind it where `silu` is set.
+struct GroupNorm {
+  const float* input;
+  const float* weight;
+  const float* bias;
+  float* statistics;  // [rows, groups, 2]: mean and 1 / deviation
+  int64_t places, channels, groups;
+  double eps;
+  bool silu;
+};
+
+// Attention of [rows, queries, heads · width] to [rows, keys, heads · width]; strides count from row to row and from
+// token to token.
+struct Attention {
+  const float* query;
+  const float* key;
+  const float* value;
+  const float* mask;  // [rows, keys], added to the scores, or none
+  int64_t query_strides[2], key_strides[2], value_strides[2];
+  float* output;       // [rows, queries, heads · width]
+  float* log_sums;     // [rows, heads, queries]
+  int64_t queries, keys, heads, width;
+  float scale;
+};
+
+// Gradients of attention, each [rows, tokens, heads · width].
+struct AttentionGradients {
+  const float* output;
+  float* query;
+  float* key;
+  float* value;
+};
+
+// A frozen product with an update of low rank beside it, over [trials, rows, inputs] and [trials, rows, outputs].
+struct LowRank {
+  const float* input;
+  const float* down;  // [trials, rank, inputs]
+  const float* up;    // [trials, outputs, rank]
+  float* inner;       // [trials, rows, rank]: input · downᵀ
+  int64_t trials, rows, inputs, outputs, rank;
+};
+
+// Gradients of a low-rank update.
+struct LowRankGradients {
+  const float* output;  // [trials, rows, outputs]
+  float* input;         // [trials, rows, inputs], to which is added
+  float* inner;         // [trials, rows, rank]
+  float* down;          // [trials, rank, inputs]
+  float* up;            // [trials, outputs, rank]
+};
+
+// AdamW of one trial's values.
+struct AdamW {
+  float* values;
+  const float* gradients;
+  float* first_moments;
+  float* second_moments;
+  float first_weight, second_weight;  // 1 - β
+  float clipping, decay, size, eps;
+  bool is_sound;  // else its gradients count as zeros
+};
+
+struct Kernels {
+  int64_t lanes;  // channels of a convolution and of a norm have to be multiples of it
+  int64_t tiles;  // of 2×2 places, that a convolution takes at once
+  // Floats that a kernel's `space` holds.
+  int64_t (*convolve_space)(const Convolution&);
+  void (*convolve)(const Convolution&, int64_t first_tile, int64_t last_tile, float* space);
+  void (*norm)(const GroupNorm&, int64_t row, float* output, float* space);
+  // From the gradient of the output to that of the input; `space` of both holds 4 · channels floats.
+  void (*norm_back)(const GroupNorm&, int64_t row, const float* gradient, float* to, float* space);
+  // input [rows, 2 · width]: its first half times GELU of its second, [rows, width].
+  void (*gate)(const float* input, int64_t rows, int64_t width, float* output);
+  void (*gate_back)(const float* input, const float* gradient, int64_t rows, int64_t width, float* to);
+  int64_t (*attend_space)(const Attention&);
+  void (*attend)(const Attention&, int64_t row, int64_t head, float* space);
+  void (*attend_back)(const Attention&, const AttentionGradients&, int64_t row, int64_t head, float* space);
+  int64_t (*update_space)(const LowRank&);
+  // Adds the update to `output` [trials, rows, outputs], at rows [first, last) of a trial.
+  void (*update)(const LowRank&, int64_t trial, int64_t first, int64_t last, float* output, float* space);
+  // Gradients of the input and of what lies between the factors, at rows [first, last) of a trial.
+  void (*update_back)(const LowRank&, const LowRankGradients&, int64_t trial, int64_t first, int64_t last, float* space);
+  // Gradients of both factors, from those of what lies between them.
+  void (*factors_back)(const LowRank&, const LowRankGradients&, int64_t trial, float* space);
+  void (*adamw)(const AdamW&, int64_t first, int64_t last);
+};
+
+}  // namespace fused
+
+extern "C" {
+const fused::Kernels* delora_fused_kernels_avx2();
+const fused::Kernels* delora_fused_kernels_avx512();
+}

@@ -1,0 +1,253 @@
+use super::*;
+
+const OPTIONS: (Kind, Device) = (Kind::Float, Device::Cpu);
+
+fn is_here() -> bool {
+    ffi::delora_fused_lanes() > 0
+}
+
+/// A tensor as it lies in memory in networks: with its channels last, or not.
+fn pictures(shape: [i64; 4], is_last: bool) -> Tensor {
+    let [rows, channels, height, width] = shape;
+    if is_last {
+        Tensor::randn([rows, height, width, channels], OPTIONS).permute([0, 3, 1, 2])
+    } else {
+        Tensor::randn(shape, OPTIONS)
+    }
+}
+
+/// Outputs and gradients of all `inputs`, for a gradient of the output that is drawn once.
+fn with_gradients(inputs: &[Tensor], kind: Kind, function: impl Fn(&[Tensor]) -> Tensor) -> Vec<Tensor> {
+    let leaves: Vec<Tensor> =
+        inputs.iter().map(|input| input.detach().to_kind(kind).set_requires_grad(true)).collect();
+    let output = function(&leaves);
+    let weights =
+        (Tensor::arange(output.numel() as i64, OPTIONS) * 0.37).sin().view(output.size().as_slice());
+    let loss = (&output * weights.to_kind(kind)).sum(kind);
+    let gradients = Tensor::run_backward(&[loss], &leaves.iter().collect::<Vec<_>>(), false, false);
+    [output.detach()].into_iter().chain(gradients).collect()
+}
+
+/// What differs most between what the kernels give and f64 in libtorch, by the size of values.
+fn worst(kernels: &[Tensor], exact: &[Tensor]) -> f64 {
+    let of_pair = |(found, exact): (&Tensor, &Tensor)| {
+        assert_eq!(found.size(), exact.size());
+        let largest = f64::try_from(exact.abs().max()).unwrap().max(0.1);
+        f64::try_from((found.to_kind(Kind::Double) - exact).abs().max()).unwrap() / largest
+    };
+    kernels.iter().zip(exact).map(of_pair).fold(0.0, f64::max)
+}
+
+#[test]
+fn winograd_convolves_as_libtorch() {
+    tch::manual_seed(1);
+    for ([rows, inputs, height, width], outputs) in [
+        ([3, 16, 8, 8], 32),
+        ([2, 48, 7, 5], 16),
+        ([1, 64, 16, 16], 160),
+        ([5, 32, 1, 1], 96),
+        ([130, 16, 2, 3], 16),
+    ] {
+        for is_last in [true, false] {
+            let weight = Tensor::randn([outputs, inputs, 3, 3], OPTIONS);
+            let bias = Tensor::randn([outputs], OPTIONS);
+            let Some(winograd) = Winograd::new(&weight) else {
+                assert!(!is_here());
+                return;
+            };
+            let input = [pictures([rows, inputs, height, width], is_last)];
+            let found = with_gradients(&input, Kind::Float, |input| winograd.forward(&input[0], Some(&bias)));
+            let [weight, bias] = [&weight, &bias].map(|tensor| tensor.to_kind(Kind::Double));
+            let exact = with_gradients(&input, Kind::Double, |input| {
+                input[0].conv2d(&weight, Some(&bias), [1, 1], [1, 1], [1, 1], 1)
+            });
+            assert!(worst(&found, &exact) < 2e-6, "{}", worst(&found, &exact));
+        }
+    }
+}
+
+#[test]
+fn what_winograd_does_not_take_is_said() {
+    let weight = |shape: [i64; 4]| Tensor::randn(shape, OPTIONS);
+    for other in [
+        weight([32, 32, 1, 1]),
+        weight([32, 8, 3, 3]).narrow(1, 0, 4),
+        weight([32, 32, 3, 3]).to_kind(Kind::Double),
+    ] {
+        assert!(Winograd::new(&other).is_none());
+    }
+    assert!(Winograd::new(&weight([32, 32, 3, 3]).set_requires_grad(true)).is_none());
+}
+
+#[test]
+fn group_norm_is_that_of_libtorch_with_and_without_silu() {
+    tch::manual_seed(2);
+    for (shape, groups) in [([3, 64, 8, 8], 16), ([2, 96, 5, 7], 16), ([1, 32, 1, 1], 4), ([4, 48, 3, 3], 48)]
+    {
+        for silu in [true, false] {
+            let [weight, bias] = [(); 2].map(|()| Tensor::randn([shape[1]], OPTIONS));
+            let input = [pictures(shape, silu) * 3.0 + 5.0];
+            let norm = |tensors: [&Tensor; 2], input: &Tensor| group_norm(input, tensors, groups, 1e-5, silu);
+            let found = with_gradients(&input, Kind::Float, |input| norm([&weight, &bias], &input[0]));
+            let [weight, bias] = [&weight, &bias].map(|tensor| tensor.to_kind(Kind::Double));
+            let exact = with_gradients(&input, Kind::Double, |input| norm([&weight, &bias], &input[0]));
+            assert!(worst(&found, &exact) < 1e-5, "{shape:?} {silu}: {}", worst(&found, &exact));
+        }
+    }
+}
+
+#[test]
+fn gated_gelu_is_that_of_libtorch_far_out_too() {
+    tch::manual_seed(3);
+    for rows in [1, 7, 300] {
+        let input = [Tensor::randn([rows, 2, 128], OPTIONS) * 4.0];
+        let found = with_gradients(&input, Kind::Float, |input| gated_gelu(&input[0]));
+        let exact = with_gradients(&input, Kind::Double, |input| gated_gelu(&input[0]));
+        assert!(worst(&found, &exact) < 1e-6, "{}", worst(&found, &exact));
+    }
+    let far = Tensor::from_slice(&[1.0f32, -1e3, -100.0, -14.0, -5.0, 0.0, 5.0, 1e3]).repeat([32]);
+    let far = far.view([8, 32]).tr().contiguous().view([16, 16]);
+    let steps = gated_gelu(&far.to_kind(Kind::Double));
+    assert!(worst(&[gated_gelu(&far)], &[steps]) < 1e-6);
+}
+
+#[test]
+fn attention_is_that_of_libtorch() {
+    tch::manual_seed(4);
+    for (rows, queries, keys, heads, width) in
+        [(2, 256, 256, 4, 16), (3, 64, 32, 4, 24), (1, 1, 1, 2, 8), (2, 33, 77, 3, 20), (5, 16, 16, 1, 96)]
+    {
+        let features = heads * width;
+        let inputs =
+            [queries, keys, keys].map(|tokens| Tensor::randn([rows, tokens, features], OPTIONS) * 1.5);
+        let lengths = Tensor::arange(rows, (Kind::Int64, Device::Cpu)).remainder(keys) + 1;
+        let is_hidden =
+            Tensor::arange(keys, (Kind::Int64, Device::Cpu)).unsqueeze(0).ge_tensor(&lengths.unsqueeze(1));
+        let mask = |kind| {
+            let shape = [rows, 1, 1, keys];
+            Tensor::zeros(shape, (kind, Device::Cpu)).masked_fill(&is_hidden.view(shape), f64::NEG_INFINITY)
+        };
+        for is_masked in [false, true] {
+            let by_kind = |kind| {
+                let mask = mask(kind);
+                let visible = if is_masked { Visible::Masked(&mask) } else { Visible::All };
+                with_gradients(&inputs, kind, |inputs| {
+                    attention([&inputs[0], &inputs[1], &inputs[2]], visible, heads)
+                })
+            };
+            let (found, exact) = (by_kind(Kind::Float), by_kind(Kind::Double));
+            assert!(worst(&found, &exact) < 5e-6, "{keys} keys: {}", worst(&found, &exact));
+        }
+    }
+}
+
+#[test]
+fn a_row_does_not_depend_on_those_beside_it_nor_on_threads() {
+    tch::manual_seed(5);
+    let weight = Tensor::randn([64, 64, 3, 3], OPTIONS);
+    let Some(winograd) = Winograd::new(&weight) else { return };
+    let ones = Tensor::ones([64], OPTIONS);
+    let through = |input: &Tensor| {
+        let hidden = winograd.forward(&group_norm(input, [&ones, &ones], 16, 1e-5, true), None);
+        let tokens = hidden.permute([0, 2, 3, 1]).reshape([input.size()[0], -1, 64]);
+        gated_gelu(&attention([&tokens; 3], Visible::All, 4))
+    };
+    let input = pictures([9, 64, 8, 8], true);
+    let together = with_gradients(&[input.shallow_clone()], Kind::Float, |input| through(&input[0]));
+    for row in 0..9 {
+        let alone = [input.narrow(0, row, 1)];
+        let output = through(&alone[0]);
+        assert_eq!(output, together[0].narrow(0, row, 1));
+    }
+    let threads = tch::get_num_threads();
+    tch::set_num_threads(1);
+    let with_one = with_gradients(&[input], Kind::Float, |input| through(&input[0]));
+    tch::set_num_threads(threads);
+    assert_eq!(with_one, together);
+}
+
+#[test]
+fn an_adapted_linear_layer_is_that_of_libtorch() {
+    tch::manual_seed(6);
+    for (trials, rows, in_features, out_features, rank, has_bias) in [
+        (3, 50, 32, 48, 4, true),
+        (1, 7, 64, 16, 16, false),
+        (2, 1, 16, 96, 20, true),
+        (1, 130, 48, 32, 1, false),
+    ] {
+        let weight = Tensor::randn([out_features, in_features], OPTIONS);
+        let bias = has_bias.then(|| Tensor::randn([out_features], OPTIONS));
+        let inputs = [
+            Tensor::randn([trials, rows, in_features], OPTIONS),
+            Tensor::randn([trials, rank, in_features], OPTIONS),
+            Tensor::randn([trials, out_features, rank], OPTIONS),
+        ];
+        let layer = |inputs: &[Tensor]| {
+            adapted_linear(&inputs[0], (&weight, bias.as_ref()), [&inputs[1], &inputs[2]])
+        };
+        if layer(&inputs).is_none() {
+            assert!(!is_here());
+            return;
+        }
+        let found = with_gradients(&inputs, Kind::Float, |inputs| layer(inputs).unwrap());
+        let [weight, bias] =
+            [Some(&weight), bias.as_ref()].map(|tensor| tensor.map(|tensor| tensor.to_kind(Kind::Double)));
+        let exact = with_gradients(&inputs, Kind::Double, |inputs| {
+            let [input, down, up] = inputs else { unreachable!() };
+            let product = input.matmul(&weight.as_ref().unwrap().tr())
+                + input.bmm(&down.transpose(1, 2)).bmm(&up.transpose(1, 2));
+            bias.as_ref().map_or(product.shallow_clone(), |bias| &product + bias)
+        });
+        assert!(worst(&found, &exact) < 3e-6, "{}", worst(&found, &exact));
+    }
+}
+
+#[test]
+fn adamw_steps_as_pytorch_says_and_leaves_a_broken_trial_as_it_is() {
+    tch::manual_seed(7);
+    let (trials, count) = (3, 70_001);
+    let new = || Tensor::randn([trials, count], OPTIONS);
+    let (values, gradients) = (new(), new());
+    let gradients = &gradients + gradients.sign() * 0.1; // eps is nothing beside them
+    let _ = gradients.select(0, 2).fill_(f64::NAN);
+    let (first, second) = (Tensor::zeros([trials, count], OPTIONS), Tensor::zeros([trials, count], OPTIONS));
+    let of_trials = |values: [f32; 3]| Tensor::from_slice(&values).unsqueeze(1);
+    let is_sound = Tensor::from_slice(&[true, true, false]).unsqueeze(1);
+    let [rates, decays] = [[0.1f32, 0.01, 0.0], [0.5f32, 0.0, 0.0]];
+    let start = values.copy();
+    for step in 1..=3 {
+        let corrections = |beta: f32| 1.0 - beta.powi(step);
+        let root = corrections(0.99).sqrt();
+        let done = adamw(
+            &AdamWValues {
+                values: &values,
+                gradients: &gradients,
+                first_moments: &first,
+                second_moments: &second,
+            },
+            &AdamWStep {
+                weights: [&of_trials([0.1; 3]), &of_trials([0.01; 3])],
+                clipping: &of_trials([1.0, 0.5, 1.0]),
+                decay: &of_trials([0, 1, 2].map(|trial| 1.0 - rates[trial] * decays[trial])),
+                size: &of_trials(rates.map(|rate| rate * root / corrections(0.9))),
+                eps: &of_trials([1e-8 * root; 3]),
+                is_sound: &is_sound,
+            },
+        );
+        assert_eq!(done, is_here());
+        if !done {
+            return;
+        }
+    }
+    assert_eq!(values.select(0, 2), start.select(0, 2));
+    // A gradient that stays the same moves a value by the rate at each step, towards where it points.
+    let moved = |trial: i64, keeps: f64| {
+        let mut expected = start.select(0, trial).to_kind(Kind::Double);
+        let direction = gradients.select(0, trial).to_kind(Kind::Double).sign();
+        for _ in 0..3 {
+            expected = expected * keeps - &direction * f64::from(rates[trial as usize]);
+        }
+        f64::try_from((values.select(0, trial).to_kind(Kind::Double) - expected).abs().max()).unwrap()
+    };
+    assert!(moved(0, 0.95) < 1e-3 && moved(1, 1.0) < 1e-3, "{} {}", moved(0, 0.95), moved(1, 1.0));
+}
