@@ -131,10 +131,10 @@ def wait(is_there, what, seconds=120):
 class Engines:
     """The experiment by each engine, in a folder of results each.
 
-    The workers share one machine, so that each computes one bank at a time.
+    All share one machine, so that a bank has one thread, and a worker one bank at a time.
     """
 
-    WORKER = ["--devices", "cpu:1"]
+    ALONE, WORKER = ["--devices", "cpu:2"], ["--devices", "cpu:1"]
 
     def __init__(self, delora, folder, file, scale, sets):
         self.delora, self.folder, self.file, self.scale = delora, Path(folder), file, scale
@@ -150,7 +150,7 @@ class Engines:
         return len(list(self.folder.glob(f"{results}/plots/*/*/*.png")))
 
     def alone(self):
-        run([self.delora, "run", *self.arguments("alone"), "--quiet"])
+        run([self.delora, "run", *self.arguments("alone"), *self.ALONE, "--quiet"])
 
     def workers(self):
         command = [self.delora, "run", *self.arguments("workers"), *self.WORKER, "--worker", "--quiet"]
@@ -360,6 +360,7 @@ def main():
     parser.add_argument("--set", action="append", default=[], help="as of `delora run`; may be repeated")
     parser.add_argument("--only", nargs="+", help="some parts: alone, workers, slurm, hyperqueue, worker-killed, ...")
     arguments = parser.parse_args()
+    os.environ["OMP_NUM_THREADS"] = "1"  # of a bank; Slurm and HyperQueue hand it on
     no_slurm = slurm_lack()
     no_hyperqueue = None if python() else "its Python package is not installed; `just hyperqueue` does that"
     lacks = {"slurm": no_slurm, "hyperqueue": no_hyperqueue}

@@ -27,6 +27,8 @@ pub struct BankAdamW {
     first_weight: Tensor,
     second_weight: Tensor,
     clip_norms: Option<Tensor>,
+    /// The clipping of trials without one: a factor of 1, `[trials, 1]`.
+    unclipped: Tensor,
     pub(crate) first_moments: Vec<Tensor>,
     pub(crate) second_moments: Vec<Tensor>,
     /// The step at which each trial was quarantined, or -1; `[trials]`.
@@ -59,6 +61,7 @@ impl BankAdamW {
             rates: rates.collect(),
             first_weight: column(&|trial| 1.0 - trial.optimizer.betas[0]).unsqueeze(1),
             second_weight: column(&|trial| 1.0 - trial.optimizer.betas[1]).unsqueeze(1),
+            unclipped: column(&|_| 1.0).unsqueeze(1),
             clip_norms: clips.then(|| column(&|trial| trial.optimizer.clip_norm.unwrap_or(f64::INFINITY))),
             first_moments: zeros(),
             second_moments: zeros(),
@@ -91,7 +94,6 @@ impl BankAdamW {
                 (limits / (norms + CLIP_EPS)).clamp_max(1.0).unsqueeze(1) // [trials, 1]
             });
             let coefficients = self.coefficients(step);
-            let ones = healthy.ones_like().to_kind(Kind::Float);
             for (index, (parameter, gradient)) in parameters.iter().zip(gradients).enumerate() {
                 let decay = coefficients[1 + 2 * index].where_scalarother(&healthy, 1.0);
                 let size = coefficients[2 + 2 * index].where_scalarother(&healthy, 0.0);
@@ -103,7 +105,7 @@ impl BankAdamW {
                 };
                 let settings = AdamWStep {
                     weights: [&self.first_weight, &self.second_weight],
-                    clipping: clipping.as_ref().unwrap_or(&ones),
+                    clipping: clipping.as_ref().unwrap_or(&self.unclipped),
                     decay: &decay,
                     size: &size,
                     eps: &coefficients[0],

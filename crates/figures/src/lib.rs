@@ -108,6 +108,12 @@ pub fn render_weight_norms(csv: &Path, plots: &Path) -> Result<Vec<PathBuf>> {
     write(&plots::weight_norms::weight_norms(csv)?, plots)
 }
 
+/// Draws `cost.svg` and `cost.png` from the table of steps, `steps.csv`, that `delora bench` writes: columns `table`,
+/// `method`, `trials`, `milliseconds`, `least` and `most`.
+pub fn render_cost(csv: &Path, plots: &Path) -> Result<Vec<PathBuf>> {
+    write(&plots::cost::cost(csv)?, plots)
+}
+
 fn write(drawings: &[Drawing], plots: &Path) -> Result<Vec<PathBuf>> {
     let mut written = Vec::new();
     for drawing in drawings {

@@ -9,6 +9,7 @@
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
 mod answers;
+mod bench;
 mod claims;
 mod compare;
 mod data;
@@ -106,6 +107,10 @@ pub fn render(request: &Request) -> Result<Page> {
                 }
             }
         }
+    }
+    if let Some((entry, html)) = bench::html(&request.results.join("bench"), &request.plots.join("bench"))? {
+        contents += &entry;
+        sections += &html;
     }
     let ledger = ledger::html(&judged(request, &mut failed)?);
     Ok(Page { html: page(request, &contents, &(ledger + &sections)), failed })

@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 use bench::Options;
 
 use super::devices::DevicesArgs;
+use super::plots::PlotsArgs;
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -15,6 +16,8 @@ pub struct Args {
     /// Folder of all results
     #[arg(long, value_name = "DIR", default_value = "results")]
     results: PathBuf,
+    #[command(flatten)]
+    plots: PlotsArgs,
     #[command(flatten)]
     devices: DevicesArgs,
 }
@@ -32,6 +35,19 @@ pub fn run(args: &Args, cuda: &device::Cuda) -> Result<()> {
     for ratio in bench::ratios(&lines) {
         terminal::line(format_args!("{:70} {:6.2}", ratio.what, ratio.ratio));
     }
+    for cost in bench::costs(&lines) {
+        terminal::line(format_args!(
+            "a step of a bank, {}: {:.1} ms + {:.1} ms for each trial, within {:.0} %",
+            cost.method,
+            cost.fixed,
+            cost.per_trial,
+            100.0 * cost.worst
+        ));
+    }
     terminal::line(format_args!("tables in {}", folder.display()));
+    let plots = args.plots.folder(&args.results).join("bench");
+    for file in figures::render_cost(&folder.join("steps.csv"), &plots)? {
+        terminal::line(file.display());
+    }
     Ok(())
 }

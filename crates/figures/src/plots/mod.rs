@@ -2,6 +2,7 @@
 
 mod bounds;
 pub mod confusion;
+pub mod cost;
 pub mod curves;
 pub mod dot_panels;
 pub mod dots;
