@@ -510,12 +510,7 @@ void update(const fused::LowRank& u, int64_t trial, int64_t first, int64_t last,
   const int64_t padded = rounded_up(u.rank), rows = last - first, start = trial * u.rows + first;
   float* factor = space;
   float* inner = factor + padded * (u.inputs > u.outputs ? u.inputs : u.outputs);
-  // [inputs, padded], of the first factor
-  for (int64_t input = 0; input < u.inputs; input++) {
-    for (int64_t place = 0; place < padded; place++) {
-      factor[input * padded + place] = place < u.rank ? u.down[(trial * u.rank + place) * u.inputs + input] : 0.0f;
-    }
-  }
+  pack_turned(u.down + trial * u.rank * u.inputs, u.inputs, u.rank, u.inputs, padded, factor);  // [inputs, padded]
   multiply({u.input + start * u.inputs, u.inputs, 1}, factor, padded, inner, padded, rows, padded, u.inputs);
   unpack(inner, rows, u.rank, padded, u.inner + start * u.rank);
   pack_turned(u.up + trial * u.outputs * u.rank, u.rank, u.outputs, u.rank, u.outputs, factor);  // [rank, outputs]
@@ -543,10 +538,7 @@ void factors_back(const fused::LowRank& u, const fused::LowRankGradients& g, int
   // [rank, outputs]
   multiply({u.inner + start * u.rank, 1, u.rank}, g.output + start * u.outputs, u.outputs, space, u.outputs, u.rank,
            u.outputs, u.rows);
-  float* up = g.up + trial * u.outputs * u.rank;
-  for (int64_t output = 0; output < u.outputs; output++) {
-    for (int64_t place = 0; place < u.rank; place++) up[output * u.rank + place] = space[place * u.outputs + output];
-  }
+  pack_turned(space, u.outputs, u.rank, u.outputs, u.rank, g.up + trial * u.outputs * u.rank);
 }
 
 void adamw(const fused::AdamW& a, int64_t first, int64_t last) {

@@ -238,7 +238,7 @@ pub struct AdamWStep<'a> {
     pub size: &'a Tensor,
     /// Is added to the roots.
     pub eps: &'a Tensor,
-    /// Of kind bool; gradients of other trials count as zeros.
+    /// Whether a trial goes on, of kind bool; gradients of others count as zeros.
     pub is_sound: &'a Tensor,
 }
 

@@ -1,6 +1,16 @@
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use super::*;
 
 const OPTIONS: (Kind, Device) = (Kind::Float, Device::Cpu);
+
+/// Lets no other test of this process draw: they have one generator, and one number of threads.
+fn seeded(seed: i64) -> MutexGuard<'static, ()> {
+    static DRAWS: Mutex<()> = Mutex::new(());
+    let alone = DRAWS.lock().unwrap_or_else(PoisonError::into_inner);
+    tch::manual_seed(seed);
+    alone
+}
 
 fn is_here() -> bool {
     ffi::delora_fused_lanes() > 0
@@ -40,7 +50,7 @@ fn worst(kernels: &[Tensor], exact: &[Tensor]) -> f64 {
 
 #[test]
 fn winograd_convolves_as_libtorch() {
-    tch::manual_seed(1);
+    let _draws = seeded(1);
     for ([rows, inputs, height, width], outputs) in [
         ([3, 16, 8, 8], 32),
         ([2, 48, 7, 5], 16),
@@ -68,6 +78,7 @@ fn winograd_convolves_as_libtorch() {
 
 #[test]
 fn what_winograd_does_not_take_is_said() {
+    let _draws = seeded(8);
     let weight = |shape: [i64; 4]| Tensor::randn(shape, OPTIONS);
     for other in [
         weight([32, 32, 1, 1]),
@@ -81,7 +92,7 @@ fn what_winograd_does_not_take_is_said() {
 
 #[test]
 fn group_norm_is_that_of_libtorch_with_and_without_silu() {
-    tch::manual_seed(2);
+    let _draws = seeded(2);
     for (shape, groups) in [([3, 64, 8, 8], 16), ([2, 96, 5, 7], 16), ([1, 32, 1, 1], 4), ([4, 48, 3, 3], 48)]
     {
         for silu in [true, false] {
@@ -98,7 +109,7 @@ fn group_norm_is_that_of_libtorch_with_and_without_silu() {
 
 #[test]
 fn gated_gelu_is_that_of_libtorch_far_out_too() {
-    tch::manual_seed(3);
+    let _draws = seeded(3);
     for rows in [1, 7, 300] {
         let input = [Tensor::randn([rows, 2, 128], OPTIONS) * 4.0];
         let found = with_gradients(&input, Kind::Float, |input| gated_gelu(&input[0]));
@@ -113,7 +124,7 @@ fn gated_gelu_is_that_of_libtorch_far_out_too() {
 
 #[test]
 fn attention_is_that_of_libtorch() {
-    tch::manual_seed(4);
+    let _draws = seeded(4);
     for (rows, queries, keys, heads, width) in
         [(2, 256, 256, 4, 16), (3, 64, 32, 4, 24), (1, 1, 1, 2, 8), (2, 33, 77, 3, 20), (5, 16, 16, 1, 96)]
     {
@@ -143,7 +154,7 @@ fn attention_is_that_of_libtorch() {
 
 #[test]
 fn a_row_does_not_depend_on_those_beside_it_nor_on_threads() {
-    tch::manual_seed(5);
+    let _draws = seeded(5);
     let weight = Tensor::randn([64, 64, 3, 3], OPTIONS);
     let Some(winograd) = Winograd::new(&weight) else { return };
     let ones = Tensor::ones([64], OPTIONS);
@@ -168,7 +179,7 @@ fn a_row_does_not_depend_on_those_beside_it_nor_on_threads() {
 
 #[test]
 fn an_adapted_linear_layer_is_that_of_libtorch() {
-    tch::manual_seed(6);
+    let _draws = seeded(6);
     for (trials, rows, in_features, out_features, rank, has_bias) in [
         (3, 50, 32, 48, 4, true),
         (1, 7, 64, 16, 16, false),
@@ -204,7 +215,7 @@ fn an_adapted_linear_layer_is_that_of_libtorch() {
 
 #[test]
 fn adamw_steps_as_pytorch_says_and_leaves_a_broken_trial_as_it_is() {
-    tch::manual_seed(7);
+    let _draws = seeded(7);
     let (trials, count) = (3, 70_001);
     let new = || Tensor::randn([trials, count], OPTIONS);
     let (values, gradients) = (new(), new());
