@@ -43,7 +43,7 @@ fn main() {
         .std("c++17")
         .include(include.join("torch/csrc/api/include"))
         .include(include)
-        .file("src/functions.cpp")
+        .files(["src/functions.cpp", "src/adapters.cpp"])
         .flag("-fopenmp") // libtorch's parallel_for is a template
         .warnings(false);
     if is_x86 {

@@ -1,5 +1,7 @@
 //! Norms along one axis of stacked matrices.
 
+pub use fused::{NormalizedTerm, normalized_rows};
+
 use tch::Tensor;
 
 /// Euclidean norm of each row: [.., rows, columns] gives [.., rows].

@@ -1,19 +1,7 @@
-// The kernels as functions that libtorch can differentiate.
-#include <ATen/ATen.h>
-#include <ATen/Parallel.h>
-#include <torch/csrc/autograd/custom_function.h>
-
-#include <optional>
-#include <string>
-#include <vector>
-
-#include "kernels.h"
+// Pieces of networks as functions that libtorch can differentiate, and what all functions have in common.
+#include "functions.h"
 
 namespace {
-
-using at::Tensor;
-using torch::autograd::AutogradContext;
-using torch::autograd::variable_list;
 
 const fused::Kernels* find_kernels() {
 #ifdef HAS_KERNELS
@@ -27,18 +15,32 @@ const fused::Kernels* find_kernels() {
   return nullptr;
 }
 
-const fused::Kernels* kernels() {
-  static const fused::Kernels* found = find_kernels();
+}  // namespace
+
+namespace fused {
+
+const Kernels* kernels() {
+  static const Kernels* found = find_kernels();
   return found;
 }
 
-// Memory of this thread that a kernel computes in.
 float* space(int64_t floats) {
   thread_local std::vector<float> memory;
   if (memory.size() < static_cast<size_t>(floats) + 16) memory.resize(floats + 16);
   const auto address = reinterpret_cast<uintptr_t>(memory.data());
   return reinterpret_cast<float*>((address + 63) / 64 * 64);
 }
+
+std::string& message() {
+  thread_local std::string text;
+  return text;
+}
+
+}  // namespace fused
+
+namespace {
+
+using namespace fused;
 
 Tensor channels_last(const Tensor& tensor) { return tensor.contiguous(at::MemoryFormat::ChannelsLast); }
 
@@ -211,89 +213,11 @@ struct Attend : torch::autograd::Function<Attend> {
   }
 };
 
-// Trials, and parts of their rows where there are fewer trials than threads.
-template <typename Work>
-void over_rows(const fused::LowRank& update, const Work& work) {
-  const int64_t threads = at::in_parallel_region() ? 1 : at::get_num_threads();
-  const int64_t parts = update.trials >= threads ? 1 : (threads + update.trials - 1) / update.trials;
-  const int64_t rows = (update.rows + parts - 1) / parts;
-  at::parallel_for(0, update.trials * parts, 1, [&](int64_t first, int64_t last) {
-    float* memory = space(kernels()->update_space(update));
-    for (int64_t part = first; part < last; part++) {
-      const int64_t start = part % parts * rows;
-      if (start < update.rows) work(part / parts, start, std::min(start + rows, update.rows), memory);
-    }
-  });
-}
-
-fused::LowRank update_of(const Tensor& input, const Tensor& down, const Tensor& up, const Tensor& inner) {
-  return {input.const_data_ptr<float>(), down.const_data_ptr<float>(), up.const_data_ptr<float>(),
-          inner.mutable_data_ptr<float>(), input.size(0),              input.size(1),
-          input.size(2),                   up.size(1),                 down.size(1)};
-}
-
-struct Adapt : torch::autograd::Function<Adapt> {
-  static Tensor forward(AutogradContext* context, const Tensor& input_, const Tensor& weight,
-                        const std::optional<Tensor>& bias, const Tensor& down_, const Tensor& up_) {
-    const Tensor input = input_.contiguous(), down = down_.contiguous(), up = up_.contiguous();
-    const Tensor flat = input.view({-1, input.size(2)});
-    const Tensor product = bias ? at::addmm(*bias, flat, weight.t()) : at::mm(flat, weight.t());
-    const Tensor output = product.view({input.size(0), input.size(1), up.size(1)});
-    const Tensor inner = at::empty({input.size(0), input.size(1), down.size(1)}, input.options());
-    const auto update = update_of(input, down, up, inner);
-    over_rows(update, [&](int64_t trial, int64_t first, int64_t last, float* memory) {
-      kernels()->update(update, trial, first, last, output.mutable_data_ptr<float>(), memory);
-    });
-    context->save_for_backward({input, weight, down, up, inner});
-    return output;
-  }
-
-  static variable_list backward(AutogradContext* context, variable_list gradients) {
-    const auto saved = context->get_saved_variables();
-    const Tensor &input = saved[0], &weight = saved[1], &down = saved[2], &up = saved[3];
-    const Tensor output = gradients[0].contiguous();
-    Tensor to_input;
-    if (context->needs_input_grad(0)) to_input = at::mm(output.view({-1, output.size(2)}), weight).view(input.sizes());
-    const Tensor inner = at::empty_like(saved[4]), to_down = at::empty_like(down), to_up = at::empty_like(up);
-    const auto update = update_of(input, down, up, saved[4]);
-    const fused::LowRankGradients to{output.const_data_ptr<float>(),
-                                     to_input.defined() ? to_input.mutable_data_ptr<float>() : nullptr,
-                                     inner.mutable_data_ptr<float>(), to_down.mutable_data_ptr<float>(),
-                                     to_up.mutable_data_ptr<float>()};
-    over_rows(update, [&](int64_t trial, int64_t first, int64_t last, float* memory) {
-      kernels()->update_back(update, to, trial, first, last, memory);
-    });
-    at::parallel_for(0, update.trials, 1, [&](int64_t first, int64_t last) {
-      for (int64_t trial = first; trial < last; trial++) {
-        kernels()->factors_back(update, to, trial, space(kernels()->update_space(update)));
-      }
-    });
-    return {to_input, Tensor(), Tensor(), to_down, to_up};
-  }
-};
-
-thread_local std::string message;
-
-// A new tensor, or none where libtorch throws; `delora_fused_message` says why.
-template <typename Work>
-Tensor* caught(Work&& work) {
-  try {
-    return new Tensor(work());
-  } catch (const std::exception& error) {
-    message = error.what();
-    return nullptr;
-  }
-}
-
-std::optional<Tensor> present(const Tensor* tensor) {
-  return tensor == nullptr ? std::nullopt : std::make_optional(*tensor);
-}
-
 }  // namespace
 
 extern "C" {
 
-const char* delora_fused_message() { return message.c_str(); }
+const char* delora_fused_message() { return message().c_str(); }
 
 // Values of a vector; 0 where this machine has no kernels.
 int64_t delora_fused_lanes() { return kernels() == nullptr ? 0 : kernels()->lanes; }
@@ -315,26 +239,5 @@ Tensor* delora_fused_gate(const Tensor* input) {
 Tensor* delora_fused_attend(const Tensor* query, const Tensor* key, const Tensor* value, const Tensor* mask,
                             int64_t heads) {
   return caught([&] { return Attend::apply(*query, *key, *value, present(mask), heads); });
-}
-
-Tensor* delora_fused_adapt(const Tensor* input, const Tensor* weight, const Tensor* bias, const Tensor* down,
-                           const Tensor* up) {
-  return caught([&] { return Adapt::apply(*input, *weight, present(bias), *down, *up); });
-}
-
-// Tensors of values are [trials, values], contiguous; those of a trial [trials]. In the order of fused::AdamW.
-void delora_fused_adamw(const Tensor* const* values, const Tensor* const* of_trials, const Tensor* is_sound) {
-  const int64_t trials = values[0]->size(0), count = values[0]->size(1);
-  const int64_t chunk = 1 << 15, chunks = (count + chunk - 1) / chunk;
-  at::parallel_for(0, trials * chunks, 1, [&](int64_t first, int64_t last) {
-    for (int64_t part = first; part < last; part++) {
-      const int64_t trial = part / chunks, start = part % chunks * chunk;
-      const auto row = [&](int64_t index) { return values[index]->mutable_data_ptr<float>() + trial * count; };
-      const auto of = [&](int64_t index) { return of_trials[index]->const_data_ptr<float>()[trial]; };
-      const fused::AdamW adamw{row(0), row(1), row(2), row(3), of(0), of(1), of(2), of(3), of(4), of(5),
-                               is_sound->const_data_ptr<bool>()[trial]};
-      kernels()->adamw(adamw, start, std::min(start + chunk, count));
-    }
-  });
 }
 }

@@ -47,22 +47,39 @@ struct AttentionGradients {
   float* value;
 };
 
-// A frozen product with an update of low rank beside it, over [trials, rows, inputs] and [trials, rows, outputs].
+// An update of low rank that is added to [trials, rows, outputs], from [trials, rows, inputs].
 struct LowRank {
   const float* input;
   const float* down;  // [trials, rank, inputs]
   const float* up;    // [trials, outputs, rank]
   float* inner;       // [trials, rows, rank]: input · downᵀ
-  int64_t trials, rows, inputs, outputs, rank;
+  int64_t rows, inputs, outputs, rank;
+  int64_t down_stride, up_stride;  // from trial to trial
 };
 
-// Gradients of a low-rank update.
+// Gradients of a low-rank update of one trial.
 struct LowRankGradients {
-  const float* output;  // [trials, rows, outputs]
-  float* input;         // [trials, rows, inputs], to which is added
-  float* inner;         // [trials, rows, rank]
-  float* down;          // [trials, rank, inputs]
-  float* up;            // [trials, outputs, rank]
+  const float* output;  // [rows, outputs]
+  float* input;         // [rows, inputs], to which is added, or none
+  float* inner;         // [rows, rank]
+};
+
+// Rows that are divided by their norms and by those of as many columns, and multiplied by `strength` and by `scale`.
+struct Normalized {
+  const float* rows;     // [rank, inputs]
+  const float* columns;  // [outputs, rank]
+  const float* scale;    // [inputs], or none
+  float strength;
+  float floor;  // of each norm
+  int64_t rank, inputs, outputs;
+};
+
+// Gradients of them.
+struct NormalizedGradients {
+  const float* output;  // [rank, inputs]
+  float* rows;          // or none, as the next two
+  float* columns;
+  float* strength;
 };
 
 // AdamW of one trial's values.
@@ -96,8 +113,16 @@ struct Kernels {
   void (*update)(const LowRank&, int64_t trial, int64_t first, int64_t last, float* output, float* space);
   // Gradients of the input and of what lies between the factors, at rows [first, last) of a trial.
   void (*update_back)(const LowRank&, const LowRankGradients&, int64_t trial, int64_t first, int64_t last, float* space);
-  // Gradients of both factors, from those of what lies between them.
-  void (*factors_back)(const LowRank&, const LowRankGradients&, int64_t trial, float* space);
+  // Gradients of both factors of a trial, from those of its output and of what lies between them.
+  void (*factors_back)(const LowRank&, int64_t trial, const float* output, const float* inner, float* down, float* up,
+                       float* space);
+  // input [rows, width] times `scale` [width] plus `bias` [width], where they are there.
+  void (*scale_rows)(const float* input, const float* scale, const float* bias, int64_t rows, int64_t width, float* output);
+  // The sum over rows of the products of two [rows, width].
+  void (*sum_of_products)(const float* one, const float* other, int64_t rows, int64_t width, float* output);
+  // [rank, inputs]; `space` of both holds 3 · rank floats.
+  void (*normalize)(const Normalized&, float* output, float* space);
+  void (*normalize_back)(const Normalized&, const NormalizedGradients&, float* space);
   void (*adamw)(const AdamW&, int64_t first, int64_t last);
 };
 

@@ -39,11 +39,19 @@ mod ffi {
             heads: i64,
         ) -> *mut C_tensor;
         pub fn delora_fused_adapt(
-            input: *const C_tensor,
+            tensors: *const *const C_tensor,
+            num_tensors: i64,
             weight: *const C_tensor,
             bias: *const C_tensor,
-            down: *const C_tensor,
-            up: *const C_tensor,
+            known: *const i64,
+            num_known: i64,
+            is_dropped: bool,
+        ) -> *mut C_tensor;
+        pub fn delora_fused_normalize(
+            tensors: *const *const C_tensor,
+            num_tensors: i64,
+            scale: *const C_tensor,
+            floor: f64,
         ) -> *mut C_tensor;
         pub fn delora_fused_adamw(
             values: *const *const C_tensor,
@@ -194,28 +202,131 @@ pub fn attention([query, key, value]: [&Tensor; 3], visible: Visible, heads: i64
     mixed.transpose(1, 2).reshape([rows, tokens, features])
 }
 
-/// A frozen linear layer with each trial's low-rank update: `input` `[trials, rows, in_features]` gives `[trials, rows,
-/// out_features]`, as `input` · `weight`ᵀ + `bias` + `input` · `down`ᵀ · `up`ᵀ does. `weight` is `[out_features,
-/// in_features]`, `down` `[trials, rank, in_features]`, `up` `[trials, out_features, rank]`. `None` where no kernel takes it.
+/// Neighbouring trials that change a frozen linear layer alike; what is absent changes nothing.
+#[derive(Debug, Default)]
+pub struct Change {
+    /// How many trials.
+    pub trials: i64,
+    /// Multiplies the frozen product, `[trials, out_features]`.
+    pub row_scale: Option<Tensor>,
+    /// Two factors whose product with the input is added, `[trials, rank, in_features]` and `[trials, out_features, rank]`.
+    pub update: Option<[Tensor; 2]>,
+    /// Whether that reads what dropout leaves of the input.
+    pub reads_dropped: bool,
+    /// Two factors whose product with the output so far is added, `[trials, rank, out_features]` and `[trials, out_features,
+    /// rank]`. Not beside `row_scale`.
+    pub output: Option<[Tensor; 2]>,
+}
+
+/// Whether [`adapted_linear`] takes layers of this shape.
+pub fn takes_linear(kind: Kind, device: Device, [in_features, out_features]: [i64; 2]) -> bool {
+    let lanes = ffi::delora_fused_lanes();
+    (kind, device) == (Kind::Float, Device::Cpu)
+        && lanes > 0
+        && in_features % lanes == 0
+        && out_features % lanes == 0
+}
+
+/// A frozen linear layer under the changes of a bank's trials: `input` `[trials, rows, in_features]`, and the same after dropout,
+/// give `[trials, rows, out_features]`.
+///
+/// ```text
+/// y  = row_scale ∘ (x weightᵀ) + update(x)
+/// y' = y + output(y) + bias
+/// ```
+///
+/// `weight` is `[out_features, in_features]`; it and `bias` get no gradient. Panics where [`takes_linear`] is false, or where
+/// shapes do not fit.
 pub fn adapted_linear(
-    input: &Tensor,
+    [input, dropped]: [&Tensor; 2],
     (weight, bias): (&Tensor, Option<&Tensor>),
-    [down, up]: [&Tensor; 2],
-) -> Option<Tensor> {
-    let tensors: Vec<&Tensor> = [input, weight, down, up].into_iter().chain(bias).collect();
+    changes: &[Change],
+) -> Tensor {
     let (out_features, in_features) = weight.size2().expect("a weight is a matrix");
-    let is_frozen = !weight.requires_grad() && bias.is_none_or(|bias| !bias.requires_grad());
-    if !is_frozen || ![out_features, in_features].iter().all(|&features| are_kernels_for(&tensors, features))
-    {
-        return None;
+    let (trials, rows) = (input.size()[0], input.size()[1]);
+    assert!(takes_linear(input.kind(), input.device(), [in_features, out_features]), "kernels for the layer");
+    for tensor in [input, dropped] {
+        assert_eq!(tensor.size(), [trials, rows, in_features], "the input");
     }
-    let (trials, rank) = (input.size()[0], down.size()[1]);
-    assert_eq!(input.size()[2], in_features, "features of the input");
-    assert_eq!(down.size(), [trials, rank, in_features], "the first factor");
-    assert_eq!(up.size(), [trials, out_features, rank], "the second factor");
-    let [input, weight, down, up] = [input, weight, down, up].map(Tensor::as_ptr);
+    assert_eq!(changes.iter().map(|change| change.trials).sum::<i64>(), trials, "trials of all changes");
+    let is_dropped = input.data_ptr() != dropped.data_ptr();
+    let mut tensors = vec![input];
+    tensors.extend(is_dropped.then_some(dropped));
+    let mut known = Vec::new();
+    for change in changes {
+        for (factors, inputs) in [(&change.update, in_features), (&change.output, out_features)] {
+            let Some([down, up]) = factors else { continue };
+            let rank = down.size()[1];
+            assert_eq!(down.size(), [change.trials, rank, inputs], "the first factor");
+            assert_eq!(up.size(), [change.trials, out_features, rank], "the second factor");
+        }
+        if let Some(scale) = &change.row_scale {
+            assert_eq!(scale.size(), [change.trials, out_features], "the scale of rows");
+            assert!(change.output.is_none() && scale.stride()[1] == 1, "a scale of rows is alone, and dense");
+        }
+        let [[down, up], [output_down, output_up]] = [&change.update, &change.output]
+            .map(|factors| factors.as_ref().map_or([None; 2], |factors| factors.each_ref().map(Some)));
+        let parts = [change.row_scale.as_ref(), down, up, output_down, output_up];
+        let present = parts.iter().enumerate().map(|(place, part)| i64::from(part.is_some()) << place).sum();
+        known.extend([change.trials, i64::from(change.reads_dropped), present]);
+        tensors.extend(parts.into_iter().flatten());
+    }
+    assert!(tensors.iter().all(|tensor| are_kernels_for(&[tensor], 0)), "factors are as the input");
+    let tensors: Vec<*const C_tensor> = tensors.into_iter().map(Tensor::as_ptr).collect();
     #[expect(unsafe_code, reason = "shapes, kinds and devices were checked")]
-    Some(made(unsafe { ffi::delora_fused_adapt(input, weight, pointer(bias), down, up) }))
+    made(unsafe {
+        let (num_tensors, num_known) = (tensors.len() as i64, known.len() as i64);
+        let (weight, bias) = (weight.as_ptr(), pointer(bias));
+        ffi::delora_fused_adapt(
+            tensors.as_ptr(),
+            num_tensors,
+            weight,
+            bias,
+            known.as_ptr(),
+            num_known,
+            is_dropped,
+        )
+    })
+}
+
+/// Rows `[trials, sites, rank, in_features]`, columns `[trials, sites, out_features, rank]`, and a strength `[trials, sites]`.
+pub type NormalizedTerm<'a> = (&'a Tensor, &'a Tensor, Tensor);
+
+/// strength · rowᵢ / (‖rowᵢ‖ ‖columnᵢ‖) for each i, times `scale` `[sites, 1, in_features]`; those of all terms one after another,
+/// `[trials, sites, ranks, in_features]`. No norm counts as less than `floor`.
+pub fn normalized_rows(terms: &[NormalizedTerm], scale: Option<&Tensor>, floor: f64) -> Tensor {
+    let (trials, sites, _, in_features) =
+        terms[0].0.size4().expect("rows are [trials, sites, rank, in_features]");
+    for (rows, columns, strength) in terms {
+        let rank = rows.size()[2];
+        assert_eq!(rows.size(), [trials, sites, rank, in_features], "rows");
+        assert_eq!(columns.size(), [trials, sites, columns.size()[2], rank], "columns");
+        assert_eq!(strength.size(), [trials, sites], "a strength for each site");
+    }
+    let tensors: Vec<&Tensor> =
+        terms.iter().flat_map(|(rows, columns, strength)| [*rows, columns, strength]).collect();
+    let takes_scale = scale.is_none_or(|scale| {
+        scale.size() == [sites, 1, in_features] && are_frozen(&[scale]) && are_kernels_for(&[scale], 0)
+    });
+    if are_kernels_for(&tensors, in_features) && takes_scale {
+        let tensors: Vec<*const C_tensor> = tensors.into_iter().map(Tensor::as_ptr).collect();
+        #[expect(unsafe_code, reason = "shapes, kinds and devices were checked")]
+        return made(unsafe {
+            ffi::delora_fused_normalize(tensors.as_ptr(), tensors.len() as i64, pointer(scale), floor)
+        });
+    }
+    let of_term = |(rows, columns, strength): &NormalizedTerm| {
+        let norms = [(rows, -1), (columns, -2)]
+            .map(|(matrix, axis)| matrix.norm_scalaropt_dim(2, [axis], false)) // [trials, sites, rank]
+            .map(|norms| if floor > 0.0 { norms.clamp_min(floor) } else { norms });
+        *rows * (strength.unsqueeze(-1) / (&norms[0] * &norms[1])).unsqueeze(-1)
+    };
+    let normalized: Vec<Tensor> = terms.iter().map(of_term).collect();
+    let joined = match normalized.as_slice() {
+        [only] => only.shallow_clone(),
+        several => Tensor::cat(several, -2),
+    };
+    scale.map_or(joined.shallow_clone(), |scale| joined * scale)
 }
 
 /// What AdamW changes, each `[trials, values]`.

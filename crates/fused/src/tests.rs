@@ -177,39 +177,133 @@ fn a_row_does_not_depend_on_those_beside_it_nor_on_threads() {
     assert_eq!(with_one, together);
 }
 
+/// The parts that a change of trials has, and the rank of its factors.
+#[derive(Clone, Copy, Default)]
+struct Parts {
+    trials: i64,
+    row_scale: bool,
+    update: i64,
+    reads_dropped: bool,
+    output: i64,
+}
+
+impl Parts {
+    /// Values of its parts, one after another.
+    fn draw(self, in_features: i64, out_features: i64) -> Vec<Tensor> {
+        let mut shapes = Vec::new();
+        shapes.extend(self.row_scale.then(|| vec![self.trials, out_features]));
+        for (rank, inputs) in [(self.update, in_features), (self.output, out_features)] {
+            if rank > 0 {
+                shapes.push(vec![self.trials, rank, inputs]);
+                shapes.push(vec![self.trials, out_features, rank]);
+            }
+        }
+        shapes.iter().map(|shape| Tensor::randn(shape.as_slice(), OPTIONS)).collect()
+    }
+
+    fn of(self, values: &mut impl Iterator<Item = Tensor>) -> Change {
+        let mut next = || values.next().expect("a value for each part");
+        let row_scale = self.row_scale.then(&mut next);
+        let [update, output] = [self.update, self.output].map(|rank| (rank > 0).then(|| [next(), next()]));
+        Change { trials: self.trials, row_scale, update, reads_dropped: self.reads_dropped, output }
+    }
+}
+
+/// What a change's formula says, in libtorch.
+fn changed([input, dropped]: [&Tensor; 2], weight: &Tensor, bias: &Tensor, change: &Change) -> Tensor {
+    let add = |output: &Tensor, input: &Tensor, factors: &Option<[Tensor; 2]>| match factors {
+        None => output.shallow_clone(),
+        Some([down, up]) => output + input.bmm(&down.transpose(1, 2)).bmm(&up.transpose(1, 2)),
+    };
+    let product = input.matmul(&weight.tr());
+    let scaled =
+        change.row_scale.as_ref().map_or(product.shallow_clone(), |scale| product * scale.unsqueeze(1));
+    let updated = add(&scaled, if change.reads_dropped { dropped } else { input }, &change.update);
+    add(&updated, &updated, &change.output) + bias
+}
+
 #[test]
 fn an_adapted_linear_layer_is_that_of_libtorch() {
     let _draws = seeded(6);
-    for (trials, rows, in_features, out_features, rank, has_bias) in [
-        (3, 50, 32, 48, 4, true),
-        (1, 7, 64, 16, 16, false),
-        (2, 1, 16, 96, 20, true),
-        (1, 130, 48, 32, 1, false),
+    let plain = |trials| Parts { trials, ..Parts::default() };
+    let update = |trials, update| Parts { update, reads_dropped: true, ..plain(trials) };
+    let scaled = Parts { row_scale: true, ..update(2, 5) };
+    let output = Parts { output: 3, ..plain(1) };
+    let both = Parts { output: 2, ..update(1, 7) };
+    let on_input = Parts { reads_dropped: false, ..update(2, 2) };
+    let mixed = vec![scaled, plain(1), update(2, 4), on_input, output, both, update(1, 20)];
+    for (rows, in_features, out_features, parts, has_dropout) in [
+        (50, 32, 48, vec![update(3, 4)], false),
+        (7, 64, 16, vec![update(1, 16)], true),
+        (1, 16, 96, vec![scaled], false),
+        (130, 48, 32, vec![output], false),
+        (33, 32, 64, mixed.clone(), true),
+        (33, 32, 64, mixed, false),
     ] {
-        let weight = Tensor::randn([out_features, in_features], OPTIONS);
-        let bias = has_bias.then(|| Tensor::randn([out_features], OPTIONS));
-        let inputs = [
-            Tensor::randn([trials, rows, in_features], OPTIONS),
-            Tensor::randn([trials, rank, in_features], OPTIONS),
-            Tensor::randn([trials, out_features, rank], OPTIONS),
-        ];
-        let layer = |inputs: &[Tensor]| {
-            adapted_linear(&inputs[0], (&weight, bias.as_ref()), [&inputs[1], &inputs[2]])
-        };
-        if layer(&inputs).is_none() {
+        if !takes_linear(Kind::Float, Device::Cpu, [in_features, out_features]) {
             assert!(!is_here());
             return;
         }
-        let found = with_gradients(&inputs, Kind::Float, |inputs| layer(inputs).unwrap());
-        let [weight, bias] =
-            [Some(&weight), bias.as_ref()].map(|tensor| tensor.map(|tensor| tensor.to_kind(Kind::Double)));
+        let trials = parts.iter().map(|part| part.trials).sum::<i64>();
+        let [weight, bias] = [[out_features, in_features].as_slice(), &[out_features]]
+            .map(|shape| Tensor::randn(shape, OPTIONS));
+        let mut inputs = vec![Tensor::randn([trials, rows, in_features], OPTIONS)];
+        inputs.push(Tensor::randn([trials, rows, in_features], OPTIONS)); // as dropout may leave it
+        inputs.extend(parts.iter().flat_map(|part| part.draw(in_features, out_features)));
+        let changes = |inputs: &[Tensor]| {
+            let mut values = inputs[2..].iter().map(Tensor::shallow_clone);
+            parts.iter().map(|part| part.of(&mut values)).collect::<Vec<_>>()
+        };
+        let seen =
+            |inputs: &[Tensor]| [inputs[0].shallow_clone(), inputs[usize::from(has_dropout)].shallow_clone()];
+        let found = with_gradients(&inputs, Kind::Float, |inputs| {
+            let [input, dropped] = seen(inputs);
+            adapted_linear([&input, &dropped], (&weight, Some(&bias)), &changes(inputs))
+                + inputs[1].sum(Kind::Float) * 0.0 // depends on it in any case
+        });
+        let [weight, bias] = [weight, bias].map(|tensor| tensor.to_kind(Kind::Double));
         let exact = with_gradients(&inputs, Kind::Double, |inputs| {
-            let [input, down, up] = inputs else { unreachable!() };
-            let product = input.matmul(&weight.as_ref().unwrap().tr())
-                + input.bmm(&down.transpose(1, 2)).bmm(&up.transpose(1, 2));
-            bias.as_ref().map_or(product.shallow_clone(), |bias| &product + bias)
+            let [input, dropped] = seen(inputs);
+            let mut first = 0;
+            let outputs = changes(inputs).into_iter().map(|change| {
+                let [input, dropped] =
+                    [&input, &dropped].map(|tensor| tensor.narrow(0, first, change.trials));
+                first += change.trials;
+                changed([&input, &dropped], &weight, &bias, &change)
+            });
+            Tensor::cat(&outputs.collect::<Vec<_>>(), 0) + inputs[1].sum(Kind::Double) * 0.0
         });
         assert!(worst(&found, &exact) < 3e-6, "{}", worst(&found, &exact));
+    }
+}
+
+#[test]
+fn normalized_rows_are_those_of_libtorch() {
+    let _draws = seeded(8);
+    let (trials, sites, rank, in_features, out_features) = (2, 3, 5, 32, 24);
+    for (num_terms, has_scale, floor) in [(1, true, 1e-4), (2, true, 0.0), (2, false, 0.0), (1, false, 1.5)] {
+        let scale = has_scale.then(|| Tensor::rand([sites, 1, in_features], OPTIONS) + 0.5);
+        let shapes = [
+            vec![trials, sites, rank, in_features],
+            vec![trials, sites, out_features, rank],
+            vec![trials, sites],
+        ];
+        let mut inputs: Vec<Tensor> = (0..num_terms)
+            .flat_map(|_| shapes.each_ref().map(|shape| Tensor::randn(shape.as_slice(), OPTIONS)))
+            .collect();
+        if floor > 0.0 {
+            // Below the floor, as zeros at the start are.
+            inputs[1] = inputs[1].g_mul_scalar(if floor > 1.0 { 0.1 } else { 0.0 });
+        }
+        let by_kind = |kind| {
+            let scale = scale.as_ref().map(|scale| scale.to_kind(kind));
+            with_gradients(&inputs, kind, |inputs| {
+                let term = inputs.chunks(3).map(|values| (&values[0], &values[1], values[2].shallow_clone()));
+                normalized_rows(&term.collect::<Vec<_>>(), scale.as_ref(), floor)
+            })
+        };
+        let (found, exact) = (by_kind(Kind::Float), by_kind(Kind::Double));
+        assert!(worst(&found, &exact) < 3e-6, "{num_terms} {floor}: {}", worst(&found, &exact));
     }
 }
 

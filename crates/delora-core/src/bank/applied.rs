@@ -1,5 +1,6 @@
 //! What one adapted site does to activations, ready to be applied.
 
+use fused::Change;
 use tch::{Kind, Tensor};
 
 use crate::adapter::{Hidden, HiddenChange};
@@ -23,16 +24,20 @@ struct Product {
     b: Tensor,
 }
 
-/// Linear layers.
-///
-/// Neighbouring groups of trials that act alike, such as every additive method, are one section with one set of
-/// products. Joining unlike ones as well, by zero factors, took up to twice the time of a mixed bank: each trial
-/// then pays for the passes over activations of all.
+/// Linear layers, by sections of neighbouring trials.
 pub struct AppliedLinear {
     /// Trials of each section.
     sizes: Vec<i64>,
-    /// What each section applies, by site.
-    sections: Vec<Vec<Applied>>,
+    sections: Vec<Section>,
+}
+
+/// What a section applies, by site.
+enum Section {
+    /// One function serves groups that change the layer by scales and factors of low rank, whatever they have of them.
+    Fused(Vec<Vec<Change>>),
+    /// Groups that act alike, such as every additive method, have one set of products. Joining unlike ones as well, by zero
+    /// factors, took up to twice the time of a mixed bank: each trial then pays for the passes over activations of all.
+    Steps(Vec<Applied>),
 }
 
 /// Tensors that some trials have for their own.
@@ -116,19 +121,30 @@ impl AppliedLinear {
         class: &LinearClass,
         kind: Kind,
     ) -> AppliedLinear {
-        let mut sections: Vec<(i64, Vec<Factors>)> = Vec::new();
+        let takes = fused::takes_linear(kind, class.device(), [class.in_features, class.out_features]);
+        let is_fused = |factors: &Factors| takes && factors.are_scales_and_low_rank();
+        let mut sections: Vec<Vec<(i64, Factors)>> = Vec::new();
         for (trials, factors) in groups {
-            match sections.last_mut() {
-                Some((size, alike)) if alike[0].acts_like(&factors) => {
-                    *size += trials;
-                    alike.push(factors);
-                }
-                _ => sections.push((trials, vec![factors])),
+            let goes_on = |section: &&mut Vec<(i64, Factors)>| {
+                let last = &section[0].1;
+                is_fused(last) == is_fused(&factors) && (is_fused(last) || last.acts_like(&factors))
+            };
+            match sections.last_mut().filter(goes_on) {
+                Some(section) => section.push((trials, factors)),
+                None => sections.push(vec![(trials, factors)]),
             }
         }
-        let apply = |(size, alike)| (size, Applied::of_sites(&Factors::joined(alike), class, kind));
-        let (sizes, sections) = sections.into_iter().map(apply).unzip();
-        AppliedLinear { sizes, sections }
+        let size = |section: &Vec<(i64, Factors)>| section.iter().map(|(trials, _)| trials).sum();
+        let sizes = sections.iter().map(size).collect();
+        let section = |groups: Vec<(i64, Factors)>| {
+            if is_fused(&groups[0].1) {
+                let changes = groups.iter().map(|(trials, factors)| factors.changes(*trials, class));
+                return Section::Fused(by_site(changes.collect()));
+            }
+            let alike = groups.into_iter().map(|(_, factors)| factors).collect();
+            Section::Steps(Applied::of_sites(&Factors::joined(alike), class, kind))
+        };
+        AppliedLinear { sizes, sections: sections.into_iter().map(section).collect() }
     }
 
     /// The input [trials, rows, in_features] at site `place`, and the same as updates see it, give [trials, rows,
@@ -142,15 +158,73 @@ impl AppliedLinear {
     ) -> Tensor {
         let kind = inputs[0].kind();
         let (weight, bias) = (weight.to_kind(kind), bias.map(|bias| bias.to_kind(kind)));
+        let of_section = |section: &Section, inputs: [&Tensor; 2]| match section {
+            Section::Fused(sites) => fused::adapted_linear(inputs, (&weight, bias.as_ref()), &sites[place]),
+            Section::Steps(sites) => sites[place].forward(&weight, bias.as_ref(), inputs),
+        };
         if let [only] = self.sections.as_slice() {
-            return only[place].forward(&weight, bias.as_ref(), inputs);
+            return of_section(only, inputs);
         }
         let [input, dropped] = inputs.map(|input| input.split_with_sizes(&self.sizes, 0));
         let parts = self.sections.iter().zip(input.iter().zip(&dropped));
-        let of_part = |(section, (input, dropped)): (&Vec<Applied>, (&Tensor, &Tensor))| {
-            section[place].forward(&weight, bias.as_ref(), [input, dropped])
+        let outputs = parts.map(|(section, (input, dropped))| of_section(section, [input, dropped]));
+        Tensor::cat(&outputs.collect::<Vec<_>>(), 0)
+    }
+}
+
+/// Rows by columns, of columns by rows of one length.
+fn by_site<T>(groups: Vec<Vec<T>>) -> Vec<Vec<T>> {
+    let mut groups: Vec<_> = groups.into_iter().map(Vec::into_iter).collect();
+    let sites = groups.first().map_or(0, ExactSizeIterator::len);
+    (0..sites).map(|_| groups.iter_mut().filter_map(Iterator::next).collect()).collect()
+}
+
+impl Factors {
+    /// Whether [`Factors::changes`] can say all of it.
+    fn are_scales_and_low_rank(&self) -> bool {
+        let Factors {
+            input_scale: None,
+            input_blocks: None,
+            weight: None,
+            update_scales: None,
+            bias: None,
+            input,
+            row_scale,
+            update,
+            output,
+        } = self
+        else {
+            return false;
         };
-        Tensor::cat(&parts.map(of_part).collect::<Vec<_>>(), 0)
+        !(input.is_some() && (update.is_some() || row_scale.is_some()))
+            && !(row_scale.is_some() && output.is_some())
+    }
+
+    /// What `trials` change at each site. What is added to the input is an update as well: weight · (b a) = (weight · b) a.
+    fn changes(&self, trials: i64, class: &LinearClass) -> Vec<Change> {
+        let sites = class.weights.len();
+        let factors = |factors: &Option<LowRank>| match factors {
+            None => (0..sites).map(|_| None).collect::<Vec<_>>(),
+            Some(LowRank { a, b }) => a.unbind(1).into_iter().zip(b.unbind(1)).map(Some).collect(),
+        };
+        let scales = match &self.row_scale {
+            None => (0..sites).map(|_| None).collect::<Vec<_>>(),
+            Some(scales) => scales.unbind(1).into_iter().map(Some).collect(),
+        };
+        let on_input = factors(&self.input).into_iter().zip(&class.weights);
+        let through = on_input.map(|(factors, weight)| factors.map(|(a, b)| [a, weight.matmul(&b)]));
+        let updates = factors(&self.update).into_iter().zip(through);
+        let outputs = factors(&self.output);
+        let parts = scales.into_iter().zip(updates).zip(outputs);
+        parts
+            .map(|((row_scale, (update, through)), output)| Change {
+                trials,
+                row_scale,
+                reads_dropped: update.is_some(),
+                update: update.map(<[Tensor; 2]>::from).or(through),
+                output: output.map(<[Tensor; 2]>::from),
+            })
+            .collect()
     }
 }
 
@@ -218,9 +292,6 @@ impl Applied {
     fn forward(&self, weight: &Tensor, bias: Option<&Tensor>, [input, dropped]: [&Tensor; 2]) -> Tensor {
         // A bias comes with the frozen product, or with what has to happen before it.
         let bias = if self.bias.is_some() { None } else { bias };
-        if let Some(output) = self.fused(weight, bias, [input, dropped]) {
-            return output;
-        }
         let (early, late) = if self.output.is_some() { (None, bias) } else { (bias, None) };
         let mut output = self.product(weight, early, input);
         if let Some(factor) = &self.update {
@@ -233,27 +304,6 @@ impl Applied {
             Some(bias) => output + bias,
             None => output,
         }
-    }
-
-    /// The same by one function, where all that is applied is an update.
-    fn fused(
-        &self,
-        weight: &Tensor,
-        bias: Option<&Tensor>,
-        [input, dropped]: [&Tensor; 2],
-    ) -> Option<Tensor> {
-        let Applied {
-            input_scale: None, input: None, input_blocks: None, weight: None, row_scale: None, ..
-        } = self
-        else {
-            return None;
-        };
-        let (Some(Product { a, scales: None, b }), None, None) = (&self.update, &self.output, &self.bias)
-        else {
-            return None;
-        };
-        let is_dropped = input.data_ptr() != dropped.data_ptr();
-        if is_dropped { None } else { fused::adapted_linear(input, (weight, bias), [a, b]) }
     }
 
     /// `row_scale` ∘ (x' weightᵀ) + `bias`; a tensor that belongs to nobody else.

@@ -32,7 +32,7 @@ use crate::class::LinearClass;
 use crate::factors::{Factors, LowRank};
 use crate::limits::{Checked, check_rank, check_scale};
 use crate::method::{About, Method};
-use crate::norms::{column_norms, row_norms};
+use crate::norms::{NormalizedTerm, normalized_rows};
 use crate::parameter_group::Group;
 use crate::site::LinearShape;
 
@@ -130,8 +130,10 @@ pub(super) struct Delora {
     rank: i64,
     lambdas: Vec<f64>,
     initial_update: InitialUpdate,
-    /// The diagonal of N, [sites, 1, in_features] or [sites, 1, 1]; absent: 1.
-    norms: Option<Tensor>,
+    /// The diagonal of N, [sites, 1, in_features], where it has one number for each column.
+    column_norms: Option<Tensor>,
+    /// N, `[sites]`, where it is one number.
+    weight_norms: Option<Tensor>,
     class: LinearClass,
 }
 
@@ -143,23 +145,27 @@ impl Delora {
         weight_norm: WeightNorm,
         class: &LinearClass,
     ) -> Delora {
-        let norms = match weight_norm {
-            WeightNorm::Frobenius => Some(class.frobenius_norms().unsqueeze(-1).unsqueeze(-1)),
-            WeightNorm::InputColumn => Some(class.column_norms().unsqueeze(-2)),
-            WeightNorm::None => None,
-        };
-        Delora { rank, lambdas, initial_update, norms, class: class.shared() }
+        let norms = |wanted, norms: &dyn Fn() -> Tensor| (weight_norm == wanted).then(norms);
+        Delora {
+            rank,
+            lambdas,
+            initial_update,
+            column_norms: norms(WeightNorm::InputColumn, &|| class.column_norms().unsqueeze(-2)),
+            weight_norms: norms(WeightNorm::Frobenius, &|| class.frobenius_norms()),
+            class: class.shared(),
+        }
     }
 
-    /// (λ / rank) · Ξ A · N, [trials, sites, rank, in_features]: all of D but B.
-    fn scaled_rows(&self, a: &Tensor, b: &Tensor, lambda: &Tensor) -> Tensor {
-        let (mut a_norms, mut b_norms) = (row_norms(a), column_norms(b)); // [trials, sites, rank]
-        if self.initial_update == InitialUpdate::ZeroB {
-            (a_norms, b_norms) = (a_norms.clamp_min(SMALLEST_NORM), b_norms.clamp_min(SMALLEST_NORM));
-        }
-        let scale = lambda.unsqueeze(-1) / (a_norms * b_norms * self.rank as f64);
-        let rows = a * scale.unsqueeze(-1);
-        self.norms.as_ref().map_or(rows.shallow_clone(), |norms| rows * norms)
+    /// (λ / rank) · Ξ A · N of each of `terms`, which are A, B and λ: all of D but B. [trials, sites, ranks, in_features].
+    fn scaled_rows(&self, terms: &[NormalizedTerm]) -> Tensor {
+        let terms = terms.iter().map(|(rows, columns, lambda)| {
+            let strength = lambda / self.rank as f64;
+            let strength =
+                self.weight_norms.as_ref().map_or(strength.shallow_clone(), |norms| strength * norms);
+            (*rows, *columns, strength)
+        });
+        let floor = if self.initial_update == InitialUpdate::ZeroB { SMALLEST_NORM } else { 0.0 };
+        normalized_rows(&terms.collect::<Vec<_>>(), self.column_norms.as_ref(), floor)
     }
 
     /// A, B and λ of the frozen copy, when there is one.
@@ -199,20 +205,21 @@ impl LinearAdapter for Delora {
     }
 
     fn factors(&self, parameters: &Parameters) -> Factors {
-        let (a, b) = (&parameters["A"], &parameters["B"]);
-        let rows = self.scaled_rows(a, b, &parameters["lambda"]);
+        let (a, b, lambda) = (&parameters["A"], &parameters["B"], &parameters["lambda"]);
+        let term = (a, b, lambda.shallow_clone());
         let update = match self.initial(parameters) {
-            None => LowRank { a: rows, b: b.shallow_clone() },
-            Some([a0, b0, lambda0]) => LowRank {
-                a: Tensor::cat(&[rows, -self.scaled_rows(a0, b0, lambda0)], -2),
-                b: Tensor::cat(&[b, b0], -1),
-            },
+            None => LowRank { a: self.scaled_rows(&[term]), b: b.shallow_clone() },
+            Some([a0, b0, lambda0]) => {
+                LowRank { a: self.scaled_rows(&[term, (a0, b0, -lambda0)]), b: Tensor::cat(&[b, b0], -1) }
+            }
         };
         Factors { update: Some(update), ..Factors::default() }
     }
 
     fn adapted_weight(&self, parameters: &Parameters) -> Tensor {
-        let update = |a: &Tensor, b: &Tensor, lambda: &Tensor| b.matmul(&self.scaled_rows(a, b, lambda));
+        let update = |a: &Tensor, b: &Tensor, lambda: &Tensor| {
+            b.matmul(&self.scaled_rows(&[(a, b, lambda.shallow_clone())]))
+        };
         let weight = self.class.dense() + update(&parameters["A"], &parameters["B"], &parameters["lambda"]);
         match self.initial(parameters) {
             None => weight,
@@ -227,9 +234,10 @@ impl LinearAdapter for Delora {
             InitialUpdate::Live => lambda * 2.0,
             InitialUpdate::ZeroB => lambda,
         };
-        Some(match &self.norms {
-            Some(norms) => total * norms.amax([-1, -2].as_slice(), false),
-            None => total,
+        Some(match (&self.column_norms, &self.weight_norms) {
+            (Some(norms), _) => total * norms.amax([-1, -2].as_slice(), false),
+            (None, Some(norms)) => total * norms,
+            (None, None) => total,
         })
     }
 

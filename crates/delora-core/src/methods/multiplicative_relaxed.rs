@@ -25,7 +25,7 @@ use crate::class::LinearClass;
 use crate::factors::{Factors, LowRank};
 use crate::limits::{Checked, check_scale};
 use crate::method::{About, Method};
-use crate::norms::{column_norms, row_norms};
+use crate::norms::{NormalizedTerm, normalized_rows};
 use crate::parameter_group::Group;
 use crate::site::LinearShape;
 
@@ -84,9 +84,10 @@ impl LinearSettings for Settings {
 }
 
 impl Relaxed {
-    /// The normalized rows of A Ξ, [trials, sites, rank/2, in_features].
-    fn scaled_rows(a: &Tensor, b: &Tensor) -> Tensor {
-        a / (row_norms(a) * column_norms(b)).unsqueeze(-1)
+    /// (λ / rank) · Ξ A of each of `terms`, which are A, B and λ, [trials, sites, ranks, in_features].
+    fn scaled_rows(&self, terms: &[NormalizedTerm]) -> Tensor {
+        let terms = terms.iter().map(|(rows, columns, lambda)| (*rows, *columns, lambda / self.rank as f64));
+        normalized_rows(&terms.collect::<Vec<_>>(), None, 0.0)
     }
 }
 
@@ -108,8 +109,8 @@ impl LinearAdapter for Relaxed {
 
     fn factors(&self, parameters: &Parameters) -> Factors {
         let [a, b, c, d] = ["A", "B", "C", "D"].map(|name| &parameters[name]);
-        let strength = (&parameters["lambda"] / self.rank as f64).unsqueeze(-1).unsqueeze(-1);
-        let columns = Tensor::cat(&[-Relaxed::scaled_rows(a, b), Relaxed::scaled_rows(c, d)], -2) * strength;
+        let lambda = &parameters["lambda"];
+        let columns = self.scaled_rows(&[(a, b, -lambda), (c, d, lambda.shallow_clone())]);
         let input = LowRank {
             a: Tensor::cat(&[b, d], -1).transpose(-2, -1), // [trials, sites, rank, in_features]
             b: columns.transpose(-2, -1),                  // [trials, sites, in_features, rank]
@@ -119,10 +120,11 @@ impl LinearAdapter for Relaxed {
 
     fn adapted_weight(&self, parameters: &Parameters) -> Tensor {
         let [a, b, c, d] = ["A", "B", "C", "D"].map(|name| &parameters[name]);
-        let strength = (&parameters["lambda"] / self.rank as f64).unsqueeze(-1).unsqueeze(-1);
-        let difference = b.matmul(&Relaxed::scaled_rows(a, b)) - d.matmul(&Relaxed::scaled_rows(c, d));
+        let part = |a: &Tensor, b: &Tensor| {
+            b.matmul(&self.scaled_rows(&[(a, b, parameters["lambda"].shallow_clone())]))
+        };
         let identity = Tensor::eye(self.class.in_features, (Kind::Float, self.class.device()));
-        let change = identity - difference * strength; // [trials, sites, in_features, in_features]
+        let change = identity - part(a, b) + part(c, d); // [trials, sites, in_features, in_features]
         self.class.dense().matmul(&change.transpose(-2, -1))
     }
 

@@ -201,6 +201,13 @@ proptest! {
     }
 }
 
+#[test]
+fn the_activation_form_of_kernels_equals_the_merged_weight() {
+    for shape in [(32, 48), (48, 16)] {
+        Everyone::trained((shape.0, shape.1, 5), 0.05, 4).holds_for_all(merge);
+    }
+}
+
 /// Linear layers of Stable Diffusion 1.5's attention.
 fn stable_diffusion_sites() -> Vec<SiteShape> {
     let blocks = [(320, 5), (640, 5), (1280, 6)];

@@ -30,7 +30,7 @@ fn on(banks: Vec<Everyone>, check: fn(&Everyone, &Method) -> Finding) -> Check {
 }
 
 fn columns() -> Vec<(&'static str, Check)> {
-    let mixed = Mixed::trained();
+    let mixed = Mixed::trained((12, 16));
     vec![
         ("golden", Box::new(golden::golden)),
         ("gradient", Box::new(gradients::gradient)),
