@@ -14,6 +14,7 @@ mod memory;
 mod method_text;
 mod params;
 mod tasks;
+mod waiting;
 
 use std::any::TypeId;
 use std::path::PathBuf;
@@ -104,6 +105,7 @@ fn with_homes(command: clap::Command) -> clap::Command {
 
 fn main() -> ExitCode {
     memory::keep_freed_memory();
+    waiting::watch_for_others();
     let matches = with_homes(Cli::command()).get_matches();
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let gpu = match &cli.command {

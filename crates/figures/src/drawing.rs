@@ -3,6 +3,7 @@
 //! Files appear whole: written beside their place, then renamed onto it.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use image::RgbImage;
 
@@ -52,6 +53,10 @@ impl Drawing {
     pub fn write(&self, folder: &Path) -> Result<Vec<PathBuf>> {
         let path = folder.join(&self.name);
         let png = |path: PathBuf, picture: &RgbImage| {
+            // Packing takes a second for a large picture, and reading one back a hundredth of that.
+            if image::open(&path).is_ok_and(|there| there.to_rgb8() == *picture) {
+                return Ok(path);
+            }
             let bytes = png::encoded(picture).map_err(|error| FiguresError::drawing(&path, error))?;
             write(&path, &bytes)
         };
@@ -72,7 +77,10 @@ impl Drawing {
 pub fn write(path: &Path, bytes: &[u8]) -> Result<PathBuf> {
     let folder = path.parent().unwrap_or(Path::new("."));
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let unfinished = folder.join(format!(".{name}.{}.tmp", std::process::id()));
+    // Figures of one experiment are drawn side by side, and some share a file.
+    static WRITTEN: AtomicUsize = AtomicUsize::new(0);
+    let number = WRITTEN.fetch_add(1, Ordering::Relaxed);
+    let unfinished = folder.join(format!(".{name}.{}.{number}.tmp", std::process::id()));
     std::fs::create_dir_all(folder)
         .and_then(|()| std::fs::write(&unfinished, bytes))
         .and_then(|()| std::fs::rename(&unfinished, path))
@@ -129,5 +137,22 @@ mod tests {
         assert_eq!(table.write(folder.path()).unwrap(), std::slice::from_ref(&path));
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "a,b\n1,\"x,y\"\n");
         assert_eq!(std::fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_picture_that_is_there_already_is_not_packed_again_and_another_replaces_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let picture = |level| Drawing::picture("a", RgbImage::from_pixel(9, 7, image::Rgb([level, 2, 3])));
+        let path = folder.path().join("a.png");
+        // The same pixels in another packing stay as they are.
+        RgbImage::from_pixel(9, 7, image::Rgb([1, 2, 3])).save(&path).unwrap();
+        let packed = std::fs::read(&path).unwrap();
+        assert_eq!(picture(1).write(folder.path()).unwrap(), std::slice::from_ref(&path));
+        assert_eq!(std::fs::read(&path).unwrap(), packed);
+        for broken in [packed.as_slice(), b"no picture"] {
+            std::fs::write(&path, broken).unwrap();
+            picture(200).write(folder.path()).unwrap();
+            assert_eq!(image::open(&path).unwrap().to_rgb8().get_pixel(8, 6).0, [200, 2, 3]);
+        }
     }
 }

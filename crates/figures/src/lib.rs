@@ -45,6 +45,7 @@ pub use list::{FIGURES, caption};
 use paper::Paper;
 pub use plots::grid::Choice;
 pub use png::{Packed, pack_png};
+use rayon::prelude::*;
 use results::Trials;
 
 /// What became of an experiment's figures.
@@ -74,9 +75,10 @@ pub fn render(figures: &[String], scale: &str, results: &Path, plots: &Path) -> 
     let trials = Trials::read(results)?;
     trials.require_some()?;
     let source = Source { trials: &trials, paper: &Paper::load()?, scale, results };
+    let draw = |figure: &&Figure| (figure.draw)(&source).and_then(|drawings| write(&drawings, plots));
+    let written: Vec<_> = listed.par_iter().map(draw).collect();
     let mut drawn = Drawn::default();
-    for figure in listed {
-        let written = (figure.draw)(&source).and_then(|drawings| write(&drawings, plots));
+    for (figure, written) in listed.into_iter().zip(written) {
         match written {
             // Tables of one folder share their paired differences.
             Ok(mut files) => {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
+use std::sync::Arc;
 
 use crate::chosen::Chosen;
 use crate::error::{Result, ResultsError};
@@ -53,8 +53,8 @@ impl Status {
 
 /// Trials of one results folder, all or some of them.
 pub struct Trials {
-    frame: Rc<Frame>,
-    methods: Rc<Methods>,
+    frame: Arc<Frame>,
+    methods: Arc<Methods>,
     task: &'static Task,
     trials: Vec<Trial>,
 }
@@ -103,13 +103,13 @@ impl Trials {
             }
         };
         let trials = (0..frame.len()).map(read_row).collect();
-        Ok(Self { frame: Rc::new(frame), methods: Rc::new(Methods::read(results)?), task, trials })
+        Ok(Self { frame: Arc::new(frame), methods: Arc::new(Methods::read(results)?), task, trials })
     }
 
     /// Those of its trials that are kept.
     pub fn only(&self, keep: impl Fn(&Trial) -> bool) -> Self {
         let trials = self.trials.iter().filter(|trial| keep(trial)).cloned().collect();
-        Self { frame: Rc::clone(&self.frame), methods: Rc::clone(&self.methods), task: self.task, trials }
+        Self { frame: Arc::clone(&self.frame), methods: Arc::clone(&self.methods), task: self.task, trials }
     }
 
     /// The trials in the order of the file.
