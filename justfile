@@ -270,6 +270,12 @@ bench-sd MODEL="assets/mini/sd": _libtorch
     cargo bench -p sd-driver --bench model -- {{ quote(join(justfile_directory(), MODEL)) }}
     @tools/bench/peft tools/bench/peft_sd.py {{ quote(MODEL) }}
 
+# Measure text of a decoder of SmolLM2-135M's shape beside transformers, on a free machine and beside a busy loop
+[group("checks")]
+bench-generation: _libtorch
+    @cargo build --quiet --release -p cli --bin delora
+    @tools/bench/peft tools/bench/generation.py "${CARGO_TARGET_DIR:-target}/release/delora"
+
 # Measure what each method adds to a training step, beside PEFT where `just goldens` has installed it
 [group("checks")]
 bench-methods: _libtorch

@@ -17,6 +17,7 @@ use std::sync::Barrier;
 use anyhow::{Context, Result};
 use delora_core::{Bank, TrialConfig};
 use finetune::testing::median;
+use finetune::{fresh_peak, peak_resident_bytes};
 use serde::Serialize;
 use tch::Device;
 
@@ -74,6 +75,8 @@ pub struct Line {
     pub gigaflops: f64,
     /// That by the rate of the machine's own matrix product.
     pub share: f64,
+    /// The most memory that the first steps took beside networks and adapters, of 10⁶ bytes, in all; empty where others take it.
+    pub megabytes: Option<f64>,
 }
 
 struct Case {
@@ -203,13 +206,18 @@ fn measure(
     let network = group[0].network.load(&assets, options.device)?;
     let operations = operations(&*network);
     let cases = group.iter().filter(|case| case.by != By::Peft || peer.is_some());
-    let begun = |case| Ok((case, Steps::new(case, &*network, options.device, threads)?, 1, Vec::new()));
-    let mut cases = cases.map(begun).collect::<Result<Vec<(&Case, Steps, usize, Vec<f64>)>>>()?;
+    let begun = |case| Ok((case, Steps::new(case, &*network, options.device, threads)?, 1, Vec::new(), None));
+    type Begun<'a> = (&'a Case, Steps, usize, Vec<f64>, Option<f64>);
+    let mut cases = cases.map(begun).collect::<Result<Vec<Begun>>>()?;
     let rounds = if options.is_quick { 1 } else { ROUNDS };
     // The first two fill caches and say how many steps a round takes.
     for round in 0..rounds + 2 {
-        for (case, steps, count, times) in &mut cases {
+        for (case, steps, count, times, megabytes) in &mut cases {
+            let before = (round == 0 && case.by == By::Bank).then(fresh_peak).flatten();
             let taken = take(options, &*network, case, steps, (*count, threads), peer.as_deref_mut())?;
+            if let (Some(before), Some(peak)) = (before, peak_resident_bytes()) {
+                *megabytes = Some(peak.saturating_sub(before) as f64 * 1e-6);
+            }
             let one = taken / *count as f64;
             if round >= 2 {
                 times.push(one);
@@ -218,7 +226,7 @@ fn measure(
             }
         }
     }
-    let line = |(case, _, steps, times): (&Case, Steps, usize, Vec<f64>)| {
+    let line = |(case, _, steps, times, megabytes): Begun| {
         let per_trial = |seconds: f64| 1e3 * seconds / case.trials as f64;
         let milliseconds = per_trial(median(times.clone()));
         Line {
@@ -235,6 +243,7 @@ fn measure(
             most: per_trial(times.iter().copied().fold(0.0, f64::max)),
             gigaflops: operations * case.batch as f64 / milliseconds * 1e-6,
             share: f64::NAN,
+            megabytes,
         }
     };
     Ok(cases.into_iter().map(line).collect())

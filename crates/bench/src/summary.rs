@@ -75,14 +75,16 @@ pub struct Cost {
     pub per_trial: f64,
     /// The most that a measured step is off the line, by its own time.
     pub worst: f64,
+    /// Memory of a step for each trial beside the first, of 10⁶ bytes.
+    pub megabytes: Option<f64>,
 }
 
 /// The line of each method whose banks were measured at several sizes, which has the least squares of relative errors.
 pub fn costs(lines: &[Line]) -> Vec<Cost> {
     let cost = |method: &'static str| {
-        let banks = lines.iter().filter(|line| line.table == "banks" && line.method == method);
+        let banks = || lines.iter().filter(|line| line.table == "banks" && line.method == method);
         let steps: Vec<(f64, f64)> =
-            banks.map(|line| (line.trials as f64, line.milliseconds * line.trials as f64)).collect();
+            banks().map(|line| (line.trials as f64, line.milliseconds * line.trials as f64)).collect();
         if steps.len() < 2 {
             return None;
         }
@@ -100,7 +102,10 @@ pub fn costs(lines: &[Line]) -> Vec<Cost> {
         let fixed = (first * squares - second * mixed) / determinant;
         let per_trial = (second * ones - first * mixed) / determinant;
         let off = |&(trials, time): &(f64, f64)| ((fixed + per_trial * trials) / time - 1.0).abs();
-        Some(Cost { method, fixed, per_trial, worst: steps.iter().map(off).fold(0.0, f64::max) })
+        let memory = |line: &Line| Some((line.trials as f64, line.megabytes?));
+        let (smallest, largest) = (banks().next().and_then(memory), banks().next_back().and_then(memory));
+        let megabytes = smallest.zip(largest).map(|((few, less), (many, more))| (more - less) / (many - few));
+        Some(Cost { method, fixed, per_trial, worst: steps.iter().map(off).fold(0.0, f64::max), megabytes })
     };
     CURVES.into_iter().filter_map(cost).collect()
 }
@@ -125,6 +130,7 @@ mod tests {
             most: milliseconds,
             gigaflops: 1.0,
             share: 0.5,
+            megabytes: (by == By::Bank).then_some(20.0 + 5.0 * trials as f64),
         }
     }
 
@@ -135,6 +141,7 @@ mod tests {
         assert_eq!(costs.len(), 1);
         assert!((costs[0].fixed - 30.0).abs() < 1e-9 && (costs[0].per_trial - 12.0).abs() < 1e-9);
         assert!(costs[0].worst < 1e-12);
+        assert_eq!(costs[0].megabytes, Some(5.0));
     }
 
     #[test]

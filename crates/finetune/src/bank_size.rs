@@ -8,15 +8,13 @@ use serde_json::{Value, json};
 #[serde(try_from = "Value", into = "Value")]
 pub enum BankSize {
     Trials(usize),
-    /// The number that the device has memory for, which a rehearsal measures.
+    /// The number that lets a run end first, of those that there is memory for, which rehearsals measure.
     Auto,
 }
 
 /// The most trials of a bank whose size is [`BankSize::Auto`]: beyond it a trial costs as much in a bank as alone.
 const MOST: usize = 32;
-/// The same on a CPU, whose caches are small.
-const MOST_ON_CPU: usize = 8;
-/// The share of a device's free memory that a bank may take by measurement; workspaces of libraries come beside it.
+/// The share of free memory that a bank may take by measurement; workspaces of libraries come beside it.
 const SHARE: f64 = 0.9;
 
 const AUTO: &str = "auto";
@@ -26,8 +24,7 @@ impl BankSize {
     pub fn most(self) -> usize {
         match self {
             BankSize::Trials(count) => count,
-            BankSize::Auto if device::here().is_cuda() => MOST,
-            BankSize::Auto => MOST_ON_CPU,
+            BankSize::Auto => MOST,
         }
     }
 }

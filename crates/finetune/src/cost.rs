@@ -65,14 +65,43 @@ pub fn resident_bytes() -> Option<u64> {
     device::memory(device::here()).map(|memory| memory.held).or_else(|| status_bytes("VmRSS:"))
 }
 
+/// Lets [`peak_resident_bytes`] count from now on, and gives [`resident_bytes`]. On a CPU memory that was freed goes back to the
+/// system first. `None` where nobody says.
+pub fn fresh_peak() -> Option<u64> {
+    device::forget_peak(device::here());
+    if !device::here().is_cuda() {
+        give_back_freed_memory();
+        std::fs::write("/proc/self/clear_refs", "5").ok()?;
+    }
+    resident_bytes()
+}
+
+#[allow(unsafe_code)] // one call of the C library
+fn give_back_freed_memory() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    // SAFETY: it only gives free pages of the allocator back.
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}
+
 /// The most that [`resident_bytes`] has been until now.
 pub fn peak_resident_bytes() -> Option<u64> {
     device::memory(device::here()).map(|memory| memory.peak).or_else(|| status_bytes("VmHWM:"))
 }
 
 fn status_bytes(field: &str) -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix(field))?;
+    bytes_of("/proc/self/status", field)
+}
+
+/// Bytes of this computer's memory that programs may still take.
+pub fn free_bytes() -> Option<u64> {
+    bytes_of("/proc/meminfo", "MemAvailable:")
+}
+
+fn bytes_of(file: &str, field: &str) -> Option<u64> {
+    let text = std::fs::read_to_string(file).ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix(field))?;
     let kibibytes: u64 = line.trim().trim_end_matches(" kB").parse().ok()?;
     Some(1024 * kibibytes)
 }
@@ -86,6 +115,12 @@ mod tests {
         for bytes in [resident_bytes(), peak_resident_bytes()] {
             assert!(bytes.is_some_and(|bytes| (1 << 20..1 << 40).contains(&bytes)), "{bytes:?}");
         }
+        let before = fresh_peak().unwrap();
+        let large = tch::Tensor::ones([1 << 24], (tch::Kind::Float, device::here()));
+        drop(large);
+        let taken = peak_resident_bytes().unwrap() - before;
+        assert!((60 << 20..200 << 20).contains(&taken), "{taken} of a tensor of 64 MiB");
         assert_eq!(status_bytes("no such field:"), None);
+        assert!(free_bytes().is_some_and(|bytes| bytes > 1 << 20));
     }
 }

@@ -16,6 +16,7 @@ mod feasible;
 mod finite;
 mod latest;
 mod machine;
+mod measured;
 mod method;
 mod network;
 mod parquet_file;
@@ -33,7 +34,10 @@ mod watch;
 
 pub use bank_size::BankSize;
 pub use batches::{EpochOrders, add, by_length, epoch_order, mask, padded, passes};
-pub use cost::{PassCost, fastest_of_three, peak_resident_bytes, resident_bytes, seconds_of, trained_bytes};
+pub use cost::{
+    PassCost, fastest_of_three, free_bytes, fresh_peak, peak_resident_bytes, resident_bytes, seconds_of,
+    trained_bytes,
+};
 pub use digests::covered;
 pub use dropout::{DropoutRates, StepDropout};
 pub use finite::{Broken, Finite, NotFinite};

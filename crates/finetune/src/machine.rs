@@ -29,6 +29,15 @@ pub fn provenance(libtorch: &str) -> Provenance {
     Provenance { device: device::name(device::here()), libtorch: libtorch.to_owned() }
 }
 
+/// Computes with as many threads as each of the workers would have, if all were at work.
+pub(crate) fn with_threads_of_a_worker<R>(work: impl FnOnce() -> R) -> R {
+    let threads = tch::get_num_threads();
+    tch::set_num_threads((threads / device::chosen().len() as i32).max(1));
+    let result = work();
+    tch::set_num_threads(threads);
+    result
+}
+
 /// A worker for each chosen device. On a CPU that is a bank per thread: two banks of one thread each finish sooner than
 /// two in turn with both.
 pub fn workers(make: impl Fn() -> Box<dyn Workload> + Send + Sync + 'static) -> Option<Workers> {

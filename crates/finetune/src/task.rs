@@ -24,7 +24,7 @@ use crate::latest::Known;
 use crate::machine::{provenance, workers};
 use crate::method::methods;
 use crate::network::sites_of;
-use crate::rehearsal::{BankCost, Rehearsed, rehearse};
+use crate::rehearsal::{BankCost, Rehearsed};
 use crate::settings::{IMMATERIAL, OwnSettings, PER_TRIAL, Settings};
 use crate::status::statuses;
 use crate::telemetry::{add_curves, csv};
@@ -104,7 +104,7 @@ pub struct Finetuning<T> {
     /// Where the networks of checked trials can be adapted.
     sites: KnownSites,
     /// What rehearsed banks took, by all that it depends on; an error's text where none could be rehearsed.
-    costs: Known<Result<BankCost, String>>,
+    pub(crate) costs: Known<Result<BankCost, String>>,
     libtorch: String,
 }
 
@@ -117,19 +117,6 @@ impl<T: Task> Finetuning<T> {
     /// What the task keeps.
     pub fn own(&self) -> Rc<T> {
         self.task.borrow().clone()
-    }
-
-    /// What a bank of trials with this config takes on a CUDA device, from updates of small ones; `None` where nothing is
-    /// trained, and on a CPU, which does not say what tensors hold. An error's text where not even one trial could be rehearsed.
-    fn bank_cost(&self, config: &Value) -> Option<Result<BankCost, String>> {
-        let settings = Settings::<T::Own>::read(config).ok().filter(Settings::trains)?;
-        device::memory(device::here())?;
-        // Neither seeds nor learning rates change what it takes.
-        let method = T::trial(&settings, 1).method;
-        let key = format!("{} {} {:?}", self.bank_key(config), method.name, method.settings);
-        let measure = || BankCost::measure(|count| rehearse(&*self.own(), config, count));
-        let cost = self.costs.get(key, || Ok::<_, ()>(measure().map_err(|error| format!("{error:#}"))));
-        cost.ok()
     }
 }
 
@@ -209,10 +196,11 @@ impl<T: Task> Workload for Finetuning<T> {
         if common.bank != BankSize::Auto {
             return most;
         }
-        match self.bank_cost(config).zip(device::memory(device::here())) {
-            Some((Ok(cost), memory)) => cost.fitting(memory.free + memory.held).min(most),
+        match (self.bank_cost(config), device::memory(device::here())) {
+            (Some(Ok(cost)), Some(memory)) => cost.fitting(memory.free + memory.held).min(most),
+            (Some(Ok(_)), None) => self.fitting_on_cpu(config).min(most),
             // Not even one trial, which its run will say.
-            Some((Err(problem), _)) if out_of_memory::is_told(&problem) => 1,
+            (Some(Err(problem)), _) if out_of_memory::is_told(&problem) => 1,
             // A bank that cannot be rehearsed for another reason says why when it is run.
             _ => most,
         }
@@ -220,6 +208,10 @@ impl<T: Task> Workload for Finetuning<T> {
 
     fn measures_bank(&self, config: &Value) -> bool {
         Settings::<T::Own>::read(config).is_ok_and(|settings| settings.common.bank == BankSize::Auto)
+    }
+
+    fn update_seconds(&self, config: &Value) -> Vec<(usize, f64)> {
+        self.bank_cost(config).and_then(Result::ok).map_or(Vec::new(), |cost| cost.seconds())
     }
 
     fn run_bank(&self, trials: &[Trial], context: &BankContext) -> Result<Vec<Outcome>> {
@@ -246,6 +238,9 @@ impl<T: Task> Workload for Finetuning<T> {
         let measure = || device::with_math(settings.common.math(), || self.own().estimate(&settings));
         // Without memory for a pass nothing is known; the run says so by itself.
         let estimate = out_of_memory::within(measure).ok()??;
+        if !device::here().is_cuda() {
+            return Some(estimate);
+        }
         match self.bank_cost(config) {
             Some(Ok(cost)) => Some(cost.correct(estimate, bank)),
             Some(Err(problem)) if out_of_memory::is_told(&problem) => None,

@@ -19,8 +19,9 @@ pub fn html(results: &Path, plots: &Path) -> Result<Option<(String, String)>> {
     let limits = table(&results.join("machine.csv"), "The machine's limits", &["what", "value", "unit"])?;
     let costs = table(
         &results.join("costs.csv"),
-        "A step of a bank, in milliseconds: what is fixed, what each trial takes, and how far measured steps are off that line",
-        &["method", "fixed", "per_trial", "worst"],
+        "A step of a bank, in milliseconds: what is fixed, what each trial takes, and how far measured steps are off that line; memory of \
+         each trial beside the first, in megabytes",
+        &["method", "fixed", "per_trial", "worst", "megabytes"],
     )?;
     let ratios = table(&results.join("ratios.csv"), "Ratios of medians, within one run", &["what", "ratio"])?;
     let drawing = plots.join("cost.svg");

@@ -80,6 +80,12 @@ pub trait Workload {
         false
     }
 
+    /// What an update of banks with this config takes on one worker, where [`Workload::max_bank`] has measured it: numbers of
+    /// trials, ascending, and seconds.
+    fn update_seconds(&self, _config: &Value) -> Vec<(usize, f64)> {
+        Vec::new()
+    }
+
     /// Trains and evaluates `trials` side by side, from the checkpoint in the context if there is one.
     ///
     /// Each trial is reported once, through `context.finished` as soon as it is evaluated or in the returned list.

@@ -11,7 +11,7 @@ use rayon::prelude::*;
 use crate::error::Result;
 use crate::experiments::{Experiment, Grid};
 use crate::ledger::{Folder, Ledger, State, banks, checkpoints, holder, take_over, workers};
-use crate::run::forming::{banks_of, estimates, longest_first};
+use crate::run::forming::{Formed, estimates, form};
 use crate::run::progress::duration_text;
 use crate::run::selection::Selection;
 use crate::tables::{Phase, Phased, TunedPoint, phased_by};
@@ -44,6 +44,8 @@ pub struct Plan {
     pub banks: Vec<PlannedBank>,
     /// Whether how many trials a bank holds is still to be measured: `banks` are then as large as they can be.
     pub is_unmeasured: bool,
+    /// Why the banks are as large as they are, where that was measured.
+    pub reason: Option<String>,
     /// The most banks that run side by side.
     pub at_once: usize,
     /// Expected time of the trials to run, if the workload knows it.
@@ -194,15 +196,11 @@ impl Plan {
             self.banks.iter().flat_map(|bank| bank.members.iter().copied()).collect();
         let open: Vec<usize> =
             (0..self.to_run.len()).filter(|place| self.to_run[*place] && !banked.contains(place)).collect();
-        let (formed, is_unmeasured) = banks_of(&self.grid.trials, &open, workload, measures);
-        self.is_unmeasured = is_unmeasured;
+        let Formed { banks: formed, is_unmeasured, reason } =
+            form(&self.grid.trials, &open, workload, measures);
+        (self.is_unmeasured, self.reason) = (is_unmeasured, reason);
         let at_once = workload.workers().map_or(1, |workers| workers.most);
         self.at_once = at_once.min(self.banks.len() + formed.len()).max(1);
-        let formed = if measures && self.at_once > 1 {
-            longest_first(formed, &self.grid.trials, workload)
-        } else {
-            formed
-        };
         self.banks.extend(formed.into_iter().map(|members| PlannedBank { members, resumes: false }));
     }
 
@@ -328,10 +326,13 @@ impl fmt::Display for Plan {
         if self.is_unmeasured {
             return writeln!(
                 f,
-                "banks are as large as the device has memory for, which `delora plan` measures"
+                "how many trials a bank has is to be measured, as `delora plan` and `delora run` do"
             );
         }
         writeln!(f, "{} {banks} of {sizes} {trials}, {resumed} of them begun, {at_once}", self.banks.len())?;
+        if let Some(reason) = &self.reason {
+            writeln!(f, "{reason}")?;
+        }
         if self.joined > 0 {
             writeln!(f, "{} of these were not selected, but share the checkpoint of a bank", self.joined)?;
         }

@@ -10,7 +10,7 @@ use crate::error::{Result, RunnerError};
 use crate::experiments::Grid;
 use crate::ledger::{BankList, Lease, State, Step, checkpoints};
 use crate::run::attempt::{Attempt, End};
-use crate::run::forming::{banks_of, longest_first, split};
+use crate::run::forming::{form, split};
 use crate::run::plan::Plan;
 use crate::run::progress::Reporter;
 use crate::run::report::{Run, RunReport};
@@ -218,11 +218,7 @@ impl<'a> Session<'a> {
         if places.is_empty() {
             return Ok(());
         }
-        let (banks, _) = banks_of(&self.grid.trials, &places, workload, true);
-        let banks = match workload.workers() {
-            Some(workers) if workers.most > 1 => longest_first(banks, &self.grid.trials, workload),
-            _ => banks,
-        };
+        let banks = form(&self.grid.trials, &places, workload, true).banks;
         let id = |place: usize| self.grid.trials[place].id.clone();
         let banks = banks.into_iter().map(|bank| bank.into_iter().map(id).collect()).collect();
         // Where another worker has been faster, its plan is read next.
