@@ -105,9 +105,12 @@ fn with_homes(command: clap::Command) -> clap::Command {
 
 fn main() -> ExitCode {
     memory::keep_freed_memory();
-    waiting::watch_for_others();
     let matches = with_homes(Cli::command()).get_matches();
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    // The bench's peer is another program, but never at work at the same time.
+    if !matches!(cli.command, Command::Bench(_)) {
+        waiting::watch_for_others();
+    }
     let gpu = match &cli.command {
         Command::Plan(args) => args.gpu(),
         Command::Submit(args) => args.gpu(),

@@ -21,6 +21,7 @@ mod linux {
     use std::ffi::{CStr, c_int, c_uint, c_void};
     use std::fs;
     use std::sync::mpsc::{Sender, channel};
+    use std::sync::{Arc, RwLock};
     use std::time::Duration;
 
     const PERIOD: Duration = Duration::from_millis(250);
@@ -125,10 +126,27 @@ mod linux {
         }
     }
 
+    /// Whether the system lets this process have so many threads more: OpenMP ends a process that cannot.
+    fn may_have(count: u32) -> bool {
+        let all_started = Arc::new(RwLock::new(()));
+        let is_starting = all_started.write();
+        let wait = || {
+            let all_started = all_started.clone();
+            move || drop(all_started.read())
+        };
+        let builder = || std::thread::Builder::new().stack_size(1 << 16);
+        let started: Vec<_> = (0..count).map_while(|_| builder().spawn(wait()).ok()).collect();
+        drop(is_starting);
+        started.len() == count as usize && started.into_iter().all(|thread| thread.join().is_ok())
+    }
+
     /// `count` threads that do nothing until what it gives is dropped.
     fn start_threads(parallel: Parallel, count: u32) -> Option<Sender<()>> {
         extern "C" fn nothing(_: *mut c_void) {}
 
+        if !may_have(count) {
+            return None;
+        }
         let (sender, until_dropped) = channel::<()>();
         let keep = move || {
             #[expect(unsafe_code, reason = "`nothing` takes any data and returns")]
@@ -180,6 +198,7 @@ mod linux {
                     is_there()
                 })
             };
+            assert!(may_have(20));
             let more = start_threads(parallel, 20);
             assert!(waits_for(&|| threads() >= before + 15));
             drop(more);

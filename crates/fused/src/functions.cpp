@@ -240,4 +240,21 @@ Tensor* delora_fused_attend(const Tensor* query, const Tensor* key, const Tensor
                             int64_t heads) {
   return caught([&] { return Attend::apply(*query, *key, *value, present(mask), heads); });
 }
+
+// The largest magnitude of each of `trials` equal parts of the rows, [trials].
+Tensor* delora_fused_largest(const Tensor* input, int64_t trials) {
+  return caught([&] {
+    // Any order of a row's values will do, as long as the rows lie one after another.
+    const bool is_dense = input->is_non_overlapping_and_dense() && input->stride(0) * input->size(0) == input->numel();
+    const Tensor values = is_dense ? *input : input->contiguous();
+    const Tensor output = at::empty({trials}, values.options().memory_format(at::MemoryFormat::Contiguous));
+    const int64_t count = values.numel() / trials;
+    at::parallel_for(0, trials, 1, [&](int64_t first, int64_t last) {
+      for (int64_t trial = first; trial < last; trial++) {
+        output.mutable_data_ptr<float>()[trial] = kernels()->largest(values.const_data_ptr<float>() + trial * count, count);
+      }
+    });
+    return output;
+  });
+}
 }

@@ -108,6 +108,8 @@ struct Kernels {
   int64_t (*attend_space)(const Attention&);
   void (*attend)(const Attention&, int64_t row, int64_t head, float* space);
   void (*attend_back)(const Attention&, const AttentionGradients&, int64_t row, int64_t head, float* space);
+  // The largest magnitude; NaN is larger than any.
+  float (*largest)(const float* values, int64_t count);
   int64_t (*update_space)(const LowRank&);
   // Adds the update to `output` [trials, rows, outputs], at rows [first, last) of a trial.
   void (*update)(const LowRank&, int64_t trial, int64_t first, int64_t last, float* output, float* space);

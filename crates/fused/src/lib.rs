@@ -38,6 +38,7 @@ mod ffi {
             mask: *const C_tensor,
             heads: i64,
         ) -> *mut C_tensor;
+        pub fn delora_fused_largest(input: *const C_tensor, trials: i64) -> *mut C_tensor;
         pub fn delora_fused_adapt(
             tensors: *const *const C_tensor,
             num_tensors: i64,
@@ -200,6 +201,16 @@ pub fn attention([query, key, value]: [&Tensor; 3], visible: Visible, heads: i64
     let [query, key, value] = [query, key, value].map(split);
     let mixed = Tensor::scaled_dot_product_attention(&query, &key, &value, mask, 0.0, is_past, None, false);
     mixed.transpose(1, 2).reshape([rows, tokens, features])
+}
+
+/// The largest magnitude in each trial's part of `input` `[trials · rows, ..]`, `[trials]`, NaN where one is; not differentiated.
+pub fn largest_magnitudes(input: &Tensor, trials: i64) -> Tensor {
+    assert!(trials > 0 && input.size()[0] % trials == 0, "as many rows for each trial");
+    if are_kernels_for(&[input], 0) && input.numel() > 0 {
+        #[expect(unsafe_code, reason = "shapes, kinds and devices were checked")]
+        return made(unsafe { ffi::delora_fused_largest(input.as_ptr(), trials) });
+    }
+    input.detach().reshape([trials, -1]).norm_scalaropt_dim(f64::INFINITY, [1], false)
 }
 
 /// Neighbouring trials that change a frozen linear layer alike; what is absent changes nothing.

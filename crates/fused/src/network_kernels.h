@@ -335,4 +335,25 @@ void attend_back(const fused::Attention& a, const fused::AttentionGradients& gra
   }
 }
 
+// Bits without a sign are ordered as magnitudes are, and those of NaN come last.
+float largest(const float* values, int64_t count) {
+  const auto magnitude = [](float value) {
+    int32_t bits;
+    std::memcpy(&bits, &value, sizeof(bits));
+    return bits & 0x7fffffff;
+  };
+  Whole most{};
+  int64_t place = 0;
+  for (; place + LANES <= count; place += LANES) {
+    const Whole bits = (Whole)load(values + place) & 0x7fffffff;
+    most = bits > most ? bits : most;
+  }
+  int32_t found = 0;
+  for (int lane = 0; lane < LANES; lane++) found = most[lane] > found ? most[lane] : found;
+  for (; place < count; place++) found = magnitude(values[place]) > found ? magnitude(values[place]) : found;
+  float value;
+  std::memcpy(&value, &found, sizeof(value));
+  return value;
+}
+
 }  // namespace

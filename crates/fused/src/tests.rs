@@ -308,6 +308,27 @@ fn normalized_rows_are_those_of_libtorch() {
 }
 
 #[test]
+fn largest_magnitudes_are_those_of_libtorch_wherever_they_lie_and_nan_is_larger_than_any() {
+    let _draws = seeded(9);
+    for shape in [[6, 5, 7, 3], [4, 16, 4, 4], [2, 1, 1, 1]] {
+        for is_last in [true, false] {
+            let input = pictures(shape, is_last);
+            for input in [input.shallow_clone(), input.transpose(0, 1).contiguous().transpose(0, 1)] {
+                let exact = input.reshape([2, -1]).abs().amax([1], false);
+                assert_eq!(largest_magnitudes(&input, 2), exact);
+                for (broken, is_nan) in [(f64::NAN, true), (f64::NEG_INFINITY, false)] {
+                    let input = input.copy();
+                    let _ = input.get(shape[0] - 1).fill_(broken);
+                    let found = Vec::<f64>::try_from(largest_magnitudes(&input, 2)).unwrap();
+                    assert_eq!(found[0], exact.double_value(&[0]));
+                    assert!(if is_nan { found[1].is_nan() } else { found[1] == f64::INFINITY });
+                }
+            }
+        }
+    }
+}
+
+#[test]
 fn adamw_steps_as_pytorch_says_and_leaves_a_broken_trial_as_it_is() {
     let _draws = seeded(7);
     let (trials, count) = (3, 70_001);
