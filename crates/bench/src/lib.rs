@@ -175,18 +175,19 @@ fn groups(is_quick: bool) -> Vec<Vec<Case>> {
         }
     }
     let sizes = if is_quick { &SIZES[..2] } else { &SIZES };
-    for method in CURVES {
-        let case = |&trials: &usize| Case {
-            table: "banks",
-            network: unet,
-            batch: 1,
-            method,
-            peer: "",
-            by: By::Bank,
-            trials,
-        };
-        groups.push(sizes.iter().map(case).collect());
-    }
+    let bank = |method, trials| Case {
+        table: "banks",
+        network: unet,
+        batch: 1,
+        method,
+        peer: "",
+        by: By::Bank,
+        trials,
+    };
+    let curves = CURVES.iter().flat_map(|method| sizes.iter().map(move |&trials| bank(method, trials)));
+    // What fills mixed banks, one by one.
+    let alone = SWEPT.iter().filter(|method| !CURVES.contains(method)).map(|method| bank(method, 1));
+    groups.push(curves.chain(alone).collect());
     let sweep =
         |method, peer, by, trials| Case { table: "sweep", network: unet, batch: 1, method, peer, by, trials };
     let peers = METHODS.iter().filter(|known| SWEPT.contains(&known.method));

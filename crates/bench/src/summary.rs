@@ -39,15 +39,15 @@ pub fn ratios(lines: &[Line]) -> Vec<Ratio> {
         let own = times.get(&("sweep", "unet", 1, MIXED, by, SWEEP_TRIALS)).copied();
         add(format!("sweep of {SWEEP_TRIALS}, {what}: PEFT's time by ours"), peers, own);
     }
-    let alone = |method| times.get(&("alone", "unet", 1, method, By::Bank, 1)).copied();
+    let size = |method, trials| times.get(&("banks", "unet", 1, method, By::Bank, trials)).copied();
     for method in CURVES {
-        let size = |trials| times.get(&("banks", "unet", 1, method, By::Bank, trials)).copied();
-        let one =
-            if method == MIXED { mean(SWEPT.iter().filter_map(|method| alone(method))) } else { size(1) };
-        add(format!("bank of 8, {method}: one by one by the bank"), one, size(8));
+        let one = match method {
+            MIXED => mean(SWEPT.iter().filter_map(|method| size(method, 1))),
+            method => size(method, 1),
+        };
+        add(format!("bank of 8, {method}: one by one by the bank"), one, size(method, 8));
     }
-    let eight = |method| times.get(&("banks", "unet", 1, method, By::Bank, 8)).copied();
-    add("bank of 8: a step of DeLoRA by one of LoRA".to_owned(), eight("delora"), eight("lora"));
+    add("bank of 8: a step of DeLoRA by one of LoRA".to_owned(), size("delora", 8), size("lora", 8));
     for line in lines.iter().filter(|line| line.table == "alone" && line.by == By::Bank) {
         let Line { network, batch, method, .. } = line;
         let peer = times.get(&("alone", network, *batch, method, By::Peft, 1)).copied();
@@ -152,6 +152,8 @@ mod tests {
             line("alone", "lora", By::Peft, 1, 40.0),
             line("banks", "lora", By::Bank, 1, 20.0),
             line("banks", "lora", By::Bank, 8, 5.0),
+            line("banks", "dora", By::Bank, 1, 40.0),
+            line("banks", MIXED, By::Bank, 8, 10.0),
             line("sweep", MIXED, By::Banks, SWEEP_TRIALS, 10.0),
         ];
         lines.extend([90.0, 110.0].map(|time| line("sweep", "lora", By::Peft, 1, time)));
@@ -160,6 +162,7 @@ mod tests {
             |part: &str| found.iter().find(|ratio| ratio.what.contains(part)).map(|ratio| ratio.ratio);
         assert_eq!(ratio("one trial, lora"), Some(2.0));
         assert_eq!(ratio("bank of 8, lora"), Some(4.0));
+        assert_eq!(ratio("bank of 8, mixed"), Some(3.0), "beside the mean of what fills it");
         assert_eq!(ratio("a bank on each thread"), Some(10.0));
         assert_eq!(ratio("a step of DeLoRA"), None, "what was not measured has no ratio");
     }

@@ -31,6 +31,8 @@ pub fn cost(csv: &Path) -> Result<Vec<Drawing>> {
     let rows: Vec<usize> = (0..frame.len()).filter(|&row| frame.text(row, "table") == TABLE).collect();
     let mut methods: Vec<&str> = rows.iter().map(|&row| frame.text(row, "method")).collect();
     methods.dedup();
+    // Others stand there to be compared with, in banks of one trial.
+    methods.retain(|method| rows.iter().filter(|&&row| frame.text(row, "method") == *method).count() > 1);
     let mut sizes: Vec<u64> =
         rows.iter().filter_map(|&row| Some(frame.number(row, "trials")? as u64)).collect();
     sizes.sort_unstable();
