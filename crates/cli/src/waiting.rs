@@ -32,10 +32,10 @@ mod linux {
     /// Ticks of the clock until now.
     #[derive(Clone, Copy, Debug, PartialEq)]
     struct Ticks {
-        /// Of all processors together: those on which anything ran, and the others.
+        /// All processors together: those on which anything ran, and the others.
         busy: u64,
         idle: u64,
-        /// Of this process.
+        /// What this process ran.
         own: u64,
     }
 

@@ -22,7 +22,7 @@ impl<T: Task> Finetuning<T> {
         let key = format!("{} {method:?}", self.bank_key(config));
         let measure = || match is_cuda {
             true => BankCost::measure(usize::MAX, |count| rehearse(&*self.own(), config, count)),
-            // As a worker computes.
+            // With what a worker has.
             false => with_threads_of_a_worker(|| {
                 BankCost::measure(self.fitting_on_cpu(config), |count| rehearse(&*self.own(), config, count))
             }),
@@ -33,8 +33,7 @@ impl<T: Task> Finetuning<T> {
 
     /// The trials of a bank for which this computer has memory beside the other workers' banks, as far as is known.
     pub(crate) fn fitting_on_cpu(&self, config: &Value) -> usize {
-        let free =
-            free_bytes().zip(Settings::read(config).ok().and_then(|settings| self.own().estimate(&settings)));
+        let free = free_bytes().zip(self.estimate(config, 1));
         free.map_or(usize::MAX, |(free, each)| {
             fitting(free / device::chosen().len() as u64, each.frozen_bytes, each.memory_bytes)
         })

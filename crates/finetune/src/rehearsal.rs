@@ -18,7 +18,7 @@ use crate::training::{Lesson, Training};
 pub(crate) struct Rehearsed {
     /// The most bytes that tensors held on the device, networks and all; 0 on a CPU, which does not say.
     peak: u64,
-    /// Of the fastest update.
+    /// What the fastest update took.
     seconds: f64,
 }
 

@@ -231,11 +231,8 @@ pub struct Change {
 
 /// Whether [`adapted_linear`] takes layers of this shape.
 pub fn takes_linear(kind: Kind, device: Device, [in_features, out_features]: [i64; 2]) -> bool {
-    let lanes = ffi::delora_fused_lanes();
     (kind, device) == (Kind::Float, Device::Cpu)
-        && lanes > 0
-        && in_features % lanes == 0
-        && out_features % lanes == 0
+        && [in_features, out_features].iter().all(|&features| are_kernels_for(&[], features))
 }
 
 /// A frozen linear layer under the changes of a bank's trials: `input` `[trials, rows, in_features]`, and the same after dropout,

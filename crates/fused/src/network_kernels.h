@@ -234,17 +234,22 @@ void pack_mask(const fused::Attention& a, int64_t row, AttentionSpace& space) {
   }
 }
 
+// Where a head's features of a row begin, from a token on.
+const float* head_of(const float* values, const int64_t (&strides)[2], int64_t row, int64_t token, int64_t feature) {
+  return values + row * strides[0] + token * strides[1] + feature;
+}
+
 void attend(const fused::Attention& a, int64_t row, int64_t head, float* memory) {
   AttentionSpace space(a, memory);
   const int64_t features = a.heads * a.width;
-  const float* key = a.key + row * a.key_strides[0] + head * a.width;
-  const float* value = a.value + row * a.value_strides[0] + head * a.width;
+  const float* key = head_of(a.key, a.key_strides, row, 0, head * a.width);
+  const float* value = head_of(a.value, a.value_strides, row, 0, head * a.width);
   pack_turned(key, a.key_strides[1], a.keys, a.width, space.keys, space.key_turned);
   pack(value, a.value_strides[1], a.keys, a.width, space.width, space.value);
   pack_mask(a, row, space);
   for (int64_t first = 0; first < a.queries; first += QUERIES) {
     const int64_t count = a.queries - first < QUERIES ? a.queries - first : QUERIES;
-    const float* query = a.query + row * a.query_strides[0] + first * a.query_strides[1] + head * a.width;
+    const float* query = head_of(a.query, a.query_strides, row, first, head * a.width);
     multiply({query, a.query_strides[1], 1}, space.key_turned, space.keys, space.scores, space.keys, count, space.keys,
              a.width);
     float inverse[QUERIES];
@@ -284,8 +289,8 @@ void attend_back(const fused::Attention& a, const fused::AttentionGradients& gra
                  float* memory) {
   AttentionSpace space(a, memory);
   const int64_t features = a.heads * a.width;
-  const float* key = a.key + row * a.key_strides[0] + head * a.width;
-  const float* value = a.value + row * a.value_strides[0] + head * a.width;
+  const float* key = head_of(a.key, a.key_strides, row, 0, head * a.width);
+  const float* value = head_of(a.value, a.value_strides, row, 0, head * a.width);
   pack(key, a.key_strides[1], a.keys, a.width, space.width, space.key);
   pack_turned(key, a.key_strides[1], a.keys, a.width, space.keys, space.key_turned);
   pack_turned(value, a.value_strides[1], a.keys, a.width, space.keys, space.value_turned);
@@ -295,7 +300,7 @@ void attend_back(const fused::Attention& a, const fused::AttentionGradients& gra
   for (int64_t first = 0; first < a.queries; first += QUERIES) {
     const int64_t count = a.queries - first < QUERIES ? a.queries - first : QUERIES;
     const int64_t start = (row * a.queries + first) * features + head * a.width;
-    const float* query = a.query + row * a.query_strides[0] + first * a.query_strides[1] + head * a.width;
+    const float* query = head_of(a.query, a.query_strides, row, first, head * a.width);
     pack(query, a.query_strides[1], count, a.width, space.width, space.query);
     pack(gradients.output + start, features, count, a.width, space.width, space.gradient);
     multiply({space.query, space.width, 1}, space.key_turned, space.keys, space.scores, space.keys, count, space.keys,
