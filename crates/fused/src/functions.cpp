@@ -153,16 +153,52 @@ struct Gate : torch::autograd::Function<Gate> {
   }
 };
 
+fused::Dropped dropped_of(const Tensor& kept, const Tensor& factors) {
+  if (!kept.defined()) return {nullptr, nullptr};
+  return {reinterpret_cast<const uint8_t*>(kept.const_data_ptr<bool>()), factors.const_data_ptr<float>()};
+}
+
+// Dropout, and the gradient of its input, which is dropout of the gradient.
+struct Drop : torch::autograd::Function<Drop> {
+  static Tensor dropped(const Tensor& input, const Tensor& kept, const Tensor& factors) {
+    const Tensor values = input.contiguous(), output = at::empty_like(values);
+    const auto of = dropped_of(kept, factors);
+    const int64_t count = values.numel() / values.size(0);
+    // Pieces of a row, so that few long rows keep all threads at work.
+    const int64_t piece = 4096, pieces = (count + piece - 1) / piece;
+    at::parallel_for(0, values.size(0) * pieces, 8, [&](int64_t first, int64_t last) {
+      for (int64_t index = first; index < last; index++) {
+        const int64_t row = index / pieces, start = index % pieces * piece, place = row * count + start;
+        kernels()->drop(of, row, values.const_data_ptr<float>() + place, place, std::min(piece, count - start),
+                        output.mutable_data_ptr<float>() + place);
+      }
+    });
+    return output;
+  }
+
+  static Tensor forward(AutogradContext* context, const Tensor& input, const Tensor& kept, const Tensor& factors) {
+    context->save_for_backward({kept, factors});
+    return dropped(input, kept, factors);
+  }
+
+  static variable_list backward(AutogradContext* context, variable_list gradients) {
+    const auto saved = context->get_saved_variables();
+    return {dropped(gradients[0], saved[0], saved[1]), Tensor(), Tensor()};
+  }
+};
+
 // With features that lie one after another.
 Tensor dense_features(const Tensor& tensor) { return tensor.stride(-1) == 1 ? tensor : tensor.contiguous(); }
 
 fused::Attention attention_of(const Tensor& query, const Tensor& key, const Tensor& value, const Tensor& mask,
-                              const Tensor& output, const Tensor& log_sums, int64_t heads) {
+                              const fused::Dropped& dropped, const Tensor& output, const Tensor& log_sums,
+                              int64_t heads) {
   const int64_t width = query.size(2) / heads;
   return {query.const_data_ptr<float>(),
           key.const_data_ptr<float>(),
           value.const_data_ptr<float>(),
           mask.defined() ? mask.const_data_ptr<float>() : nullptr,
+          dropped,
           {query.stride(0), query.stride(1)},
           {key.stride(0), key.stride(1)},
           {value.stride(0), value.stride(1)},
@@ -177,18 +213,21 @@ fused::Attention attention_of(const Tensor& query, const Tensor& key, const Tens
 
 struct Attend : torch::autograd::Function<Attend> {
   static Tensor forward(AutogradContext* context, const Tensor& query_, const Tensor& key_, const Tensor& value_,
-                        const std::optional<Tensor>& mask, int64_t heads) {
+                        const std::optional<Tensor>& mask, const std::optional<Tensor>& kept_,
+                        const std::optional<Tensor>& factors_, int64_t heads) {
+    const Tensor kept = kept_.value_or(Tensor()), factors = factors_.value_or(Tensor());
     const Tensor query = dense_features(query_), key = dense_features(key_), value = dense_features(value_);
     const Tensor output = at::empty(query.sizes(), query.options());
     const Tensor log_sums = at::empty({query.size(0), heads, query.size(1)}, query.options());
-    const auto attention = attention_of(query, key, value, mask.value_or(Tensor()), output, log_sums, heads);
+    const auto attention = attention_of(query, key, value, mask.value_or(Tensor()), dropped_of(kept, factors), output,
+                                        log_sums, heads);
     at::parallel_for(0, query.size(0) * heads, 1, [&](int64_t first, int64_t last) {
       float* memory = space(kernels()->attend_space(attention));
       for (int64_t place = first; place < last; place++) {
         kernels()->attend(attention, place / heads, place % heads, memory);
       }
     });
-    context->save_for_backward({query, key, value, mask.value_or(Tensor()), output, log_sums});
+    context->save_for_backward({query, key, value, mask.value_or(Tensor()), output, log_sums, kept, factors});
     context->saved_data["heads"] = heads;
     return output;
   }
@@ -196,7 +235,8 @@ struct Attend : torch::autograd::Function<Attend> {
   static variable_list backward(AutogradContext* context, variable_list gradients) {
     const auto saved = context->get_saved_variables();
     const int64_t heads = context->saved_data.at("heads").toInt();
-    const auto attention = attention_of(saved[0], saved[1], saved[2], saved[3], saved[4], saved[5], heads);
+    const auto attention = attention_of(saved[0], saved[1], saved[2], saved[3], dropped_of(saved[6], saved[7]),
+                                        saved[4], saved[5], heads);
     const Tensor gradient = gradients[0].contiguous();
     const Tensor query = at::empty(saved[0].sizes(), saved[0].options());
     const Tensor key = at::empty(saved[1].sizes(), saved[1].options());
@@ -209,7 +249,7 @@ struct Attend : torch::autograd::Function<Attend> {
         kernels()->attend_back(attention, to, place / heads, place % heads, memory);
       }
     });
-    return {query, key, value, Tensor(), Tensor()};
+    return {query, key, value, Tensor(), Tensor(), Tensor(), Tensor()};
   }
 };
 
@@ -236,9 +276,15 @@ Tensor* delora_fused_gate(const Tensor* input) {
   return caught([&] { return Gate::apply(*input); });
 }
 
+Tensor* delora_fused_drop(const Tensor* input, const Tensor* kept, const Tensor* factors) {
+  return caught([&] { return Drop::apply(*input, *kept, *factors); });
+}
+
 Tensor* delora_fused_attend(const Tensor* query, const Tensor* key, const Tensor* value, const Tensor* mask,
-                            int64_t heads) {
-  return caught([&] { return Attend::apply(*query, *key, *value, present(mask), heads); });
+                            const Tensor* kept, const Tensor* factors, int64_t heads) {
+  return caught([&] {
+    return Attend::apply(*query, *key, *value, present(mask), present(kept), present(factors), heads);
+  });
 }
 
 // The largest magnitude of each of `trials` equal parts of the rows, [trials].

@@ -8,9 +8,9 @@
 
 namespace {
 
-constexpr fused::Kernels KERNELS{LANES, TILES, convolve_space, convolve, norm, norm_back, gate, gate_back, attend_space,
-                                 attend, attend_back, largest, update_space, update, update_back, factors_back, scale_rows,
-                                 sum_of_products, normalize, normalize_back, adamw};
+constexpr fused::Kernels KERNELS{LANES, TILES, convolve_space, convolve, norm, norm_back, gate, gate_back, drop,
+                                 attend_space, attend, attend_back, largest, update_space, update, update_back,
+                                 factors_back, scale_rows, sum_of_products, normalize, normalize_back, adamw};
 
 }  // namespace
 

@@ -25,6 +25,12 @@ struct GroupNorm {
   bool silu;
 };
 
+// What dropout leaves of the values of rows; nothing is lost where there is no `kept`.
+struct Dropped {
+  const uint8_t* kept;   // 1 or 0 for each value
+  const float* factors;  // of each row
+};
+
 // Attention of [rows, queries, heads · width] to [rows, keys, heads · width]; strides count from row to row and from
 // token to token.
 struct Attention {
@@ -32,6 +38,7 @@ struct Attention {
   const float* key;
   const float* value;
   const float* mask;  // [rows, keys], added to the scores, or none
+  Dropped dropped;    // of [rows, heads, queries, keys]
   int64_t query_strides[2], key_strides[2], value_strides[2];
   float* output;       // [rows, queries, heads · width]
   float* log_sums;     // [rows, heads, queries]
@@ -105,6 +112,8 @@ struct Kernels {
   // input [rows, 2 · width]: its first half times GELU of its second, [rows, width].
   void (*gate)(const float* input, int64_t rows, int64_t width, float* output);
   void (*gate_back)(const float* input, const float* gradient, int64_t rows, int64_t width, float* to);
+  // `count` values of a row; the first of them has number `first` in `kept`.
+  void (*drop)(const Dropped&, int64_t row, const float* values, int64_t first, int64_t count, float* output);
   int64_t (*attend_space)(const Attention&);
   void (*attend)(const Attention&, int64_t row, int64_t head, float* space);
   void (*attend_back)(const Attention&, const AttentionGradients&, int64_t row, int64_t head, float* space);

@@ -198,6 +198,15 @@ void gate_back(const float* input, const float* gradient, int64_t rows, int64_t 
   }
 }
 
+void drop(const fused::Dropped& dropped, int64_t row, const float* values, int64_t first, int64_t count, float* output) {
+  const float factor = dropped.factors[row];
+  int64_t place = 0;
+  for (; place + LANES <= count; place += LANES) {
+    store(output + place, load(values + place) * (factor * load_bytes(dropped.kept + first + place, LANES)));
+  }
+  for (; place < count; place++) output[place] = values[place] * (factor * dropped.kept[first + place]);
+}
+
 constexpr int64_t QUERIES = 32;  // taken at once, so that their scores stay in the nearest cache
 
 // Spaces of attention: keys and values once as they are and once transposed, blocks of queries, and two of scores.
@@ -234,6 +243,13 @@ void pack_mask(const fused::Attention& a, int64_t row, AttentionSpace& space) {
   }
 }
 
+// What a query's shares are multiplied by, from a key on.
+inline Vector kept_share(const fused::Attention& a, int64_t row, int64_t head, int64_t query, int64_t key) {
+  if (a.dropped.kept == nullptr) return all(1.0f);
+  const uint8_t* kept = a.dropped.kept + ((row * a.heads + head) * a.queries + query) * a.keys;
+  return load_bytes(kept + key, a.keys - key) * a.dropped.factors[row];
+}
+
 // Where a head's features of a row begin, from a token on.
 const float* head_of(const float* values, const int64_t (&strides)[2], int64_t row, int64_t token, int64_t feature) {
   return values + row * strides[0] + token * strides[1] + feature;
@@ -266,7 +282,7 @@ void attend(const fused::Attention& a, int64_t row, int64_t head, float* memory)
       Vector total{};
       for (int64_t place = 0; place < space.keys; place += LANES) {
         const Vector share = exp(load(scores + place) - maximum);
-        store(scores + place, share);
+        store(scores + place, share * kept_share(a, row, head, first + index, place));
         total += share;
       }
       const float all_shares = sum(total);
@@ -318,8 +334,9 @@ void attend_back(const fused::Attention& a, const fused::AttentionGradients& gra
       const float log_sum = a.log_sums[(row * a.heads + head) * a.queries + first + index];
       for (int64_t place = 0; place < space.keys; place += LANES) {
         const Vector share = exp(load(scores + place) * a.scale + load(space.mask + place) - log_sum);
-        store(scores + place, share);
-        store(changes + place, share * (load(changes + place) - along) * a.scale);
+        const Vector kept = kept_share(a, row, head, first + index, place);
+        store(scores + place, share * kept);
+        store(changes + place, share * (kept * load(changes + place) - along) * a.scale);
       }
     }
     multiply({space.changes, space.keys, 1}, space.key, space.width, space.result, space.width, count, space.width,

@@ -122,6 +122,29 @@ fn gated_gelu_is_that_of_libtorch_far_out_too() {
     assert!(worst(&[gated_gelu(&far)], &[steps]) < 1e-6);
 }
 
+/// Keeps about two thirds of values of `shape`, with another factor in each row.
+fn drawn_mask(shape: &[i64]) -> DropoutMask {
+    let of_rows: Vec<i64> = (0..shape.len()).map(|axis| if axis == 0 { -1 } else { 1 }).collect();
+    DropoutMask {
+        kept: Tensor::rand(shape, OPTIONS).gt(0.3),
+        factor: (Tensor::rand([shape[0]], OPTIONS) + 1.0).view(of_rows.as_slice()),
+    }
+}
+
+#[test]
+fn dropout_is_a_product_with_its_mask() {
+    let _draws = seeded(8);
+    for shape in [vec![3, 7], vec![2, 5, 70], vec![2, 3, 50, 50], vec![1, 9000]] {
+        let mask = drawn_mask(&shape);
+        let input = [Tensor::randn(&shape, OPTIONS)];
+        let found = with_gradients(&input, Kind::Float, |input| mask.apply(&input[0]));
+        let exact = with_gradients(&input, Kind::Double, |input| mask.apply(&input[0]));
+        assert!(worst(&found, &exact) < 1e-6, "{shape:?}: {}", worst(&found, &exact));
+        let turned = [input[0].transpose(0, -1).contiguous().transpose(0, -1)];
+        assert_eq!(with_gradients(&turned, Kind::Float, |input| mask.apply(&input[0])), found, "{shape:?}");
+    }
+}
+
 #[test]
 fn attention_is_that_of_libtorch() {
     let _draws = seeded(4);
@@ -138,12 +161,14 @@ fn attention_is_that_of_libtorch() {
             let shape = [rows, 1, 1, keys];
             Tensor::zeros(shape, (kind, Device::Cpu)).masked_fill(&is_hidden.view(shape), f64::NEG_INFINITY)
         };
-        for is_masked in [false, true] {
+        let dropped = drawn_mask(&[rows, heads, queries, keys]);
+        for (is_masked, is_dropped) in [(false, false), (true, false), (false, true), (true, true)] {
             let by_kind = |kind| {
                 let mask = mask(kind);
                 let visible = if is_masked { Visible::Masked(&mask) } else { Visible::All };
                 with_gradients(&inputs, kind, |inputs| {
-                    attention([&inputs[0], &inputs[1], &inputs[2]], visible, heads)
+                    let dropped = is_dropped.then_some(&dropped);
+                    attention([&inputs[0], &inputs[1], &inputs[2]], visible, heads, dropped)
                 })
             };
             let (found, exact) = (by_kind(Kind::Float), by_kind(Kind::Double));
@@ -161,7 +186,7 @@ fn a_row_does_not_depend_on_those_beside_it_nor_on_threads() {
     let through = |input: &Tensor| {
         let hidden = winograd.forward(&group_norm(input, [&ones, &ones], 16, 1e-5, true), None);
         let tokens = hidden.permute([0, 2, 3, 1]).reshape([input.size()[0], -1, 64]);
-        gated_gelu(&attention([&tokens; 3], Visible::All, 4))
+        gated_gelu(&attention([&tokens; 3], Visible::All, 4, None))
     };
     let input = pictures([9, 64, 8, 8], true);
     let together = with_gradients(&[input.shallow_clone()], Kind::Float, |input| through(&input[0]));

@@ -13,12 +13,24 @@ constexpr int LANES = 8;
 #endif
 typedef float Vector __attribute__((vector_size(LANES * 4)));
 typedef int32_t Whole __attribute__((vector_size(LANES * 4)));
+typedef uint8_t Bytes __attribute__((vector_size(LANES)));
 typedef float Unaligned __attribute__((vector_size(LANES * 4), aligned(4)));
 
 inline Vector load(const float* from) { return *reinterpret_cast<const Unaligned*>(from); }
 inline void store(float* to, Vector values) { *reinterpret_cast<Unaligned*>(to) = values; }
 inline Vector all(float value) { return value - Vector{}; }
 inline int64_t rounded_up(int64_t count) { return (count + LANES - 1) / LANES * LANES; }
+
+// `count` bytes as numbers, with zeros behind them.
+inline Vector load_bytes(const uint8_t* from, int64_t count) {
+  Bytes bytes{};
+  if (count >= LANES) {
+    std::memcpy(&bytes, from, LANES);
+  } else {
+    std::memcpy(&bytes, from, count);
+  }
+  return __builtin_convertvector(bytes, Vector);
+}
 
 inline float sum(Vector values) {
   float total = 0;

@@ -1,16 +1,16 @@
 //! Multi-head attention and the pre-norm transformer layer shared by CLIP and ViT.
 
 use delora_core::{Place, Role};
-use fused::Visible;
+use fused::{DropoutMask, Visible};
 use tch::{Device, Kind, Tensor, nn};
 
-use crate::layers::{Activation, DropoutMask, Hidden, HiddenSite, Hook, LayerNorm, Linear, name_of};
+use crate::layers::{Activation, Hidden, HiddenSite, Hook, LayerNorm, Linear, name_of};
 
 /// Scaled dot-product attention over `heads` heads.
 ///
 /// `query` `[N, T, D]`, `key` and `value` `[N, S, D]` give `[N, T, D]`.
 pub(crate) fn attention(query: &Tensor, key: &Tensor, value: &Tensor, heads: i64, causal: bool) -> Tensor {
-    by_head(query, key, value, heads, if causal { Visible::Past } else { Visible::All })
+    by_head(query, key, value, heads, if causal { Visible::Past } else { Visible::All }, None)
 }
 
 /// The same as [`attention`], with `mask`, which [`padding_mask`] makes, added to the scores; `dropout` gives what
@@ -23,18 +23,8 @@ pub(crate) fn masked_attention(
     mask: &Tensor,
     dropout: impl Fn(&[i64]) -> Option<DropoutMask>,
 ) -> Tensor {
-    let (batch, tokens, features) = query.size3().expect("attention takes [N, T, D]");
-    let Some(dropped) = dropout(&[batch, heads, tokens, key.size()[1]]) else {
-        return by_head(query, key, value, heads, Visible::Masked(mask));
-    };
-    let split = |input: &Tensor| input.view([batch, -1, heads, features / heads]).transpose(1, 2);
-    let scores = split(query).matmul(&split(key).transpose(-2, -1)) / ((features / heads) as f64).sqrt();
-    let probabilities = dropped.apply(&(scores + mask).softmax(-1, Kind::Float)); // [N, heads, T, S]
-    probabilities
-        .to_kind(query.kind())
-        .matmul(&split(value))
-        .transpose(1, 2)
-        .reshape([batch, tokens, features])
+    let dropped = dropout(&[query.size()[0], heads, query.size()[1], key.size()[1]]);
+    by_head(query, key, value, heads, Visible::Masked(mask), dropped.as_ref())
 }
 
 /// What hides padding from attention computed in `kind`: 0 at tokens and -inf at padding, `[N, 1, 1, S]`.
@@ -51,11 +41,18 @@ fn inner_kind(kind: Kind, device: Device) -> Kind {
     if device == Device::Cpu { Kind::Float } else { kind }
 }
 
-fn by_head(query: &Tensor, key: &Tensor, value: &Tensor, heads: i64, visible: Visible) -> Tensor {
+fn by_head(
+    query: &Tensor,
+    key: &Tensor,
+    value: &Tensor,
+    heads: i64,
+    visible: Visible,
+    dropped: Option<&DropoutMask>,
+) -> Tensor {
     let kind = query.kind();
     let inner = inner_kind(kind, query.device());
     let tensors = [query, key, value].map(|tensor| tensor.to_kind(inner));
-    fused::attention(tensors.each_ref(), visible, heads).to_kind(kind)
+    fused::attention(tensors.each_ref(), visible, heads, dropped).to_kind(kind)
 }
 
 /// State-dict names of a transformer layer's parts.

@@ -4,7 +4,7 @@
 use std::cell::OnceCell;
 
 use delora_core::{HiddenShape, Place, Role};
-use fused::Winograd;
+use fused::{DropoutMask, Winograd};
 use tch::{Kind, Tensor, nn};
 
 /// A linear layer with the name under which adapters find it.
@@ -65,21 +65,6 @@ pub trait Hook {
     /// `site` names the place, once in a network for each kind of dropout.
     fn dropout(&self, _: Dropout, _site: &str, _shape: &[i64]) -> Option<DropoutMask> {
         None
-    }
-}
-
-/// What dropout makes of values: 0 where they are not kept, and the others larger by the row's factor.
-#[derive(Debug)]
-pub struct DropoutMask {
-    /// In the shape of the values, of kind bool: it is held until the backward pass.
-    pub kept: Tensor,
-    /// 1 / (1 − p), `[rows, 1, …]`.
-    pub factor: Tensor,
-}
-
-impl DropoutMask {
-    pub fn apply(&self, values: &Tensor) -> Tensor {
-        values * self.factor.to_kind(values.kind()) * &self.kept
     }
 }
 

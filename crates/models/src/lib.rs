@@ -38,9 +38,10 @@ pub mod vit;
 pub mod weights;
 
 pub use delora_core::{Place, Role};
+pub use fused::DropoutMask;
 pub use layers::{
-    Activation, Adaptable, Conv2d, Dropout, DropoutMask, Embedding, Frozen, GroupNorm, Hidden, HiddenSite,
-    Hook, LayerNorm, Learned, Linear, RmsNorm,
+    Activation, Adaptable, Conv2d, Dropout, Embedding, Frozen, GroupNorm, Hidden, HiddenSite, Hook,
+    LayerNorm, Learned, Linear, RmsNorm,
 };
 pub use loaded::Loaded;
 pub use weights::{
