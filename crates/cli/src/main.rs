@@ -24,9 +24,9 @@ use clap::builder::{PathBufValueParser, TypedValueParser};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use commands::{
-    bench, cancel, check_weights, clean, diff, doctor as doctor_command, export, fetch, generate, import,
-    merge, methods, params as params_command, plan, plots, pretrain, report as report_command, run, status,
-    submit, verify_resume, weight_norms, world,
+    bench, cancel, check_weights, clean, decide, diff, doctor as doctor_command, export, fetch, generate,
+    import, merge, methods, params as params_command, plan, plots, pretrain, report as report_command, run,
+    status, submit, verify_resume, weight_norms, world,
 };
 
 #[derive(Parser)]
@@ -45,6 +45,8 @@ struct Cli {
 enum Command {
     /// Run what is open in an experiment, then draw its tables and figures
     Run(run::Args),
+    /// Write down what is to be decided, run the trials that decide it, and say what they decided
+    Decide(decide::Args),
     /// Start workers of an experiment through Slurm or HyperQueue, or print the lines that start them
     Submit(submit::Args),
     /// Take back what was submitted for an experiment
@@ -120,6 +122,7 @@ fn main() -> ExitCode {
     let cuda = device::load_cuda();
     let result = match &cli.command {
         Command::Run(args) => run::run(args, cuda),
+        Command::Decide(args) => decide::run(args, cuda),
         Command::Bench(args) => bench::run(args, cuda).map(|()| ExitCode::SUCCESS),
         Command::Submit(args) => submit::run(args, cuda).map(|()| ExitCode::SUCCESS),
         Command::Cancel(args) => cancel::run(args).map(|()| ExitCode::SUCCESS),

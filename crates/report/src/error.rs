@@ -10,9 +10,6 @@ pub enum ReportError {
     #[error("`{}` is not an experiment file: {message}", path.display())]
     Experiment { path: PathBuf, message: String },
 
-    #[error("`{}`, line {line}: {message}", path.display())]
-    Claims { path: PathBuf, line: usize, message: String },
-
     #[error("`{}` is not a usable picture: {message}", path.display())]
     Picture { path: PathBuf, message: String },
 
@@ -27,6 +24,9 @@ pub enum ReportError {
 
     #[error(transparent)]
     Results(#[from] results::ResultsError),
+
+    #[error(transparent)]
+    Decide(#[from] decide::DecideError),
 }
 
 pub type Result<T> = std::result::Result<T, ReportError>;

@@ -2,22 +2,26 @@
 
 use std::fmt::Write;
 
-use crate::claims::{Claim, Decided, Test};
+use decide::{Claim, Decided, Judged, Judgement, Test, Verdict};
+
 use crate::html::{Row, Table, escape, inline, slug};
-use crate::verdict::{Judgement, Verdict};
 
 const EXPLANATION: &str = include_str!("../assets/ledger.html");
-
-type Judged = (Claim, Vec<Judgement>);
 
 /// The section of the ledger.
 pub fn html(claims: &[Judged]) -> String {
     let all = || claims.iter().flat_map(|(claim, found)| found.iter().map(move |found| (claim, found)));
-    let count = |verdict: &Verdict| {
-        let count = all().filter(|(_, found)| found.verdict == *verdict).count();
-        format!("<li>{} <b>{count}</b> {}</li>", verdict.mark(), verdict.text())
+    // What a design has decided counts apart from what was merely seen.
+    let counts = |title: &str, of: &dyn Fn(&Judgement) -> bool| {
+        let count = |verdict: &Verdict| {
+            let count = all().filter(|(_, found)| found.verdict == *verdict && of(found)).count();
+            (count > 0).then(|| format!("<li>{} <b>{count}</b> {}</li>", verdict.mark(), verdict.text()))
+        };
+        let counts: String = Verdict::ALL.iter().filter_map(count).collect();
+        if counts.is_empty() { counts } else { format!("<p>{title}</p><ul class=\"counts\">{counts}</ul>\n") }
     };
-    let counts: String = Verdict::ALL.iter().map(count).collect();
+    let registered = counts("By designs written before their trials ran:", &|found| found.is_registered);
+    let others = counts("All else:", &|found| !found.is_registered);
     let is_number = |claim: &Claim| matches!(claim.decided, Decided::By { test: Test::Number { .. }, .. });
     let rows = |kind: [bool; 2], row: fn(&Claim, &Judgement) -> Row| -> Vec<Row> {
         let of_kind = |claim: &Claim, found: &Judgement| {
@@ -27,8 +31,8 @@ pub fn html(claims: &[Judged]) -> String {
         all().filter(|(claim, found)| of_kind(claim, found)).map(|(claim, found)| row(claim, found)).collect()
     };
     let mut html = String::from("<section id=\"claims\">\n<h2>What the paper says, and what we see</h2>\n");
-    let _ = writeln!(html, "<ul class=\"counts\">{counts}</ul>\n{EXPLANATION}");
-    let header = "statement of the paper, where, verdict, measured, ours, 95 % interval, n, p, detectable";
+    let _ = writeln!(html, "{registered}{others}{EXPLANATION}");
+    let header = "statement of the paper, where, verdict, measured, ours, 95 % interval, n, p, p (Holm), margin, n to decide";
     html += &table("Statements", "claims", header, rows([true, false], statement));
     let header = "the paper's row, where, verdict, measured, ours, 95 % interval, n, paper";
     html += &table("Numbers", "claims numbers", header, rows([true, true], number));
@@ -52,7 +56,9 @@ fn table(title: &str, class: &str, header: &str, rows: Vec<Row>) -> String {
 
 fn statement(claim: &Claim, found: &Judgement) -> Row {
     let number = |value: Option<f64>| value.map(three).unwrap_or_default();
-    row(claim, found, with_sign, [found.p, found.detectable].map(number).into())
+    let mut last = [found.p, found.p_holm, found.margin].map(number).to_vec();
+    last.push(found.needed.map(|count| count.to_string()).unwrap_or_default());
+    row(claim, found, with_sign, last)
 }
 
 fn number(claim: &Claim, found: &Judgement) -> Row {
@@ -82,10 +88,8 @@ fn named(claim: &Claim) -> String {
 }
 
 fn verdict(found: &Judgement) -> String {
-    let text = match found.verdict {
-        Verdict::NotDistinguishable => format!("not distinguishable at n = {}", found.n),
-        verdict => verdict.text().to_owned(),
-    };
+    let is_exploratory = found.p.is_some() && !found.is_registered;
+    let text = format!("{}{}", found.verdict.text(), if is_exploratory { " (exploratory)" } else { "" });
     let note = found.note.trim();
     let note = if note.is_empty() { String::new() } else { format!("<br><small>{}</small>", inline(note)) };
     format!("<b>{} {text}</b>{note}", found.verdict.mark())

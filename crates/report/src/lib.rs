@@ -4,20 +4,16 @@
 //! where and how it was run. Before them stands the *claim ledger*: what the paper prints and states
 //! (`experiments/claims.toml`), each with a test on our trials and what came out. This crate reads experiment files,
 //! the folders `results/` (through the crate `results`) and `plots/`, and the ledger; it loads nothing from a network
-//! and trains nothing. Start reading at [`render`]; a section of the page is `section.rs`, a verdict `judge.rs`.
+//! and trains nothing. Start reading at [`render`]; a section of the page is `section.rs`; verdicts are made by the crate `decide`.
 
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
 mod answers;
 mod bench;
-mod claims;
-mod compare;
 mod data;
-mod drawn;
 mod error;
 mod experiments;
 mod html;
-mod judge;
 mod ledger;
 mod look;
 mod measured;
@@ -27,14 +23,12 @@ mod tables;
 mod telemetry;
 #[cfg(test)]
 mod testing;
-mod verdict;
 
 use std::path::{Path, PathBuf};
 
 pub use error::{ReportError, Result};
 use experiments::{Experiment, scales, with_results};
 use html::escape;
-use judge::Place;
 use measured::Measured;
 use section::Section;
 
@@ -124,27 +118,27 @@ fn section(request: &Request, experiment: &Experiment, scale: &str) -> Result<(S
 }
 
 /// Every claim with its judgements; those whose results cannot be used go to `failed`.
-fn judged(
-    request: &Request,
-    failed: &mut Vec<(String, ReportError)>,
-) -> Result<Vec<(claims::Claim, Vec<verdict::Judgement>)>> {
-    let places = |experiment: &str| -> Vec<Place> {
-        let scales = scales(request.results, experiment);
-        scales.into_iter().map(|scale| place(request, experiment, &scale)).collect()
+fn judged(request: &Request, failed: &mut Vec<(String, ReportError)>) -> Result<Vec<decide::Judged>> {
+    let places = |experiment: &str| -> Vec<decide::Result<decide::Place>> {
+        let scales = scales(request.results, experiment).into_iter();
+        scales.map(|scale| decide::Place::read(&place(request, experiment, &scale).results, &scale)).collect()
     };
-    let mut judged = Vec::new();
-    for claim in claims::load(request.claims)? {
-        match judge::judge(&claim, places) {
-            Ok(judgements) => judged.push((claim, judgements)),
-            Err(error) => failed.push((format!("claim `{}`", claim.id), error)),
-        }
-    }
+    let ledger = decide::Ledger::load(request.claims)?;
+    let mut unjudged = Vec::new();
+    let judged = decide::judge(&ledger, places, &mut unjudged);
+    failed.extend(unjudged.into_iter().map(|(name, error)| (name, error.into())));
     Ok(judged)
+}
+
+/// Results and plots of an experiment at one scale.
+struct Place {
+    results: PathBuf,
+    plots: PathBuf,
 }
 
 fn place(request: &Request, experiment: &str, scale: &str) -> Place {
     let under = |root: &Path| root.join(experiment).join(scale);
-    Place { scale: scale.to_owned(), results: under(request.results), plots: under(request.plots) }
+    Place { results: under(request.results), plots: under(request.plots) }
 }
 
 fn page(request: &Request, contents: &str, body: &str) -> String {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use decide::PAPER_SCALE;
 use results::{Frame, metric_title, stats};
 
 use crate::error::{Result, read};
@@ -11,8 +12,6 @@ use crate::html::{Block, Row, Table, escape, inline, markdown};
 /// Ends the header of a column with the paper's numbers, or begins the end of a row's title.
 const PAPER: &str = " (paper)";
 const PAPER_ROWS: [&str; 2] = [PAPER, " (paper, camera-ready)"];
-/// The scale at which the paper's numbers are judged.
-pub const PAPER_SCALE: &str = "paper";
 /// A CSV that has no Markdown beside it is shown up to this length.
 const MOST_ROWS: usize = 400;
 

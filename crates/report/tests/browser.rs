@@ -97,7 +97,7 @@ fn the_page_loads_draws_filters_and_sorts_without_an_error() {
     assert_eq!((visible_trials(&lost), lines_drawn(&lost, "curves")), (1, 0));
 
     let searched = loaded(&browser, &page, "#search=VASE&layer=b.to_k&quantity=bound_use");
-    assert_eq!((visible_trials(&searched), lines_drawn(&searched, "layers")), (6, 1));
+    assert_eq!((visible_trials(&searched), lines_drawn(&searched, "layers")), (3, 1));
     let other = loaded(&browser, &page, "#section=another&method=lora");
     assert_eq!(visible_trials(&other), 20, "filters of another section");
 }

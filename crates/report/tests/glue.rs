@@ -13,13 +13,14 @@ const TASKS: [&str; 3] = ["mrpc", "cola", "rte"];
 
 const CLAIMS: &str = include_str!("data/glue_claims.toml");
 
-/// Five seeds; DeLoRA's scores are means of `levels` with a spread that is the same on every task.
+/// Five seeds; DeLoRA's scores are means of `levels` with a spread over seeds that is the same on every task;
+/// its gain over the others is not.
 fn trials() -> String {
     let mut trials = format!("{HEADER}\n");
-    for (method, lead) in [("none", -0.2), ("lora", -0.02), ("delora", 0.0)] {
-        for (task, level) in TASKS.into_iter().zip([0.886, 0.647, 0.774]) {
+    for (method, lead) in [("none", -10.0), ("lora", -1.0), ("delora", 0.0)] {
+        for (task, (level, gain)) in TASKS.into_iter().zip([(0.886, 0.02), (0.647, 0.021), (0.774, 0.022)]) {
             for seed in 42..47 {
-                let score = level + lead + 0.001 * f64::from(seed - 44);
+                let score = level + lead * gain + 0.001 * f64::from(seed - 44);
                 writeln!(
                     trials,
                     "{method}{task}{seed},done,,{method},{seed},32,{task},{method},{seed},{score},60,10,5,65,294912,2,abc,false,"
@@ -61,11 +62,11 @@ fn claims_hold_over_the_tasks_that_were_run() {
     let folder = tempfile::tempdir().unwrap();
     let page = page(folder.path(), "small");
     let average = claim(&page, "average");
-    assert!(average.contains("✓ reproduced") && average.contains(">15<"), "{average}");
+    assert!(average.contains("✓ reproduced") && average.contains(">3<"), "{average}");
     assert!(average.contains("score at 4 tasks: DeLoRA − LoRA"), "{average}");
     assert!(average.contains("Of the 4 tasks both have 3."), "{average}");
     let cola = claim(&page, "cola");
-    assert!(cola.contains("≈ not distinguishable at n = 5") && cola.contains("p is above 0.05"), "{cola}");
+    assert!(cola.contains(">5<"), "of one task the seeds are units: {cola}");
     assert!(claim(&page, "printed").contains("shown, not judged"));
 }
 

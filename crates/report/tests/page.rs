@@ -41,13 +41,10 @@ fn ids_stand_once_though_two_figures_share_one() {
 fn verdicts_are_those_of_the_results() {
     let page = Fixture::new().page();
     for (id, parts) in [
-        ("better", ["✓ reproduced", ">+0.100<"]),
-        ("worse", ["✗ not reproduced", ""]),
-        ("unclear", ["≈ not distinguishable at n = 6", ""]),
-        ("alike", ["✓ reproduced", ""]),
-        ("wider", ["✓ reproduced", "Widths ≥ 4.0 and 1.5"]),
-        ("grows", ["✓ reproduced", ""]),
-        ("flat", ["✓ reproduced", ""]),
+        ("better", ["✓ reproduced (exploratory)", ">+0.100<"]),
+        ("worse", ["✗ refuted", "The difference is the other way round"]),
+        ("unclear", ["≈ undecided", ">6<"]),
+        ("alike", ["✓ reproduced", ">0.050<"]),
         ("printed", ["shown, not judged", "0.701"]),
         ("elsewhere", ["no results of <code>other</code>", ""]),
         ("absent", ["no trial of", ""]),
@@ -66,7 +63,7 @@ fn at_the_papers_scale_its_numbers_are_judged() {
     }
     let page = fixture.page();
     let row = rendered::claim(&page, "printed");
-    assert!(row.contains("✗ not reproduced") && row.contains("Alike means within ±0.010."), "{row}");
+    assert!(row.contains("✗ refuted") && row.contains(">0.701<"), "{row}");
 }
 
 #[test]

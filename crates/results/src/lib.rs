@@ -3,8 +3,8 @@
 //! A run of `delora` leaves CSV files: `trials.csv` with a row for each training run (a *trial*), `curves.csv` with
 //! what was measured along the way, `summary.csv` with the settings that a search chose, and `methods.csv` with the
 //! names of the methods. This crate reads them, groups trials into series (a method, or a method at one rank), pairs
-//! trials that share a seed and a subject, and computes means, spreads, bootstrap intervals, p values, robustness
-//! widths and late slopes. It also holds the two lists that tables and figures share: [`TASKS`] and [`METRICS`]. It
+//! trials that share a seed and a subject, and computes means, spreads, intervals, p values, robustness widths
+//! and late slopes. It also holds the two lists that tables and figures share: [`TASKS`] and [`METRICS`]. It
 //! draws nothing, trains nothing and links no libtorch.
 //!
 //! ```
@@ -42,6 +42,7 @@ mod tasks;
 #[cfg(test)]
 mod testing;
 mod trials;
+mod units;
 
 pub use curves::{Band, Curve, Curves, all_curves, band, last_values, smoothed};
 pub use error::{Result, ResultsError};
@@ -54,3 +55,4 @@ pub use settings::short_name;
 pub use spread::{Spread, diverged, num_parameters};
 pub use tasks::{TASKS, Task};
 pub use trials::{Status, Trial, Trials, counted};
+pub use units::{unit_means, unit_of};

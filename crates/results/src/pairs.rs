@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::series::{RANK, Series};
-use crate::stats;
+use crate::stats::{self, MeanTest};
 use crate::trials::{Trial, Trials};
+use crate::units::unit_means;
 
 const BASELINE: &str = "lora";
 /// The rank that the paper gives to the methods it compares.
@@ -17,6 +18,8 @@ pub struct Pairs {
     pub differences: Vec<f64>,
     /// Theirs, of the same pairs.
     pub references: Vec<f64>,
+    /// Difference and reference of each independent unit, as [`crate::unit_means`] has them.
+    pub units: [Vec<f64>; 2],
     /// How many subjects or tasks the pairs are of.
     pub subjects: usize,
     /// The trials of the pairs in which one has no score.
@@ -31,7 +34,7 @@ impl Pairs {
         score: impl Fn(&Trial) -> Option<f64>,
     ) -> Self {
         let (ours, theirs) = (by_replicate(ours, &score), by_replicate(theirs, &score));
-        let (mut pairs, mut subjects) = (Self::default(), BTreeSet::new());
+        let (mut pairs, mut replicates) = (Self::default(), Vec::new());
         for (replicate, (trial, score)) in &ours {
             let Some((other, compared)) = theirs.get(replicate) else { continue };
             let Some((score, compared)) = score.zip(*compared) else {
@@ -40,30 +43,33 @@ impl Pairs {
             };
             pairs.differences.push(score - compared);
             pairs.references.push(compared);
-            subjects.insert(replicate.1);
+            replicates.push(*replicate);
         }
-        pairs.subjects = subjects.len();
+        pairs.subjects = replicates.iter().map(|(_, subject)| subject).collect::<BTreeSet<_>>().len();
+        pairs.units = [&pairs.differences, &pairs.references].map(|values| {
+            unit_means(&replicates.iter().copied().zip(values.iter().copied()).collect::<Vec<_>>())
+        });
         pairs
     }
 
-    /// Mean difference.
+    /// Mean difference of the units.
     pub fn mean(&self) -> Option<f64> {
-        stats::mean(&self.differences)
+        stats::mean(&self.units[0])
     }
 
-    /// 95 % percentile bootstrap interval of the mean difference.
+    /// 95 % interval of the mean difference.
     pub fn interval(&self) -> Option<(f64, f64)> {
-        stats::bootstrap_interval(&self.differences)
+        stats::interval(&self.units[0])
     }
 
-    /// Two-sided p value under random signs.
+    /// Two-sided p value of no difference.
     pub fn p(&self) -> Option<f64> {
-        stats::permutation_p(&self.differences)
+        Some(MeanTest::of(&self.units[0])?.p())
     }
 
-    /// The smallest true difference that these pairs would find.
+    /// The smallest true difference that so many units would find.
     pub fn detectable(&self) -> Option<f64> {
-        stats::detectable_difference(&self.differences)
+        stats::detectable_difference(&self.units[0])
     }
 }
 
@@ -119,7 +125,9 @@ mod tests {
         assert_eq!((pairs.differences.len(), pairs.subjects), (2, 1));
         assert!((pairs.mean().unwrap() - 0.15).abs() < 1e-12);
         assert_eq!(pairs.references, [0.5, 0.1]);
-        assert_eq!(pairs.p(), Some(0.5), "two pairs cannot give less");
+        assert_eq!(pairs.units[0].len(), 2, "of one subject the seeds are the units");
+        let (low, high) = pairs.interval().unwrap();
+        assert!(low < 0.0 && high > 0.3 && pairs.p().unwrap() > 0.2, "two units say little");
         assert_eq!(pairs.unscored, [("f".to_owned(), "c".to_owned())]);
     }
 

@@ -16,6 +16,9 @@
 //! The origin of a score is arbitrary, so the **gain width** is the same with the score measured from that of
 //! no finetuning: it keeps at least 95 % of what finetuning gains.
 //!
+//! The **expected score** uses the whole curve: it is the score that a learning rate drawn evenly over the octaves of the sweep
+//! can expect, the mean of the replicate's own curve by the trapezoid rule. It needs a score at every tested multiplier.
+//!
 //! A diverged trial counts with its last finite score, else with that of no finetuning; with neither it is
 //! left out.
 //!
@@ -116,6 +119,21 @@ impl<'a> Scores<'a> {
     /// Seeds and subjects that have any.
     pub fn replicates(&self) -> Vec<Replicate<'a>> {
         self.by_replicate.keys().copied().collect()
+    }
+
+    /// Octaves from the smallest to the largest multiplier.
+    pub fn octaves(&self) -> f64 {
+        let ends = self.multipliers.first().zip(self.multipliers.last());
+        ends.map_or(0.0, |(first, last)| (last / first).log2())
+    }
+
+    /// The mean of a replicate's curve over the octaves; none where it has no score at one of several multipliers.
+    pub fn expected(&self, replicate: Replicate) -> Option<f64> {
+        let scores: Vec<f64> = self.by_replicate.get(&replicate)?.iter().copied().collect::<Option<_>>()?;
+        let points: Vec<(f64, f64)> = self.multipliers.iter().map(|at| at.log2()).zip(scores).collect();
+        let areas =
+            points.windows(2).map(|pair| (pair[1].0 - pair[0].0) * f64::midpoint(pair[0].1, pair[1].1));
+        (points.len() > 1).then(|| areas.sum::<f64>() / self.octaves())
     }
 
     /// The width over the drawn replicates, one of them as often as it was drawn; `origin` gives where its score starts.
@@ -283,6 +301,18 @@ mod tests {
         assert_eq!(Difference::of(&narrow, &narrow, DINO).unwrap().bound, Bound::Exact);
         let other = line("lora", &[("vase", [1.0; 4])]);
         assert!(Difference::of(&ours, &other, DINO).is_none());
+    }
+
+    #[test]
+    fn the_expected_score_is_the_mean_over_octaves_and_needs_all_of_them() {
+        let mut line = line("lora", &[("cat", [1.0, 0.5, 0.5, 0.0]), ("dog", [1.0; 4])]);
+        let expected = |line: &Line, subject| Scores::of(line, DINO).expected(("0", subject));
+        assert!((expected(&line, "cat").unwrap() - (0.75 + 0.5 + 0.25) / 3.0).abs() < 1e-12);
+        assert_eq!((expected(&line, "dog"), Scores::of(&line, DINO).octaves()), (Some(1.0), 3.0));
+        line.points[1].trials[1].scores.clear();
+        assert_eq!(expected(&line, "dog"), None);
+        line.points.truncate(1);
+        assert_eq!(expected(&line, "cat"), None);
     }
 
     fn width(scores: &[(f64, f64)], origin: f64) -> Option<Width> {

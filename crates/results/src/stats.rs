@@ -8,9 +8,6 @@ use crate::student;
 const RESAMPLES: usize = 10_000;
 /// Fixed, so that the same trials give the same interval.
 const RESAMPLING_SEED: u64 = 0;
-/// Up to this many pairs every assignment of signs is tried: 2^16.
-const MOST_EXACT_PAIRS: usize = 16;
-const SIGN_DRAWS: usize = 100_000;
 /// Two-sided level of [`detectable_difference`], and of what counts as significant.
 pub const LEVEL: f64 = 0.05;
 /// Power of [`detectable_difference`].
@@ -29,13 +26,6 @@ pub fn std(values: &[f64]) -> Option<f64> {
     let mean = mean(values)?;
     let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
     Some((squares / (values.len() - 1) as f64).sqrt())
-}
-
-/// 95 % percentile bootstrap interval of the mean; of fewer than two values there is none.
-pub fn bootstrap_interval(values: &[f64]) -> Option<(f64, f64)> {
-    bootstrap(values.len(), |drawn| {
-        Some(drawn.iter().map(|index| values[*index]).sum::<f64>() / values.len() as f64)
-    })
 }
 
 /// 95 % percentile bootstrap interval of any number that is computed from `n` units.
@@ -58,47 +48,92 @@ pub fn bootstrap(n: usize, statistic: impl Fn(&[usize]) -> Option<f64>) -> Optio
     (!values.is_empty()).then(|| (quantile(0.025), quantile(0.975)))
 }
 
-/// Two-sided p value of paired differences under random signs: the share of sign assignments whose mean is at
-/// least as far from zero as the observed one.
+/// What values of independent units say of their mean, by Student's t distribution with n − 1 degrees of freedom.
 ///
-/// Exact up to 16 pairs (2^16 assignments); beyond, from 100 000 seeded draws with the observed assignment
-/// counted among them, so that p is never zero. The smallest p that n pairs can give is 2 / 2^n.
-pub fn permutation_p(differences: &[f64]) -> Option<f64> {
-    let observed = differences.iter().sum::<f64>().abs();
-    if differences.is_empty() || !observed.is_finite() {
-        return None;
-    }
-    // Sums in another order differ by rounding, and a tie counts as "at least as far".
-    let scale: f64 = differences.iter().map(|difference| difference.abs()).sum();
-    let as_far = |sum: f64| sum.abs() >= observed - scale * 1e-12;
-    let n = differences.len();
-    if n <= MOST_EXACT_PAIRS {
-        let assignments = 1_usize << n;
-        let sum = |signs: usize| -> f64 {
-            let signed = differences.iter().enumerate();
-            signed.map(|(index, value)| if signs >> index & 1 == 1 { -value } else { *value }).sum()
-        };
-        let count = (0..assignments).filter(|signs| as_far(sum(*signs))).count();
-        return Some(count as f64 / assignments as f64);
-    }
-    let mut random = ChaCha8Rng::seed_from_u64(RESAMPLING_SEED);
-    let mut sum = || -> f64 {
-        differences.iter().map(|value| if random.random::<bool>() { -value } else { *value }).sum()
-    };
-    let count = (0..SIGN_DRAWS).filter(|_| as_far(sum())).count();
-    Some((count + 1) as f64 / (SIGN_DRAWS + 1) as f64)
+/// Its interval holds the true mean as often as it says where the values are normal, with few units too, which the
+/// percentile bootstrap does not. Values that are all equal have no spread to judge by, so they say nothing.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct MeanTest {
+    /// The mean.
+    pub mean: f64,
+    /// Its standard error, above zero.
+    pub error: f64,
+    /// Degrees of freedom: units less one.
+    pub degrees: f64,
 }
 
-/// The smallest true mean difference that these pairs would find with power 0.8 at the two-sided level 0.05.
+impl MeanTest {
+    /// None for fewer than two values, or where they do not differ.
+    pub fn of(values: &[f64]) -> Option<Self> {
+        let degrees = values.len().checked_sub(1)? as f64;
+        let (mean, error) = (mean(values)?, std(values)? / (values.len() as f64).sqrt());
+        // What differs by rounding alone does not differ.
+        let least = values.iter().fold(0.0, |least: f64, value| least.max(value.abs())) * 1e-12;
+        (error > least && mean.is_finite() && error.is_finite()).then_some(Self { mean, error, degrees })
+    }
+
+    /// The interval that misses the true mean with probability `level`, half of it on each side.
+    pub fn interval(&self, level: f64) -> (f64, f64) {
+        let reach = student::quantile(1.0 - level / 2.0, self.degrees) * self.error;
+        (self.mean - reach, self.mean + reach)
+    }
+
+    /// One-sided p value of a true mean at or below `bound`: small where the mean is clearly above it.
+    pub fn p_above(&self, bound: f64) -> f64 {
+        let t = (self.mean - bound) / self.error;
+        let beyond = 1.0 - student::cumulative(t.abs(), self.degrees);
+        if t >= 0.0 { beyond } else { 1.0 - beyond }
+    }
+
+    /// The same with the mean of the negated values: small where the mean is clearly below `bound`.
+    pub fn p_below(&self, bound: f64) -> f64 {
+        1.0 - self.p_above(bound)
+    }
+
+    /// Two-sided p value of a true mean of zero.
+    pub fn p(&self) -> f64 {
+        2.0 * self.p_above(0.0).min(self.p_below(0.0))
+    }
+}
+
+/// 95 % interval of the mean of independent units; see [`MeanTest`].
+pub fn interval(units: &[f64]) -> Option<(f64, f64)> {
+    Some(MeanTest::of(units)?.interval(LEVEL))
+}
+
+/// The smallest true mean difference that so many units with this spread find with power 0.8 at the two-sided level 0.05.
 ///
 /// δ = (t(1 − 0.05/2; n − 1) + t(0.8; n − 1)) · s / √n, with s the standard deviation of the differences and
 /// t the quantile of Student's distribution: the minimum detectable difference of a paired t test, as in Zar,
 /// *Biostatistical Analysis*, chapter 7 (one-sample hypotheses). Against the exact non-central t it is too
-/// small: by 14 % for two pairs, 5 % for three, 1 % for five, 0.1 % for ten. `None` for fewer than two pairs.
-pub fn detectable_difference(differences: &[f64]) -> Option<f64> {
-    let degrees = differences.len().checked_sub(1)? as f64;
-    let error = std(differences)? / (differences.len() as f64).sqrt();
-    Some((student::quantile(1.0 - LEVEL / 2.0, degrees) + student::quantile(POWER, degrees)) * error)
+/// small: by 14 % for two units, 5 % for three, 1 % for five, 0.1 % for ten. `None` for fewer than two units.
+pub fn detectable_difference(units: &[f64]) -> Option<f64> {
+    let degrees = units.len().checked_sub(1)? as f64;
+    Some(multiple(LEVEL, degrees) * std(units)? / (units.len() as f64).sqrt())
+}
+
+/// How many standard errors a difference must have to be found with power 0.8 at a two-sided level.
+fn multiple(level: f64, degrees: f64) -> f64 {
+    student::quantile(1.0 - level / 2.0, degrees) + student::quantile(POWER, degrees)
+}
+
+/// The fewest units of standard deviation `spread` that find a difference with power 0.8 at a two-sided level.
+pub fn units_needed(difference: f64, spread: f64, level: f64) -> Option<usize> {
+    const MOST: usize = 1_000_000;
+    if !(difference > 0.0 && spread.is_finite()) {
+        return None;
+    }
+    let finds =
+        |count: usize| multiple(level, (count - 1) as f64) * spread <= difference * (count as f64).sqrt();
+    if !finds(MOST) {
+        return None;
+    }
+    let (mut low, mut high) = (1, MOST); // `low` does not find it
+    while high - low > 1 {
+        let middle = low.midpoint(high);
+        if finds(middle) { high = middle } else { low = middle }
+    }
+    Some(high)
 }
 
 /// Slope of the line that fits points (x, y) with least squares; `None` where they have fewer than two x.
@@ -117,37 +152,45 @@ mod tests {
     #[test]
     fn spread_has_n_minus_one_and_needs_two_values() {
         assert_eq!(std(&[1.0, 3.0]), Some(2.0_f64.sqrt()));
-        assert_eq!((std(&[1.0]), mean(&[]), bootstrap_interval(&[1.0])), (None, None, None));
+        assert_eq!((std(&[1.0]), mean(&[]), interval(&[1.0])), (None, None, None));
     }
 
     #[test]
-    fn the_interval_holds_the_mean_lies_inside_the_values_and_is_the_same_each_time() {
+    fn an_interval_and_its_p_are_those_of_a_t_test() {
+        // scipy.stats.ttest_1samp([0.01, -0.02, 0.05, 0.03, 0.0, 0.04], 0): t = 1.70139, p = 0.149608,
+        // interval −0.009366 to 0.046033.
         let values = [0.01, -0.02, 0.05, 0.03, 0.00, 0.04];
-        let (low, high) = bootstrap_interval(&values).unwrap();
-        let mean = mean(&values).unwrap();
-        assert!(-0.02 < low && low < mean && mean < high && high < 0.05, "{low} {mean} {high}");
-        assert_eq!(bootstrap_interval(&values), Some((low, high)));
-        let shifted: Vec<f64> = values.iter().map(|value| value + 1.0).collect();
-        assert!((bootstrap_interval(&shifted).unwrap().0 - low - 1.0).abs() < 1e-12);
+        let test = MeanTest::of(&values).unwrap();
+        let (low, high) = test.interval(0.05);
+        assert!((test.p() - 0.149_608).abs() < 1e-6, "{}", test.p());
+        assert!((low + 0.009_366).abs() < 1e-6 && (high - 0.046_033).abs() < 1e-6, "{low} {high}");
+        assert!((test.p_above(low) - 0.025).abs() < 1e-9 && (test.p_below(high) - 0.025).abs() < 1e-9);
+        assert!((test.p_above(0.0) + test.p_below(0.0) - 1.0).abs() < 1e-12);
+        assert_eq!((MeanTest::of(&[0.3; 9]), MeanTest::of(&[0.0, 0.0])), (None, None));
+    }
+
+    #[test]
+    fn a_bootstrap_is_the_same_each_time_and_leaves_out_resamples_without_a_value() {
+        let values = [0.01, -0.02, 0.05, 0.03, 0.00, 0.04];
+        let mean = |drawn: &[usize]| mean(&drawn.iter().map(|index| values[*index]).collect::<Vec<_>>());
+        let (low, high) = bootstrap(6, mean).unwrap();
+        assert!(-0.02 < low && low < 0.018 && 0.019 < high && high < 0.05, "{low} {high}");
+        assert_eq!(bootstrap(6, mean), Some((low, high)));
         assert_eq!(bootstrap(3, |_| None), None, "no resample has a value");
     }
 
     #[test]
-    fn the_permutation_p_counts_signs_exactly_and_agrees_with_itself_beyond() {
-        // All of one sign: only the observed assignment and its mirror are as far out.
-        assert_eq!(permutation_p(&[0.1, 0.2, 0.3, 0.4, 0.5, 0.6]), Some(2.0 / 64.0));
-        assert_eq!(permutation_p(&[0.3]), Some(1.0));
-        assert_eq!(permutation_p(&[0.0, 0.0]), Some(1.0));
-        // Of ±1 ±2 ±3 the sums at least 4 away from zero are ±6 and ±4.
-        assert_eq!(permutation_p(&[-1.0, 2.0, 3.0]), Some(4.0 / 8.0));
-        assert_eq!(permutation_p(&[]), None);
-        // 17 pairs are drawn, not enumerated: of 17 fair signs P(|sum| ≥ 9) is 2 · P(at least 13 of one sign).
-        let mut differences = vec![1.0; 13];
-        differences.extend([-1.0; 4]);
-        let choose = [2380.0, 680.0, 136.0, 17.0, 1.0];
-        let exact = 2.0 * choose.iter().sum::<f64>() / 2.0_f64.powi(17);
-        assert!((permutation_p(&differences).unwrap() - exact).abs() < 0.002, "{exact}");
-        assert!(permutation_p(&[1.0; 40]).unwrap() > 0.0);
+    fn units_needed_are_the_fewest_whose_detectable_difference_is_small_enough() {
+        for (difference, spread) in [(0.5, 1.0), (1.0, 1.0), (0.02, 0.04), (3.0, 0.1)] {
+            let count = units_needed(difference, spread, 0.05).unwrap();
+            let detectable =
+                |count: usize| multiple(0.05, (count - 1) as f64) * spread / (count as f64).sqrt();
+            assert!(detectable(count) <= difference, "{count}");
+            assert!(count == 2 || detectable(count - 1) > difference, "{count}");
+        }
+        // Cohen's table for a two-sided paired test at power 0.8 and d = 0.5 has 34.
+        assert_eq!(units_needed(0.5, 1.0, 0.05), Some(34));
+        assert_eq!(units_needed(0.0, 1.0, 0.05), None);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Quantiles of Student's t distribution.
+//! Student's t distribution.
 
 /// Halvings of the bracket: enough for the last digit of a double.
 const HALVINGS: usize = 100;
@@ -22,7 +22,7 @@ pub fn quantile(probability: f64, degrees: f64) -> f64 {
 
 /// P(T ≤ t) for t from zero up: 1 − I(ν / (ν + t²); ν/2, ½) / 2, with the regularized incomplete beta
 /// function I.
-fn cumulative(t: f64, degrees: f64) -> f64 {
+pub fn cumulative(t: f64, degrees: f64) -> f64 {
     1.0 - incomplete_beta(degrees / (degrees + t * t), degrees / 2.0, 0.5) / 2.0
 }
 

@@ -23,17 +23,17 @@ mod tables;
 mod workload;
 
 pub use error::RunnerError;
-pub use experiments::{Direction, Experiment, Grid, Header, Remedy, TunedAxis, Tuning};
+pub use experiments::{Confirm, Direction, Experiment, Grid, Header, Remedy, TunedAxis, Tuning};
 pub use identity::{PROTOCOL_VERSION, canonical};
 pub use ledger::{
     Difference, Explanation, Leftover, LeftoverKind, Leftovers, Merged, State, explain, leftovers, merge,
-    shell_line, write_atomically,
+    shell_line, utc_now, write_atomically,
 };
 pub use run::{
     EXIT_INTERRUPTED, Only, Plan, PlannedBank, RunOptions, RunReport, Selection, Shard, Verdict,
     Verification, duration_text, forget_failures, plan, rebuild, run, status, stop_flag, verify_resume,
 };
-pub use settings::{SettingError, closest, expand_home, settings, settings_beside};
+pub use settings::{SettingError, closest, expand_home, leaves, settings, settings_beside};
 pub use tables::{Phase, TunedPoint};
 pub use workload::{
     AfterTraining, BankContext, CurvePoint, Estimate, Interrupted, MethodText, Outcome, Progress, Provenance,

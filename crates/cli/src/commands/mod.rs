@@ -4,6 +4,7 @@ pub mod bench;
 pub mod cancel;
 pub mod check_weights;
 pub mod clean;
+pub mod decide;
 mod devices;
 pub mod diff;
 pub mod doctor;

@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, bail};
+use jiff::Timestamp;
 use report::Request;
 
 use super::plots::PlotsArgs;
@@ -35,7 +35,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         results: &args.results,
         plots: &args.plots.folder(&args.results),
         commit: &commit(),
-        written: &utc(SystemTime::now()),
+        written: &Timestamp::now().strftime("%Y-%m-%d %H:%M UTC").to_string(),
     })?;
     let out = args.out.clone().unwrap_or_else(|| args.results.join("report.html"));
     std::fs::write(&out, &page.html).with_context(|| format!("cannot write `{}`", out.display()))?;
@@ -48,7 +48,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
 }
 
 /// The commit of the folder that the program runs in, and whether files differ from it.
-fn commit() -> String {
+pub fn commit() -> String {
     let git = |arguments: &[&str]| {
         let output = Command::new("git").args(arguments).output().ok()?;
         output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
@@ -59,40 +59,5 @@ fn commit() -> String {
         Some(commit) if changed => format!("{commit}, with uncommitted changes"),
         Some(commit) => commit,
         None => concat!("v", env!("CARGO_PKG_VERSION")).to_owned(),
-    }
-}
-
-/// A time such as "2026-01-31 12:00 UTC".
-fn utc(time: SystemTime) -> String {
-    let seconds = time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    let (mut days, of_day) = (seconds / 86_400, seconds % 86_400);
-    let leap = |year: u64| year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
-    let mut year = 1970;
-    while days >= 365 + u64::from(leap(year)) {
-        days -= 365 + u64::from(leap(year));
-        year += 1;
-    }
-    let mut month = 0;
-    let lengths = [31, 28 + u64::from(leap(year)), 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
-    while days >= lengths[month] {
-        days -= lengths[month];
-        month += 1;
-    }
-    format!("{year}-{:02}-{:02} {:02}:{:02} UTC", month + 1, days + 1, of_day / 3600, of_day % 3600 / 60)
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-
-    #[test]
-    fn times_are_written_as_dates() {
-        let at = |seconds| utc(UNIX_EPOCH + Duration::from_secs(seconds));
-        assert_eq!(at(0), "1970-01-01 00:00 UTC");
-        assert_eq!(at(951_782_399), "2000-02-28 23:59 UTC");
-        assert_eq!(at(951_782_400), "2000-02-29 00:00 UTC");
-        assert_eq!(at(1_769_860_800), "2026-01-31 12:00 UTC");
     }
 }

@@ -104,7 +104,7 @@ fn summary(report: &RunReport) -> String {
 }
 
 /// Reads "500ms", "60s", "2m" or "1h".
-fn duration(text: &str) -> Result<Duration, String> {
+pub fn duration(text: &str) -> Result<Duration, String> {
     let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
     let seconds = match unit {

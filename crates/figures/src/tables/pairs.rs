@@ -1,6 +1,6 @@
 //! Paired differences from LoRA as Markdown and CSV, over the seeds and subjects that both finished.
 
-use results::{Pairs, REAL_IMAGES, Series, Trials, baseline, glue, stats};
+use results::{Pairs, REAL_IMAGES, Series, Trials, baseline, glue};
 
 use super::{ABSENT, PairsText, Table};
 use crate::axis::signed;
@@ -42,7 +42,7 @@ impl Table<'_> {
                 differences.push(Difference { series, name: "avg", title: "Avg", factor: 100.0, pairs });
             }
         }
-        let mut header = listed("method, title, metric, n_pairs");
+        let mut header = listed("method, title, metric, n_pairs, n_units");
         header.push(format!("delta_vs_{}", baseline.key()));
         header.extend(listed("lo, hi, p, detectable"));
         let rows = differences.iter().map(|difference| difference.csv(trials)).collect();
@@ -55,17 +55,17 @@ impl Table<'_> {
 }
 
 fn written(differences: &[Difference], trials: &Trials, title: &str, text: &PairsText) -> String {
-    let mut header = listed("method, metric, n pairs");
+    let mut header = listed("method, metric, n pairs, units");
     header.push(format!("Δ vs {title}"));
     header.extend(listed("95 % interval, p, detectable"));
     header.push(String::new());
     let rows: Vec<Vec<String>> =
         differences.iter().map(|difference| difference.markdown(trials, title, text.decimals)).collect();
     format!(
-        "{}\nPaired differences over the same {}, with the percentile bootstrap interval of their mean. \
-         Where the interval holds zero or p is above 0.05, these trials do not tell the method from {title}. p: permutation test of the \
-         pairs' signs, two-sided. Detectable: the smallest true difference that as many pairs of this spread find with \
-         power 0.8 at the level 0.05.{}\n",
+        "{}\nPaired differences over the same {}, with the interval of their mean by Student's t. Units are independent of each other: subjects or \
+         tasks where there are several, each with the mean over its seeds, else seeds. Where the interval holds zero, which is where p is above \
+         0.05, these trials do not tell the method from {title}. Detectable: the smallest true difference that as many units of this spread find \
+         with power 0.8 at the level 0.05.{}\n",
         markdown(&header, &rows),
         text.shared,
         text.note,
@@ -75,7 +75,8 @@ fn written(differences: &[Difference], trials: &Trials, title: &str, text: &Pair
 impl Difference<'_> {
     fn csv(&self, trials: &Trials) -> Vec<String> {
         let (title, count) = (trials.title(self.series), self.pairs.differences.len().to_string());
-        let mut cells = vec![self.series.method.to_owned(), title, self.name.to_owned(), count];
+        let units = self.pairs.units[0].len().to_string();
+        let mut cells = vec![self.series.method.to_owned(), title, self.name.to_owned(), count, units];
         let [low, high] = ends(self.pairs.interval());
         cells.extend([self.pairs.mean(), low, high, self.pairs.p(), self.pairs.detectable()].map(full));
         cells
@@ -91,22 +92,22 @@ impl Difference<'_> {
             trials.title(self.series),
             self.title.to_owned(),
             pairs.differences.len().to_string(),
+            pairs.units[0].len().to_string(),
             pairs.mean().map_or_else(absent, rounded),
             interval.map_or_else(absent, range),
             p.map_or_else(absent, rounded_p),
             pairs.detectable().map_or_else(absent, detectable),
-            verdict(interval, p, baseline),
+            verdict(interval, baseline),
         ]
     }
 }
 
-fn verdict(interval: Option<(f64, f64)>, p: Option<f64>, baseline: &str) -> String {
+fn verdict(interval: Option<(f64, f64)>, baseline: &str) -> String {
     match interval {
-        Some((low, high)) if low <= 0.0 && high >= 0.0 => "not distinguishable".to_owned(),
-        Some(_) if p.is_some_and(|p| p > stats::LEVEL) => "not distinguishable".to_owned(),
+        Some((low, high)) if low <= 0.0 && high >= 0.0 => "undecided".to_owned(),
         Some((low, _)) if low > 0.0 => format!("above {baseline}"),
         Some(_) => format!("below {baseline}"),
-        None => "too few pairs".to_owned(),
+        None => "no spread to judge by".to_owned(),
     }
 }
 
@@ -126,16 +127,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn six_pairs_that_agree_are_the_fewest_that_tell_a_method_from_lora() {
-        let row = |count: usize| {
-            let pairs = Pairs { differences: vec![0.05; count], ..Pairs::default() };
+    fn a_row_says_what_the_interval_of_the_units_says() {
+        let row = |units: &[f64]| {
+            let pairs = Pairs { units: [units.to_vec(), Vec::new()], ..Pairs::default() };
             let difference =
                 Difference { series: Series::of("delora"), name: "", title: "", factor: 1.0, pairs };
             let folder = tempfile::tempdir().unwrap();
             std::fs::write(folder.path().join("trials.csv"), "trial_id,status,method,seed\n").unwrap();
             difference.markdown(&Trials::read(folder.path()).unwrap(), "LoRA", 3)
         };
-        assert_eq!((row(5)[7].as_str(), row(6)[7].as_str()), ("not distinguishable", "above LoRA"));
-        assert_eq!((row(2)[3].as_str(), row(2)[5].as_str()), ("+0.050", "0.500"));
+        let clear = row(&[0.05, 0.06, 0.04]);
+        assert_eq!((clear[3].as_str(), clear[4].as_str(), clear[8].as_str()), ("3", "+0.050", "above LoRA"));
+        assert_eq!(row(&[-0.05, -0.06, -0.04])[8], "below LoRA");
+        assert_eq!(row(&[0.05, 0.06, -0.04])[8], "undecided");
+        assert_eq!(
+            (row(&[0.05; 5])[8].as_str(), row(&[0.05])[8].as_str()),
+            ("no spread to judge by", "no spread to judge by")
+        );
     }
 }

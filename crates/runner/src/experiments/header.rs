@@ -38,6 +38,8 @@ pub struct Header {
     pub(crate) defaults_by: Vec<String>,
     /// How what is tuned is chosen before it is tested; without it, every combination has all seeds.
     pub tuning: Option<Tuning>,
+    /// The trials that decide statements of the paper; `delora decide` runs them.
+    pub confirm: Option<Confirm>,
 }
 
 fn one_seed() -> Vec<u64> {
@@ -57,4 +59,18 @@ pub struct Tuning {
     /// How many values of a replicated axis take part, the first ones in the file's order.
     #[serde(default)]
     pub first: BTreeMap<String, usize>,
+}
+
+/// Trials of seeds and subjects that no search has seen, run up to planned looks at the data.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Confirm {
+    pub seeds: Vec<u64>,
+    /// The axis along which trials are added from look to look: `seed`, or another whose values are chosen by `first`.
+    pub along: String,
+    /// How many values of that axis have all of their trials at each look.
+    pub looks: Vec<usize>,
+    /// Settings of these trials, as `--set` gives them.
+    #[serde(default)]
+    pub set: serde_json::Map<String, serde_json::Value>,
 }

@@ -15,7 +15,7 @@ use crate::experiments::sections::Sections;
 use crate::settings::{SELECTION, SettingError, Source, Table, leaves, set_path};
 
 /// Keys of an experiment file that are no settings of its trials.
-pub(crate) const HEADER: [&str; 12] = [
+pub(crate) const HEADER: [&str; 13] = [
     "name",
     "question",
     "task",
@@ -28,6 +28,7 @@ pub(crate) const HEADER: [&str; 12] = [
     "include",
     "defaults_by",
     "tuning",
+    "confirm",
 ];
 const SECTIONS: [&str; 5] = ["fixed", "scientific", "nuisance", "method", "scale"];
 /// Header keys that hold for the file as a whole.
@@ -196,7 +197,7 @@ impl<'a> Layers<'a> {
             [key, ..] if EVERYWHERE.contains(key) || *key == "scale" => {
                 Err(format!("`{key}` is the same at every scale and is not overridden"))
             }
-            [_] | ["tuning", ..] if HEADER.contains(&path[0]) => {
+            [_] | ["tuning" | "confirm", ..] if HEADER.contains(&path[0]) => {
                 set_path(&mut self.header, path, value.clone());
                 Ok(())
             }

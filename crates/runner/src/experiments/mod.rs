@@ -13,4 +13,4 @@ mod trials;
 pub use experiment::{Experiment, Remedy};
 pub use grid::{Grid, TunedAxis};
 pub(crate) use grid::{cell, setting};
-pub use header::{Direction, Header, Tuning};
+pub use header::{Confirm, Direction, Header, Tuning};

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::identity::PROTOCOL_VERSION;
@@ -100,24 +101,10 @@ pub fn shell_line(words: impl IntoIterator<Item = String>) -> String {
     words.into_iter().map(quoted).collect::<Vec<_>>().join(" ")
 }
 
-pub(crate) fn utc_now() -> String {
-    utc(unix_seconds())
-}
-
-/// Calendar form of seconds since 1970, by counting days in eras of 400 years that start in March.
-fn utc(seconds: u64) -> String {
-    const DAYS_PER_ERA: u64 = 146_097;
-    const DAYS_BEFORE_1970: u64 = 719_468; // from 0000-03-01
-    let days = seconds / 86_400 + DAYS_BEFORE_1970;
-    let (era, day) = (days / DAYS_PER_ERA, days % DAYS_PER_ERA);
-    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
-    let day_of_year = day - (365 * year + year / 4 - year / 100);
-    let march_month = (5 * day_of_year + 2) / 153;
-    let day_of_month = day_of_year - (153 * march_month + 2) / 5 + 1;
-    let month = if march_month < 10 { march_month + 3 } else { march_month - 9 };
-    let year = era * 400 + year + u64::from(month <= 2);
-    let (hour, minute, second) = (seconds / 3_600 % 24, seconds / 60 % 60, seconds % 60);
-    format!("{year:04}-{month:02}-{day_of_month:02}T{hour:02}:{minute:02}:{second:02}Z")
+/// The time as in "2026-01-31T12:00:00Z".
+pub fn utc_now() -> String {
+    let now = Timestamp::from_second(unix_seconds() as i64).unwrap_or(Timestamp::UNIX_EPOCH);
+    now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
 #[cfg(test)]
@@ -125,13 +112,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn seconds_become_calendar_dates_over_leap_days() {
-        assert_eq!(utc(0), "1970-01-01T00:00:00Z");
-        assert_eq!(utc(951_782_399), "2000-02-28T23:59:59Z");
-        assert_eq!(utc(951_782_400), "2000-02-29T00:00:00Z");
-        assert_eq!(utc(1_709_251_200), "2024-03-01T00:00:00Z");
-        assert_eq!(utc(4_107_542_399), "2100-02-28T23:59:59Z");
-        assert_eq!(utc(4_107_542_400), "2100-03-01T00:00:00Z");
+    fn the_time_is_written_as_a_date_that_can_be_read() {
+        let now = utc_now();
+        assert_eq!(now.len(), "2026-01-31T12:00:00Z".len());
+        let read: Timestamp = now.parse().unwrap();
+        assert!((Timestamp::now().as_second() - read.as_second()).abs() < 60, "{now}");
     }
 
     #[test]

@@ -26,7 +26,7 @@ pub fn set_path(table: &mut Table, path: &[&str], value: Value) {
 }
 
 /// Keys of a table that chooses among the values that a task knows, as in `subject = { first = 3 }`.
-pub(crate) const SELECTION: [&str; 2] = ["first", "skip"];
+pub(crate) const SELECTION: [&str; 3] = ["first", "skip", "without"];
 
 pub(crate) fn is_selection(table: &Table) -> bool {
     !table.is_empty() && table.keys().all(|key| SELECTION.contains(&key.as_str()))

@@ -8,7 +8,8 @@ mod source;
 mod words;
 
 pub use error::{SettingError, closest};
-pub(crate) use merge::{SELECTION, Table, from_toml, get_path, is_selection, leaves, set_path};
+pub use merge::leaves;
+pub(crate) use merge::{SELECTION, Table, from_toml, get_path, is_selection, set_path};
 pub use paths::expand_home;
 pub(crate) use paths::{blamed, expand_homes, expand_homes_of};
 pub use reading::{settings, settings_beside};

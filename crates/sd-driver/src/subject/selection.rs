@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::subject::settings::SubjectSettings;
 use crate::subject::subjects::{self, CLASSES_FILE};
 
-/// `subject = { first = 3 }`, `{ names = ["cat2"] }` or `{ folder = "my_dog", class = "dog" }`.
+/// `subject = { first = 3 }`, `{ without = ["cat2"] }`, `{ names = ["cat2"] }` or `{ folder = "my_dog", class = "dog" }`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Selection {
@@ -18,6 +18,9 @@ pub struct Selection {
     first: Option<usize>,
     #[serde(default)]
     skip: usize,
+    /// Those that others have used, as a search does.
+    #[serde(default)]
+    without: Vec<String>,
     #[serde(default)]
     names: Option<Vec<String>>,
     #[serde(default)]
@@ -48,7 +51,7 @@ impl Selection {
         let data = Path::new(data);
         match self.names.or(self.name.map(|name| vec![name])) {
             Some(names) => named(data, &names),
-            None => counted(data, self.skip, self.first),
+            None => counted(data, &self.without, self.skip, self.first),
         }
     }
 }
@@ -67,16 +70,28 @@ fn named(data: &Path, names: &[String]) -> Result<Vec<SubjectSettings>> {
     names.iter().map(one).collect()
 }
 
-/// `first` subjects after `skip`, in the order of the data folder's file; without `first` all others.
-fn counted(data: &Path, skip: usize, first: Option<usize>) -> Result<Vec<SubjectSettings>> {
-    let all = subjects::listed(data)?;
+/// `first` subjects after `skip`, in the order of the data folder's file and not counting those `without`; without `first` all
+/// others.
+fn counted(
+    data: &Path,
+    without: &[String],
+    skip: usize,
+    first: Option<usize>,
+) -> Result<Vec<SubjectSettings>> {
+    let mut all = subjects::listed(data)?;
+    let known: Vec<&str> = all.iter().map(|subject| subject.name.as_str()).collect();
+    if let Some(name) = without.iter().find(|name| !known.contains(&name.as_str())) {
+        return Err(SettingError::unknown_name("subject.without", "subject", name, &known).into());
+    }
+    all.retain(|subject| !without.contains(&subject.name));
     let file = data.join(CLASSES_FILE);
     let count = first.unwrap_or_else(|| all.len().saturating_sub(skip).max(1));
     if skip.saturating_add(count) > all.len() {
         let key = if first.is_some() { "subject.first" } else { "subject.skip" };
         let wanted = first.map_or(String::new(), |first| format!("{first} after "));
+        let others = if without.is_empty() { "" } else { " besides those of `without`" };
         let message =
-            format!("found {wanted}{skip} skipped; {} names {} subjects", file.display(), all.len());
+            format!("found {wanted}{skip} skipped; {} names {} subjects{others}", file.display(), all.len());
         return Err(SettingError::new(key, message).into());
     }
     let chosen: Vec<SubjectSettings> = all.into_iter().skip(skip).take(count).collect();
@@ -129,7 +144,11 @@ mod tests {
         let data = data(&["a", "b", "c"], &["a", "b", "c"]);
         assert_eq!(select(data.path(), json!({})).unwrap(), ["a", "b", "c"]);
         assert_eq!(select(data.path(), json!({"first": 2, "skip": 1})).unwrap(), ["b", "c"]);
+        assert_eq!(select(data.path(), json!({"first": 2, "without": ["b"]})).unwrap(), ["a", "c"]);
+        assert_eq!(select(data.path(), json!({"without": ["a"]})).unwrap(), ["b", "c"]);
         for (selection, parts) in [
+            (json!({"first": 3, "without": ["b"]}), ["subject.first", "found 3", "names 2 subjects"]),
+            (json!({"without": ["bb"]}), ["subject.without", "`bb`", "b"]),
             (json!({"first": 99}), ["subject.first", "found 99", "names 3 subjects"]),
             (json!({"first": 3, "skip": 1}), ["subject.first", "3 after 1 skipped", "names 3 subjects"]),
             (json!({"skip": 3}), ["subject.skip", "found 3 skipped", "names 3 subjects"]),

@@ -4,7 +4,12 @@ use std::collections::BTreeSet;
 
 use results::{Pairs, Status, Trial, Trials, short_name};
 
-use crate::claims::Side;
+/// Trials of a method, all or those with certain settings (a key path of the config and the values it may have).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Side {
+    pub method: String,
+    pub at: Vec<(String, Vec<String>)>,
+}
 
 /// The pairs of two sides by a metric; why there is nothing to pair is told as text.
 pub fn paired(trials: &Trials, side: &Side, than: &Side, metric: &str) -> Result<Pairs, String> {
@@ -105,7 +110,16 @@ pub fn same(left: &str, right: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::results;
+
+    /// A folder with these rows, and its trials.
+    fn results(rows: &str) -> (tempfile::TempDir, Trials) {
+        let folder = tempfile::tempdir().unwrap();
+        let header = "trial_id,status,diverged_step,method,seed,subject,config.learning_rate_multiplier,\
+            config.method.name,config.method.rank,dino,distance,train_seconds,commit,message";
+        std::fs::write(folder.path().join("trials.csv"), format!("{header}\n{rows}")).unwrap();
+        let trials = Trials::read_all(folder.path()).unwrap();
+        (folder, trials)
+    }
 
     fn side(method: &str, at: &[(&str, &str)]) -> Side {
         let at = at.iter().map(|(key, value)| ((*key).to_owned(), vec![(*value).to_owned()])).collect();

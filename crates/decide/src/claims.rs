@@ -6,12 +6,16 @@
 //! | `kind`        | holds when                                                            | keys |
 //! |---------------|-----------------------------------------------------------------------|------|
 //! | `above`       | `method` is above `than` on `metric`, paired over seeds and subjects  | `at`, `than_at` |
-//! | `similar`     | the paired difference lies within a margin                            | the same, `within` or `within_share` |
+//! | `similar`     | the paired difference lies within the margin                          | the same, `within` or `within_share` |
 //! | `not_below`   | the paired difference is above minus the margin: at worst that much worse | as `similar` |
 //! | `width_above` | `method` keeps its score over a wider range of learning rates         | `than` |
+//! | `curve_above` | `method` has the better mean score over all learning rates            | `than` |
 //! | `growing`     | the distance of `method` still grows in the last third of training    | |
 //! | `flat`        | it grows by less than `within_share` of its end value per 100 steps   | `within_share` |
 //! | `number`      | the mean lies `within` of the `paper`'s; judged at scale `paper` only | `at`, `paper`, `within` |
+//!
+//! A claimed difference is refuted by less than the smallest that matters too: the *margin* of its metric, which
+//! `[margin.<metric>]` states with its reason, as `[margin.width]`, `[margin.slope]` for what is no metric.
 //!
 //! `at` and `than_at` restrict a side to trials with these settings, as in `at = { learning_rate_multiplier = 4 }`; of
 //! a list any of its values, each of which counts alike in a `number`.
@@ -20,11 +24,20 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use results::sweep::DINO;
 use results::{METRICS, metric};
 use serde::Deserialize;
 use toml::Spanned;
 
-use crate::error::{ReportError, Result, read};
+use crate::compare::Side;
+use crate::error::{DecideError, Result, read};
+use crate::hypothesis::{Claimed, Hypothesis, Margin};
+
+/// What the ledger holds.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ledger {
+    pub claims: Vec<Claim>,
+}
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Claim {
@@ -45,36 +58,12 @@ pub enum Decided {
     },
 }
 
-/// Trials of a method, all or those with certain settings (a key path of the config and the values it may have).
-#[derive(Clone, Debug, PartialEq)]
-pub struct Side {
-    pub method: String,
-    pub at: Vec<(String, Vec<String>)>,
-}
-
-/// How far apart two things may be and still count as alike.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Margin {
-    Absolute(f64),
-    /// A share of the mean that is compared with.
-    Share(f64),
-}
-
-/// When a comparison of two sides holds.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Holds {
-    Above,
-    /// The difference lies within the margin.
-    Within(Margin),
-    /// It is at worst the margin below.
-    NotBelow(Margin),
-}
-
 #[derive(Clone, Debug, PartialEq)]
 pub enum Test {
-    Compared { side: Side, than: Side, metric: String, holds: Holds },
-    WidthAbove { method: String, than: String },
-    Growing { method: String },
+    Compared { side: Side, than: Side, metric: String, hypothesis: Hypothesis },
+    WidthAbove { method: String, than: String, margin: Margin },
+    CurveAbove { method: String, than: String, margin: Margin },
+    Growing { method: String, margin: Margin },
     Flat { method: String, share: f64 },
     Number { side: Side, paper: Vec<(String, f64)>, within: f64 },
 }
@@ -83,8 +72,26 @@ pub enum Test {
 #[serde(deny_unknown_fields)]
 struct File {
     #[serde(default)]
+    margin: BTreeMap<String, MarginKeys>,
+    #[serde(default)]
     claim: Vec<Entry>,
 }
+
+/// The smallest difference of a metric that matters, and why.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MarginKeys {
+    within: Option<f64>,
+    within_share: Option<f64>,
+    reason: Spanned<String>,
+}
+
+type Margins = BTreeMap<String, Margin>;
+
+/// What is no metric and has a margin.
+const OTHERS: [&str; 2] = [WIDTH, SLOPE];
+const WIDTH: &str = "width";
+const SLOPE: &str = "slope";
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -113,13 +120,24 @@ struct Keys {
     paper: Option<BTreeMap<String, f64>>,
 }
 
-/// The entries of the ledger, in its order.
-pub fn load(path: &Path) -> Result<Vec<Claim>> {
-    parse(&read(path, "--claims names the claim ledger")?).map_err(|(line, message)| ReportError::Claims {
-        path: path.to_path_buf(),
-        line,
-        message,
-    })
+impl Ledger {
+    /// Reads the file; what is unknown, missing or out of place is an error with file and line.
+    pub fn load(path: &Path) -> Result<Self> {
+        let text = read(path, "--claims names the claim ledger")?;
+        let claims = parse(&text).map_err(|(line, message)| DecideError::Claims {
+            path: path.to_path_buf(),
+            line,
+            message,
+        })?;
+        Ok(Self { claims })
+    }
+}
+
+impl Claim {
+    /// The table or figure that the claim is of, as in "Table 1": decisions on its claims are corrected together.
+    pub fn family(&self) -> &str {
+        self.place.split(',').next().unwrap_or_default().trim()
+    }
 }
 
 /// Line and message of the first mistake, if there is one.
@@ -128,6 +146,11 @@ fn parse(text: &str) -> std::result::Result<Vec<Claim>, (usize, String)> {
     let file: File = toml::from_str(text).map_err(|error| {
         (line(error.span().map_or(0, |span| span.start)), error.message().replace('\n', " "))
     })?;
+    let mut margins = Margins::new();
+    for (name, keys) in file.margin {
+        let margin = keys.margin(&name).map_err(|message| (line(keys.reason.span().start), message))?;
+        margins.insert(name, margin);
+    }
     let mut claims: Vec<Claim> = Vec::new();
     for entry in file.claim {
         let at = line(entry.id.span().start);
@@ -135,20 +158,22 @@ fn parse(text: &str) -> std::result::Result<Vec<Claim>, (usize, String)> {
             return Err((at, format!("claim `{}` stands twice; each id is used once", entry.id.get_ref())));
         }
         let test_at = entry.test.as_ref().map_or(at, |test| line(test.kind.span().start));
-        claims
-            .push(claim(entry).map_err(|(in_test, message)| (if in_test { test_at } else { at }, message))?);
+        claims.push(
+            claim(entry, &margins)
+                .map_err(|(in_test, message)| (if in_test { test_at } else { at }, message))?,
+        );
     }
     Ok(claims)
 }
 
 /// The claim, or its mistake and whether that is in the test.
-fn claim(entry: Entry) -> std::result::Result<Claim, (bool, String)> {
+fn claim(entry: Entry, margins: &Margins) -> std::result::Result<Claim, (bool, String)> {
     let id = entry.id.into_inner();
     let decided = match (entry.not_attempted, entry.experiment, entry.test) {
         (Some(reason), None, None) if !reason.trim().is_empty() => Decided::NotAttempted(reason),
         (None, Some(experiment), Some(keys)) => Decided::By {
             experiment,
-            test: keys.test().map_err(|message| (true, format!("claim `{id}`: {message}")))?,
+            test: keys.test(margins).map_err(|message| (true, format!("claim `{id}`: {message}")))?,
         },
         _ => {
             let message = format!(
@@ -160,10 +185,80 @@ fn claim(entry: Entry) -> std::result::Result<Claim, (bool, String)> {
     Ok(Claim { id, place: entry.place, statement: entry.statement, decided })
 }
 
+impl Test {
+    /// The test with its margin in words, as a design has it; none for a number of the paper, which no trial of ours decides.
+    pub fn text(&self) -> Option<String> {
+        let more = |margin: &Margin| match margin {
+            Margin::Absolute(margin) => format!("{margin}"),
+            Margin::Share(share) => format!("{} %", share * 100.0),
+        };
+        Some(match self {
+            Self::Compared { side, than, metric, hypothesis: Hypothesis { claimed, margin } } => {
+                let (side, than, margin) = (side.text(), than.text(), more(margin));
+                match claimed {
+                    Claimed::Above => format!(
+                        "{metric} of {side} is above that of {than}; less than {margin} does not matter"
+                    ),
+                    Claimed::Alike => {
+                        format!("{metric} of {side} and of {than} differ by less than {margin}")
+                    }
+                    Claimed::NotBelow => {
+                        format!("{metric} of {side} is at worst {margin} below that of {than}")
+                    }
+                }
+            }
+            Self::WidthAbove { method, than, margin } => {
+                let margin = more(margin);
+                format!(
+                    "the robustness width of `{method}` is above that of `{than}`; less than {margin} octaves do not matter"
+                )
+            }
+            Self::CurveAbove { method, than, margin } => {
+                let margin = more(margin);
+                format!(
+                    "the expected dino of `{method}` over the sweep is above that of `{than}`; less than {margin} does not matter"
+                )
+            }
+            Self::Growing { method, margin } => {
+                let margin = more(margin);
+                format!(
+                    "the distance of `{method}` grows in the last third; less than {margin} of its end per 100 steps does not matter"
+                )
+            }
+            Self::Flat { method, share } => {
+                let share = more(&Margin::Share(*share));
+                format!(
+                    "the distance of `{method}` grows by less than {share} of its end per 100 steps in the last third"
+                )
+            }
+            Self::Number { .. } => return None,
+        })
+    }
+}
+
 type Checked<T> = std::result::Result<T, String>;
 
+impl MarginKeys {
+    fn margin(&self, name: &str) -> Checked<Margin> {
+        if !OTHERS.contains(&name) {
+            known_metric(Some(name.to_owned()), "margin")?;
+        }
+        if self.reason.get_ref().trim().is_empty() {
+            return Err(format!("`reason` of margin `{name}` is empty; say why less does not matter"));
+        }
+        margin(self.within, self.within_share, "margin")
+    }
+}
+
+/// The margin of a metric, or of what is none.
+fn margin_of(margins: &Margins, name: &str) -> Checked<Margin> {
+    margins.get(name).copied().ok_or_else(|| {
+        format!("no `[margin.{name}]`; state the smallest difference that matters, with its reason")
+    })
+}
+
 impl Keys {
-    fn test(self) -> Checked<Test> {
+    fn test(self, margins: &Margins) -> Checked<Test> {
         let kind = self.kind.get_ref().clone();
         let allowed = allowed(&kind)?;
         if let Some(stray) = self.given().into_iter().find(|key| !allowed.contains(key)) {
@@ -173,18 +268,27 @@ impl Keys {
         let side = Side { method: method.clone(), at: restricted(self.at)? };
         let (within, share) = (self.within, self.within_share);
         Ok(match kind.as_str() {
-            "above" | "similar" | "not_below" => Test::Compared {
-                side,
-                than: Side { method: needed(self.than, &kind, "than")?, at: restricted(self.than_at)? },
-                metric: known_metric(self.metric, &kind)?,
-                holds: match kind.as_str() {
-                    "above" => Holds::Above,
-                    "similar" => Holds::Within(margin(within, share, &kind)?),
-                    _ => Holds::NotBelow(margin(within, share, &kind)?),
-                },
+            "above" | "similar" | "not_below" => {
+                let metric = known_metric(self.metric, &kind)?;
+                let (claimed, margin) = match kind.as_str() {
+                    "above" => (Claimed::Above, margin_of(margins, &metric)?),
+                    "similar" => (Claimed::Alike, margin(within, share, &kind)?),
+                    _ => (Claimed::NotBelow, margin(within, share, &kind)?),
+                };
+                let than = Side { method: needed(self.than, &kind, "than")?, at: restricted(self.than_at)? };
+                Test::Compared { side, than, metric, hypothesis: Hypothesis { claimed, margin } }
+            }
+            "width_above" => Test::WidthAbove {
+                method,
+                than: needed(self.than, &kind, "than")?,
+                margin: margin_of(margins, WIDTH)?,
             },
-            "width_above" => Test::WidthAbove { method, than: needed(self.than, &kind, "than")? },
-            "growing" => Test::Growing { method },
+            "curve_above" => Test::CurveAbove {
+                method,
+                than: needed(self.than, &kind, "than")?,
+                margin: margin_of(margins, DINO)?,
+            },
+            "growing" => Test::Growing { method, margin: margin_of(margins, SLOPE)? },
             "flat" => Test::Flat {
                 method,
                 share: positive(needed(self.within_share, &kind, "within_share")?, "within_share")?,
@@ -226,13 +330,13 @@ fn allowed(kind: &str) -> Checked<&'static [&'static str]> {
     Ok(match kind {
         "above" => &["method", "at", "than", "than_at", "metric"],
         "similar" | "not_below" => &["method", "at", "than", "than_at", "metric", "within", "within_share"],
-        "width_above" => &["method", "than"],
+        "width_above" | "curve_above" => &["method", "than"],
         "growing" => &["method"],
         "flat" => &["method", "within_share"],
         "number" => &["method", "at", "paper", "within"],
         _ => {
             return Err(format!(
-                "kind `{kind}` is not known; known are `above`, `similar`, `not_below`, `width_above`, `growing`, `flat`, `number`"
+                "kind `{kind}` is not known; known are `above`, `similar`, `not_below`, `width_above`, `curve_above`, `growing`, `flat`, `number`"
             ));
         }
     })
@@ -292,6 +396,7 @@ fn quoted(names: &[&str]) -> String {
 mod tests {
     use super::*;
 
+    const MARGIN: &str = "[margin.dino]\nwithin = 0.02\nreason = \"so\"\n";
     const GOOD: &str = include_str!("../tests/data/good_claims.toml");
 
     #[test]
@@ -314,32 +419,37 @@ mod tests {
     fn every_mistake_is_named_with_its_line() {
         let entry = |test: &str| {
             format!(
-                "\n[[claim]]\nid = \"a\"\nwhere = \"x\"\nstatement = \"y\"\nexperiment = \"e\"\ntest = {{ {test} }}\n"
+                "{MARGIN}\n[[claim]]\nid = \"a\"\nwhere = \"x\"\nstatement = \"y\"\nexperiment = \"e\"\ntest = {{ {test} }}\n"
             )
         };
         let above = "kind = \"above\", method = \"a\", than = \"b\"";
         let cases = [
-            (entry("kind = \"best\""), 7, "kind `best` is not known"),
-            (entry(above), 7, "needs the key `metric`"),
-            (entry(&format!("{above}, metric = \"dyno\"")), 7, "metric `dyno` is not known"),
-            (entry(&format!("{above}, metric = \"dino\", within = 1.0")), 7, "has no key `within`"),
+            (entry("kind = \"best\""), 10, "kind `best` is not known"),
+            (entry(above), 10, "needs the key `metric`"),
+            (entry(&format!("{above}, metric = \"dyno\"")), 10, "metric `dyno` is not known"),
+            (entry(&format!("{above}, metric = \"dino\", within = 1.0")), 10, "has no key `within`"),
             (
                 entry(&format!("{above}, metric = \"dino\", at = {{ x = [1, []] }}")),
-                7,
+                10,
                 "setting `x` is compared with []",
             ),
-            (entry(&format!("{above}, metrik = \"dino\"")), 7, "unknown field `metrik`"),
-            (entry("kind = \"flat\", method = \"a\", within_share = -1.0"), 7, "must be above 0"),
+            (entry(&format!("{above}, metrik = \"dino\"")), 10, "unknown field `metrik`"),
+            (entry("kind = \"flat\", method = \"a\", within_share = -1.0"), 10, "must be above 0"),
             (
                 entry("kind = \"similar\", method = \"a\", than = \"b\", metric = \"dino\""),
-                7,
+                10,
                 "needs one of `within`",
             ),
-            (entry("kind = \"number\", method = \"a\", paper = { dyno = 1.0 }, within = 0.1"), 7, "`dyno`"),
-            (format!("{GOOD}[[claim]]\nid = \"a\"\nwhere = \"\"\nstatement = \"\"\n"), 15, "stands twice"),
-            (GOOD.replace("not_attempted", "experiment"), 10, "needs either `not_attempted`"),
-            (GOOD.replace("where = \"Table 5\"", "were = \"Table 5\""), 11, "unknown field `were`"),
-            (GOOD.replace("id = \"b\"", "id = b"), 10, "string values must be quoted"),
+            (entry("kind = \"number\", method = \"a\", paper = { dyno = 1.0 }, within = 0.1"), 10, "`dyno`"),
+            (format!("{GOOD}[[claim]]\nid = \"a\"\nwhere = \"\"\nstatement = \"\"\n"), 18, "stands twice"),
+            (GOOD.replace("not_attempted", "experiment"), 13, "needs either `not_attempted`"),
+            (GOOD.replace("where = \"Table 5\"", "were = \"Table 5\""), 14, "unknown field `were`"),
+            (GOOD.replace("id = \"b\"", "id = b"), 13, "string values must be quoted"),
+            (entry(&format!("{above}, metric = \"mmlu\"")), 10, "no `[margin.mmlu]`"),
+            (entry("kind = \"width_above\", method = \"a\", than = \"b\""), 10, "no `[margin.width]`"),
+            (MARGIN.replace("dino", "dyno"), 3, "metric `dyno` is not known"),
+            (MARGIN.replace("\"so\"", "\"\""), 3, "`reason` of margin `dino` is empty"),
+            (MARGIN.replace("0.02", "0.0"), 3, "must be above 0"),
         ];
         for (text, line, message) in cases {
             let (found, said) = parse(&text).unwrap_err();
@@ -353,7 +463,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("claims.toml");
         std::fs::write(&path, "[[claim]]\nid = 1\n").unwrap();
-        let message = load(&path).unwrap_err().to_string();
+        let message = Ledger::load(&path).unwrap_err().to_string();
         assert!(message.contains("claims.toml`, line 2:"), "{message}");
     }
 }
