@@ -78,7 +78,7 @@ impl Study {
         let ids: Vec<&str> = plan.grid.trials.iter().map(|trial| trial.id.as_str()).collect();
         let folder = find(results, scale, &mut design, &ids)?;
         let pilot = Place::read(&base.join(scale), scale).ok();
-        let measured = pilot.as_ref().and_then(|place| seconds_per_trial(place));
+        let measured = pilot.as_ref().and_then(seconds_per_trial);
         let estimated = plan.seconds.map(|seconds| seconds / plan.grid.trials.len() as f64);
         let of = |statement: &Registered| evidence(test(ledger, &statement.id)?, pilot.as_ref()?).ok();
         let pilot = design.statement.iter().map(of).collect();
