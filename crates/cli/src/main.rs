@@ -24,9 +24,9 @@ use clap::builder::{PathBufValueParser, TypedValueParser};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use commands::{
-    bench, cancel, check_weights, clean, decide, diff, doctor as doctor_command, export, fetch, generate,
-    import, merge, methods, params as params_command, plan, plots, pretrain, report as report_command, run,
-    status, submit, verify_resume, weight_norms, world,
+    adopt, bench, cancel, check_weights, clean, decide, diff, doctor as doctor_command, export, fetch,
+    generate, import, merge, methods, params as params_command, plan, plots, pretrain,
+    report as report_command, run, status, submit, verify_resume, weight_norms, world,
 };
 
 #[derive(Parser)]
@@ -79,6 +79,8 @@ enum Command {
     World(world::Args),
     /// Take the finished trials of other folders of results into one, by identity
     Merge(merge::Args),
+    /// Take the finished trials of committed tables back into the ledger, so that a run goes on from them
+    Adopt(adopt::Args),
     /// List the methods with all that is known of them, or show one
     Methods(methods::Args),
     /// Count the parameters that methods train, beside the paper's counts
@@ -139,6 +141,7 @@ fn main() -> ExitCode {
         Command::Fetch(args) => fetch::run(args).map(|()| ExitCode::SUCCESS),
         Command::Pretrain(args) => pretrain::run(args).map(|()| ExitCode::SUCCESS),
         Command::World(args) => world::run(args).map(|()| ExitCode::SUCCESS),
+        Command::Adopt(args) => adopt::run(args).map(|()| ExitCode::SUCCESS),
         Command::Merge(args) => merge::run(args).map(|()| ExitCode::SUCCESS),
         Command::Methods(args) => methods::run(args).map(|()| ExitCode::SUCCESS),
         Command::Params(args) => params_command::run(args).map(|()| ExitCode::SUCCESS),

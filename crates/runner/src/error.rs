@@ -29,6 +29,9 @@ pub enum RunnerError {
     #[error("{path} has no trial of this experiment; run it first")]
     Empty { path: PathBuf },
 
+    #[error("`{}`: {message}; `git checkout` brings back a committed table", path.display())]
+    Table { path: PathBuf, message: String },
+
     #[error("`{id}` is no trial of this experiment at this scale; {remedy}")]
     NoTrial { id: String, remedy: String },
 

@@ -26,8 +26,8 @@ pub use error::RunnerError;
 pub use experiments::{Confirm, Direction, Experiment, Grid, Header, Remedy, TunedAxis, Tuning};
 pub use identity::{PROTOCOL_VERSION, canonical};
 pub use ledger::{
-    Difference, Explanation, Leftover, LeftoverKind, Leftovers, Merged, State, explain, leftovers, merge,
-    shell_line, utc_now, write_atomically,
+    Adopted, Difference, Explanation, Leftover, LeftoverKind, Leftovers, Merged, State, adopt, explain,
+    leftovers, merge, shell_line, utc_now, write_atomically,
 };
 pub use run::{
     EXIT_INTERRUPTED, Only, Plan, PlannedBank, RunOptions, RunReport, Selection, Shard, Verdict,

@@ -2,6 +2,8 @@
 
 mod study;
 
+pub use study::confirmatory;
+
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::Ordering;

@@ -1,5 +1,6 @@
 //! One file per subcommand: its arguments, and what it does.
 
+pub mod adopt;
 pub mod bench;
 pub mod cancel;
 pub mod check_weights;

@@ -1,5 +1,6 @@
 //! What a results folder holds: records of finished trials, checkpoints of banks under way, and the lock.
 
+mod adopt;
 mod banks;
 pub(crate) mod checkpoints;
 mod clean;
@@ -19,6 +20,7 @@ mod stamp;
 mod state;
 mod worker;
 
+pub use adopt::{Adopted, adopt};
 pub(crate) use banks::{BankList, Finished};
 pub use clean::{Leftover, LeftoverKind, Leftovers, leftovers};
 pub use compare::Difference;

@@ -3,6 +3,7 @@
 #[path = "../../examples/toy/workload.rs"]
 mod toy;
 
+mod adopted;
 mod identity;
 mod leftovers;
 mod policy;

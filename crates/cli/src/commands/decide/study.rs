@@ -265,6 +265,16 @@ fn check(file: &Path, confirm: &Confirm) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The experiment of a file with the settings of all of its confirmatory trials, with its results in `folder`.
+pub fn confirmatory(file: &Path, scale: &str, folder: &str) -> anyhow::Result<Experiment> {
+    let experiment = Experiment::load(file, scale, &[])?;
+    let Some(confirm) = &experiment.confirm else {
+        bail!("{} has no table [confirm]; it says which trials decide: docs/statistics.md", file.display());
+    };
+    check(file, confirm)?;
+    at_look(file, scale, confirm, *confirm.looks.last().expect("it was checked"), folder)
+}
+
 /// The experiment with the settings of its confirmatory trials, up to a look, with its results in a folder of its own.
 fn at_look(
     file: &Path,
