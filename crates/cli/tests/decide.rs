@@ -146,7 +146,11 @@ fn mistakes_are_named() {
         ("looks = [2, 3]", "looks = [3, 2]", "confirm.looks: must be numbers from 2 up that grow"),
         ("looks = [2, 3]", "looks = [2, 99]", "subject.first: found 99"),
         ("along = \"subject\"", "along = \"seed\"", "must end with the number of seeds"),
-        ("backpack_teal_striped", "backpack_teal", "`backpack_teal`: unknown subject; known: backpack_purple"),
+        (
+            "backpack_teal_striped",
+            "backpack_teal",
+            "`backpack_teal`: unknown subject; known: backpack_purple",
+        ),
         ("along = \"subject\"", "alongs = \"subject\"", "unknown field `alongs`"),
     ] {
         let study = Study::new();
@@ -157,5 +161,8 @@ fn mistakes_are_named() {
     }
     let study = Study::new();
     study.write("claims.toml", &CLAIMS.replace("tiny", "other"));
-    assert!(text(&study.decide(&["--plan"])).contains("none of the experiments has a table [confirm] and a statement"));
+    assert!(
+        text(&study.decide(&["--plan"]))
+            .contains("none of the experiments has a table [confirm] and a statement")
+    );
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use results::{Trial, Trials};
 use serde::{Deserialize, Serialize};
 
-use crate::claims::{Claim, Decided, Ledger};
+use crate::claims::{Claim, Decided, Ledger, Test};
 use crate::error::{DecideError, Result, read};
 
 /// Its name in a folder of results.
@@ -115,6 +115,12 @@ impl Design {
             _ => None,
         };
         ledger.claims.iter().filter_map(of).collect()
+    }
+
+    /// Whether it has a statement with this test.
+    pub fn has(&self, id: &str, test: &Test) -> bool {
+        let text = test.text();
+        self.statement.iter().any(|statement| statement.id == id && Some(&statement.test) == text.as_ref())
     }
 
     /// Whether a trial is of one of the first values.

@@ -82,6 +82,11 @@ fn judge_at(
                     .unwrap_or_else(|note| vec![Judgement::not_attempted(&place.scale, note)]);
                 found.push((index, judgements));
             }
+            // What is no statement of the design as it was written is not decided by its trials.
+            _ if design.as_ref().is_some_and(|design| !design.has(&claim.id, test)) => {
+                let note = "not a statement of this design, or with another margin".to_owned();
+                found.push((index, vec![Judgement::not_attempted(&place.scale, note)]));
+            }
             _ => families.entry(claim.family()).or_default().push((index, test)),
         }
     }

@@ -1,28 +1,69 @@
 //! The claim ledger as HTML: statements with their tests, the paper's numbers beside ours, and what is not attempted.
 
-use std::fmt::Write;
-
 use decide::{Claim, Decided, Judged, Judgement, Test, Verdict};
 
 use crate::html::{Row, Table, escape, inline, slug};
 
 const EXPLANATION: &str = include_str!("../assets/ledger.html");
 
-/// The section of the ledger.
-pub fn html(claims: &[Judged]) -> String {
-    let all = || claims.iter().flat_map(|(claim, found)| found.iter().map(move |found| (claim, found)));
-    // What a design has decided counts apart from what was merely seen.
-    let counts = |title: &str, of: &dyn Fn(&Judgement) -> bool| {
+/// How many statements are decided, each once: by a design that was written before its trials ran where there is one, and then
+/// as a sentence, else by what was merely seen.
+pub fn settled(claims: &[Judged]) -> String {
+    let statements: Vec<(&Claim, &Judgement)> = claims
+        .iter()
+        .filter(|(claim, _)| !is_number(claim))
+        .filter_map(|(claim, found)| {
+            let attempted = || found.iter().filter(|found| found.verdict != Verdict::NotAttempted);
+            let last = attempted().rfind(|found| found.is_registered).or_else(|| attempted().next_back());
+            Some((claim, last?))
+        })
+        .collect();
+    let counts = |title: &str, is_registered: bool| {
+        let of = |verdict: Verdict| {
+            let is_of = |found: &&Judgement| found.verdict == verdict && found.is_registered == is_registered;
+            statements.iter().map(|(_, found)| *found).filter(is_of).count()
+        };
         let count = |verdict: &Verdict| {
-            let count = all().filter(|(_, found)| found.verdict == *verdict && of(found)).count();
+            let count = of(*verdict);
             (count > 0).then(|| format!("<li>{} <b>{count}</b> {}</li>", verdict.mark(), verdict.text()))
         };
         let counts: String = Verdict::ALL.iter().filter_map(count).collect();
-        if counts.is_empty() { counts } else { format!("<p>{title}</p><ul class=\"counts\">{counts}</ul>\n") }
+        if counts.is_empty() {
+            counts
+        } else {
+            format!("<p>{title}</p>\n<ul class=\"counts\">{counts}</ul>\n")
+        }
     };
-    let registered = counts("By designs written before their trials ran:", &|found| found.is_registered);
-    let others = counts("All else:", &|found| !found.is_registered);
-    let is_number = |claim: &Claim| matches!(claim.decided, Decided::By { test: Test::Number { .. }, .. });
+    let sentence = |(claim, found): &(&Claim, &Judgement)| {
+        format!(
+            "<li>{} <a href=\"#claim-{}\">{}</a> {}: {} ({}), n = {}</li>\n",
+            found.verdict.mark(),
+            slug(&claim.id),
+            inline(&claim.statement),
+            inline(&found.quantity),
+            found.value.map(with_sign).unwrap_or_default(),
+            interval(found, with_sign),
+            found.n
+        )
+    };
+    let is_settled = |(_, found): &&(&Claim, &Judgement)| found.is_registered && found.verdict.is_decided();
+    let sentences: String = statements.iter().filter(is_settled).map(sentence).collect();
+    let registered = counts(
+        "Statements of the paper, decided by designs that were written before their trials ran:",
+        true,
+    );
+    let others = counts("Statements with results that were looked at while they came:", false);
+    let list = if sentences.is_empty() { sentences } else { format!("<ul>\n{sentences}</ul>\n") };
+    format!("<section id=\"settled\">\n<h2>What is settled</h2>\n{registered}{list}{others}</section>\n")
+}
+
+fn is_number(claim: &Claim) -> bool {
+    matches!(claim.decided, Decided::By { test: Test::Number { .. }, .. })
+}
+
+/// The section of the ledger.
+pub fn html(claims: &[Judged]) -> String {
+    let all = || claims.iter().flat_map(|(claim, found)| found.iter().map(move |found| (claim, found)));
     let rows = |kind: [bool; 2], row: fn(&Claim, &Judgement) -> Row| -> Vec<Row> {
         let of_kind = |claim: &Claim, found: &Judgement| {
             let attempted = found.verdict != Verdict::NotAttempted;
@@ -31,7 +72,7 @@ pub fn html(claims: &[Judged]) -> String {
         all().filter(|(claim, found)| of_kind(claim, found)).map(|(claim, found)| row(claim, found)).collect()
     };
     let mut html = String::from("<section id=\"claims\">\n<h2>What the paper says, and what we see</h2>\n");
-    let _ = writeln!(html, "{registered}{others}{EXPLANATION}");
+    html += EXPLANATION;
     let header = "statement of the paper, where, verdict, measured, ours, 95 % interval, n, p, p (Holm), margin, n to decide";
     html += &table("Statements", "claims", header, rows([true, false], statement));
     let header = "the paper's row, where, verdict, measured, ours, 95 % interval, n, paper";

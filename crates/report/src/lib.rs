@@ -106,8 +106,9 @@ pub fn render(request: &Request) -> Result<Page> {
         contents += &entry;
         sections += &html;
     }
-    let ledger = ledger::html(&judged(request, &mut failed)?);
-    Ok(Page { html: page(request, &contents, &(ledger + &sections)), failed })
+    let judged = judged(request, &mut failed)?;
+    let (settled, ledger) = (ledger::settled(&judged), ledger::html(&judged));
+    Ok(Page { html: page(request, &settled, &contents, &(ledger + &sections)), failed })
 }
 
 /// An experiment's entry in the contents, and its section.
@@ -141,7 +142,7 @@ fn place(request: &Request, experiment: &str, scale: &str) -> Place {
     Place { results: under(request.results), plots: under(request.plots) }
 }
 
-fn page(request: &Request, contents: &str, body: &str) -> String {
+fn page(request: &Request, settled: &str, contents: &str, body: &str) -> String {
     // The parts that may hold braces of their own come last.
     let parts = [
         ("{{policy}}", POLICY),
@@ -151,6 +152,7 @@ fn page(request: &Request, contents: &str, body: &str) -> String {
         ("{{font}}", &html::data_uri("font/ttf", FONT)),
         ("{{style}}", STYLE),
         ("{{script}}", SCRIPT),
+        ("{{settled}}", settled),
         ("{{contents}}", contents),
         ("{{body}}", body),
     ];

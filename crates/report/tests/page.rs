@@ -56,6 +56,53 @@ fn verdicts_are_those_of_the_results() {
 }
 
 #[test]
+fn what_a_design_has_decided_comes_first_and_as_a_sentence() {
+    let fixture = Fixture::new();
+    let before = fixture.page();
+    assert!(
+        !before.contains("decided by designs") && before.contains("looked at while they came"),
+        "{before}"
+    );
+    let design = r#"
+        experiment = "sweep"
+        scale = "mini"
+        written = "2025-12-31T00:00:00Z"
+        commit = "0123"
+        along = "subject"
+        values = ["cat", "dog", "vase", "can", "bowl", "boot"]
+        trials_per_value = 3
+        looks = [{ first = 3, level = 0.0125 }, { first = 6, level = 0.0375 }]
+
+        [[statement]]
+        id = "better"
+        family = "Table 9"
+        test = "dino of `delora` is above that of `lora`; less than 0.01 does not matter"
+
+        [[statement]]
+        id = "unclear"
+        family = "Table 9"
+        test = "dino of `dora` is above that of `lora`; less than 0.01 does not matter"
+
+        [[statement]]
+        id = "worse"
+        family = "Table 9"
+        test = "dino of `lora` is above that of `delora`; less than 0.02 does not matter"
+    "#;
+    std::fs::write(fixture.path("results/sweep/mini/design.toml"), design).unwrap();
+    let page = fixture.page();
+    let settled = &page[page.find("id=\"settled\"").unwrap()..page.find("<nav").unwrap()];
+    assert!(settled.contains("decided by designs that were written before their trials ran"), "{settled}");
+    assert!(settled.contains("✓ <a href=\"#claim-better\">") && settled.contains("+0.101"), "{settled}");
+    let row = rendered::claim(&page, "better");
+    assert!(row.contains("Look at 3 of 6 subjects, level 0.0125.") && !row.contains("exploratory"), "{row}");
+    assert!(row.contains(">3</td>"), "decided at the first look, by three units: {row}");
+    let later = rendered::claim(&page, "unclear");
+    assert!(later.contains("Look at 6 of 6 subjects"), "{later}");
+    let changed = rendered::claim(&page, "worse");
+    assert!(changed.contains("not a statement of this design, or with another margin"), "{changed}");
+}
+
+#[test]
 fn at_the_papers_scale_its_numbers_are_judged() {
     let fixture = Fixture::new();
     for root in ["results/sweep", "plots/sweep"] {
