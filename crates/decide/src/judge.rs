@@ -132,9 +132,14 @@ fn judge_family(
         }
         (None, Some(Missing::Broken(error))) => Err(error),
         (None, Some(Missing::Note(note))) => Ok(Judgement::not_attempted(&place.scale, note)),
-        (None, None) => {
-            Ok(Judgement::not_attempted(&place.scale, "no look at the data has been reached yet".to_owned()))
-        }
+        // A design of which no look has all of its trials.
+        (None, None) => Ok(Judgement {
+            scale: place.scale.clone(),
+            verdict: Verdict::Undecided,
+            is_registered: true,
+            note: "No look at the data has been reached yet. ".to_owned(),
+            ..Judgement::default()
+        }),
     };
     settled.into_iter().zip(missing).map(judged).collect()
 }
