@@ -151,7 +151,7 @@ fn mistakes_are_named() {
             "backpack_teal",
             "`backpack_teal`: unknown subject; known: backpack_purple",
         ),
-        ("along = \"subject\"", "alongs = \"subject\"", "unknown field `alongs`"),
+        ("along = \"subject\"", "alongs = \"subject\"", "confirm.alongs: unknown key; did you mean `along`"),
     ] {
         let study = Study::new();
         study.write("tiny.toml", &EXPERIMENT.replace(from, to));
