@@ -1,6 +1,6 @@
 """Golden files for `crates/llama-it`: 50 steps of finetuning a tiny LLaMA by PEFT.
 
-The frozen network is `crates/models/tests/golden/llama/`, which `llama.py` writes. `training/batches.safetensors` has
+The frozen network is `crates/models/tests/golden/llama/`, which `decoders.py` writes. `training/batches.safetensors` has
 `batches` [steps, rows, tokens], padded on the right with 0, and `lengths` [steps, rows], the same for each method. Its
 text has a pattern to learn: most words are followed by one of a few. A method's folder beside it has
 `case.json` (settings) and `io.safetensors`:
@@ -22,7 +22,7 @@ import json
 from pathlib import Path
 
 import torch
-from llama import loss_of
+from decoders import loss_of
 from methods import named, write
 from models import GOLDEN as MODELS
 from peft import DeloraConfig, LoraConfig, get_peft_model

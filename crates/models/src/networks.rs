@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::clip::{Clip, ClipConfig, ClipText, ClipTextConfig, ClipVision, ClipVisionConfig};
 use crate::config::{self, Config, Others};
-use crate::llama::{Llama, LlamaConfig};
+use crate::decoder::{Decoder, DecoderConfig};
 use crate::loaded::Loaded;
 use crate::roberta::{Encoder, EncoderConfig};
 use crate::shapes::{ARCHITECTURES, Architecture, Scalable, Shapes, Width};
@@ -53,7 +53,11 @@ pub static NETWORKS: [Network; 8] = [
         &naming::ENCODER,
         read::<EncoderConfig>,
     ),
-    network(&["LlamaForCausalLM"], &naming::TIED_LLAMA, read::<LlamaConfig>),
+    network(
+        &["LlamaForCausalLM", "MistralForCausalLM", "Qwen2ForCausalLM", "Qwen3ForCausalLM"],
+        &naming::TIED_DECODER,
+        read::<DecoderConfig>,
+    ),
 ];
 
 const fn network(
@@ -238,7 +242,7 @@ impl Scalable for EncoderConfig {
     }
 }
 
-impl Scalable for LlamaConfig {
+impl Scalable for DecoderConfig {
     fn widths(&mut self) -> Vec<Width<'_>> {
         // Positions turn pairs of a head's features.
         let step = if self.head_dim.is_some() { 1 } else { 2 * self.num_attention_heads };
@@ -247,7 +251,7 @@ impl Scalable for LlamaConfig {
     }
 
     fn build(&self) -> Result<Shapes, String> {
-        let network = Loaded::try_fresh(|path| Llama::new(path, self));
+        let network = Loaded::try_fresh(|path| Decoder::new(path, self));
         network.map(|network| Shapes::of(&network)).map_err(|error| error.to_string())
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::llama::LLAMA2_7B;
+use crate::decoder::LLAMA2_7B;
 
 pub(crate) fn sd15_unet() -> Value {
     let (down, up) = ("CrossAttnDownBlock2D", "CrossAttnUpBlock2D");

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use models::checkpoint::CheckpointConfigs;
 use models::clip::{ClipConfig, ClipTextConfig};
 use models::config::{Config, parse};
+use models::decoder::{DecoderConfig, load_decoder};
 use models::images::Preprocessor;
-use models::llama::{LlamaConfig, load_llama};
+use models::networks::Network;
 use models::roberta::EncoderConfig;
 use models::scheduler::ScheduleConfig;
 use models::unet::UNetConfig;
@@ -116,12 +117,12 @@ fn keys_of_the_other_networks_that_change_results_are_refused_with_their_value()
             ("position_embedding_type", json!("relative_key")),
         ],
     );
-    refused::<LlamaConfig>(
+    refused::<DecoderConfig>(
         &golden("llama"),
         &[
             ("attention_dropout", json!(0.1)),
             ("sliding_window", json!(4096)),
-            ("eos_token_id", json!([2, 5])),
+            ("eos_token_id", json!("</s>")),
             ("hidden_size", json!("many")),
         ],
     );
@@ -134,11 +135,11 @@ fn positions_are_read_under_every_name_and_refused_where_they_are_scaled() {
         let mut file = plain.clone();
         file.as_object_mut().unwrap().remove("rope_theta");
         file[key] = value;
-        parse::<LlamaConfig>(&file)
+        parse::<DecoderConfig>(&file)
     };
     for name in ["rope_type", "type"] {
         let newer = with("rope_parameters", json!({"rope_theta": 500000.0, name: "default"})).unwrap();
-        assert_eq!(newer.rope_theta(), 500000.0);
+        assert_eq!(newer.rope_theta().unwrap(), 500000.0);
         let scaled = with("rope_parameters", json!({"rope_theta": 10000.0, name: "linear"})).unwrap_err();
         assert!(
             scaled.contains("`rope_parameters`") && scaled.contains(&format!("its `{name}` is")),
@@ -148,12 +149,70 @@ fn positions_are_read_under_every_name_and_refused_where_they_are_scaled() {
         assert!(older.contains("`rope_scaling`") && older.contains("dynamic"), "{older}");
         with("rope_scaling", json!({name: "default"})).unwrap();
     }
-    assert_eq!(with("rope_scaling", Value::Null).unwrap().rope_theta(), 10000.0);
+    assert_eq!(with("rope_scaling", Value::Null).unwrap().rope_theta().unwrap(), 10000.0);
     let unknown =
         with("rope_parameters", json!({"rope_theta": 1e4, "partial_rotary_factor": 0.5})).unwrap_err();
     assert!(unknown.contains("its `partial_rotary_factor` is 0.5"), "{unknown}");
-    let two = problem::<LlamaConfig>(&plain, "rope_parameters", json!({"rope_theta": 500000.0}));
+    let two = problem::<DecoderConfig>(&plain, "rope_parameters", json!({"rope_theta": 500000.0}));
     assert!(two.contains("`rope_theta` is 10000 and `rope_parameters.rope_theta` 500000"), "{two}");
+}
+
+/// `public_decoders.jsonl` has the configs of public checkpoints, with their number of parameters or with what is refused.
+#[test]
+fn public_decoders_are_read_with_all_their_parameters_or_refused_by_name() {
+    let text = std::fs::read_to_string(tests().join("public_decoders.jsonl")).unwrap();
+    let rows: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(rows.len() >= 20);
+    for row in &rows {
+        let (model, config) = (&row["model"], &row["config"]);
+        match row["refused"].as_str() {
+            None => {
+                let asked = Network::of(config).unwrap().read(config);
+                let asked = asked.unwrap_or_else(|problem| panic!("{model}: {problem}"));
+                assert_eq!(json!(asked.shapes.num_parameters()), row["parameters"], "{model}");
+            }
+            Some(reason) => {
+                let problem = parse::<DecoderConfig>(config).expect_err(&model.to_string());
+                assert!(problem.contains(reason), "{model}: {problem}");
+            }
+        }
+    }
+}
+
+#[test]
+fn keys_of_another_family_and_windows_that_are_none_are_refused() {
+    let qwen = golden("qwen3");
+    for (case, key, value) in [
+        ("llama", "sliding_window", json!(8)),
+        ("llama", "use_sliding_window", json!(true)),
+        ("mistral", "attention_bias", json!(true)),
+        ("mistral", "layer_types", json!(["full_attention"])),
+        ("qwen2", "mlp_bias", json!(true)),
+        ("qwen2", "attention_bias", json!(true)),
+    ] {
+        let problem = problem::<DecoderConfig>(&golden(case), key, value);
+        assert!(problem.contains(&format!("`{key}` is")) && problem.contains(case), "{problem}");
+    }
+    for (key, value, said) in [
+        ("layer_types", json!(["full_attention"]), "`layer_types` has 1 entries; `num_hidden_layers` is 3"),
+        ("use_sliding_window", json!(false), "`layer_types` gives layer 0 a window, and there is none"),
+        ("layer_types", json!(["chunked_attention"]), "chunked_attention"),
+        ("sliding_window", json!(0), "`sliding_window` is 0"),
+    ] {
+        let problem = problem::<DecoderConfig>(&qwen, key, value);
+        assert!(problem.contains(said), "{problem}");
+    }
+    let llama3 = golden("llama3");
+    for (key, value, said) in [
+        ("rope_scaling.factor", Value::Null, "lacks `factor`"),
+        ("rope_scaling.factor", json!(-8.0), "`rope_scaling.factor` is -8"),
+        ("rope_scaling.high_freq_factor", json!(1.0), "has to be larger"),
+        ("rope_scaling.beta_fast", json!(32), "its `beta_fast` is 32"),
+        ("rope_scaling.rope_type", json!("yarn"), "yarn"),
+    ] {
+        let problem = problem::<DecoderConfig>(&llama3, key, value);
+        assert!(problem.contains(said), "{problem}");
+    }
 }
 
 #[test]
@@ -197,7 +256,7 @@ fn values_that_cannot_be_are_refused_before_a_tensor_is_made() {
         assert!(message.contains(key), "{message}");
     }
     for (key, value) in [("num_key_value_heads", 0), ("num_hidden_layers", 0), ("vocab_size", -1)] {
-        let message = problem::<LlamaConfig>(&golden("llama"), key, json!(value));
+        let message = problem::<DecoderConfig>(&golden("llama"), key, json!(value));
         assert!(message.contains(key), "{message}");
     }
 }
@@ -258,7 +317,7 @@ fn configs_of_public_checkpoints_are_taken() {
     let mut llama = golden("llama");
     llama["max_sequence_length"] = json!(2048);
     llama["pad_token_id"] = json!(-1);
-    parse::<LlamaConfig>(&llama).unwrap();
+    parse::<DecoderConfig>(&llama).unwrap();
     let mini = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../assets/mini");
     CheckpointConfigs::read(&mini.join("sd")).unwrap();
     read_config::<ClipConfig>(&mini.join("clip/config.json")).unwrap();
@@ -347,9 +406,9 @@ fn quantized_weights_are_called_so() {
     let name = "model.layers.0.mlp.up_proj.qweight";
     let weight = Tensor::zeros([4, 4], (Kind::Int, Device::Cpu));
     Tensor::write_safetensors(&[(name, weight)], root.path().join("model.safetensors")).unwrap();
-    let message = load_llama(root.path(), Kind::Float, Device::Cpu).unwrap_err().to_string();
+    let message = load_decoder(root.path(), Kind::Float, Device::Cpu).unwrap_err().to_string();
     assert!(message.contains(name) && message.contains("quantized"), "{message}");
-    let message = problem::<LlamaConfig>(&golden("llama"), "quantization_config", json!({"bits": 4}));
+    let message = problem::<DecoderConfig>(&golden("llama"), "quantization_config", json!({"bits": 4}));
     let is_named = message.contains("`quantization_config`");
     assert!(is_named && message.contains("take the checkpoint in F32"), "{message}");
 }

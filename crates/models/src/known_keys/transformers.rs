@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use crate::clip::{ClipConfig, ClipTextConfig, ClipVisionConfig};
 use crate::config::{Config, Others, bounded, check_keys, depth, matrix, multiple, positive_number, shown};
-use crate::llama::LlamaConfig;
+use crate::decoder::DecoderConfig;
 use crate::roberta::EncoderConfig;
 use crate::vit::VitConfig;
 
@@ -191,7 +191,7 @@ impl Config for EncoderConfig {
     }
 }
 
-impl Config for LlamaConfig {
+impl Config for DecoderConfig {
     const OTHERS: Others = Others {
         ignored: &[
             EVERYWHERE,
@@ -199,16 +199,23 @@ impl Config for LlamaConfig {
             &["pad_token_id sep_token_id"],
             // A copy of `max_position_embeddings` in files of the first LLaMA.
             &["max_sequence_length"],
+            // What a converter noted of the family or for other programs.
+            &["is_llama_config transformers.js_config"],
         ],
         only: &[
             SHARED,
             &[
+                ("rope_interleaved use_mrope", OFF),
                 // The network is trained, without dropout.
                 ("attention_dropout", &["0", "null"]),
                 ("is_decoder", &["true", "false", "null"]),
             ],
         ],
     };
+
+    fn check_file(file: &Map<String, Value>) -> Result<(), String> {
+        DecoderConfig::check_family(file)
+    }
 
     fn check(&self) -> Result<(), String> {
         self.checked().map_err(|error| error.to_string())

@@ -122,7 +122,7 @@ pub const ENCODER: Naming = Naming {
 };
 
 /// A LLaMA whose head is its table of tokens: files may hold it a second time.
-pub const TIED_LLAMA: Naming = Naming { foreign: &["lm_head."], ..PLAIN };
+pub const TIED_DECODER: Naming = Naming { foreign: &["lm_head."], ..PLAIN };
 
 impl Rename {
     /// Our names for the file's tensor `name`, if this is about it.
@@ -188,7 +188,7 @@ mod tests {
     fn every_table_fills_as_many_places_as_it_takes() {
         let places = |pattern: &str| pattern.split('.').filter(|piece| piece.starts_with('*')).count();
         for naming in
-            [PLAIN, VAE, CLIP_TEXT, CLIP_VISION, VIT, VIT_CLASSIFIER, CLASSIFIER, ENCODER, TIED_LLAMA]
+            [PLAIN, VAE, CLIP_TEXT, CLIP_VISION, VIT, VIT_CLASSIFIER, CLASSIFIER, ENCODER, TIED_DECODER]
         {
             for rename in naming.renames {
                 assert!(rename.ours.iter().all(|ours| places(ours) == places(rename.stored)), "{rename:?}");

@@ -1,10 +1,10 @@
 //! Networks and schedulers against their reference implementations, on the files made by `models.py`,
-//! `language_models.py`, `llama.py`, `minilm.py`, `control.py`, `evaluators.py` and `pictures.py` of `tools/goldens`.
+//! `language_models.py`, `decoders.py`, `minilm.py`, `control.py`, `evaluators.py` and `pictures.py` of `tools/goldens`.
 
 mod control;
+mod decoders;
 mod encoders;
 mod evaluators;
-mod llama;
 mod minilm;
 mod pictures;
 

@@ -1,8 +1,11 @@
-"""Golden files for `crates/models`: tiny LLaMA decoders of transformers, and what they compute.
+"""Golden files for `crates/models`: tiny decoders of transformers, and what they compute.
 
 The files are as those of `models.py`. `llama/` shares each head of keys and values between two heads of queries and has
 a head of its own; `llama_tied/` has a single head of keys and values, another base of the rotations and its table of
-words as its head, and is saved in shards. `io.safetensors` holds
+words as its head, and is saved in shards. `llama3/` has scaled rotations, which turn some pairs as they were, some slower and
+one in between, a row longer than the original length, biases everywhere, and heads whose features are not the hidden
+ones over the heads. `mistral/` has a window of 4 tokens in all layers, `qwen2/` one of 5 from its second layer on, and
+`qwen3/` one of 3 in its first and last layer by a list. `io.safetensors` holds
 
 - `ids` and `mask` [rows, tokens], padded on the right with 0, and `logits` [rows, tokens, words], zero at padding;
 - `loss` [], the cross-entropy of the next token, a mean over all real tokens that have one before them, and `gradient`,
@@ -16,16 +19,16 @@ import torch
 from language_models import NO_STREAM
 from models import GOLDEN, randomize, save_io
 from torch.nn import functional as F
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import AutoModelForCausalLM, LlamaConfig, MistralConfig, Qwen2Config, Qwen3Config
 
 LENGTHS = (11, 7, 4)
 NUM_NEW = 12
 GRADIENT_OF = "model.layers.0.self_attn.q_proj.weight"
 
 
-def padded_ids(vocab_size, generator):
+def padded_ids(vocab_size, lengths, generator):
     """Random words after a first token 1, padded with 0; and the mask of what is no padding."""
-    mask = torch.arange(max(LENGTHS)) < torch.tensor(LENGTHS).unsqueeze(1)
+    mask = torch.arange(max(lengths)) < torch.tensor(lengths).unsqueeze(1)
     ids = torch.randint(3, vocab_size, mask.shape, generator=generator)
     ids[:, 0] = 1
     return ids * mask, mask.long()
@@ -54,15 +57,15 @@ def continued(model, prompt):
     return ids[:, prompt.shape[1] :]
 
 
-def decoder(name, seed, shard_size, **sizes):
-    config = LlamaConfig(max_position_embeddings=32, **sizes)
-    model = LlamaForCausalLM._from_config(config, attn_implementation="eager")
+def decoder(name, seed, shard_size, config_class=LlamaConfig, lengths=LENGTHS, **sizes):
+    config = config_class(**dict(max_position_embeddings=32) | sizes)
+    model = AutoModelForCausalLM.from_config(config, attn_implementation="eager")
     randomize(model, seed, NO_STREAM)
     folder = GOLDEN / name
     model.save_pretrained(folder, max_shard_size=shard_size)
     (folder / "generation_config.json").unlink()
     generator = torch.Generator().manual_seed(seed + 1)
-    ids, mask = padded_ids(config.vocab_size, generator)
+    ids, mask = padded_ids(config.vocab_size, lengths, generator)
     logits = model(ids, attention_mask=mask).logits
     loss = loss_of(logits, ids, mask)
     (gradient,) = torch.autograd.grad(loss, [model.get_parameter(GRADIENT_OF)])
@@ -102,6 +105,83 @@ def main():
         rope_theta=500000.0,
         rms_norm_eps=0.03,
         tie_word_embeddings=True,
+    )
+    decoder(
+        "llama3",
+        140,
+        "1MB",
+        lengths=(40, 9, 4),
+        vocab_size=48,
+        hidden_size=32,
+        intermediate_size=40,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        head_dim=12,
+        max_position_embeddings=64,
+        rope_theta=10000.0,
+        rope_scaling=dict(
+            rope_type="llama3", factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0, original_max_position_embeddings=32
+        ),
+        rms_norm_eps=0.01,
+        attention_bias=True,
+        mlp_bias=True,
+        eos_token_id=[2, 5],
+        tie_word_embeddings=True,
+    )
+    decoder(
+        "mistral",
+        150,
+        "1MB",
+        MistralConfig,
+        vocab_size=48,
+        hidden_size=24,
+        intermediate_size=40,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=1,
+        head_dim=10,
+        sliding_window=4,
+        rope_theta=1000000.0,
+        rms_norm_eps=0.02,
+    )
+    decoder(
+        "qwen2",
+        160,
+        "1MB",
+        Qwen2Config,
+        vocab_size=48,
+        hidden_size=24,
+        intermediate_size=40,
+        num_hidden_layers=3,
+        num_attention_heads=6,
+        num_key_value_heads=2,
+        use_sliding_window=True,
+        sliding_window=5,
+        max_window_layers=1,
+        rope_theta=1000000.0,
+        rms_norm_eps=0.02,
+        tie_word_embeddings=True,
+    )
+    decoder(
+        "qwen3",
+        170,
+        "1MB",
+        Qwen3Config,
+        vocab_size=48,
+        hidden_size=24,
+        intermediate_size=40,
+        num_hidden_layers=3,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        head_dim=10,
+        attention_bias=True,
+        use_sliding_window=True,
+        sliding_window=3,
+        layer_types=["sliding_attention", "full_attention", "sliding_attention"],
+        rope_theta=1000000.0,
+        rms_norm_eps=0.02,
+        tie_word_embeddings=False,
     )
 
 
