@@ -11,7 +11,8 @@ use crate::bank::Bank;
 use crate::config::{MethodConfig, TrialConfig};
 use crate::error::CoreError;
 use crate::methods::find_method;
-use crate::site::{Role, Site};
+use crate::site::Site;
+use crate::target::Target;
 use crate::tensor_file::{Values, decode, write};
 
 /// What a trial has learnt, and all that its method needs beside the network to use it.
@@ -40,8 +41,8 @@ use crate::tensor_file::{Values, decode, write};
 pub struct AdapterFile {
     /// The trial's method with its settings.
     pub method: MethodConfig,
-    /// Roles of the linear layers that the method adapts; absent: all.
-    pub targets: Option<Vec<Role>>,
+    /// The linear layers that the method adapts; absent: all.
+    pub targets: Option<Vec<Target>>,
     /// The trial's seed.
     pub seed: u64,
     /// Parameters and constants, named `site.parameter` and shaped as in the method's header, f32.
@@ -60,7 +61,7 @@ struct Header {
     format: u64,
     method: MethodConfig,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    targets: Option<Vec<Role>>,
+    targets: Option<Vec<Target>>,
     seed: u64,
 }
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::parameter_group::Group;
-use crate::site::Role;
+use crate::target::Target;
 
 /// A method by name, and those of its settings that differ from its defaults.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -122,10 +122,10 @@ pub struct TrialConfig {
     /// The learning rates' factor over the steps.
     #[serde(default)]
     pub schedule: Schedule,
-    /// Roles of the linear layers that linear methods adapt; absent: all. Methods that choose their own sites, such
+    /// The linear layers that linear methods adapt; absent: all. Methods that choose their own sites, such
     /// as IA3, take no notice.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub targets: Option<Vec<Role>>,
+    pub targets: Option<Vec<Target>>,
     /// Decides every draw of the trial.
     pub seed: u64,
 }

@@ -28,6 +28,11 @@ pub enum CoreError {
     )]
     NoSite { trial: usize, method: &'static str, wanted: String },
 
+    #[error(
+        "trial {trial}: `{target}` is no role and fits no linear layer; roles are {roles}, and a layer is called `{example}`"
+    )]
+    NoLayer { trial: usize, target: String, roles: String, example: String },
+
     #[error("site `{site}` is no linear layer, so it has no adapted weight")]
     NotLinear { site: String },
 

@@ -29,6 +29,7 @@ mod random;
 mod site;
 mod state;
 mod store;
+mod target;
 mod tensor_file;
 
 pub use adapter::{
@@ -50,7 +51,8 @@ pub use method::{About, Adapts, Method};
 pub use methods::{METHODS, add_method, find_method, settings};
 pub use optimizer::BankAdamW;
 pub use parameter_group::Group;
-pub use peft::{DiffusersLora, Imported, PeftAdapter, from_peft, to_diffusers, to_peft};
+pub use peft::{DiffusersLora, Imported, PeftAdapter, from_peft, to_diffusers, to_peft, to_peft_lora};
 pub use random::stream;
 pub use site::{HiddenShape, LinearShape, Part, PartShape, Place, Role, Site, SiteShape, Start};
+pub use target::{Pattern, Target};
 pub use tensor_file::copy_with;

@@ -10,7 +10,8 @@ use crate::config::MethodConfig;
 use crate::field_names::field_names;
 use crate::limits::Problem;
 use crate::parameter_group::Group;
-use crate::site::{PartShape, Role, SiteShape};
+use crate::site::{PartShape, SiteShape};
+use crate::target::Target;
 
 /// What tables, legends and the command line say about a method.
 pub struct About {
@@ -188,10 +189,12 @@ impl Method {
         &self,
         settings: &Settings,
         site: &SiteShape,
-        targets: Option<&[Role]>,
+        targets: Option<&[Target]>,
     ) -> Result<Option<u8>, String> {
         let targeted = match (&site.part, targets) {
-            (PartShape::Linear(shape), Some(targets)) => targets.contains(&shape.role),
+            (PartShape::Linear(shape), Some(targets)) => {
+                targets.iter().any(|target| target.fits(&site.name, shape))
+            }
             _ => true,
         };
         (self.builder.variant)(settings, site, targeted)

@@ -17,7 +17,7 @@ mod folder;
 mod import;
 mod low_rank;
 
-pub use export::to_peft;
+pub use export::{to_peft, to_peft_lora};
 pub use folder::PeftAdapter;
 pub use import::{Imported, from_peft};
 pub use low_rank::{DiffusersLora, to_diffusers};

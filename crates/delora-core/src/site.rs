@@ -19,8 +19,10 @@ pub enum Role {
     Value,
     /// The projection behind attention.
     Output,
-    /// Into a feed-forward block, gate included.
+    /// Into a feed-forward block; where gate and values are one layer, that one.
     FeedForwardIn,
+    /// The gate of a feed-forward block, where it is a layer by itself.
+    FeedForwardGate,
     /// Out of a feed-forward block.
     FeedForwardOut,
     /// Anything else, such as an embedding of time.
@@ -231,6 +233,20 @@ impl SiteShape {
     }
 }
 
+impl Role {
+    /// Every one.
+    pub const ALL: [Role; 8] = [
+        Role::Query,
+        Role::Key,
+        Role::Value,
+        Role::Output,
+        Role::FeedForwardIn,
+        Role::FeedForwardGate,
+        Role::FeedForwardOut,
+        Role::Other,
+    ];
+}
+
 impl fmt::Display for Role {
     fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
         formatter.write_str(match self {
@@ -239,6 +255,7 @@ impl fmt::Display for Role {
             Role::Value => "value",
             Role::Output => "output",
             Role::FeedForwardIn => "feed_forward_in",
+            Role::FeedForwardGate => "feed_forward_gate",
             Role::FeedForwardOut => "feed_forward_out",
             Role::Other => "other",
         })

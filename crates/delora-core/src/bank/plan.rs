@@ -13,7 +13,8 @@ use crate::group::HEAD;
 use crate::method::{Adapts, Method};
 use crate::methods::find_method;
 use crate::parameter_group::Group;
-use crate::site::{Part, PartShape, Site, SiteShape, Start};
+use crate::site::{Part, PartShape, Role, Site, SiteShape, Start};
+use crate::target::Target;
 
 /// Trials of one method and structure, by slot, and what they do at each site.
 pub struct PlannedGroup {
@@ -185,6 +186,7 @@ fn variants(
     shapes: &[SiteShape],
 ) -> Result<Vec<Option<u8>>, CoreError> {
     let settings = &trial.method.settings;
+    check_targets(index, trial, method, shapes)?;
     let variant = |shape| method.variant(settings, shape, trial.targets.as_deref());
     let variants: Result<Vec<Option<u8>>, String> = shapes.iter().map(variant).collect();
     let variants = variants.map_err(|problem| settings_error(method, index, problem))?;
@@ -202,6 +204,32 @@ fn variants(
         (Adapts::Whole, _) => "tensors to train".to_owned(),
     };
     Err(CoreError::NoSite { trial: index, method: method.name(), wanted })
+}
+
+/// Every name among the targets has to fit a layer: it may be a role that is misspelt.
+fn check_targets(
+    index: usize,
+    trial: &TrialConfig,
+    method: &'static Method,
+    shapes: &[SiteShape],
+) -> Result<(), CoreError> {
+    let layers = || {
+        shapes.iter().filter_map(|site| match &site.part {
+            PartShape::Linear(shape) => Some((site.name.as_str(), shape)),
+            _ => None,
+        })
+    };
+    let targets = trial.targets.iter().flatten().filter(|_| method.adapts == Adapts::Linear);
+    let mut named = targets.filter(|target| matches!(target, Target::Named(_)));
+    match named.find(|target| !layers().any(|(name, shape)| target.fits(name, shape))) {
+        Some(target) => Err(CoreError::NoLayer {
+            trial: index,
+            target: target.to_string(),
+            roles: listed(Role::ALL.iter()),
+            example: layers().next().map_or(String::new(), |(name, _)| name.to_owned()),
+        }),
+        None => Ok(()),
+    }
 }
 
 /// Asks the method about each size of site once.

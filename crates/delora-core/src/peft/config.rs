@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use regex::Regex;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
@@ -11,11 +12,11 @@ use crate::config::MethodConfig;
 use crate::error::CoreError;
 
 /// Keys of a config that say where an adapter comes from or how it is trained, not what it computes. Which layers it
-/// adapts is read from its tensors. There is a space between two keys.
+/// adapts, and which modules it has whole, is read from its tensors. There is a space between two keys.
 const INDIFFERENT: &str = "auto_mapping base_model_name_or_path d_initial delora_lambda eva_config \
     exclude_modules feedforward_modules inference_mode init_ia3_weights init_weights layers_pattern \
-    layers_to_transform lora_dropout megatron_core module_dropout peft_version projection_prng_key \
-    qalora_group_size revision target_modules task_type vera_dropout";
+    layers_to_transform lora_dropout megatron_core module_dropout modules_to_save peft_version \
+    projection_prng_key qalora_group_size revision target_modules task_type vera_dropout";
 /// Starts of LoRA that leave the network's weights as they are.
 const PLAIN_STARTS: [&str; 5] = ["true", "false", "\"gaussian\"", "\"orthogonal\"", "\"eva\""];
 
@@ -29,13 +30,56 @@ struct Config {
 pub struct Form {
     pub method: MethodConfig,
     pub names: Names,
-    /// LoRA's constant.
-    pub scale: Option<f64>,
+    /// LoRA's ranks and constants.
+    lora: Option<Scales>,
     /// Terms of the series that PEFT took for OFT's Cayley map; absent: it is exact.
     pub series_terms: Option<i32>,
 }
 
+/// Ranks and alphas of LoRA's layers.
+#[derive(Default)]
+struct Scales {
+    rank: i64,
+    alpha: f64,
+    /// The scale is alpha over the rank's square root.
+    by_root: bool,
+    /// Whether the scale is a constant of ours: a start of the method's own has none.
+    is_constant: bool,
+    /// Layers of another rank or alpha, by regular expressions that the ends of their names fit.
+    ranks: Vec<(Regex, i64)>,
+    alphas: Vec<(Regex, f64)>,
+}
+
+/// What the patterns that fit a layer say of it.
+fn by_pattern<T: Copy>(patterns: &[(Regex, T)], layer: &str) -> impl Iterator<Item = T> {
+    patterns.iter().filter(move |(pattern, _)| pattern.is_match(layer)).map(|(_, value)| *value)
+}
+
+fn differ<T: PartialEq>(mut values: impl Iterator<Item = T>) -> bool {
+    values.next().is_some_and(|first| values.any(|other| other != first))
+}
+
 impl Form {
+    /// LoRA's rank at a layer, 0 of any other method.
+    pub fn rank(&self, layer: &str) -> i64 {
+        self.lora.as_ref().map_or(0, |own| by_pattern(&own.ranks, layer).next().unwrap_or(own.rank))
+    }
+
+    /// Whether patterns disagree about a layer: PEFT takes the first of the file, whose order is not kept here.
+    pub fn is_ambiguous(&self, layer: &str) -> bool {
+        self.lora.as_ref().is_some_and(|own| {
+            differ(by_pattern(&own.ranks, layer)) || differ(by_pattern(&own.alphas, layer))
+        })
+    }
+
+    /// LoRA's constant at a layer.
+    pub fn scale(&self, layer: &str) -> Option<f64> {
+        let own = self.lora.as_ref().filter(|own| own.is_constant)?;
+        let (rank, alpha) =
+            (self.rank(layer) as f64, by_pattern(&own.alphas, layer).next().unwrap_or(own.alpha));
+        Some(alpha / if own.by_root { rank.sqrt() } else { rank })
+    }
+
     /// Errors name the file, the key and its value.
     pub fn read(folder: &Path) -> Result<Form, CoreError> {
         let mut config = Config::read(folder)?;
@@ -47,7 +91,7 @@ impl Form {
     fn new(name: &str, settings: Value, names: Names) -> Form {
         let settings = settings.as_object().expect("settings are an object").clone();
         let method = MethodConfig { name: name.to_owned(), settings };
-        Form { method, names, scale: None, series_terms: None }
+        Form { method, names, lora: None, series_terms: None }
     }
 }
 
@@ -118,6 +162,7 @@ impl Config {
             );
             return Err(misfit(&self.path, problem));
         }
+        let given = alpha;
         let scale = alpha / if is_rslora { (rank as f64).sqrt() } else { rank as f64 };
         let name = match (is_pissa, is_dora, is_rslora) {
             (true, ..) => "pissa",
@@ -127,7 +172,35 @@ impl Config {
         };
         let alpha = if name == "rslora" || !is_rslora { alpha } else { scale * rank as f64 };
         let form = Form::new(name, json!({"rank": rank, "alpha": alpha}), LORA);
-        Ok(Form { scale: (!is_pissa).then_some(scale), ..form })
+        let lora = Scales {
+            rank,
+            alpha: given,
+            by_root: is_rslora,
+            is_constant: !is_pissa,
+            ranks: self.patterns("rank_pattern")?,
+            alphas: self.patterns("alpha_pattern")?,
+        };
+        if is_pissa && !(lora.ranks.is_empty() && lora.alphas.is_empty()) {
+            let problem =
+                "`rank_pattern` and `alpha_pattern` go with PiSSA's start in no form that is known here";
+            return Err(misfit(&self.path, problem));
+        }
+        Ok(Form { lora: Some(lora), ..form })
+    }
+
+    /// PEFT's patterns: regular expressions of the end of a layer's name, behind its beginning or a dot.
+    fn patterns<T: DeserializeOwned>(&mut self, key: &str) -> Result<Vec<(Regex, T)>, CoreError> {
+        if !self.values.get(key).is_some_and(Value::is_object) {
+            return Ok(Vec::new());
+        }
+        let values: Map<String, Value> = self.take(key)?;
+        let pattern = |(pattern, value): (String, Value)| {
+            let wrong = |error: String| misfit(&self.path, format!("`{key}`: `{pattern}`: {error}"));
+            let expression = Regex::new(&format!(r"^(?:.*\.)?(?:{pattern})$"));
+            let expression = expression.map_err(|error| wrong(error.to_string()))?;
+            Ok((expression, serde_json::from_value(value).map_err(|error| wrong(error.to_string()))?))
+        };
+        values.into_iter().map(pattern).collect()
     }
 
     fn oft(&mut self) -> Result<Form, CoreError> {

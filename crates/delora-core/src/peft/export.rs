@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 use tch::{Kind, Tensor};
 
-use super::folder::{DELORA, IA3, LORA, Names, OFT, PREFIX, PeftAdapter, VERA, VERA_SHARED};
+use super::folder::{DELORA, IA3, LORA, Names, OFT, PREFIX, PeftAdapter, TASK_VALUE, VERA, VERA_SHARED};
 use super::low_rank;
 use crate::adapter_file::AdapterFile;
 use crate::bank::Bank;
@@ -25,7 +25,7 @@ pub fn to_peft(adapter: &AdapterFile, sites: &[Site]) -> Result<PeftAdapter, Cor
         is("initial_update", "zero_b") && is("weight_norm", "input_column")
     };
     let export = |tuner| Export::new(adapter, sites, tuner);
-    match adapter.method.name.as_str() {
+    let mut exported = match adapter.method.name.as_str() {
         "lora" => export("LORA")?.lora(false, false),
         "lora_plus" => Ok(export("LORA")?.lora(false, false)?.with_note(
             "LoRA+ differs from LoRA in how it is trained alone, which PEFT's config does not say",
@@ -39,11 +39,39 @@ pub fn to_peft(adapter: &AdapterFile, sites: &[Site]) -> Result<PeftAdapter, Cor
         "oft" => export("OFT")?.oft(),
         "ia3" => export("IA3")?.ia3(),
         "vera" => export("VERA")?.vera(),
-        _ => folded(adapter, sites),
-    }
+        _ => as_lora(adapter, sites),
+    }?;
+    exported.add_head(adapter, sites)?;
+    Ok(exported)
+}
+
+/// The adapter as LoRA, whatever its method: W' is the same. Errors when its update is not an additive one of low rank.
+pub fn to_peft_lora(adapter: &AdapterFile, sites: &[Site]) -> Result<PeftAdapter, CoreError> {
+    let mut exported = as_lora(adapter, sites)?;
+    exported.add_head(adapter, sites)?;
+    Ok(exported)
 }
 
 impl PeftAdapter {
+    /// Adds the tensors of a task's head, whole: PEFT saves the modules that have them beside the adapter.
+    fn add_head(&mut self, adapter: &AdapterFile, sites: &[Site]) -> Result<(), CoreError> {
+        let mut modules: Vec<&str> = Vec::new();
+        let is_head = |site: &&Site| matches!(site.part, Part::TaskTensor { .. });
+        let bank = adapter.bank(sites)?;
+        for site in sites.iter().filter(is_head) {
+            let module = site.name.rsplit_once('.').map_or(site.name.as_str(), |(module, _)| module);
+            if !modules.contains(&module) {
+                modules.push(module);
+            }
+            let value = bank.parameter(&site.name, 0, TASK_VALUE)?;
+            self.tensors.insert(format!("{PREFIX}{}", site.name), value);
+        }
+        if !modules.is_empty() {
+            self.config.insert("modules_to_save".to_owned(), json!(modules));
+        }
+        Ok(())
+    }
+
     fn with_note(mut self, note: &str) -> PeftAdapter {
         self.notes.push(note.to_owned());
         self
@@ -51,7 +79,7 @@ impl PeftAdapter {
 }
 
 /// Any additive update of low rank as plain LoRA.
-fn folded(adapter: &AdapterFile, sites: &[Site]) -> Result<PeftAdapter, CoreError> {
+fn as_lora(adapter: &AdapterFile, sites: &[Site]) -> Result<PeftAdapter, CoreError> {
     let updates = low_rank::updates(adapter, sites, "PEFT")?;
     let rank = low_rank::rank(&updates);
     let layers: Vec<&str> = updates.keys().map(String::as_str).collect();
@@ -171,16 +199,17 @@ impl<'a> Export<'a> {
         }
         let scale = |&(layer, ..): &(&str, Role, &Tensor)| Ok(self.value(layer, "scale")?.double_value(&[]));
         let scales: Vec<f64> = self.layers.iter().map(scale).collect::<Result<_, CoreError>>()?;
-        if scales.iter().any(|scale| *scale != scales[0]) {
-            return Err(
-                self.problem(format!("its layers have different scales, {scales:?}; PEFT's have one alpha"))
-            );
-        }
         let rank = self.value(self.layers[0].0, "A")?.size()[0];
         let divisor = if use_rslora { (rank as f64).sqrt() } else { rank as f64 };
+        let others = self.layers.iter().zip(&scales).filter(|(_, scale)| **scale != scales[0]);
+        let alphas = others
+            .map(|((layer, ..), scale)| ((*layer).to_owned(), number(alpha(*scale, divisor))))
+            .collect();
+        let alphas = Value::Object(alphas);
         self.set([
             ("r", json!(rank)),
             ("lora_alpha", number(alpha(scales[0], divisor))),
+            ("alpha_pattern", alphas),
             ("use_rslora", json!(use_rslora)),
             ("use_dora", json!(use_dora)),
         ]);

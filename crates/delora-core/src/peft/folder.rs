@@ -26,6 +26,8 @@ pub const DELORA: Names =
 pub const OFT: Names = &[["R", ".oft_R.weight"]];
 pub const IA3: Names = &[["l", ".ia3_l"]];
 pub const VERA: Names = &[["d", ".vera_lambda_d"], ["b", ".vera_lambda_b"]];
+/// Our name of the value of a task's tensor, behind that of its site.
+pub const TASK_VALUE: &str = "value";
 /// VeRA's projections, one pair for all layers.
 pub const VERA_SHARED: [&str; 2] = ["base_model.vera_A", "base_model.vera_B"];
 

@@ -8,12 +8,14 @@ use serde_json::json;
 use tch::{Kind, Tensor};
 
 use super::config::Form;
-use super::folder::{IA3, OFT, PREFIX, TENSORS_FILE, VERA, VERA_SHARED, misfit};
+use super::folder::{IA3, LORA, OFT, PREFIX, TASK_VALUE, TENSORS_FILE, VERA, VERA_SHARED, misfit};
+use super::low_rank::is_adapted;
 use crate::adapter_file::AdapterFile;
 use crate::bank::Bank;
 use crate::error::CoreError;
 use crate::norms::column_norms;
 use crate::site::{Part, Role, Site};
+use crate::target::Target;
 use crate::tensor_file::{Values, decode};
 
 /// A PEFT adapter as one of ours.
@@ -63,6 +65,10 @@ impl<'a> Import<'a> {
     fn read(&mut self, mut stored: BTreeMap<String, Tensor>) -> Result<(), CoreError> {
         let shared = VERA_SHARED.map(|name| stored.remove(name));
         for (key, value) in stored {
+            if let Some(name) = self.task_tensor(&key) {
+                self.tensors.insert(name, value.to_kind(Kind::Float));
+                continue;
+            }
             let (layer, name) = self.parse(&key)?;
             let site = self.sites.iter().find(|site| site.name == layer);
             let Some((site, Part::Linear { role, weight, .. })) = site.map(|site| (site, &site.part)) else {
@@ -95,6 +101,13 @@ impl<'a> Import<'a> {
                     .problem(format!("VeRA, and no other, has the tensors {}", VERA_SHARED.join(" and "))))
             }
         }
+    }
+
+    /// Our name of a tensor of the task, if `key` is of one.
+    fn task_tensor(&self, key: &str) -> Option<String> {
+        let name = key.strip_prefix(PREFIX)?;
+        let is_own = |site: &&Site| matches!(site.part, Part::TaskTensor { .. }) && site.name == name;
+        self.sites.iter().find(is_own).map(|site| format!("{}.{TASK_VALUE}", site.name))
     }
 
     /// Layer and our name of the parameter.
@@ -187,8 +200,10 @@ impl<'a> Import<'a> {
             self.form.method.settings.insert("blocks".to_owned(), json!(blocks));
             notes.extend(self.form.series_terms.map(|terms| self.turn_back(terms)));
         }
+        notes.extend(self.widen()?);
         for layer in self.layers.keys() {
-            let scale = self.form.scale.map(|scale| (format!("{layer}.scale"), Tensor::from(scale as f32)));
+            let scale =
+                self.form.scale(layer).map(|scale| (format!("{layer}.scale"), Tensor::from(scale as f32)));
             self.tensors.extend(scale);
         }
         let (method, path) = (self.form.method.clone(), Some(folder.to_owned()));
@@ -196,14 +211,9 @@ impl<'a> Import<'a> {
             AdapterFile { method, targets: self.targets(), seed: 0, tensors: BTreeMap::new(), path };
         let mut bank = Bank::new(self.sites, &[adapter.trial()?], tch::Device::Cpu)
             .map_err(|error| misfit(folder, error))?;
-        let mut adapted = self.sites.iter().filter(|site| bank.adapts(&site.name));
+        let mut adapted = self.sites.iter().filter(|site| is_adapted(&bank, site));
         if let Some(missing) = adapted.find(|site| !self.layers.contains_key(&site.name)) {
-            let wanted = match &adapter.targets {
-                Some(roles) => format!("a trial adapts all layers of the roles {}", listed(roles)),
-                None => {
-                    "the method adapts all keys, values and second halves of feed-forward blocks".to_owned()
-                }
-            };
+            let wanted = "the method adapts all keys, values and second halves of feed-forward blocks";
             return Err(self.problem(format!("it does not adapt `{}`; {wanted}", missing.name)));
         }
         if self.form.method.name == "pissa" {
@@ -218,14 +228,64 @@ impl<'a> Import<'a> {
         Ok(Imported { adapter: AdapterFile { path: adapter.path, ..bank.adapter(0)? }, notes })
     }
 
-    /// Roles of the adapted layers; IA3 chooses its own.
-    fn targets(&self) -> Option<Vec<Role>> {
+    /// Roles of the adapted layers, or their names where they are not all that have these roles; IA3 chooses its own.
+    fn targets(&self) -> Option<Vec<Target>> {
         let role = |site: &&Site| match &site.part {
             Part::Linear { role, .. } => Some(*role),
             _ => None,
         };
         let roles: BTreeSet<Role> = self.layers.values().filter_map(role).collect();
-        (self.form.names != IA3).then(|| roles.into_iter().collect())
+        let of_roles = self.sites.iter().filter(|site| role(site).is_some_and(|role| roles.contains(&role)));
+        let is_whole = of_roles.count() == self.layers.len();
+        (self.form.names != IA3).then(|| match is_whole {
+            true => roles.into_iter().map(Target::Role).collect(),
+            false => self.layers.keys().map(|name| Target::layer(name)).collect(),
+        })
+    }
+
+    /// Gives all layers the rank of the largest, by zeros in A and B: what they make is the same.
+    fn widen(&mut self) -> Result<Option<String>, CoreError> {
+        if self.form.names != LORA {
+            return Ok(None);
+        }
+        let mut ranks = BTreeSet::new();
+        for layer in self.layers.keys() {
+            if self.form.is_ambiguous(layer) {
+                return Err(self.problem(format!(
+                    "`rank_pattern` or `alpha_pattern` of adapter_config.json has several values for `{layer}`; leave one pattern that \
+                     fits it"
+                )));
+            }
+            let wanted = self.form.rank(layer);
+            let size = |name: &str| self.tensors.get(&format!("{layer}.{name}")).map(Tensor::size);
+            // A factor that is missing is named when all are compared with the network.
+            if let (Some(a), Some(b)) = (size("A"), size("B"))
+                && (a.len() != 2 || b.len() != 2 || a[0] != wanted || b[1] != wanted)
+            {
+                return Err(self.problem(format!(
+                    "`{layer}` has factors of the shapes {a:?} and {b:?}; its rank is {wanted} by adapter_config.json"
+                )));
+            }
+            ranks.insert(wanted);
+        }
+        let rank = ranks.last().copied().unwrap_or(0);
+        self.form.method.settings.insert("rank".to_owned(), json!(rank));
+        if ranks.len() < 2 {
+            return Ok(None);
+        }
+        for layer in self.layers.keys() {
+            let more = rank - self.form.rank(layer);
+            for (name, padding) in [("A", [0, 0, 0, more]), ("B", [0, more, 0, 0])] {
+                if let Some(factor) = self.tensors.get_mut(&format!("{layer}.{name}")) {
+                    *factor = factor.constant_pad_nd(padding);
+                }
+            }
+        }
+        let ranks: Vec<String> = ranks.iter().map(i64::to_string).collect();
+        Ok(Some(format!(
+            "its layers have ranks of {}; here all have {rank}, with zeros where theirs ends, which makes the same outputs",
+            ranks.join(" and ")
+        )))
     }
 }
 
@@ -234,8 +294,4 @@ impl<'a> Import<'a> {
 fn roundoff(values: &Tensor) -> f64 {
     let is_of = |kind: Kind| values.to_kind(kind).to_kind(values.kind()) == *values;
     KINDS.iter().find(|(kind, _)| is_of(*kind)).map_or(0.0, |(_, roundoff)| *roundoff)
-}
-
-fn listed(roles: &[Role]) -> String {
-    roles.iter().map(Role::to_string).collect::<Vec<_>>().join(", ")
 }

@@ -7,11 +7,12 @@ use tch::Tensor;
 
 use super::folder::save_tensors;
 use crate::adapter_file::AdapterFile;
+use crate::bank::Bank;
 use crate::error::CoreError;
 use crate::factors::LowRank;
 use crate::method::Adapts;
 use crate::methods::find_method;
-use crate::site::Site;
+use crate::site::{Part, Site};
 
 const DIFFUSERS_FILE: &str = "pytorch_lora_weights.safetensors";
 
@@ -71,6 +72,11 @@ pub(super) fn named(
     updates.into_iter().flat_map(factors).collect()
 }
 
+/// Whether a method acts at a site, which a task's tensor is not: every trial has that as its own.
+pub(super) fn is_adapted(bank: &Bank, site: &Site) -> bool {
+    !matches!(site.part, Part::TaskTensor { .. }) && bank.adapts(&site.name)
+}
+
 /// W' − W of each adapted layer, `a` [rank, in_features] and `b` [out_features, rank]; `reader` is for messages.
 pub(super) fn updates(
     adapter: &AdapterFile,
@@ -90,7 +96,7 @@ pub(super) fn updates(
         return Err(refused(&why));
     }
     let mut updates = BTreeMap::new();
-    for site in sites.iter().filter(|site| bank.adapts(&site.name)) {
+    for site in sites.iter().filter(|site| is_adapted(&bank, site)) {
         let update = if method.adapts == Adapts::Linear { bank.update(&site.name, 0)? } else { None };
         let update = update.ok_or_else(|| {
             refused(&format!(

@@ -303,7 +303,10 @@ fn impossible_settings_are_errors_that_name_trial_setting_and_remedy() {
         (&|config| _ = config.learning_rate.insert(Group::Angles, f64::NAN), "`learning_rate.angles` is NaN"),
         (&|config| config.optimizer.betas[1] = 1.0, "`optimizer.betas` is 1"),
         (&|config| config.optimizer.clip_norm = Some(0.0), "`optimizer.clip_norm` is 0"),
-        (&|config| config.targets = Some(vec![Role::Query]), "no linear layers of the roles query"),
+        (
+            &|config| config.targets = Some(delora_core::Target::roles(&[Role::Query])),
+            "no linear layers of the roles query",
+        ),
     ] {
         let message = refusal(change);
         assert!(message.contains(words), "{message}");

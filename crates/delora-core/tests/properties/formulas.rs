@@ -261,7 +261,7 @@ fn targets_choose_layers_by_role_and_a_trial_keeps_its_own_in_a_mixed_bank() {
     let lora = find_method("lora").unwrap();
     let settings = &lora.examples(RANK)[0];
     let on = |targets: &[Role], seed| TrialConfig {
-        targets: Some(targets.to_vec()),
+        targets: Some(delora_core::Target::roles(targets)),
         ..trial(lora, settings, 0.05, seed)
     };
     let few = on(&[Role::Value], 1);

@@ -56,7 +56,7 @@ fn a_layer_that_no_trial_adapts_stays_frozen_in_any_shape_and_kind() {
     let site = |name, role, layer: &nn::Linear| Site::linear(name, role, &layer.ws, layer.bs.as_ref());
     let sites = [site("adapted", Role::Query, &adapted), site("other", Role::Key, &other)];
     let trial = |seed| TrialConfig {
-        targets: Some(vec![Role::Query]),
+        targets: Some(delora_core::Target::roles(&[Role::Query])),
         ..TrialConfig::new(Lora { rank: 2, alpha: None }, 0.1, seed)
     };
     let mut bank = Bank::new(&sites, &[trial(1), trial(2)], Device::Cpu).unwrap();
