@@ -43,7 +43,7 @@ pub fn trial(method: &str, network: &Known, seed: u64) -> TrialConfig {
     let is_low_rank = !matches!(method, "ia3" | "bitfit" | "full");
     TrialConfig {
         learning_rate: groups.iter().map(|&group: &Group| (group, 1e-4)).collect(),
-        targets: is_low_rank.then(|| network.targets.to_vec()),
+        targets: is_low_rank.then(|| delora_core::Target::roles(network.targets)),
         ..TrialConfig::new(config, 1e-4, seed)
     }
 }

@@ -7,8 +7,8 @@ use delora_core::{Bank, Role, Site};
 use finetune::BankHook;
 use llama_it::Example;
 use llama_it::training::{Batch, losses};
+use models::decoder::{Decoder, load_decoder};
 use models::diffusion::load_unet;
-use models::llama::{Llama, load_llama};
 use models::roberta::{Encoder, Tokens, load_encoder};
 use models::unet::UNet2DCondition;
 use models::{Conv2d, Frozen, Hook, Linear, Loaded};
@@ -175,14 +175,14 @@ impl Network for Words {
 
 /// A decoder, on random words.
 struct Writer {
-    llama: Loaded<Llama>,
+    llama: Loaded<Decoder>,
     sites: Vec<Site>,
     device: Device,
 }
 
 impl Writer {
     fn load(folder: &Path, device: Device) -> Result<Writer> {
-        let llama = load_llama(folder, Kind::Float, device)?;
+        let llama = load_decoder(folder, Kind::Float, device)?;
         Ok(Writer { sites: finetune::sites(&llama), llama, device })
     }
 }
@@ -194,8 +194,7 @@ impl Network for Writer {
 
     fn losses(&self, hook: &dyn Hook, trials: i64, batch: i64) -> Tensor {
         let word = |row: i64, place: i64| (row * 131 + place * 7919) % 1000 + 5;
-        let example =
-            |row: i64| Example { ids: (0..=TOKENS).map(|place| word(row, place)).collect(), first_target: 1 };
+        let example = |row: i64| Example::of_all((0..=TOKENS).map(|place| word(row, place)).collect());
         let examples: Vec<Example> = (0..trials * batch).map(example).collect();
         let weight = 1.0 / (batch * TOKENS) as f32;
         let rows: Vec<(&Example, f32)> = examples.iter().map(|example| (example, weight)).collect();

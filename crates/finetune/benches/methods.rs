@@ -46,7 +46,10 @@ fn settings(method: &Method) -> Map<String, Value> {
 
 fn trial(method: &Method) -> TrialConfig {
     let config = MethodConfig { name: method.name().to_owned(), settings: settings(method) };
-    TrialConfig { targets: Some(vec![Role::Query, Role::Value]), ..TrialConfig::new(config, 1e-4, 0) }
+    TrialConfig {
+        targets: Some(delora_core::Target::roles(&[Role::Query, Role::Value])),
+        ..TrialConfig::new(config, 1e-4, 0)
+    }
 }
 
 struct Bench {

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use delora_core::{CoreError, SiteShape, TrialConfig, check_trial, find_method};
+use delora_core::{CoreError, SiteShape, Target, TrialConfig, check_trial, find_method};
 use runner::{SettingError, closest};
 
 use crate::method::MethodSettings;
@@ -17,8 +17,9 @@ pub struct KnownSites(RefCell<HashMap<PathBuf, Rc<Sites>>>);
 #[derive(Default)]
 struct Sites {
     names: BTreeSet<String>,
-    /// One of each shape, whatever asks for it: thousands of trials are checked.
+    /// One of each shape, for trials that ask for no names: thousands of trials are checked.
     shapes: Vec<SiteShape>,
+    all: Vec<SiteShape>,
 }
 
 /// A trial's own settings, as it was written and as delora-core takes it.
@@ -55,7 +56,10 @@ impl KnownSites {
         if find_method(&trial.method.name).is_err() {
             return Ok(()); // a row of the task that is no method
         }
-        check_trial(trial, &sites.shapes).map_err(|error| setting_error(error, trial))
+        let is_named = |target: &Target| matches!(target, Target::Named(_));
+        let by_name = trial.targets.iter().flatten().any(is_named);
+        check_trial(trial, if by_name { &sites.all } else { &sites.shapes })
+            .map_err(|error| setting_error(error, trial))
     }
 
     fn of(&self, config: &Path, read: impl FnOnce(&Path) -> Option<Vec<SiteShape>>) -> Rc<Sites> {
@@ -64,10 +68,10 @@ impl KnownSites {
         }
         let all = read(config).unwrap_or_default();
         let mut sites =
-            Sites { names: all.iter().map(|site| site.name.clone()).collect(), shapes: Vec::new() };
-        for site in all {
+            Sites { names: all.iter().map(|site| site.name.clone()).collect(), shapes: Vec::new(), all };
+        for site in &sites.all {
             if sites.shapes.iter().all(|known| known.part != site.part) {
-                sites.shapes.push(site);
+                sites.shapes.push(site.clone());
             }
         }
         let sites = Rc::new(sites);
@@ -87,6 +91,13 @@ fn setting_error(error: CoreError, trial: &TrialConfig) -> SettingError {
             let is_rate = setting.starts_with("learning_rate.");
             let key = if is_rate { format!("method.{setting}") } else { setting };
             SettingError::new(key, format!("found {value:?}; it has to be {requirement}"))
+        }
+        CoreError::NoLayer { target, roles, example, .. } => {
+            let right = format!("roles are {roles}, and a layer is called `{example}`");
+            SettingError::new(
+                "targets",
+                format!("`{target}` is no role and fits no linear layer of the model; {right}"),
+            )
         }
         CoreError::NoSite { method, wanted, .. } => {
             let has_layers = trial.method.settings.contains_key("layers");
@@ -132,7 +143,7 @@ mod tests {
             learning_rate: method.learning_rate.clone(),
             optimizer: Default::default(),
             schedule: Default::default(),
-            targets: Some(vec![Role::Query, Role::Value]),
+            targets: Some(delora_core::Target::roles(&[Role::Query, Role::Value])),
             seed: 0,
         };
         change(&mut trial);
@@ -196,7 +207,7 @@ mod tests {
         assert_eq!(key(|trial| trial.optimizer.eps = 0.0), "optimizer.eps");
         assert_eq!(key(|trial| trial.optimizer.clip_norm = Some(0.0)), "optimizer.clip_norm");
         assert_eq!(key(|trial| trial.targets = Some(Vec::new())), "targets");
-        assert_eq!(key(|trial| trial.targets = Some(vec![Role::Other])), "targets");
+        assert_eq!(key(|trial| trial.targets = Some(delora_core::Target::roles(&[Role::Other]))), "targets");
         let layers = check("loreft", json!({"layers": [7]}), |_| {}).unwrap_err();
         assert_eq!(layers.key, "method.layers");
         let rank = check("lora", json!({"rank": 17}), |_| {}).unwrap_err().to_string();

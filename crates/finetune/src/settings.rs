@@ -2,7 +2,7 @@
 
 use std::ops::Deref;
 
-use delora_core::{Group, OptimizerConfig, Role, Schedule, TrialConfig};
+use delora_core::{Group, OptimizerConfig, Role, Schedule, Target, TrialConfig};
 use device::Math;
 use runner::{SettingError, settings_beside};
 use serde::de::DeserializeOwned;
@@ -31,9 +31,9 @@ pub struct Common {
     pub multiplied: String,
     #[serde(default)]
     pub optimizer: OptimizerConfig,
-    /// Roles of the linear layers that linear methods adapt; absent: those that the paper adapts in the task.
+    /// The linear layers that linear methods adapt, by role or name; absent: those that the paper adapts in the task.
     #[serde(default)]
-    pub targets: Option<Vec<Role>>,
+    pub targets: Option<Vec<Target>>,
     /// Examples per step and trial.
     pub batch: usize,
     #[serde(default)]
@@ -192,7 +192,7 @@ impl Common {
             learning_rate: self.rates(),
             optimizer: self.optimizer.clone(),
             schedule,
-            targets: Some(self.targets.clone().unwrap_or_else(|| targets.to_vec())),
+            targets: Some(self.targets.clone().unwrap_or_else(|| Target::roles(targets))),
             seed: self.seed,
         }
     }

@@ -349,8 +349,8 @@ impl<Own: OwnSettings> BankRun<'_, Own> {
         (index, trained): (usize, &Status),
     ) -> Result<Outcome> {
         let Training { bank, record } = training;
-        let Finished { metrics, artifacts } = finished;
-        let mut outcome = Outcome { metrics, artifacts, ..Outcome::new(slot.id, Status::Done) };
+        let Finished { metrics, items, artifacts } = finished;
+        let mut outcome = Outcome { metrics, items, artifacts, ..Outcome::new(slot.id, Status::Done) };
         outcome.metrics.insert("num_parameters".to_owned(), bank.num_parameters(index) as f64);
         add_curves(record, index, slot.settings.common.tracked_layer.as_deref(), &mut outcome);
         for metric in ["distance", "mean_distance"] {
@@ -382,8 +382,8 @@ impl<Own: OwnSettings> BankRun<'_, Own> {
 
 /// The outcome of a trial without a bank, which trains nothing. `broken` is of its slot 0.
 pub fn untrained(id: &str, finished: Finished, broken: &Broken) -> Outcome {
-    let Finished { metrics, artifacts } = finished;
-    let mut outcome = Outcome { metrics, artifacts, ..Outcome::new(id, Status::Done) };
+    let Finished { metrics, items, artifacts } = finished;
+    let mut outcome = Outcome { metrics, items, artifacts, ..Outcome::new(id, Status::Done) };
     End { slot: 0, trains: false, steps: 0, trained: &Status::Done, broken }.conclude(&mut outcome);
     outcome
 }

@@ -16,10 +16,12 @@ use crate::settings::Common;
 /// Metrics of one trial, by name.
 pub type Scores = BTreeMap<String, f64>;
 
-/// What a task leaves of a trial: its metrics, and its files beside the results, by name.
+/// What a task leaves of a trial: its metrics, what single questions add to them, and its files beside the results, by name.
 #[derive(Default)]
 pub struct Finished {
     pub metrics: Scores,
+    /// See [`Outcome::items`](runner::Outcome::items).
+    pub items: BTreeMap<String, Vec<f64>>,
     pub artifacts: BTreeMap<String, String>,
 }
 

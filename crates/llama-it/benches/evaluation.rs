@@ -9,7 +9,7 @@ use finetune::testing::median;
 use llama_it::requests::Prompt;
 use llama_it::scoring::Scorer;
 use models::Loaded;
-use models::llama::{LLAMA2_7B, Llama, LlamaConfig};
+use models::decoder::{Decoder, DecoderConfig, LLAMA2_7B};
 use serde_json::json;
 use tch::{Device, Kind, nn};
 
@@ -19,7 +19,7 @@ const VOCABULARY: i64 = 2048;
 fn main() {
     let device = device::here();
     let store = nn::VarStore::new(device);
-    let config = LlamaConfig {
+    let config = DecoderConfig {
         vocab_size: VOCABULARY,
         hidden_size: 256,
         intermediate_size: 688,
@@ -28,7 +28,7 @@ fn main() {
         num_key_value_heads: Some(8),
         ..LLAMA2_7B
     };
-    let llama = Llama::new(&store.root(), &config).expect("the sizes go together");
+    let llama = Decoder::new(&store.root(), &config).expect("the sizes go together");
     let llama = Loaded::built(llama, store);
     let sites = finetune::sites(&llama);
     println!("{}", tch::get_num_threads());

@@ -12,7 +12,7 @@ use finetune::{BankHook, seconds_of};
 use llama_it::training::{Batch, accumulate_recomputed, losses};
 use llama_it::{Example, bytes_per_token};
 use models::Loaded;
-use models::llama::{LLAMA2_7B, Llama, LlamaConfig};
+use models::decoder::{Decoder, DecoderConfig, LLAMA2_7B};
 use models::shapes::ARCHITECTURES;
 use serde_json::{Value, json};
 use tch::{Device, Kind, nn};
@@ -47,24 +47,24 @@ fn trial(name: &str, settings: &Value, groups: &[&str]) -> TrialConfig {
         learning_rate: serde_json::from_value(Value::Object(rates)).expect("groups by name"),
         optimizer: Default::default(),
         schedule: Schedule::default(),
-        targets: Some(vec![Role::Query, Role::Value]),
+        targets: Some(delora_core::Target::roles(&[Role::Query, Role::Value])),
         seed: 0,
     }
 }
 
-fn network(layers: i64, kind: Kind, device: Device) -> Loaded<Llama> {
+fn network(layers: i64, kind: Kind, device: Device) -> Loaded<Decoder> {
     let mut store = nn::VarStore::new(device);
     store.set_kind(kind);
-    let config = LlamaConfig { num_hidden_layers: layers, ..LLAMA2_7B };
-    let llama = Llama::new(&store.root(), &config).expect("the sizes go together");
+    let config = DecoderConfig { num_hidden_layers: layers, ..LLAMA2_7B };
+    let llama = Decoder::new(&store.root(), &config).expect("the sizes go together");
     Loaded::built(llama, store)
 }
 
 /// Seconds of the fastest step of each method, which other work on the machine disturbs least, without and with recomputation.
-fn measure(llama: &Loaded<Llama>, kind: Kind, device: Device) -> Vec<[f64; 2]> {
+fn measure(llama: &Loaded<Decoder>, kind: Kind, device: Device) -> Vec<[f64; 2]> {
     let sites = finetune::sites(llama);
     let tokens = |row: usize| (0..=LENGTH).map(|place| ((row * 131 + place * 7919) % 32000) as i64).collect();
-    let examples: Vec<Example> = (0..ROWS).map(|row| Example { ids: tokens(row), first_target: 1 }).collect();
+    let examples: Vec<Example> = (0..ROWS).map(|row| Example::of_all(tokens(row))).collect();
     let weight = 1.0 / (ROWS * LENGTH) as f32;
     let rows: Vec<(&Example, f32)> = examples.iter().map(|example| (example, weight)).collect();
     let batch = Batch::new(&rows, device);

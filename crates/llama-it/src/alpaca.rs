@@ -5,9 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use finetune::torch_permutation;
-
-use crate::rows::{self, RowError};
+use finetune::{RowError, find_rows, torch_permutation};
 
 /// One instruction with the wanted response.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,27 +41,7 @@ pub fn files(path: &Path) -> Result<Vec<PathBuf>, RowError> {
     if path.is_file() {
         return Ok(vec![path.to_owned()]);
     }
-    rows::find(
-        path,
-        &["data/train", "train", "alpaca_data_cleaned_archive", "alpaca_data"].map(str::to_owned),
-    )
-}
-
-/// All instructions at `path`, see [`files`].
-pub fn read(path: &Path) -> Result<Vec<Instruction>, RowError> {
-    let rows = rows::read_all(&files(path)?)?;
-    rows.iter()
-        .map(|row| {
-            Ok(Instruction {
-                instruction: row.text("instruction")?.to_owned(),
-                input: match row.field("input") {
-                    Ok(_) => row.text("input")?.to_owned(),
-                    Err(_) => String::new(),
-                },
-                output: row.text("output")?.to_owned(),
-            })
-        })
-        .collect()
+    find_rows(path, &["data/train", "train", "alpaca_data_cleaned_archive", "alpaca_data"].map(str::to_owned))
 }
 
 /// The seed of the reference's split, which is no trial's.

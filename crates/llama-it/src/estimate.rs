@@ -17,7 +17,7 @@ const BYTES_PER_PARAMETER: u64 = 16;
 
 /// Bytes that training keeps of a token: about 8 hidden vectors and 4 of the feed-forward block in each layer, or what
 /// goes into each, and logits with their gradient in f32.
-pub fn bytes_per_token(config: &models::llama::LlamaConfig, kind: Kind, checkpointing: bool) -> u64 {
+pub fn bytes_per_token(config: &models::decoder::DecoderConfig, kind: Kind, checkpointing: bool) -> u64 {
     let (hidden, inner, layers) = (config.hidden_size, config.intermediate_size, config.num_hidden_layers);
     let block = 8 * hidden + 4 * inner;
     let blocks = if checkpointing { layers * hidden + block } else { layers * block };

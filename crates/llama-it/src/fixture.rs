@@ -2,15 +2,15 @@
 
 use std::path::Path;
 
-use models::llama::{LLAMA2_7B, Llama, LlamaConfig};
+use models::decoder::{Decoder, DecoderConfig, LLAMA2_7B};
 use serde_json::{Value, json};
 use tch::{Device, Kind, nn};
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 
 pub const VOCABULARY: i64 = 259;
 
-pub fn config() -> LlamaConfig {
-    LlamaConfig {
+pub fn config() -> DecoderConfig {
+    DecoderConfig {
         vocab_size: VOCABULARY,
         hidden_size: 32,
         intermediate_size: 48,
@@ -50,7 +50,7 @@ fn write(path: &Path, text: impl AsRef<[u8]>) {
 pub fn write_world(folder: &Path) {
     let config = config();
     let store = nn::VarStore::new(Device::Cpu);
-    let _ = Llama::new(&store.root(), &config).unwrap();
+    let _ = Decoder::new(&store.root(), &config).unwrap();
     let mut tensors: Vec<_> = store.variables().into_iter().collect();
     tensors.sort_by(|left, right| left.0.cmp(&right.0));
     for (index, (_, tensor)) in tensors.iter_mut().enumerate().filter(|(_, (_, tensor))| tensor.dim() == 2) {

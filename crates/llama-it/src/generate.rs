@@ -2,7 +2,7 @@
 
 use delora_core::{Bank, stream};
 use finetune::{BankHook, mask, padded};
-use models::llama::Cache;
+use models::decoder::Cache;
 use rand::RngExt;
 use tch::{Kind, Tensor};
 
@@ -29,7 +29,7 @@ pub struct Generator<'a> {
 }
 
 impl Generator<'_> {
-    /// What follows each of `prompts`, token ids `[slot][prompt]`, up to the end token or `max_tokens`, or where positions end.
+    /// What follows each of `prompts`, token ids `[slot][prompt]`, up to a token that ends a text, or `max_tokens`, or where positions end.
     ///
     /// A row's draws depend on `seed` and its place among the prompts alone. Panics without prompts, or at an empty one.
     pub fn generate(
@@ -56,7 +56,7 @@ impl Generator<'_> {
             let last = hidden.gather(1, &last.expand([-1, 1, hidden.size()[2]], false), false);
             let logits = gradient_mode::off(|| llama.logits(&last, &hook)).squeeze_dim(1);
             let logits = Vec::<Vec<f64>>::try_from(logits.to_kind(Kind::Double)).expect("logits of each row");
-            let mut next = vec![tokenizer.end; generated.len()];
+            let mut next = vec![tokenizer.ends[0]; generated.len()];
             // Every trial sees the same draws, as it would alone.
             let uniform: Vec<f64> = draws.iter_mut().map(|stream| stream.random()).collect();
             for (row, logits) in logits.iter().enumerate() {
@@ -67,7 +67,7 @@ impl Generator<'_> {
                     continue;
                 }
                 next[row] = choose(logits, sampling, uniform[prompt]);
-                is_done[row] = next[row] == tokenizer.end;
+                is_done[row] = tokenizer.ends.contains(&next[row]);
                 if !is_done[row] {
                     generated[row].push(next[row]);
                 }

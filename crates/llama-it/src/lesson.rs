@@ -12,14 +12,14 @@ use finetune::{
 use serde::Serialize;
 use tch::{Kind, Tensor};
 
-use crate::alpaca::Instruction;
+use crate::conversations::Conversation;
 use crate::examples::Example;
 use crate::generate::{Generator, Sampling};
-use crate::metrics;
+use crate::metrics::{self, Graded, Sat};
 use crate::scoring::{LogLikelihoods, Scorer};
 use crate::settings::{InstructSettings, LossMean, Settings};
 use crate::training::{Batch, accumulate_recomputed, losses};
-use crate::world::{Corpus, Exams, Network};
+use crate::world::{Corpus, Exam, Exams, Network};
 
 /// A test instruction, and what the trained model says.
 #[derive(Serialize)]
@@ -97,41 +97,63 @@ impl<'a> Lesson<'a> {
         Batch::new(&all, self.network.device)
     }
 
-    /// Mean loss of each slot over `examples`, by target.
+    /// Mean loss of each slot over `examples`, by target; NaN where activations left what the network can compute with.
     pub fn mean_losses(&self, bank: &Bank, examples: &[Example]) -> Vec<f64> {
         let trials = bank.num_trials();
         let rows = by_length((0..examples.len()).collect(), |row| examples[row].ids.len());
         let rows = vec![rows; trials];
         let total = examples.iter().map(Example::num_targets).sum::<usize>().max(1) as f64;
         let mut sums = vec![0.0; trials];
+        let hook = BankHook::evaluating(bank);
         let budget = self.shared().tokens_per_pass;
         for range in passes(&rows, |row| examples[row].ids.len(), budget) {
             let all: Vec<(&Example, f32)> =
                 rows.iter().flat_map(|rows| &rows[range.clone()]).map(|&row| (&examples[row], 1.0)).collect();
             let batch = Batch::new(&all, self.network.device);
             let (llama, kind) = (&self.network.llama.network, self.network.kind);
-            let losses =
-                gradient_mode::off(|| losses(llama, &batch, trials as i64, kind, &BankHook::new(bank)));
+            let losses = gradient_mode::off(|| losses(llama, &batch, trials as i64, kind, &hook));
             let losses = Vec::<f64>::try_from(losses.to_kind(Kind::Double)).expect("a loss for each trial");
             sums.iter_mut().zip(losses).for_each(|(sum, loss)| *sum += loss);
         }
-        sums.into_iter().map(|sum| sum / total).collect()
+        let overflowed = hook.overflowed().into_iter();
+        sums.into_iter()
+            .zip(overflowed)
+            .map(|(sum, lost)| if lost { f64::NAN } else { sum / total })
+            .collect()
     }
 
     /// Scores of one slot from its log-likelihoods. An error names the first task whose are not finite.
-    fn metrics(&self, own: &LogLikelihoods) -> Result<Scores, NotFinite> {
-        let mut metrics = Scores::new();
-        for exam in &self.exams.exams {
+    fn graded(&self, own: &LogLikelihoods) -> Result<Graded, NotFinite> {
+        let sat = |exam: &'a Exam| -> Result<Sat<'a>, NotFinite> {
             let of_question = |choices: &Vec<(usize, usize)>| {
                 let values = choices.iter().map(|&(prompt, continuation)| own[prompt][continuation]);
                 Finite::new(values.collect(), &exam.task.name, "a log-likelihood")
             };
             let log_likelihoods = exam.places.iter().map(of_question).collect::<Result<Vec<_>, _>>()?;
-            metrics.extend(metrics::of_task(&exam.task, &exam.questions, &log_likelihoods));
+            Ok((&exam.task, &exam.questions, log_likelihoods))
+        };
+        let sat = self.exams.exams.iter().map(sat).collect::<Result<Vec<_>, _>>()?;
+        Ok(metrics::of_tasks(&sat))
+    }
+
+    /// What each slot reaches in the exams; none where log-likelihoods are not finite, or where there are no exams.
+    fn examined(&self, bank: &Bank, step: u64, broken: &mut Broken) -> Vec<Graded> {
+        if self.exams.exams.is_empty() {
+            return self.slots.iter().map(|_| Graded::default()).collect();
         }
-        let tasks: Vec<_> = self.exams.exams.iter().map(|exam| exam.task.clone()).collect();
-        metrics.insert("average".to_owned(), metrics::average(&tasks, &metrics));
-        Ok(metrics)
+        let scorer = Scorer {
+            llama: &self.network.llama.network,
+            bank,
+            kind: self.network.kind,
+            device: self.network.device,
+            tokens_per_pass: self.shared().tokens_per_pass,
+        };
+        let scored = scorer.score(&self.exams.prompts).into_iter().enumerate();
+        let of_slot = |(slot, scored): (usize, Option<LogLikelihoods>)| {
+            let scored = scored.ok_or_else(|| NotFinite::overflow("average"));
+            broken.told(slot, step, scored.and_then(|scored| self.graded(&scored)))
+        };
+        scored.map(of_slot).collect()
     }
 
     /// Mean loss of each slot on the test set; `None` without one.
@@ -143,26 +165,26 @@ impl<'a> Lesson<'a> {
     /// Each slot's answers to the first test instructions.
     fn answers(&self, bank: &Bank) -> Vec<Vec<Answer<'_>>> {
         let network = self.network;
-        let all = &self.corpus.instructions;
-        let instructions = &all[..all.len().min(self.shared().answers)];
-        if instructions.is_empty() {
+        let all = &self.corpus.conversations;
+        let conversations = &all[..all.len().min(self.shared().answers)];
+        if conversations.is_empty() {
             return Vec::new();
         }
         let room = network.max_length().saturating_sub(ANSWER_TOKENS).max(1);
-        let prompt = |own: &Instruction| {
-            let mut ids = vec![network.tokenizer.begin];
-            ids.extend(network.tokenizer.encode(&own.prompt()));
+        let prompt = |own: &Conversation| {
+            let mut ids = if own.is_complete { Vec::new() } else { network.tokenizer.begin.clone() };
+            ids.extend(network.tokenizer.encode(&own.turns[0].given));
             ids.truncate(room);
             ids
         };
-        let prompts: Vec<Vec<i64>> = instructions.iter().map(prompt).collect();
+        let prompts: Vec<Vec<i64>> = conversations.iter().map(prompt).collect();
         let generator = Generator { network, bank };
         let generated = generator.generate(&prompts, ANSWER_TOKENS, Sampling::GREEDY, 0);
         let of_slot = |ids: Vec<Vec<i64>>| {
-            let answers = instructions.iter().zip(ids).map(|(own, ids)| Answer {
+            let answers = conversations.iter().zip(ids).map(|(own, ids)| Answer {
                 instruction: &own.instruction,
                 input: &own.input,
-                reference: &own.output,
+                reference: &own.turns[0].wanted,
                 answer: network.tokenizer.decode(&ids).trim().to_owned(),
             });
             answers.collect()
@@ -209,33 +231,27 @@ impl finetune::Lesson for Lesson<'_> {
         Ok(())
     }
 
-    /// Scores of each slot in the exams; none where log-likelihoods are not finite.
     fn score(&mut self, bank: &Bank, step: u64, broken: &mut Broken) -> Result<Vec<Scores>> {
-        let scorer = Scorer {
-            llama: &self.network.llama.network,
-            bank,
-            kind: self.network.kind,
-            device: self.network.device,
-            tokens_per_pass: self.shared().tokens_per_pass,
-        };
-        let scored = scorer.score(&self.exams.prompts).into_iter().enumerate();
-        let of_slot = |(slot, scored): (usize, Option<LogLikelihoods>)| {
-            let metrics = scored.ok_or_else(|| NotFinite::overflow("average"));
-            broken.told(slot, step, metrics.and_then(|scored| self.metrics(&scored)))
-        };
-        Ok(scored.map(of_slot).collect())
+        let mut scores: Vec<Scores> =
+            self.examined(bank, step, broken).into_iter().map(|graded| graded.metrics).collect();
+        if self.exams.exams.is_empty() {
+            for (own, loss) in scores.iter_mut().zip(self.tested(bank).into_iter().flatten()) {
+                own.insert("test_loss".to_owned(), loss);
+            }
+        }
+        Ok(scores)
     }
 
     /// Scores, losses at the end, and answers.
     fn finish(&mut self, training: &mut Training) -> Result<Vec<Finished>> {
         let Training { bank, record } = training;
-        let scored = self.score(bank, bank.steps(), &mut record.broken)?;
+        let examined = self.examined(bank, bank.steps(), &mut record.broken);
         let tested = self.tested(bank);
         let answers = self.answers(bank);
         let distances = mean_distances(bank);
         let mut all = Vec::new();
-        for (slot, metrics) in scored.into_iter().enumerate() {
-            let mut finished = Finished { metrics, ..Finished::default() };
+        for (slot, Graded { metrics, items }) in examined.into_iter().enumerate() {
+            let mut finished = Finished { metrics, items, ..Finished::default() };
             let mut add = |name: &str, value: f64| finished.metrics.insert(name.to_owned(), value);
             if let Some(distance) = distances[slot] {
                 add("mean_distance", distance);

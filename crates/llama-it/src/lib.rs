@@ -1,9 +1,11 @@
-//! The task `instruct`: a LLaMA-architecture decoder finetuned on instructions, as in the paper's Table 5.
+//! The task `instruct`: a decoder finetuned on instructions, as in the paper's Table 5.
 //!
 //! The data side knows no tensors:
 //!
-//! - [`rows`]: rows of data sets, from parquet, JSON Lines or JSON;
-//! - [`alpaca`]: instructions, their template and their split;
+//! - [`alpaca`]: instructions in Alpaca's template, and their split;
+//! - [`conversations`]: rows of any columns as texts to learn from, by a template or the model's own;
+//! - [`chat`]: the template that a checkpoint ships;
+//! - [`templates`]: those of experiment files, and which columns are read;
 //! - [`tokens`]: token ids of texts, and texts of token ids;
 //! - [`tasks`]: what is asked after training, described in TOML;
 //! - [`requests`]: questions as prompts and continuations;
@@ -14,12 +16,14 @@
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
 pub mod alpaca;
+pub mod chat;
+pub mod conversations;
 pub mod generate;
 pub mod metrics;
 pub mod requests;
-pub mod rows;
 pub mod scoring;
 pub mod tasks;
+pub mod templates;
 pub mod tokens;
 
 #[cfg(test)]

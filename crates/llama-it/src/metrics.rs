@@ -47,13 +47,19 @@ fn mean(values: impl IntoIterator<Item = f64>) -> f64 {
     sum / f64::from(count)
 }
 
-/// The metrics of one task of one trial by name: the task's own, and those of its groups; `log_likelihoods` by question
-/// and choice.
-pub fn of_task(task: &Task, questions: &[Question], log_likelihoods: &[Finite]) -> BTreeMap<String, f64> {
+/// Metrics by name, and of some what each question adds to them: numbers whose mean is the metric.
+#[derive(Debug, Default)]
+pub struct Graded {
+    pub metrics: BTreeMap<String, f64>,
+    pub items: BTreeMap<String, Vec<f64>>,
+}
+
+/// One task of one trial: the task's own metric, and those of its groups; `log_likelihoods` by question and choice.
+fn of_task(task: &Task, questions: &[Question], log_likelihoods: &[Finite]) -> Graded {
     let scores = |score: fn(&Question, &Finite) -> f64| -> Vec<f64> {
         questions.iter().zip(log_likelihoods).map(|(question, own)| score(question, own)).collect()
     };
-    let own = scores(match task.score {
+    let mut own = scores(match task.score {
         Score::Accuracy => accuracy,
         Score::Mass => mass,
     });
@@ -65,15 +71,21 @@ pub fn of_task(task: &Task, questions: &[Question], log_likelihoods: &[Finite]) 
             groups.entry(group).or_default().push(*score);
         }
     }
+    let count = own.len() as f64;
     if groups.is_empty() {
-        metrics.insert(name.clone(), mean(own));
+        metrics.insert(name.clone(), mean(own.iter().copied()));
     } else {
         for (group, scores) in &groups {
             metrics.insert(format!("{name}_count.{group}"), scores.len() as f64);
             metrics.insert(format!("{name}.{group}"), mean(scores.iter().copied()));
         }
-        metrics.insert(format!("{name}_by_question"), mean(own));
-        metrics.insert(name.clone(), mean(groups.into_values().map(mean)));
+        metrics.insert(format!("{name}_by_question"), mean(own.iter().copied()));
+        metrics.insert(name.clone(), mean(groups.values().map(|scores| mean(scores.iter().copied()))));
+        // Groups count alike, whatever the number of their questions.
+        for (score, question) in own.iter_mut().zip(questions) {
+            let group = question.group.as_deref().map(|group| groups[group].len() as f64);
+            *score *= count / (groups.len() as f64 * group.unwrap_or(count));
+        }
     }
     if task.lengths {
         metrics.insert(format!("{name}_norm"), mean(scores(accuracy_by_length)));
@@ -82,12 +94,43 @@ pub fn of_task(task: &Task, questions: &[Question], log_likelihoods: &[Finite]) 
     if task.score == Score::Accuracy && ties > 0 {
         metrics.insert(format!("{name}_ties"), ties as f64);
     }
-    metrics
+    Graded { metrics, items: BTreeMap::from([(name.clone(), own)]) }
 }
 
-/// Mean of the tasks' own metrics, as the paper's last column.
-pub fn average(tasks: &[Task], metrics: &BTreeMap<String, f64>) -> f64 {
-    mean(tasks.iter().map(|task| metrics[&task.name]))
+/// A task with its questions and the log-likelihoods of one trial, by question and choice.
+pub type Sat<'a> = (&'a Task, &'a [Question], Vec<Finite>);
+
+/// Every task of one trial, and `average`, the mean of the tasks' own metrics, as the paper's last column.
+pub fn of_tasks(tasks: &[Sat]) -> Graded {
+    let mut all = Graded::default();
+    for (task, questions, log_likelihoods) in tasks {
+        let Graded { metrics, items } = of_task(task, questions, log_likelihoods);
+        all.metrics.extend(metrics);
+        all.items.extend(items);
+    }
+    let average = mean(tasks.iter().map(|(task, ..)| all.metrics[&task.name]));
+    all.metrics.insert("average".to_owned(), average);
+    let items = items_of_average(tasks, &all.items);
+    all.items.insert("average".to_owned(), items);
+    all
+}
+
+/// What each question adds to the average. Tasks that ask the same questions, as TruthfulQA's two, share them.
+fn items_of_average(tasks: &[Sat], items: &BTreeMap<String, Vec<f64>>) -> Vec<f64> {
+    let asks_the_same = |one: &[Question], other: &[Question]| {
+        one.len() == other.len() && one.iter().zip(other).all(|(one, other)| one.prompt == other.prompt)
+    };
+    let mut asked: Vec<(&[Question], Vec<f64>)> = Vec::new();
+    for (task, questions, _) in tasks {
+        let share = |own: &f64| own / (questions.len() as f64 * tasks.len() as f64);
+        let shares = items[&task.name].iter().map(share);
+        match asked.iter_mut().find(|(other, _)| asks_the_same(questions, other)) {
+            Some((_, sums)) => sums.iter_mut().zip(shares).for_each(|(sum, share)| *sum += share),
+            None => asked.push((questions, shares.collect())),
+        }
+    }
+    let count: usize = asked.iter().map(|(questions, _)| questions.len()).sum();
+    asked.into_iter().flat_map(|(_, sums)| sums).map(|share| share * count as f64).collect()
 }
 
 #[cfg(test)]
@@ -123,11 +166,38 @@ mod tests {
     fn ties_are_counted_where_there_are_any() {
         let task = &crate::tasks::load(None).unwrap().into_iter().find(|task| task.name == "mc1").unwrap();
         let questions = vec![question(&["a", "b"], &[true, false]); 4];
-        let of = |rows: [[f64; 2]; 4]| of_task(task, &questions, &rows.map(|row| finite(&row)));
+        let of = |rows: [[f64; 2]; 4]| of_task(task, &questions, &rows.map(|row| finite(&row))).metrics;
         let tied = of([[-1.0, -1.0], [-1.0, -2.0], [-2.0, -1.0], [-3.0, -3.0]]);
         assert_eq!((tied["mc1"], tied["mc1_ties"]), (0.5, 2.0));
         let untied = of([[-1.0, -1.5], [-1.0, -2.0], [-2.0, -1.0], [-3.0, -4.0]]);
         assert_eq!(untied.into_iter().collect::<Vec<_>>(), [("mc1".to_owned(), 0.75)]);
+    }
+
+    #[test]
+    fn the_mean_of_what_questions_add_is_the_metric() {
+        let tasks = crate::tasks::load(None).unwrap();
+        let [mmlu, mc1, mc2] =
+            ["mmlu", "mc1", "mc2"].map(|name| tasks.iter().find(|task| task.name == name).unwrap());
+        let asked = |prompt: &str, group: Option<&str>| Question {
+            prompt: prompt.to_owned(),
+            group: group.map(str::to_owned),
+            ..question(&["a", "b"], &[true, false])
+        };
+        let of_mmlu = [("1", "law"), ("2", "law"), ("3", "law"), ("4", "art")]
+            .map(|(prompt, group)| asked(prompt, Some(group)));
+        let truthful = ["5", "6"].map(|prompt| asked(prompt, None));
+        let (right, wrong) = (|| finite(&[-1.0, -2.0]), || finite(&[-2.0, -1.0]));
+        let graded = of_tasks(&[
+            (mmlu, &of_mmlu, vec![right(), wrong(), wrong(), right()]),
+            (mc1, &truthful, vec![right(), wrong()]),
+            (mc2, &truthful, vec![right(), wrong()]),
+        ]);
+        for (name, items) in &graded.items {
+            assert!((mean(items.iter().copied()) - graded.metrics[name]).abs() < 1e-12, "{name}: {items:?}");
+        }
+        assert!((graded.metrics["mmlu"] - (1.0 / 3.0 + 1.0) / 2.0).abs() < 1e-12);
+        let count = |name: &str| graded.items[name].len();
+        assert_eq!((count("mmlu"), count("mc2"), count("average")), (4, 2, 6), "mc1 and mc2 share theirs");
     }
 
     #[test]

@@ -50,7 +50,7 @@ pub fn prompts(
         let mut context = ids.next().expect("each question has a prompt");
         let length = context.len();
         if begin {
-            context.insert(0, tokenizer.begin);
+            context.splice(..0, tokenizer.begin.iter().copied());
         }
         let mut own = Vec::with_capacity(question.choices.len());
         for whole in ids {

@@ -4,14 +4,14 @@
 
 use delora_core::Bank;
 use finetune::{BankHook, mask, padded};
-use models::llama::{Cache, Llama};
+use models::decoder::{Cache, Decoder};
 use tch::{Device, Kind, Tensor};
 
 use crate::requests::Prompt;
 
 /// What scores.
 pub struct Scorer<'a> {
-    pub llama: &'a Llama,
+    pub llama: &'a Decoder,
     pub bank: &'a Bank,
     pub kind: Kind,
     pub device: Device,

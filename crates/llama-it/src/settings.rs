@@ -7,6 +7,8 @@ use finetune::{Common, OwnSettings, at_least, at_least_one, below_one};
 use runner::SettingError;
 use serde::{Deserialize, Serialize};
 
+use crate::templates::{Columns, parse_template};
+
 /// Everything that decides a trial's result.
 pub type Settings = finetune::Settings<InstructSettings>;
 
@@ -23,8 +25,9 @@ pub struct InstructSettings {
     pub epochs: u64,
     /// Tokens at which an example is cut, begin and end token counted.
     pub max_length: usize,
-    #[serde(default)]
-    pub loss_on: LossOn,
+    /// Absent: [`LossOn::All`], and of chats [`LossOn::Response`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loss_on: Option<LossOn>,
     #[serde(default)]
     pub loss_mean: LossMean,
     /// Starts the first epoch with the longest example, as the reference does: what does not fit in memory shows at once.
@@ -34,6 +37,15 @@ pub struct InstructSettings {
     pub model: PathBuf,
     /// File or folder of instructions, see [`crate::alpaca::files`].
     pub instructions: PathBuf,
+    /// Which of their columns are read.
+    #[serde(default)]
+    pub columns: Columns,
+    /// What is in front of the response, in Jinja's language, of the columns of a row; absent: Alpaca's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template: Option<String>,
+    /// Conversations in the words of the template that the model ships.
+    #[serde(default)]
+    pub chat_template: bool,
     /// Share of the instructions that are for testing.
     pub test_share: f64,
     /// Uses at most so many of the examples of the training set, the first; absent: all.
@@ -42,7 +54,9 @@ pub struct InstructSettings {
     /// Uses at most so many of the examples of the test set, the first; absent: all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub test_limit: Option<usize>,
-    pub evaluation: Evaluation,
+    /// Absent: no exams.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evaluation: Option<Evaluation>,
     /// Test instructions that the trained model answers, for the report.
     #[serde(default)]
     pub answers: usize,
@@ -72,11 +86,10 @@ pub struct Evaluation {
 }
 
 /// Which tokens are to be predicted.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LossOn {
     /// Prompt and response, as in the reference.
-    #[default]
     All,
     Response,
 }
@@ -110,9 +123,32 @@ impl OwnSettings for InstructSettings {
         at_least_one("tokens_per_pass", self.tokens_per_pass)?;
         at_least_one("train_limit", self.train_limit.unwrap_or(1))?;
         at_least_one("test_limit", self.test_limit.unwrap_or(1))?;
-        at_least_one("evaluation.limit", self.evaluation.limit.unwrap_or(1))?;
+        let asked = self.evaluation.as_ref().and_then(|evaluation| evaluation.limit);
+        at_least_one("evaluation.limit", asked.unwrap_or(1))?;
+        self.check_template()?;
         at_least("max_length", self.max_length, SHORTEST)?;
         below_one("test_share", self.test_share)
+    }
+}
+
+impl InstructSettings {
+    pub fn loss_on(&self) -> LossOn {
+        self.loss_on.unwrap_or(if self.chat_template { LossOn::Response } else { LossOn::All })
+    }
+
+    fn check_template(&self) -> Result<(), SettingError> {
+        let template = self.template.as_deref();
+        if let Some(template) = template {
+            parse_template(template).map_err(|problem| SettingError::new("template", problem))?;
+            if self.chat_template {
+                return Err(SettingError::new(
+                    "template",
+                    "`chat_template` is true as well; remove one of them",
+                ));
+            }
+        }
+        let columns = self.columns.check(template, self.chat_template);
+        columns.map_err(|(key, problem)| SettingError::new(key, problem))
     }
 }
 

@@ -5,12 +5,13 @@
 
 use std::path::{Path, PathBuf};
 
-use minijinja::{Environment, UndefinedBehavior};
+use finetune::{Place, Row, RowError, find_rows, read_all_rows};
+use minijinja::Environment;
 use runner::closest;
 use serde::Deserialize;
 
-use crate::rows::{self, Row, RowError};
 use crate::settings::Evaluation;
+use crate::templates::environment;
 
 /// What can be wrong with tasks or their data.
 #[derive(Debug, thiserror::Error)]
@@ -24,9 +25,9 @@ pub enum TaskError {
     #[error(transparent)]
     Row(#[from] RowError),
     #[error("{place}: the prompt of `{task}` cannot be made: {problem}")]
-    Prompt { place: rows::Place, task: String, problem: String },
+    Prompt { place: Place, task: String, problem: String },
     #[error("{place}: {problem}")]
-    Answer { place: rows::Place, problem: String },
+    Answer { place: Place, problem: String },
 }
 
 /// How a task is told from others and scored.
@@ -194,27 +195,20 @@ impl Description {
     }
 }
 
-fn environment() -> Environment<'static> {
-    let mut environment = Environment::new();
-    environment.set_undefined_behavior(UndefinedBehavior::Strict);
-    environment.set_keep_trailing_newline(true);
-    environment
-}
-
 impl Task {
     /// Files of the task's rows in `data`.
     pub fn files(&self, data: &Path) -> Result<Vec<PathBuf>, TaskError> {
-        Ok(rows::find(data, &self.rows)?)
+        Ok(find_rows(data, &self.rows)?)
     }
 
     /// How many questions there are in `data`.
     pub fn count(&self, data: &Path) -> Result<usize, TaskError> {
-        Ok(rows::read_all(&self.files(data)?)?.len())
+        Ok(read_all_rows(&self.files(data)?)?.len())
     }
 
     /// The questions that `evaluation` wants asked, in the files' order.
     pub fn questions(&self, evaluation: &Evaluation) -> Result<Vec<Question>, TaskError> {
-        let rows = rows::read_all(&self.files(&evaluation.data)?)?;
+        let rows = read_all_rows(&self.files(&evaluation.data)?)?;
         let count = evaluation.limit.unwrap_or(rows.len()).min(rows.len());
         let spaced = (0..count).map(|index| &rows[index * rows.len() / count]);
         let environment = environment();

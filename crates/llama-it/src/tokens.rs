@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use models::llama::LlamaConfig;
+use models::decoder::{DecoderConfig, EndTokens};
 use rayon::prelude::*;
-use tokenizers::Tokenizer;
+use tokenizers::{Encoding, Tokenizer};
 
 /// What can be wrong with a tokenizer.
 #[derive(Debug, thiserror::Error)]
@@ -28,17 +28,20 @@ pub enum TokenError {
     Vocabulary { path: PathBuf, num_tokens: usize, config: PathBuf, vocab_size: i64 },
 }
 
-/// A decoder's tokenizer. It adds no special tokens by itself.
+/// A decoder's tokenizer.
 #[derive(Debug)]
 pub struct TextTokenizer {
     tokenizer: Tokenizer,
-    pub begin: i64,
-    pub end: i64,
+    /// What stands in front of a text: what the file itself puts there, which may be nothing; the config's begin token where
+    /// the file says nothing of it.
+    pub begin: Vec<i64>,
+    /// Tokens that end a text; the first is behind each example.
+    pub ends: Vec<i64>,
 }
 
 impl TextTokenizer {
     /// The tokenizer of the checkpoint in `folder`, whose configuration is `config`.
-    pub fn open(folder: &Path, config: &LlamaConfig) -> Result<TextTokenizer, TokenError> {
+    pub fn open(folder: &Path, config: &DecoderConfig) -> Result<TextTokenizer, TokenError> {
         let path = folder.join("tokenizer.json");
         if !path.is_file() {
             return Err(TokenError::Missing { folder: folder.to_owned() });
@@ -65,14 +68,22 @@ impl TextTokenizer {
             let found = if id.is_some() { known } else { by_name() };
             found.ok_or_else(|| TokenError::Special { path: path.clone(), wanted: wanted() })
         };
-        let (begin, end) = (special(config.bos_token_id, "<s>")?, special(config.eos_token_id, "</s>")?);
-        Ok(TextTokenizer { tokenizer, begin, end })
+        let begin = match tokenizer.get_post_processor() {
+            Some(_) => ids(&tokenizer.encode_fast("", true).map_err(read)?),
+            None => vec![special(config.bos_token_id, "<s>")?],
+        };
+        let ends = match config.eos_token_id.as_ref().map(EndTokens::ids) {
+            Some(ids) if !ids.is_empty() => {
+                ids.iter().map(|&id| special(Some(id), "")).collect::<Result<_, _>>()?
+            }
+            _ => vec![special(None, "</s>")?],
+        };
+        Ok(TextTokenizer { tokenizer, begin, ends })
     }
 
     /// Tokens of `text`, without special ones.
     pub fn encode(&self, text: &str) -> Vec<i64> {
-        let encoding = self.tokenizer.encode_fast(text, false).expect("any text has tokens");
-        encoding.get_ids().iter().map(|&id| i64::from(id)).collect()
+        ids(&self.tokenizer.encode_fast(text, false).expect("any text has tokens"))
     }
 
     /// [`encode`](Self::encode) of many, on all cores.
@@ -85,4 +96,8 @@ impl TextTokenizer {
         let ids: Vec<u32> = ids.iter().filter_map(|&id| u32::try_from(id).ok()).collect();
         self.tokenizer.decode(&ids, true).unwrap_or_default()
     }
+}
+
+fn ids(encoding: &Encoding) -> Vec<i64> {
+    encoding.get_ids().iter().map(|&id| i64::from(id)).collect()
 }

@@ -3,7 +3,7 @@
 use delora_core::Bank;
 use finetune::{BankHook, padded};
 use models::Hook;
-use models::llama::Llama;
+use models::decoder::Decoder;
 use tch::{Device, Kind, Tensor};
 
 use crate::examples::Example;
@@ -28,7 +28,9 @@ impl Batch {
         let mut weights = vec![0f32; ids.numel()];
         let length = ids.size()[1] as usize;
         for (row, (example, weight)) in weights.chunks_mut(length).zip(&rows) {
-            row[example.first_target - 1..example.ids.len() - 1].fill(*weight);
+            for targets in &example.targets {
+                row[targets.start - 1..targets.end - 1].fill(*weight);
+            }
         }
         Batch {
             targets: padded(targets, 0, device),
@@ -40,7 +42,7 @@ impl Batch {
 
 /// Each trial's loss `[trials]`: the weighted sum of its targets' cross-entropies, from `hidden` `[N, T, hidden_size]`
 /// behind the last norm.
-fn losses_of(llama: &Llama, hidden: &Tensor, batch: &Batch, trials: i64, hook: &dyn Hook) -> Tensor {
+fn losses_of(llama: &Decoder, hidden: &Tensor, batch: &Batch, trials: i64, hook: &dyn Hook) -> Tensor {
     let logits = llama.logits(hidden, hook).to_kind(Kind::Float).flatten(0, 1);
     let own = logits.cross_entropy_loss::<&Tensor>(
         &batch.targets.flatten(0, 1),
@@ -57,14 +59,14 @@ fn losses_of(llama: &Llama, hidden: &Tensor, batch: &Batch, trials: i64, hook: &
 }
 
 /// Each trial's loss `[trials]` on a batch of `trials` equal parts.
-pub fn losses(llama: &Llama, batch: &Batch, trials: i64, kind: Kind, hook: &dyn Hook) -> Tensor {
+pub fn losses(llama: &Decoder, batch: &Batch, trials: i64, kind: Kind, hook: &dyn Hook) -> Tensor {
     losses_of(llama, &llama.forward(&batch.ids, kind, hook), batch, trials, hook)
 }
 
 /// Adds the gradients of a batch to the bank's, keeping only what goes into each block. Gives the losses `[trials]`.
-pub fn accumulate_recomputed(bank: &mut Bank, llama: &Llama, batch: &Batch, kind: Kind) -> Tensor {
+pub fn accumulate_recomputed(bank: &mut Bank, llama: &Decoder, batch: &Batch, kind: Kind) -> Tensor {
     let trials = bank.num_trials() as i64;
-    let rotation = llama.rotation(batch.ids.size()[1], kind);
+    let positions = llama.positions(batch.ids.size()[1], kind);
     let mut inputs = Vec::with_capacity(llama.num_layers() + 1);
     let piece = |bank: &Bank, index: usize, inputs: &[Tensor]| {
         let (hook, input) = (BankHook::new(bank), &inputs[0]);
@@ -72,7 +74,7 @@ pub fn accumulate_recomputed(bank: &mut Bank, llama: &Llama, batch: &Batch, kind
             return vec![losses_of(llama, &llama.normed(input, &hook), batch, trials, &hook)];
         }
         let embedded = (index == 0).then(|| llama.embed(input, kind, &hook));
-        vec![llama.layer(index, embedded.as_ref().unwrap_or(input), &rotation, &hook)]
+        vec![llama.layer(index, embedded.as_ref().unwrap_or(input), &positions, &hook)]
     };
     gradient_mode::off(|| {
         inputs.push(vec![batch.ids.shallow_clone()]);

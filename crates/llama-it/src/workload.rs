@@ -6,7 +6,7 @@ use std::rc::Rc;
 use anyhow::Result;
 use delora_core::TrialConfig;
 use finetune::{BankRun, Finetuning, Known, Latest, PassCost, Task};
-use models::llama::LlamaConfig;
+use models::decoder::DecoderConfig;
 use runner::{Estimate, Outcome};
 use serde_json::json;
 
@@ -47,11 +47,15 @@ impl InstructionTuning {
             test_share,
             max_length,
             loss_on,
+            columns,
+            template,
+            chat_template,
             train_limit,
             test_limit,
             ..
         } = &**settings;
-        let key = json!([model, instructions, test_share, max_length, loss_on, train_limit, test_limit]);
+        let texts = json!([instructions, columns, template, chat_template]);
+        let key = json!([model, texts, test_share, max_length, loss_on, train_limit, test_limit]);
         self.corpus
             .get(key.to_string(), || finetune::covered(&files(settings)?, || Corpus::read(settings, network)))
     }
@@ -64,7 +68,7 @@ impl InstructionTuning {
 
 impl Task for InstructionTuning {
     type Own = InstructSettings;
-    type Config = LlamaConfig;
+    type Config = DecoderConfig;
     const NAME: &'static str = "instruct";
     const PATHS: &'static [&'static str] = &["model", "instructions", "evaluation.data", "evaluation.tasks"];
     const PER_TRIAL: &'static [&'static str] = &["schedule", "warmup_steps"];

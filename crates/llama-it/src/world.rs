@@ -6,10 +6,11 @@ use anyhow::{Context, Result, bail};
 use delora_core::Site;
 use finetune::shortfall;
 use models::Loaded;
-use models::llama::{Llama, LlamaConfig, load_llama};
+use models::decoder::{Decoder, DecoderConfig, load_decoder};
 use tch::{Device, Kind};
 
-use crate::alpaca::{self, Instruction};
+use crate::alpaca;
+use crate::conversations::{self, Conversation, Wording};
 use crate::examples::Example;
 use crate::requests::{Places, Prompt, prompts};
 use crate::settings::{Evaluation, Settings};
@@ -18,7 +19,7 @@ use crate::tokens::TextTokenizer;
 
 /// A frozen decoder with its tokenizer.
 pub struct Network {
-    pub llama: Loaded<Llama>,
+    pub llama: Loaded<Decoder>,
     pub tokenizer: TextTokenizer,
     /// Of the weights, and in which the network computes.
     pub kind: Kind,
@@ -26,17 +27,20 @@ pub struct Network {
 }
 
 impl Network {
-    /// Errors: a folder that is not of a LLaMA decoder; a tokenizer that is not its.
+    /// Errors: a folder that is not of a decoder of a known family; a tokenizer that is not its.
     pub fn load(folder: &Path, kind: Kind) -> Result<Network> {
         let device = device::here();
-        let llama = load_llama(folder, kind, device).with_context(|| {
-            format!("{}: not a folder of a LLaMA decoder in Hugging Face's layout", folder.display())
+        let llama = load_decoder(folder, kind, device).with_context(|| {
+            format!(
+                "{}: not a folder of a Llama, Mistral or Qwen decoder in Hugging Face's layout",
+                folder.display()
+            )
         })?;
         let tokenizer = TextTokenizer::open(folder, llama.network.config())?;
         Ok(Network { llama, tokenizer, kind, device })
     }
 
-    pub fn config(&self) -> &LlamaConfig {
+    pub fn config(&self) -> &DecoderConfig {
         self.llama.network.config()
     }
 
@@ -55,12 +59,12 @@ impl Network {
 pub struct Corpus {
     pub train: Vec<Example>,
     pub test: Vec<Example>,
-    /// The test set's instructions, in its order.
-    pub instructions: Vec<Instruction>,
+    /// The test set's conversations, in its order.
+    pub conversations: Vec<Conversation>,
 }
 
 impl Corpus {
-    /// Errors: see [`alpaca::read`]; a length beyond the decoder's.
+    /// Errors: see [`conversations::read`]; a length beyond the decoder's.
     pub fn read(settings: &Settings, network: &Network) -> Result<Corpus> {
         let longest = network.max_length();
         if settings.max_length > longest {
@@ -70,15 +74,16 @@ impl Corpus {
                 settings.model.display()
             );
         }
-        let all = alpaca::read(&settings.instructions)?;
+        let all = conversations::read(&settings.instructions, &Wording::of(settings)?, &settings.columns)?;
         let [train, test] = alpaca::split(all.len(), settings.test_share);
-        let chosen = |indices: Vec<usize>, limit: Option<usize>| -> Vec<Instruction> {
+        let chosen = |indices: Vec<usize>, limit: Option<usize>| -> Vec<Conversation> {
             indices.into_iter().take(limit.unwrap_or(usize::MAX)).map(|index| all[index].clone()).collect()
         };
         let (train, test) = (chosen(train, settings.train_limit), chosen(test, settings.test_limit));
-        let examples = |instructions: &[Instruction]| -> Vec<Example> {
-            let example = |own| Example::new(own, &network.tokenizer, settings.max_length, settings.loss_on);
-            instructions.iter().map(example).collect()
+        let examples = |conversations: &[Conversation]| -> Vec<Example> {
+            let example =
+                |own| Example::new(own, &network.tokenizer, settings.max_length, settings.loss_on());
+            conversations.iter().map(example).collect()
         };
         let (train, of_test) = (examples(&train), examples(&test));
         if train.iter().all(|example| example.num_targets() == 0) {
@@ -88,7 +93,7 @@ impl Corpus {
                 settings.instructions.display()
             );
         }
-        Ok(Corpus { train, test: of_test, instructions: test })
+        Ok(Corpus { train, test: of_test, conversations: test })
     }
 }
 
@@ -108,7 +113,9 @@ pub struct Exams {
 
 impl Exams {
     pub fn read(settings: &Settings, network: &Network) -> Result<Exams> {
-        let evaluation = &settings.evaluation;
+        let Some(evaluation) = &settings.evaluation else {
+            return Ok(Exams { exams: Vec::new(), prompts: Vec::new() });
+        };
         let tasks = tasks::load(evaluation.tasks.as_deref())?;
         let asked = tasks.into_iter().map(|task| {
             let questions = task.questions(evaluation)?;
@@ -129,7 +136,7 @@ impl Exams {
 
 /// Where instructions or questions are fewer than the settings ask for at most.
 pub fn shortfalls(settings: &Settings) -> Result<Vec<String>> {
-    let [train, test] = alpaca::split(alpaca::read(&settings.instructions)?.len(), settings.test_share);
+    let [train, test] = alpaca::split(conversations::count(&settings.instructions)?, settings.test_share);
     let of = |set: &str| format!("the {set} set of {}", settings.instructions.display());
     let tested = settings.test_limit.unwrap_or(test.len()).min(test.len());
     let mut found = vec![
@@ -137,8 +144,7 @@ pub fn shortfalls(settings: &Settings) -> Result<Vec<String>> {
         shortfall("test_limit", settings.test_limit, test.len(), &of("test")),
         shortfall("answers", Some(settings.answers), tested, &of("test")),
     ];
-    let Evaluation { data, tasks, limit, .. } = &settings.evaluation;
-    if limit.is_some() {
+    if let Some(Evaluation { data, tasks, limit: limit @ Some(_), .. }) = &settings.evaluation {
         for task in tasks::load(tasks.as_deref())? {
             found.push(shortfall("evaluation.limit", *limit, task.count(data)?, &format!("`{}`", task.name)));
         }
@@ -151,11 +157,13 @@ pub fn files(settings: &Settings) -> Result<Vec<PathBuf>> {
     let model = |name: &str| settings.model.join(name);
     let mut files = vec![model("config.json"), model("tokenizer.json")];
     files.extend(models::weight_files(&settings.model)?);
-    files.extend(alpaca::files(&settings.instructions)?);
-    for task in tasks::load(settings.evaluation.tasks.as_deref())? {
-        files.extend(task.files(&settings.evaluation.data)?);
+    files.extend(conversations::files(settings)?);
+    if let Some(Evaluation { data, tasks, .. }) = &settings.evaluation {
+        for task in tasks::load(tasks.as_deref())? {
+            files.extend(task.files(data)?);
+        }
+        files.extend(tasks.clone());
     }
-    files.extend(settings.evaluation.tasks.clone());
     Ok(files)
 }
 
@@ -216,9 +224,10 @@ mod tests {
         fs::write(world.at("model/tokenizer.json"), tokenizer.to_string()).unwrap();
         let message = world.problem(|_| ());
         assert!(message.contains("has 260 tokens, and the model's vocab_size is 259"), "{message}");
-        world.reconfigure(|config| config["model_type"] = json!("mistral"));
+        world.reconfigure(|config| config["model_type"] = json!("gemma2"));
         let message = world.problem(|_| ());
-        let is_named = message.contains("not a folder of a LLaMA decoder") && message.contains("mistral");
+        let is_named = message.contains("not a folder of a Llama, Mistral or Qwen decoder")
+            && message.contains("gemma2");
         assert!(is_named, "{message}");
         fs::remove_file(world.at("model/tokenizer.json")).unwrap();
         world.reconfigure(|config| config["model_type"] = json!("llama"));
@@ -305,11 +314,11 @@ mod tests {
                 config["test_share"] = json!(0.0);
             });
             let network = Network::load(&settings.model, Kind::Float).unwrap();
-            Corpus::read(&settings, &network).map(|corpus| (corpus.train, network.tokenizer.end))
+            Corpus::read(&settings, &network).map(|corpus| (corpus.train, network.tokenizer.ends[0]))
         };
         let (all, end) = read("all", 230).unwrap();
         let (mut response, _) = read("response", 230).unwrap();
-        assert!(all.iter().all(|example| example.first_target == 1 && example.ids.last() == Some(&end)));
+        assert!(all.iter().all(|example| example.targets[0].start == 1 && example.ids.last() == Some(&end)));
         response.sort_by_key(Example::num_targets);
         assert_eq!([response[0].num_targets(), response[1].num_targets()], [1, 3]);
         // The end token goes first where an example is too long, then the response, then there is nothing to learn.

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::sync::Arc;
 
-use llama_it::rows;
+use finetune::{find_rows, read_rows};
 use parquet::basic::{BrotliLevel, Compression, GzipLevel, ZstdLevel};
 use parquet::data_type::{ByteArray, ByteArrayType};
 use parquet::file::properties::WriterProperties;
@@ -33,13 +33,13 @@ fn instructions_in_any_codec_are_the_same_rows() {
         column.close().unwrap();
         group.close().unwrap();
         file.close().unwrap();
-        let rows = rows::read(&path).unwrap_or_else(|error| panic!("{codec:?}: {error}"));
+        let rows = read_rows(&path).unwrap_or_else(|error| panic!("{codec:?}: {error}"));
         assert_eq!(rows.len(), 99, "{codec:?}");
         assert_eq!(rows[98].text("a").unwrap(), "text 98", "{codec:?}");
     }
     let path = folder.path().join("broken.parquet");
     std::fs::write(&path, "PAR1 and no more").unwrap();
-    let message = rows::read(&path).unwrap_err().to_string();
+    let message = read_rows(&path).unwrap_err().to_string();
     assert!(message.contains("broken.parquet") && message.contains("fetch or copy it again"), "{message}");
 }
 
@@ -49,8 +49,8 @@ fn a_missing_shard_is_named_whichever_it_is() {
     let stem = ["data/train".to_owned()];
     std::fs::create_dir(folder.path().join("data")).unwrap();
     std::fs::write(folder.path().join("data/train-00001-of-00002.parquet"), "x").unwrap();
-    let first = rows::find(folder.path(), &stem).unwrap_err().to_string();
+    let first = find_rows(folder.path(), &stem).unwrap_err().to_string();
     assert!(first.contains("train-00000-of-00002.parquet is missing"), "{first}");
     std::fs::write(folder.path().join("data/train-00000-of-00002.parquet"), "x").unwrap();
-    assert_eq!(rows::find(folder.path(), &stem).unwrap().len(), 2);
+    assert_eq!(find_rows(folder.path(), &stem).unwrap().len(), 2);
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use miniworld::pretrain::{Options, run};
-use models::llama::load_llama;
+use models::decoder::load_decoder;
 use models::roberta::load_encoder;
 use tch::{Device, Kind};
 
@@ -35,6 +35,6 @@ fn two_steps_of_a_recipe_make_a_folder_that_loads_and_a_seed_makes_the_same() {
         load_encoder(folder, Device::Cpu).expect("an encoder");
     });
     two_steps("decoder", |folder| {
-        load_llama(folder, Kind::Float, Device::Cpu).expect("a decoder");
+        load_decoder(folder, Kind::Float, Device::Cpu).expect("a decoder");
     });
 }

@@ -33,7 +33,7 @@ fn trial(method: &str, seed: u64) -> TrialConfig {
         learning_rate: groups.map(|group| (group, 1e-4)).collect(),
         optimizer: Default::default(),
         schedule: Schedule::default(),
-        targets: Some(vec![Role::Query, Role::Value]),
+        targets: Some(delora_core::Target::roles(&[Role::Query, Role::Value])),
         seed,
     }
 }

@@ -14,7 +14,7 @@ use anyhow::{Context, Result};
 use delora_core::{Bank, Schedule, Site};
 use finetune::epoch_order;
 use models::roberta::{ClassificationHead, load_encoder};
-use roberta_glue::data::{Split, read};
+use roberta_glue::data::Split;
 use roberta_glue::{Settings, trial_of};
 use serde_json::Value;
 use tch::{Device, Tensor};
@@ -28,11 +28,11 @@ fn settings(path: &Path) -> Result<Settings> {
 
 fn starting_point(settings: &Settings) -> Result<Vec<(String, Tensor)>> {
     let encoder = load_encoder(&settings.model, Device::Cpu)?;
-    let labels = settings.task().num_labels() as i64;
+    let labels = settings.task()?.num_labels() as i64;
     let head = ClassificationHead::alone(encoder.network.config(), labels, Device::Cpu);
     let sites: Vec<Site> =
         [finetune::sites(&encoder), finetune::head_sites(&head.linears())].into_iter().flatten().collect();
-    let all = read(&settings.data, settings.task(), Split::Train)?.len();
+    let all = settings.examples(&settings.task()?, Split::Train)?.len();
     let count = settings.train_limit.map_or(all, |limit| all.min(limit));
     let trial = trial_of(settings, settings.epochs * count.div_ceil(settings.common.batch) as u64);
     let bank = Bank::new(&sites, std::slice::from_ref(&trial), Device::Cpu)?;

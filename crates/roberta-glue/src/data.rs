@@ -1,4 +1,4 @@
-//! Examples of a GLUE task from files, in one of two layouts:
+//! Examples of a GLUE task from files, in one of two layouts, and of [data sets of one's own](Dataset):
 //!
 //! ```text
 //! <folder>/<task>/train-00000-of-00001.parquet       as on the Hugging Face hub, in any number of shards;
@@ -7,13 +7,14 @@
 //! <folder>/<task>/dev.tsv    or validation.tsv; MNLI's first dev_matched.tsv or validation_matched.tsv
 //! ```
 //!
-//! Columns are found by the hub's names ([`GlueTask::columns`] and `label`), in any order; others are ignored. Where a
+//! Columns are found by the hub's names ([`TextTask::columns`] and [`TextTask::label`]), in any order; others are ignored. Where a
 //! split has both kinds of file, parquet is read. A label is its number; a TSV file may have its name instead, as
 //! GLUE's own files of QNLI, RTE and WNLI have.
 //!
 //! An empty sentence is an example like any other: its tokens are the special tokens alone. An absent one (a null cell)
 //! is an error, and so is whatever else has no clear meaning.
 
+mod own;
 mod parquet_rows;
 mod row;
 mod tsv;
@@ -23,12 +24,13 @@ use std::path::{Path, PathBuf};
 use finetune::shards;
 
 pub use finetune::Place;
+pub use own::Dataset;
 pub use row::{DataError, Example, Split};
 
-use crate::tasks::GlueTask;
+use crate::tasks::TextTask;
 
 /// All examples of a split, in the files' order.
-pub fn read(folder: &Path, task: &GlueTask, split: Split) -> Result<Vec<Example>, DataError> {
+pub fn read(folder: &Path, task: &TextTask, split: Split) -> Result<Vec<Example>, DataError> {
     let mut examples = Vec::new();
     let paths = files(folder, task, split)?;
     for path in &paths {
@@ -36,14 +38,14 @@ pub fn read(folder: &Path, task: &GlueTask, split: Split) -> Result<Vec<Example>
         examples.extend(if is_parquet { parquet_rows::read(path, task)? } else { tsv::read(path, task)? });
     }
     match paths.into_iter().next() {
-        Some(path) if examples.is_empty() => Err(DataError::Empty { path, task: task.name, split }),
+        Some(path) if examples.is_empty() => Err(DataError::Empty { path, task: task.name.clone(), split }),
         _ => Ok(examples),
     }
 }
 
 /// The files that [`read`] reads, in its order: the shards of a split, or its TSV file.
-pub fn files(folder: &Path, task: &GlueTask, split: Split) -> Result<Vec<PathBuf>, DataError> {
-    let folder = folder.join(task.name);
+pub fn files(folder: &Path, task: &TextTask, split: Split) -> Result<Vec<PathBuf>, DataError> {
+    let folder = folder.join(&task.name);
     let (stem, tsv): (_, &[_]) = match split {
         Split::Train => ("train", &["train.tsv"]),
         Split::Validation if task.validation == "validation" => {
@@ -60,7 +62,7 @@ pub fn files(folder: &Path, task: &GlueTask, split: Split) -> Result<Vec<PathBuf
     let text = tsv.iter().map(|name| folder.join(name)).find(|path| path.is_file());
     text.map(|path| vec![path]).ok_or_else(|| DataError::NoFile {
         folder,
-        task: task.name,
+        task: task.name.clone(),
         split,
         stem,
         tsv: tsv.to_vec(),

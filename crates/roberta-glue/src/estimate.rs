@@ -41,11 +41,11 @@ pub fn estimate(network: &Network, corpus: &Corpus, cost: PassCost, settings: &S
     let train = tokens(&corpus.train.encoded);
     let validation = tokens(&corpus.validation.encoded) / corpus.validation.encoded.len() as f64;
     // Too small a validation set is for the run to refuse.
-    let halves = halves_of(settings, corpus.validation.encoded.len(), true);
+    let halves = halves_of(settings, &corpus.task, corpus.validation.encoded.len(), true);
     let [tuning, test] = halves
         .map_or([0.0; 2], |halves| [halves.tuning, halves.test].map(|rows| rows.len() as f64 * validation));
     let seen = settings.epochs as f64 * (PASSES_PER_STEP * train + tuning) + test;
-    let sites = network.sites(&network.head(settings.task()));
+    let sites = network.sites(&network.head(&corpus.task));
     let trained_bytes = trained_bytes(&sites, &trial_of(settings, 1), BYTES_PER_PARAMETER);
     let rows = settings.common.batch.min(corpus.train.encoded.len()) as f64;
     let at_once = (rows * train / corpus.train.encoded.len() as f64).min(settings.tokens_per_pass as f64);

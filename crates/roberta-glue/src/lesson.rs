@@ -16,7 +16,7 @@ use crate::batches::Pass;
 use crate::metrics::{Predictions, scores};
 use crate::settings::{GlueSettings, Settings, halves_of};
 use crate::split::Halves;
-use crate::tasks::GlueTask;
+use crate::tasks::TextTask;
 use crate::world::{Corpus, Examples, Network};
 
 /// The score on the tuning half that chooses the epoch.
@@ -42,7 +42,7 @@ fn best(tuning: &[(u64, f64)]) -> Option<(u64, f64)> {
 }
 
 /// The metric that chooses the best epoch: the first that the reference's `evaluate` prints.
-fn selection(task: &GlueTask) -> &'static str {
+fn selection(task: &TextTask) -> &'static str {
     if task.is_regression() { "pearson" } else { "score" }
 }
 
@@ -61,7 +61,7 @@ impl<'a> Lesson<'a> {
         slots: Vec<Slot<'a, GlueSettings>>,
     ) -> Result<Lesson<'a>> {
         let num_rows = corpus.validation.labels.len();
-        let halves = slots.iter().map(|slot| halves_of(slot.settings, num_rows, true));
+        let halves = slots.iter().map(|slot| halves_of(slot.settings, &corpus.task, num_rows, true));
         let seeds: Vec<u64> = slots.iter().map(|slot| slot.settings.common.seed).collect();
         Ok(Lesson {
             halves: halves.collect::<Result<_, _>>()?,
@@ -96,7 +96,7 @@ impl<'a> Lesson<'a> {
 
     /// Cross-entropy, or squared error of a regression, of each row.
     fn losses(&self, outputs: &Tensor, labels: &Tensor) -> Tensor {
-        if self.shared().task().is_regression() {
+        if self.corpus.task.is_regression() {
             return (outputs.squeeze_dim(1) - labels).square();
         }
         let labels = labels.to_kind(Kind::Int64).unsqueeze(1);
@@ -128,7 +128,7 @@ impl<'a> Lesson<'a> {
         let slots = of_slot.iter().zip(&of_example).zip(hook.overflowed());
         let of_rows = |((rows, outputs), overflowed): ((&Vec<usize>, &Vec<Vec<f32>>), bool)| {
             let outputs: Vec<Vec<f32>> = rows.iter().map(|&row| outputs[row].clone()).collect();
-            let predictions = Predictions::of(self.shared().task(), &outputs)?;
+            let predictions = Predictions::of(&self.corpus.task, &outputs)?;
             if overflowed { Err(NotFinite::overflow("score")) } else { Ok(predictions) }
         };
         slots.map(of_rows).collect()
@@ -139,7 +139,7 @@ impl<'a> Lesson<'a> {
     fn scores(&self, bank: &Bank, rows: &[Vec<usize>], step: u64, broken: &mut Broken) -> Vec<Scores> {
         let validation = &self.corpus.validation;
         let predictions = self.predict(bank, validation, rows);
-        let task = self.shared().task();
+        let task = &self.corpus.task;
         let of_slot =
             |(slot, (rows, predictions)): (usize, (&Vec<usize>, Result<Predictions, NotFinite>))| {
                 let labels: Vec<f32> = rows.iter().map(|&row| validation.labels[row]).collect();
@@ -200,7 +200,7 @@ impl finetune::Lesson for Lesson<'_> {
         }
         let tuning = self.rows(|halves| &halves.tuning);
         let scores = self.scores(&training.bank, &tuning, step, &mut training.record.broken);
-        let metric = selection(self.shared().task());
+        let metric = selection(&self.corpus.task);
         let chosen: Vec<Option<f64>> = scores.iter().map(|scores| scores.get(metric).copied()).collect();
         let is_better = |(slot, score): (usize, &Option<f64>)| {
             let before = best(&tuning_of(training, slot)).map_or(0.0, |(_, best)| best);

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 
 use finetune::{Finite, NotFinite};
 
-use crate::tasks::{GlueTask, Metric};
+use crate::tasks::{Metric, TextTask};
 
 /// What is predicted for examples.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,7 +26,7 @@ pub enum Predictions {
 
 impl Predictions {
     /// From a head's outputs, a row for each example. An error names the first output that is not finite.
-    pub fn of(task: &GlueTask, outputs: &[Vec<f32>]) -> Result<Predictions, NotFinite> {
+    pub fn of(task: &TextTask, outputs: &[Vec<f32>]) -> Result<Predictions, NotFinite> {
         let finite = |row: &Vec<f32>| {
             Finite::new(row.iter().map(|&value| f64::from(value)).collect(), "score", "an output of the head")
         };
@@ -39,7 +39,7 @@ impl Predictions {
     }
 
     /// Class numbers, or values of a regression.
-    pub fn certain(task: &GlueTask, predictions: &[f32]) -> Predictions {
+    pub fn certain(task: &TextTask, predictions: &[f32]) -> Predictions {
         match task.is_regression() {
             true => Predictions::Values(predictions.to_vec()),
             false => Predictions::Classes(predictions.iter().map(|&class| vec![class as usize]).collect()),
@@ -54,7 +54,7 @@ const POSITIVE: usize = 1;
 ///
 /// `labels` are as in [`Example`](crate::data::Example). Classification adds `confusion_<true>_<predicted>`: how many examples.
 /// Panics when there are no labels, another number of predictions, or a class the task does not have.
-pub fn scores(task: &GlueTask, predictions: &Predictions, labels: &[f32]) -> BTreeMap<String, f64> {
+pub fn scores(task: &TextTask, predictions: &Predictions, labels: &[f32]) -> BTreeMap<String, f64> {
     let mut scores = BTreeMap::new();
     let mut add = |name: &str, value: Option<f64>| {
         scores.extend(value.map(|value| (name.to_owned(), value)));
@@ -203,7 +203,7 @@ mod tests {
     use crate::tasks::find;
 
     /// Scores of classes or values that are certain.
-    fn scores(task: &GlueTask, predictions: &[f32], labels: &[f32]) -> BTreeMap<String, f64> {
+    fn scores(task: &TextTask, predictions: &[f32], labels: &[f32]) -> BTreeMap<String, f64> {
         super::scores(task, &Predictions::certain(task, predictions), labels)
     }
 
@@ -266,7 +266,7 @@ mod tests {
 
     #[test]
     fn outputs_that_are_not_finite_are_refused_in_every_task() {
-        for task in &crate::tasks::TASKS {
+        for task in crate::tasks::TASKS.iter() {
             let width = if task.is_regression() { 1 } else { task.num_labels() };
             for broken in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
                 let mut outputs = vec![vec![0.5; width]; 3];

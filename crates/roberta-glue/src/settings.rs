@@ -1,6 +1,6 @@
 //! The settings of one trial, as the runner resolves them from an experiment file.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use delora_core::{Group, Role, TrialConfig};
 use finetune::{Common, DropoutRates, OwnSettings, at_least, at_least_one, below_one};
@@ -8,8 +8,9 @@ use models::roberta::EncoderConfig;
 use runner::SettingError;
 use serde::{Deserialize, Serialize};
 
+use crate::data::{self, DataError, Dataset, Example, Split};
 use crate::split::{Halves, TooFewRows, halves};
-use crate::tasks::{self, GlueTask};
+use crate::tasks::{self, TextTask};
 
 /// Everything that decides a trial's result.
 pub type Settings = finetune::Settings<GlueSettings>;
@@ -18,8 +19,12 @@ pub type Settings = finetune::Settings<GlueSettings>;
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct GlueSettings {
-    /// One of [`tasks`]' names.
-    pub glue_task: String,
+    /// One of [`tasks`]' names; absent: `dataset` says the task.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub glue_task: Option<String>,
+    /// A data set of one's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dataset: Option<Dataset>,
     /// Share of all steps over which the learning rate rises from 0; then it falls to 0 on a line.
     pub warmup_ratio: f64,
     /// Passes over the training set; the last step of each has what is left.
@@ -31,7 +36,8 @@ pub struct GlueSettings {
     /// Folder of an encoder in Hugging Face's layout.
     pub model: PathBuf,
     /// Folder of GLUE, see [`crate::data`].
-    pub data: PathBuf,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<PathBuf>,
     /// Uses at most so many examples of the training set, the first; absent: all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub train_limit: Option<usize>,
@@ -96,20 +102,74 @@ impl OwnSettings for GlueSettings {
             let message = format!("found {}; NumPy's generator takes seeds up to {}", common.seed, u32::MAX);
             return Err(SettingError::new("seed", message));
         }
-        tasks::find(&self.glue_task).map(drop)
+        self.source().map(drop)
     }
 }
 
+/// Where a trial's examples are.
+enum Source<'a> {
+    Glue(&'a Path, &'static TextTask),
+    Own(&'a Dataset),
+}
+
 impl GlueSettings {
-    pub fn task(&self) -> &'static GlueTask {
-        tasks::find(&self.glue_task).expect("`read` has checked it")
+    fn source(&self) -> Result<Source<'_>, SettingError> {
+        match (&self.glue_task, &self.data, &self.dataset) {
+            (None, None, Some(own)) => {
+                own.check().map_err(|(key, problem)| SettingError::new(key, problem))?;
+                Ok(Source::Own(own))
+            }
+            (Some(_), _, Some(_)) | (_, Some(_), Some(_)) => {
+                let right = "`dataset` is a task of its own: remove `glue_task` and `data`, or it";
+                Err(SettingError::new("dataset", right))
+            }
+            (Some(name), Some(folder), None) => Ok(Source::Glue(folder, tasks::find(name)?)),
+            (None, ..) => Err(SettingError::new(
+                "glue_task",
+                "is missing; one of GLUE's tasks, or `dataset` for data of your own",
+            )),
+            (_, None, _) => Err(SettingError::new("data", "is missing; it is the folder of GLUE")),
+        }
+    }
+
+    fn checked(&self) -> Source<'_> {
+        self.source().expect("`read` has checked it")
+    }
+
+    /// The task; of one's own data its labels may have to be found in the training file.
+    pub fn task(&self) -> Result<TextTask, DataError> {
+        match self.checked() {
+            Source::Glue(_, task) => Ok(task.clone()),
+            Source::Own(dataset) => dataset.task(),
+        }
+    }
+
+    /// All examples of a split; `task` is that of [`GlueSettings::task`].
+    pub fn examples(&self, task: &TextTask, split: Split) -> Result<Vec<Example>, DataError> {
+        match self.checked() {
+            Source::Glue(folder, task) => data::read(folder, task, split),
+            Source::Own(dataset) => dataset.read(task, split),
+        }
+    }
+
+    /// Files of a split's examples.
+    pub fn example_files(&self, split: Split) -> Result<Vec<PathBuf>, DataError> {
+        match self.checked() {
+            Source::Glue(folder, task) => data::files(folder, task, split),
+            Source::Own(dataset) => Ok(vec![dataset.file(split).to_owned()]),
+        }
     }
 }
 
 /// The halves of a validation set of `num_rows` rows, cut to the trial's limits where `is_limited`.
-pub fn halves_of(settings: &Settings, num_rows: usize, is_limited: bool) -> Result<Halves, TooFewRows> {
+pub fn halves_of(
+    settings: &Settings,
+    task: &TextTask,
+    num_rows: usize,
+    is_limited: bool,
+) -> Result<Halves, TooFewRows> {
     let seed = u32::try_from(settings.common.seed).expect("`read` has checked it");
-    let mut halves = halves(settings.task(), num_rows, seed)?;
+    let mut halves = halves(task, num_rows, seed)?;
     if is_limited {
         halves.tuning.truncate(settings.validation_limit.unwrap_or(usize::MAX));
         halves.test.truncate(settings.test_limit.unwrap_or(usize::MAX));
@@ -160,7 +220,7 @@ pub mod tests {
         assert_eq!(trial.learning_rate[&Group::Angles], 2e-3);
         assert_eq!((trial.learning_rate[&Group::Head], trial.learning_rate[&Group::HeadBias]), (4e-3, 4e-3));
         assert_eq!(trial.schedule, Schedule::Linear { warmup_steps: 12, total_steps: 200 });
-        assert_eq!(trial.targets, Some(vec![Role::Query, Role::Value]));
+        assert_eq!(trial.targets, Some(delora_core::Target::roles(&[Role::Query, Role::Value])));
     }
 
     #[test]

@@ -8,7 +8,7 @@
 
 use finetune::numpy_permutation;
 
-use crate::tasks::GlueTask;
+use crate::tasks::TextTask;
 
 /// Row numbers (from 0) of the validation set, in the order in which the paper's code reads them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,14 +25,14 @@ pub struct Halves {
      epoch and the other is reported"
 )]
 pub struct TooFewRows {
-    task: &'static str,
+    task: String,
     num_rows: usize,
 }
 
 /// The two halves of a validation set of `num_rows` rows, by the run's seed.
-pub fn halves(task: &GlueTask, num_rows: usize, seed: u32) -> Result<Halves, TooFewRows> {
+pub fn halves(task: &TextTask, num_rows: usize, seed: u32) -> Result<Halves, TooFewRows> {
     if num_rows < 2 {
-        return Err(TooFewRows { task: task.name, num_rows });
+        return Err(TooFewRows { task: task.name.clone(), num_rows });
     }
     let first_size = (num_rows / 2).min(task.first_part_limit.unwrap_or(usize::MAX));
     let mut first = numpy_permutation(seed, num_rows);

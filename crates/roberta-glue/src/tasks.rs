@@ -1,29 +1,37 @@
-//! The nine tasks of GLUE: columns and labels as on the Hugging Face hub, splits and metrics as in the paper.
+//! Tasks on texts. The nine of GLUE have columns and labels as on the Hugging Face hub, splits and metrics as in the paper.
+
+use std::sync::LazyLock;
 
 use runner::SettingError;
+use serde::{Deserialize, Serialize};
 
 /// What a task is scored by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Metric {
+    #[default]
     Accuracy,
     /// Accuracy is the score; F1 of class 1 is reported beside it.
     AccuracyAndF1,
     /// Matthews correlation is the score; accuracy is reported beside it.
     Matthews,
-    /// The mean of Pearson and Spearman correlation is the score; labels are similarities from 0 to 5.
+    /// The mean of Pearson and Spearman correlation is the score; labels are numbers, of STS-B similarities from 0 to 5.
     Correlation,
 }
 
-#[derive(Debug, PartialEq, Eq)]
-pub struct GlueTask {
-    /// As in `glue_task`, and the name of the task's data folder.
-    pub name: &'static str,
+/// A classification of texts, or a regression: one of GLUE's, or of a data set of one's own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TextTask {
+    /// As in `glue_task`, and the name of the task's data folder; of one's own data, the file to train on.
+    pub name: String,
     /// As in the paper's table.
-    pub title: &'static str,
+    pub title: String,
     /// The one or two columns with text.
-    pub columns: &'static [&'static str],
+    pub columns: Vec<String>,
+    /// The column with the label.
+    pub label: String,
     /// Names of the labels 0, 1, …; empty when the label is a number to be predicted.
-    pub label_names: &'static [&'static str],
+    pub label_names: Vec<String>,
     /// The hub's name of the labelled split that is not for training.
     pub validation: &'static str,
     pub metric: Metric,
@@ -33,89 +41,71 @@ pub struct GlueTask {
     pub first_part_is_test: bool,
 }
 
-impl GlueTask {
+impl TextTask {
+    /// A task as most are; `labels` are names of classes.
+    pub fn new(name: &str, title: &str, columns: &[&str], labels: &[&str]) -> TextTask {
+        let owned = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect();
+        TextTask {
+            name: name.to_owned(),
+            title: title.to_owned(),
+            columns: owned(columns),
+            label: "label".to_owned(),
+            label_names: owned(labels),
+            validation: "validation",
+            metric: Metric::Accuracy,
+            first_part_limit: None,
+            first_part_is_test: false,
+        }
+    }
+
     /// Outputs of the head: classes, or 1 for regression.
     pub fn num_labels(&self) -> usize {
         self.label_names.len().max(1)
     }
 
     pub fn is_regression(&self) -> bool {
-        self.label_names.is_empty()
+        self.metric == Metric::Correlation
     }
 }
 
-/// In the order of the paper's table; WNLI, which is not in it, comes last.
-pub static TASKS: [GlueTask; 9] = [
-    GlueTask {
-        name: "mnli",
-        title: "MNLI",
-        columns: &["premise", "hypothesis"],
-        label_names: &["entailment", "neutral", "contradiction"],
-        validation: "validation_matched",
-        first_part_limit: Some(1000),
-        ..TEMPLATE
-    },
-    GlueTask {
-        name: "sst2",
-        title: "SST-2",
-        columns: &["sentence"],
-        label_names: &["negative", "positive"],
-        ..TEMPLATE
-    },
-    GlueTask {
-        name: "mrpc",
-        title: "MRPC",
-        label_names: &["not_equivalent", "equivalent"],
-        metric: Metric::AccuracyAndF1,
-        ..TEMPLATE
-    },
-    GlueTask {
-        name: "cola",
-        title: "CoLA",
-        columns: &["sentence"],
-        label_names: &["unacceptable", "acceptable"],
-        metric: Metric::Matthews,
-        first_part_is_test: true,
-        ..TEMPLATE
-    },
-    GlueTask {
-        name: "qnli",
-        title: "QNLI",
-        columns: &["question", "sentence"],
-        label_names: &["entailment", "not_entailment"],
-        first_part_limit: Some(1000),
-        ..TEMPLATE
-    },
-    GlueTask {
-        name: "qqp",
-        title: "QQP",
-        columns: &["question1", "question2"],
-        label_names: &["not_duplicate", "duplicate"],
-        metric: Metric::AccuracyAndF1,
-        first_part_limit: Some(1000),
-        ..TEMPLATE
-    },
-    GlueTask { name: "rte", title: "RTE", label_names: &["entailment", "not_entailment"], ..TEMPLATE },
-    GlueTask { name: "stsb", title: "STS-B", label_names: &[], metric: Metric::Correlation, ..TEMPLATE },
-    GlueTask { name: "wnli", title: "WNLI", label_names: &["not_entailment", "entailment"], ..TEMPLATE },
-];
-
-/// What most tasks have in common.
-const TEMPLATE: GlueTask = GlueTask {
-    name: "",
-    title: "",
-    columns: &["sentence1", "sentence2"],
-    label_names: &[],
-    validation: "validation",
-    metric: Metric::Accuracy,
-    first_part_limit: None,
-    first_part_is_test: false,
-};
+/// GLUE's tasks in the order of the paper's table; WNLI, which is not in it, comes last.
+pub static TASKS: LazyLock<[TextTask; 9]> = LazyLock::new(|| {
+    const PAIR: [&str; 2] = ["sentence1", "sentence2"];
+    const ENTAILED: [&str; 2] = ["entailment", "not_entailment"];
+    let new = TextTask::new;
+    let first_part_limit = Some(1000);
+    [
+        TextTask {
+            validation: "validation_matched",
+            first_part_limit,
+            ..new("mnli", "MNLI", &["premise", "hypothesis"], &["entailment", "neutral", "contradiction"])
+        },
+        new("sst2", "SST-2", &["sentence"], &["negative", "positive"]),
+        TextTask {
+            metric: Metric::AccuracyAndF1,
+            ..new("mrpc", "MRPC", &PAIR, &["not_equivalent", "equivalent"])
+        },
+        TextTask {
+            metric: Metric::Matthews,
+            first_part_is_test: true,
+            ..new("cola", "CoLA", &["sentence"], &["unacceptable", "acceptable"])
+        },
+        TextTask { first_part_limit, ..new("qnli", "QNLI", &["question", "sentence"], &ENTAILED) },
+        TextTask {
+            metric: Metric::AccuracyAndF1,
+            first_part_limit,
+            ..new("qqp", "QQP", &["question1", "question2"], &["not_duplicate", "duplicate"])
+        },
+        new("rte", "RTE", &PAIR, &ENTAILED),
+        TextTask { metric: Metric::Correlation, ..new("stsb", "STS-B", &PAIR, &[]) },
+        new("wnli", "WNLI", &PAIR, &["not_entailment", "entailment"]),
+    ]
+});
 
 /// The task of this name; the error, under the key `glue_task`, names the closest one or lists all.
-pub fn find(name: &str) -> Result<&'static GlueTask, SettingError> {
+pub fn find(name: &str) -> Result<&'static TextTask, SettingError> {
     TASKS.iter().find(|task| task.name == name).ok_or_else(|| {
-        let known: Vec<&str> = TASKS.iter().map(|task| task.name).collect();
+        let known: Vec<&str> = TASKS.iter().map(|task| task.name.as_str()).collect();
         SettingError::unknown_name("glue_task", "GLUE task", name, &known)
     })
 }
@@ -138,7 +128,7 @@ mod tests {
 
     #[test]
     fn outputs_of_the_head_follow_the_labels() {
-        let classes = |task: &GlueTask| match task.is_regression() {
+        let classes = |task: &TextTask| match task.is_regression() {
             true => format!("{}: {} number", task.name, task.num_labels()),
             false => format!("{}: {}", task.name, task.num_labels()),
         };
@@ -149,7 +139,7 @@ mod tests {
 
     #[test]
     fn only_regression_is_scored_by_correlation_and_f1_needs_two_classes() {
-        for task in &TASKS {
+        for task in TASKS.iter() {
             assert_eq!(task.is_regression(), task.metric == Metric::Correlation, "{}", task.name);
             assert!(task.metric != Metric::AccuracyAndF1 || task.num_labels() == 2, "{}", task.name);
             assert!(matches!(task.columns.len(), 1 | 2), "{}", task.name);

@@ -10,30 +10,32 @@ use models::roberta::EncoderConfig;
 use runner::{Estimate, Outcome};
 use serde_json::json;
 
-use crate::data::{self, Split};
+use crate::data::Split;
 use crate::estimate::{estimate, measure};
 use crate::lesson::Lesson;
 use crate::settings::{GlueSettings, Settings, halves_of, trial_of};
-use crate::tasks::TASKS;
+use crate::tasks::{TASKS, TextTask};
 use crate::world::{Corpus, Network, files};
 
 /// GLUE.
-pub type Glue = Finetuning<GlueTuning>;
+pub type Glue = Finetuning<TextTuning<true>>;
+/// A classification of texts, or a regression, on data of one's own.
+pub type TextClassification = Finetuning<TextTuning<false>>;
 
-/// What is GLUE's own, and is kept from bank to bank.
+/// What is these tasks' own, and is kept from bank to bank; `IS_GLUE` is which of the two.
 #[derive(Default)]
-pub struct GlueTuning {
+pub struct TextTuning<const IS_GLUE: bool> {
     /// The encoder of the last run, by where it came from.
     network: Latest<Network>,
     /// Examples of the last task, by all that they depend on.
     corpus: Latest<Corpus>,
     /// Measured seconds and bytes of a token, by what they depend on.
     costs: Known<PassCost>,
-    /// Numbers of training and validation examples, by task and where they are.
-    counts: Known<[usize; 2]>,
+    /// Tasks, with their numbers of training and validation examples, by where they are.
+    counts: Known<(TextTask, [usize; 2])>,
 }
 
-impl GlueTuning {
+impl<const IS_GLUE: bool> TextTuning<IS_GLUE> {
     fn network(&self, settings: &Settings) -> Result<Rc<Network>> {
         self.network.get(format!("{:?}", settings.model), || {
             finetune::covered(&files(settings)?, || Network::load(&settings.model))
@@ -41,31 +43,34 @@ impl GlueTuning {
     }
 
     fn corpus(&self, settings: &Settings, network: &Network) -> Result<Rc<Corpus>> {
-        let GlueSettings { model, data, glue_task, max_length, train_limit, .. } = &**settings;
-        let key = json!([model, data, glue_task, max_length, train_limit]).to_string();
+        let GlueSettings { model, data, glue_task, dataset, max_length, train_limit, .. } = &**settings;
+        let key = json!([model, data, glue_task, dataset, max_length, train_limit]).to_string();
         self.corpus
             .get(key, || finetune::covered(&files(settings)?, || Corpus::read(settings, network.config())))
     }
 
-    /// How many training and validation examples there are.
-    fn counts(&self, settings: &Settings) -> Result<[usize; 2]> {
-        self.counts.get(json!([settings.data, settings.glue_task]).to_string(), || {
-            let count = |split| data::read(&settings.data, settings.task(), split).map(|rows| rows.len());
-            Ok([count(Split::Train)?, count(Split::Validation)?])
+    /// The task, and how many training and validation examples there are.
+    fn counts(&self, settings: &Settings) -> Result<(TextTask, [usize; 2])> {
+        let GlueSettings { data, glue_task, dataset, .. } = &**settings;
+        self.counts.get(json!([data, glue_task, dataset]).to_string(), || {
+            let task = settings.task()?;
+            let count = |split| settings.examples(&task, split).map(|rows| rows.len());
+            let counts = [count(Split::Train)?, count(Split::Validation)?];
+            Ok((task, counts))
         })
     }
 }
 
-impl Task for GlueTuning {
+impl<const IS_GLUE: bool> Task for TextTuning<IS_GLUE> {
     type Own = GlueSettings;
     type Config = EncoderConfig;
-    const NAME: &'static str = "glue";
-    const PATHS: &'static [&'static str] = &["model", "data"];
+    const NAME: &'static str = if IS_GLUE { "glue" } else { "text-classification" };
+    const PATHS: &'static [&'static str] = &["model", "data", "dataset.train", "dataset.validation"];
     const PER_TRIAL: &'static [&'static str] = &["warmup_ratio", "dropout"];
     const IMMATERIAL: &'static [&'static str] = &["tokens_per_pass"];
 
     fn names(key: &str) -> Option<Vec<String>> {
-        (key == "glue_task").then(|| TASKS.iter().map(|task| task.name.to_owned()).collect())
+        (key == "glue_task").then(|| TASKS.iter().map(|task| task.name.clone()).collect())
     }
 
     fn trial(settings: &Settings, total_steps: u64) -> TrialConfig {
@@ -85,19 +90,19 @@ impl Task for GlueTuning {
     }
 
     fn shortfalls(&self, settings: &Settings) -> Result<Vec<String>> {
-        let &GlueSettings { train_limit, validation_limit, test_limit, ref glue_task, .. } = &**settings;
+        let &GlueSettings { train_limit, validation_limit, test_limit, .. } = &**settings;
         if [train_limit, validation_limit, test_limit].iter().all(Option::is_none) {
             return Ok(Vec::new());
         }
-        let [training, validation] = self.counts(settings)?;
-        let halves = halves_of(settings, validation, false)?;
+        let (task, [training, validation]) = self.counts(settings)?;
+        let halves = halves_of(settings, &task, validation, false)?;
         let found = [
             ("train_limit", train_limit, training, "training set"),
             ("validation_limit", validation_limit, halves.tuning.len(), "tuning half"),
             ("test_limit", test_limit, halves.test.len(), "test half"),
         ];
         let said = found.map(|(key, limit, found, what)| {
-            shortfall(key, limit, found, &format!("the {what} of `{glue_task}`"))
+            shortfall(key, limit, found, &format!("the {what} of `{}`", task.name))
         });
         Ok(said.into_iter().flatten().collect())
     }
@@ -106,7 +111,7 @@ impl Task for GlueTuning {
         let shared = bank.shared();
         let network = self.network(shared)?;
         let corpus = self.corpus(shared, &network)?;
-        let head = network.head(shared.task());
+        let head = network.head(&corpus.task);
         let steps_per_epoch = corpus.train.labels.len().div_ceil(shared.common.batch) as u64;
         let trials = bank.trials(|settings| trial_of(settings, shared.epochs * steps_per_epoch));
         bank.finetune(
@@ -137,7 +142,7 @@ mod tests {
         let glue = Glue::default();
         let mut config = config(lora(), "cola", 1);
         assert!(glue.shortfalls(&config).unwrap().is_empty(), "there is as much as is asked for");
-        let [training, validation] = glue.own().counts(&Settings::read(&config).unwrap()).unwrap();
+        let (_, [training, validation]) = glue.own().counts(&Settings::read(&config).unwrap()).unwrap();
         config["train_limit"] = json!(1_000_000);
         config["test_limit"] = json!(999_999);
         let said = glue.shortfalls(&config).unwrap();

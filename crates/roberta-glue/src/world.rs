@@ -8,9 +8,9 @@ use models::Loaded;
 use models::roberta::{ClassificationHead, Encoder, EncoderConfig, load_encoder};
 use tch::Device;
 
-use crate::data::{self, Split};
+use crate::data::Split;
 use crate::settings::Settings;
-use crate::tasks::GlueTask;
+use crate::tasks::TextTask;
 use crate::tokens::{Encoded, TextTokenizer};
 
 /// A frozen encoder.
@@ -36,7 +36,7 @@ impl Network {
     }
 
     /// A head for the task, whose weights are the trials'.
-    pub fn head(&self, task: &GlueTask) -> ClassificationHead {
+    pub fn head(&self, task: &TextTask) -> ClassificationHead {
         ClassificationHead::alone(self.config(), task.num_labels() as i64, self.device)
     }
 
@@ -64,13 +64,14 @@ impl Examples {
 
 /// A task's training and validation examples.
 pub struct Corpus {
+    pub task: TextTask,
     pub train: Examples,
     /// GLUE's validation set, whole: each trial splits it by its own seed.
     pub validation: Examples,
 }
 
 impl Corpus {
-    /// Errors: see [`data::read`] and [`TextTokenizer`]; a tokenizer whose ids the encoder lacks.
+    /// Errors: see [`crate::data::read`] and [`TextTokenizer`]; a tokenizer whose ids the encoder lacks.
     pub fn read(settings: &Settings, config: &EncoderConfig) -> Result<Corpus> {
         let longest = usize::try_from(config.max_tokens()).unwrap_or(0);
         if settings.max_length > longest {
@@ -80,10 +81,11 @@ impl Corpus {
                 settings.model.display()
             );
         }
+        let task = settings.task()?;
         let tokenizer = TextTokenizer::open(&settings.model, settings.max_length)?;
         tokenizer.check(usize::try_from(config.vocab_size).unwrap_or(0))?;
         let examples = |split, limit: Option<usize>| -> Result<Examples> {
-            let mut rows = data::read(&settings.data, settings.task(), split)?;
+            let mut rows = settings.examples(&task, split)?;
             rows.truncate(limit.unwrap_or(usize::MAX));
             Ok(Examples {
                 encoded: tokenizer.encode_all(rows.iter().map(|row| row.texts.as_slice())),
@@ -93,6 +95,7 @@ impl Corpus {
         Ok(Corpus {
             train: examples(Split::Train, settings.train_limit)?,
             validation: examples(Split::Validation, None)?,
+            task,
         })
     }
 }
@@ -105,7 +108,7 @@ pub fn files(settings: &Settings) -> Result<Vec<PathBuf>> {
     let tokenizers = ["tokenizer.json", "vocab.json", "merges.txt", "vocab.txt", "tokenizer_config.json"];
     files.extend(tokenizers.map(model).into_iter().filter(|path| path.is_file()));
     for split in [Split::Train, Split::Validation] {
-        files.extend(data::files(&settings.data, settings.task(), split)?);
+        files.extend(settings.example_files(split)?);
     }
     Ok(files)
 }

@@ -13,6 +13,7 @@
 
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
+mod columns;
 mod error;
 mod experiments;
 mod identity;

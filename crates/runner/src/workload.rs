@@ -242,6 +242,10 @@ pub struct Outcome {
     pub status: Status,
     /// Metric name to value. A metric that was not measured is absent; a non-finite one fails a `Done` trial.
     pub metrics: BTreeMap<String, f64>,
+    /// What each item of a test (a question, an example) adds to a metric that is a mean over them: numbers whose mean is the metric,
+    /// in the order of the test, so that trials can be compared item by item. They are dropped where one is not finite.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub items: BTreeMap<String, Vec<f64>>,
     /// Points of `curves.csv`; non-finite values are dropped when the outcome is written.
     pub curves: Vec<CurvePoint>,
     /// Artifact name to file, relative to `BankContext::artifacts_dir`.
@@ -257,6 +261,7 @@ impl Outcome {
             trial_id: trial_id.to_string(),
             status,
             metrics: BTreeMap::new(),
+            items: BTreeMap::new(),
             curves: Vec::new(),
             artifacts: BTreeMap::new(),
             train_seconds: 0.0,

@@ -128,9 +128,12 @@ pub mod tests {
     fn query_and_value_are_adapted_where_nothing_else_is_said() {
         let mut config = config(lora(), 1);
         let trial = trial_of(&Settings::read(&config).unwrap(), 10);
-        assert_eq!(trial.targets, Some(vec![Role::Query, Role::Value]));
+        assert_eq!(trial.targets, Some(delora_core::Target::roles(&[Role::Query, Role::Value])));
         config["targets"] = json!(["feed_forward_in"]);
-        assert_eq!(trial_of(&Settings::read(&config).unwrap(), 10).targets, Some(vec![Role::FeedForwardIn]));
+        assert_eq!(
+            trial_of(&Settings::read(&config).unwrap(), 10).targets,
+            Some(delora_core::Target::roles(&[Role::FeedForwardIn]))
+        );
     }
 
     #[test]

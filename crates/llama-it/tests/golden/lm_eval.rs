@@ -92,7 +92,7 @@ fn compare(begin: bool, variant: &Value) -> f64 {
                 largest = largest.max((value - reference[choice].as_f64().unwrap()).abs());
             }
         }
-        let metrics = metrics::of_task(&task, &questions, &ours);
+        let metrics = metrics::of_tasks(&[(&task, &questions, ours)]).metrics;
         // Accuracies are equal; a share of probability is as near as the log-likelihoods.
         let tolerance = if task.name == "mc2" { 1e-5 } else { 1e-12 };
         let own = if task.name == "mmlu" { "mmlu_by_question" } else { &task.name };

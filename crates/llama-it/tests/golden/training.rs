@@ -7,7 +7,7 @@ use delora_core::{Bank, MethodConfig, OptimizerConfig, Role, Schedule, TrialConf
 use finetune::BankHook;
 use llama_it::Example;
 use llama_it::training::{Batch, accumulate_recomputed, losses};
-use models::llama::load_llama;
+use models::decoder::load_decoder;
 use serde_json::Value;
 use tch::{Device, Kind, Tensor};
 
@@ -39,7 +39,7 @@ fn trial(method: &str) -> TrialConfig {
             ..Default::default()
         },
         schedule: Schedule::Cosine { warmup_steps, total_steps },
-        targets: Some(vec![Role::Query, Role::Value]),
+        targets: Some(delora_core::Target::roles(&[Role::Query, Role::Value])),
         seed: 0,
     }
 }
@@ -50,8 +50,7 @@ fn batches() -> Vec<Vec<Example>> {
     let ids = Vec::<Vec<i64>>::try_from(io["batches"].flatten(0, 1)).unwrap();
     let lengths = Vec::<Vec<i64>>::try_from(&io["lengths"]).unwrap();
     let mut ids = ids.into_iter();
-    let row =
-        |length: &i64| Example { ids: ids.next().unwrap()[..*length as usize].to_vec(), first_target: 1 };
+    let row = |length: &i64| Example::of_all(ids.next().unwrap()[..*length as usize].to_vec());
     let rows: Vec<Example> = lengths.iter().flatten().map(row).collect();
     rows.chunks(lengths[0].len()).map(<[Example]>::to_vec).collect()
 }
@@ -59,7 +58,7 @@ fn batches() -> Vec<Vec<Example>> {
 #[test]
 fn fifty_steps_of_lora_and_delora_are_pefts_in_one_bank_with_and_without_recomputation() {
     let network = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/tests/golden/llama");
-    let llama = load_llama(&network, Kind::Float, Device::Cpu).unwrap();
+    let llama = load_decoder(&network, Kind::Float, Device::Cpu).unwrap();
     let references = METHODS.map(|method| tensors(&format!("{method}/io.safetensors")));
     for recomputed in [false, true] {
         let mut bank = Bank::new(&finetune::sites(&llama), &METHODS.map(trial), Device::Cpu).unwrap();

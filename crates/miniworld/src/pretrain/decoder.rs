@@ -6,9 +6,9 @@
 
 use std::path::Path;
 
-use anyhow::{Result, anyhow};
-use models::llama::{Llama, LlamaConfig, ModelType};
-use models::{Activation, Frozen};
+use anyhow::{Context, Result, anyhow};
+use models::Frozen;
+use models::decoder::{Decoder, DecoderConfig, EndTokens, LLAMA2_7B};
 use rand::SeedableRng;
 use serde_json::json;
 use tch::{Kind, Tensor, nn};
@@ -38,33 +38,29 @@ const SAMPLE: usize = 6000;
 const SAMPLE_SEED: u64 = 0x70CE;
 /// In the order of their ids.
 const SPECIAL: [&str; 3] = ["<unk>", "<s>", "</s>"];
+/// A user's words as instructions, and the assistant's as responses.
+const CHAT_TEMPLATE: &str = include_str!("chat_template.jinja");
 const BEGIN: i64 = 1;
 const END: i64 = 2;
 const DEVIATION: f64 = 0.05;
 /// Windows from this stream on are in no training batch.
 const HELD_OUT: u64 = 1 << 40;
 
-fn config(vocab_size: i64) -> LlamaConfig {
-    LlamaConfig {
-        model_type: ModelType::Llama,
+fn config(vocab_size: i64) -> DecoderConfig {
+    DecoderConfig {
         vocab_size,
         hidden_size: 96,
         intermediate_size: 256,
         num_hidden_layers: 5,
         num_attention_heads: 4,
         num_key_value_heads: Some(2),
-        head_dim: None,
         rms_norm_eps: 1e-5,
         rope_theta: Some(10000.0),
-        rope_parameters: None,
-        rope_scaling: None,
         max_position_embeddings: 512,
         tie_word_embeddings: true,
-        hidden_act: Activation::Silu,
-        attention_bias: false,
-        mlp_bias: false,
         bos_token_id: Some(BEGIN),
-        eos_token_id: Some(END),
+        eos_token_id: Some(EndTokens::One(END)),
+        ..LLAMA2_7B
     }
 }
 
@@ -113,7 +109,9 @@ fn ship_tokenizer(tokenizer: &Tokenizer, folder: &Path) -> Result<()> {
         "add_bos_token": true,
         "clean_up_tokenization_spaces": false,
     });
-    write_json(&folder.join("tokenizer_config.json"), &config)
+    write_json(&folder.join("tokenizer_config.json"), &config)?;
+    let path = folder.join("chat_template.jinja");
+    std::fs::write(&path, CHAT_TEMPLATE).with_context(|| path.display().to_string())
 }
 
 /// Documents as tokens.
@@ -143,7 +141,7 @@ impl Reader {
     }
 
     /// Which of the held-out creatures' facts are likelier than all that could be in their place: their share.
-    fn known(&self, llama: &Llama) -> Result<f64> {
+    fn known(&self, llama: &Decoder) -> Result<f64> {
         let mut right = 0.0;
         for creature in &self.base.held_out {
             for topic in 0..TOPICS.len() {
@@ -162,7 +160,7 @@ impl Reader {
 }
 
 /// Log-likelihoods `[N, T]` of all tokens of `ids` `[N, T + 1]` but the first.
-fn log_likelihoods(llama: &Llama, ids: &Tensor) -> Tensor {
+fn log_likelihoods(llama: &Decoder, ids: &Tensor) -> Tensor {
     let length = ids.size()[1] - 1;
     let hidden = llama.forward(&ids.narrow(1, 0, length), Kind::Float, &Frozen);
     let logs = llama.logits(&hidden, &Frozen).log_softmax(-1, Kind::Float); // [N, T, vocabulary]
@@ -170,7 +168,7 @@ fn log_likelihoods(llama: &Llama, ids: &Tensor) -> Tensor {
 }
 
 /// Index of the likeliest of `texts`.
-fn likeliest(llama: &Llama, texts: &[Vec<i64>]) -> Result<i64> {
+fn likeliest(llama: &Decoder, texts: &[Vec<i64>]) -> Result<i64> {
     let length = texts.iter().map(Vec::len).max().unwrap_or(0);
     let padded: Vec<i64> = texts
         .iter()
@@ -190,9 +188,9 @@ pub fn run(options: &Options) -> Result<()> {
     ship_tokenizer(&tokenizer, &folder)?;
     let config = config(tokenizer.get_vocab_size(true) as i64);
     let store = nn::VarStore::new(device());
-    Llama::new(&store.root(), &config)?;
+    Decoder::new(&store.root(), &config)?;
     initialize(&store);
-    let build = |path: &nn::Path| Llama::new(path, &config).expect("it was built before");
+    let build = |path: &nn::Path| Decoder::new(path, &config).expect("it was built before");
     let mut replicas = Replicas::new(&store, replicas(), build);
     let schedule = Schedule { steps: options.steps.unwrap_or(SCHEDULE.steps), ..SCHEDULE };
     let mut trainer = Trainer::new(&store, schedule, &options.work.join("decoder"))?;
@@ -201,7 +199,7 @@ pub fn run(options: &Options) -> Result<()> {
     let batches = prefetch(trainer.step(), move |index| reader.batch(&mut batch_stream(seed, index)));
     while !trainer.is_done() {
         let parts = batches.recv()?.to_device(device()).chunk(replicas.len() as i64, 0);
-        let loss = |llama: &Llama, ids: Tensor| -log_likelihoods(llama, &ids).mean(Kind::Float);
+        let loss = |llama: &Decoder, ids: Tensor| -log_likelihoods(llama, &ids).mean(Kind::Float);
         let (loss, gradients) = replicas.gradients(parts, loss);
         trainer.descend(&loss, &gradients, BATCH * WINDOW)?;
     }
@@ -238,7 +236,7 @@ impl Predicted {
 /// Reads 32 batches of held-out documents with the network in the folder that is shipped.
 pub fn evaluate(options: &Options) -> Result<Predicted> {
     let folder = options.out.join("decoder");
-    let llama = models::llama::load_llama(&folder, Kind::Float, device())?.network;
+    let llama = models::decoder::load_decoder(&folder, Kind::Float, device())?.network;
     let tokenizer = Tokenizer::from_file(folder.join("tokenizer.json")).map_err(tokenizers_error)?;
     let reader = Reader { tokenizer, base: Base::new() };
     let (mut log_likelihood, mut counts) = (0.0, vec![0.0f64; llama.config().vocab_size as usize]);

@@ -9,30 +9,30 @@ use parquet::errors::{ParquetError, Result as ParquetResult};
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::schema::types::ColumnDescriptor;
 
-use super::row::{DataError, Example, LABEL, find_columns, label};
-use crate::tasks::GlueTask;
+use super::row::{DataError, Example, find_columns, label};
+use crate::tasks::TextTask;
 
-pub(super) fn read(path: &Path, task: &GlueTask) -> Result<Vec<Example>, DataError> {
+pub(super) fn read(path: &Path, task: &TextTask) -> Result<Vec<Example>, DataError> {
     read_parquet(path, |reader| decode(path, reader, task))
 }
 
 fn decode(
     path: &Path,
     reader: &SerializedFileReader<File>,
-    task: &GlueTask,
+    task: &TextTask,
 ) -> Result<Vec<Example>, DataError> {
     let damaged = |error: ParquetError| ParquetFileError::of(path, &error);
     let schema = reader.metadata().file_metadata().schema_descr();
     let names: Vec<String> = schema.columns().iter().map(|column| column.path().string()).collect();
     let (text_columns, label_column) = find_columns(path, task, &names)?;
-    for (&index, &name) in text_columns.iter().zip(task.columns) {
+    for (&index, name) in text_columns.iter().zip(&task.columns) {
         check_type(path, name, &schema.column(index), "text", is_text)?;
     }
     let (wanted, is_label): (_, fn(&ColumnDescriptor) -> bool) = match task.is_regression() {
         true => ("a number", is_number),
         false => ("an integer", is_integer),
     };
-    check_type(path, LABEL, &schema.column(label_column), wanted, is_label)?;
+    check_type(path, &task.label, &schema.column(label_column), wanted, is_label)?;
 
     let mut examples = Vec::new();
     for index in 0..reader.num_row_groups() {
@@ -50,7 +50,7 @@ fn decode(
 /// What the errors of a row group's rows need to know.
 struct Group<'a> {
     path: &'a Path,
-    task: &'a GlueTask,
+    task: &'a TextTask,
     /// Its first row in the file, from 1.
     first_row: usize,
 }
@@ -62,13 +62,16 @@ impl Group<'_> {
         rows.map(|(index, number)| {
             let place =
                 || Place { path: self.path.to_path_buf(), unit: "row", number: self.first_row + index };
-            let text = |(cells, &column): (&mut std::vec::IntoIter<_>, _)| {
-                let bytes: Vec<u8> =
-                    cells.next().flatten().ok_or_else(|| DataError::Null { place: place(), column })?;
+            let text = |(cells, column): (&mut std::vec::IntoIter<_>, &String)| {
+                let bytes: Vec<u8> = cells
+                    .next()
+                    .flatten()
+                    .ok_or_else(|| DataError::Null { place: place(), column: column.clone() })?;
                 String::from_utf8(bytes).map_err(|_| DataError::Encoding { place: place() })
             };
-            let texts = texts.iter_mut().zip(self.task.columns).map(text).collect::<Result<_, _>>()?;
-            let number = number.ok_or_else(|| DataError::Null { place: place(), column: LABEL })?;
+            let texts = texts.iter_mut().zip(&self.task.columns).map(text).collect::<Result<_, _>>()?;
+            let number =
+                number.ok_or_else(|| DataError::Null { place: place(), column: self.task.label.clone() })?;
             Ok(Example { texts, label: label(self.task, number, place)? })
         })
         .collect()
@@ -77,7 +80,7 @@ impl Group<'_> {
 
 fn check_type(
     path: &Path,
-    name: &'static str,
+    name: &str,
     column: &ColumnDescriptor,
     wanted: &'static str,
     fits: impl Fn(&ColumnDescriptor) -> bool,
@@ -89,7 +92,7 @@ fn check_type(
         ConvertedType::NONE => column.physical_type().to_string(),
         converted => format!("{} ({converted})", column.physical_type()),
     };
-    Err(DataError::ColumnType { path: path.to_path_buf(), column: name, found, wanted })
+    Err(DataError::ColumnType { path: path.to_path_buf(), column: name.to_owned(), found, wanted })
 }
 
 fn is_text(column: &ColumnDescriptor) -> bool {

@@ -4,10 +4,10 @@ use std::path::Path;
 
 use finetune::Place;
 
-use super::row::{DataError, Example, LABEL, find_columns, label, unknown_label};
-use crate::tasks::GlueTask;
+use super::row::{DataError, Example, find_columns, label, unknown_label};
+use crate::tasks::TextTask;
 
-pub(super) fn read(path: &Path, task: &GlueTask) -> Result<Vec<Example>, DataError> {
+pub(super) fn read(path: &Path, task: &TextTask) -> Result<Vec<Example>, DataError> {
     let place = |number| Place { path: path.to_path_buf(), unit: "line", number };
     let bytes =
         models::inputs::read(path).map_err(|source| DataError::Read { path: path.to_path_buf(), source })?;
@@ -30,12 +30,14 @@ pub(super) fn read(path: &Path, task: &GlueTask) -> Result<Vec<Example>, DataErr
 }
 
 /// The label that a cell has, as its number or its name.
-fn read_label(task: &GlueTask, cell: &str, place: impl FnOnce() -> Place) -> Result<f32, DataError> {
-    let by_name = task.label_names.iter().position(|&name| name == cell);
+fn read_label(task: &TextTask, cell: &str, place: impl FnOnce() -> Place) -> Result<f32, DataError> {
+    let by_name = task.label_names.iter().position(|name| name == cell);
     match (by_name, cell.parse()) {
         (Some(number), _) => Ok(number as f32),
         (None, Ok(number)) => label(task, number, place),
-        (None, Err(_)) if cell.is_empty() => Err(DataError::Null { place: place(), column: LABEL }),
+        (None, Err(_)) if cell.is_empty() => {
+            Err(DataError::Null { place: place(), column: task.label.clone() })
+        }
         (None, Err(_)) => Err(unknown_label(task, cell.to_owned(), place())),
     }
 }

@@ -328,6 +328,7 @@ impl Walk {
         let score =
             if config.method.fault == Some(Fault::NotANumber) { f64::NAN } else { -losses[losses.len() - 1] };
         outcome.metrics.insert("score".to_string(), score);
+        outcome.items.insert("score".to_string(), vec![score - 0.25, score, score + 0.25]);
         if let Status::Diverged { step, .. } = outcome.status {
             outcome.metrics.insert("diverged_step".to_string(), step as f64);
         }

@@ -1,6 +1,6 @@
 //! Finished trials of committed tables, back into the ledger that a run goes on from.
 //!
-//! A ledger is large and stays on its machine; `trials.csv` and `curves.csv` are small and are committed. A row is taken where its
+//! A ledger is large and stays on its machine; `trials.csv`, `curves.csv` and `items.csv` are small and are committed. A row is taken where its
 //! id is that of a trial of the experiment: the id is a hash of the whole config, of the files that the task opens and of the
 //! protocol, so the row is of this trial and of no other. What tables do not have is not made up: an adopted trial has no
 //! pictures, and its record says that it was adopted.
@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use csv::StringRecord;
 
+use crate::columns::is_metric;
 use crate::error::{Result, RunnerError};
 use crate::experiments::Experiment;
 use crate::ledger::folder::Folder;
@@ -33,22 +34,6 @@ pub struct Adopted {
     pub foreign: usize,
 }
 
-/// The columns before and behind those of metrics.
-const BEFORE: [&str; 3] = ["trial_id", "status", "diverged_step"];
-const BEHIND: [&str; 11] = [
-    "train_seconds",
-    "commit",
-    "dirty",
-    "device",
-    "libtorch",
-    "protocol",
-    "started",
-    "finished",
-    "message",
-    "phase",
-    "task",
-];
-
 /// Takes the finished trials of the experiment's own `trials.csv` in `results_dir` into its ledger there.
 ///
 /// Errors: no such table; a cell that cannot be read; a run under way. Nothing is taken then.
@@ -56,9 +41,12 @@ pub fn adopt(experiment: &Experiment, workload: &dyn Workload, results_dir: &Pat
     let grid = experiment.grid(workload)?;
     let folder = Folder::new(results_dir, experiment);
     let table = Table::read(&folder.root.join("trials.csv"))?;
-    let curves_file = folder.root.join("curves.csv");
-    let mut curves =
-        if curves_file.exists() { curves(&Table::read(&curves_file)?)? } else { BTreeMap::new() };
+    let beside = |name: &str| {
+        let path = folder.root.join(name);
+        path.exists().then(|| Table::read(&path)).transpose()
+    };
+    let mut curves = beside("curves.csv")?.map_or(Ok(BTreeMap::new()), |table| curves(&table))?;
+    let mut items = beside("items.csv")?.map_or(Ok(BTreeMap::new()), |table| items(&table))?;
     let trials: BTreeMap<&str, &Trial> = grid.trials.iter().map(|trial| (trial.id.as_str(), trial)).collect();
     let _lock = Lock::acquire(&folder.lock())?;
     folder.prepare()?;
@@ -85,7 +73,7 @@ pub fn adopt(experiment: &Experiment, workload: &dyn Workload, results_dir: &Pat
             task: experiment.task.clone(),
             config: trial.config.clone(),
             inputs: trial.inputs.clone(),
-            outcome: Outcome { curves, ..outcome },
+            outcome: Outcome { curves, items: items.remove(id).unwrap_or_default(), ..outcome },
             stamp: table.stamp(row)?,
         });
     }
@@ -118,7 +106,11 @@ impl Table {
     }
 
     fn parsed<T: std::str::FromStr>(&self, row: &StringRecord, column: &str) -> Result<T> {
-        let text = self.text(row, column);
+        self.value(row, column, self.text(row, column))
+    }
+
+    /// What `text` of a column says.
+    fn value<T: std::str::FromStr>(&self, row: &StringRecord, column: &str, text: &str) -> Result<T> {
         text.parse().map_err(|_| RunnerError::Table {
             path: self.path.clone(),
             message: format!(
@@ -142,12 +134,7 @@ impl Table {
         let mut outcome = Outcome::new(self.text(row, "trial_id"), status);
         outcome.train_seconds = self.parsed(row, "train_seconds")?;
         for column in self.header.iter() {
-            let is_other = column == "method"
-                || column.starts_with("config.")
-                || BEFORE.contains(&column)
-                || BEHIND.contains(&column)
-                || experiment.replicates.iter().any(|name| name == column);
-            if !is_other && !self.text(row, column).is_empty() {
+            if is_metric(column, experiment) && !self.text(row, column).is_empty() {
                 outcome.metrics.insert(column.to_owned(), self.parsed(row, column)?);
             }
         }
@@ -183,6 +170,17 @@ fn curves(table: &Table) -> Result<BTreeMap<String, Vec<CurvePoint>>> {
             value: table.parsed(row, "value")?,
         };
         found.entry(table.text(row, "trial_id").to_owned()).or_default().push(point);
+    }
+    Ok(found)
+}
+
+/// What single questions add, of `items.csv`, by trial and metric.
+fn items(table: &Table) -> Result<BTreeMap<String, BTreeMap<String, Vec<f64>>>> {
+    let mut found: BTreeMap<String, BTreeMap<String, Vec<f64>>> = BTreeMap::new();
+    for row in &table.rows {
+        let values = table.text(row, "values").split(' ').map(|value| table.value(row, "values", value));
+        let of_trial = found.entry(table.text(row, "trial_id").to_owned()).or_default();
+        of_trial.insert(table.text(row, "metric").to_owned(), values.collect::<Result<_>>()?);
     }
     Ok(found)
 }

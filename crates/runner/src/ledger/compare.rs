@@ -48,6 +48,11 @@ impl Pair<'_> {
             let [left, right] = [left, right].map(|outcome| number(outcome.metrics.get(name).copied()));
             self.unless_equal(&format!("metric {name}"), left, right)
         }));
+        let items: BTreeSet<&String> = left.items.keys().chain(right.items.keys()).collect();
+        found.extend(items.into_iter().filter_map(|name| {
+            let [left, right] = [left, right].map(|outcome| format!("{:?}", outcome.items.get(name)));
+            self.unless_equal(&format!("items of {name}"), left, right)
+        }));
         let points = |curves: &[crate::CurvePoint]| -> BTreeMap<(String, String, u64), f64> {
             let key = |point: &crate::CurvePoint| {
                 (point.metric.clone(), point.layer.clone().unwrap_or_default(), point.step)

@@ -239,6 +239,7 @@ fn finite(mut outcome: Outcome) -> Outcome {
         outcome.status = Status::Failed { message: format!("metric `{metric}` is {value}") };
     }
     outcome.metrics.retain(|_, value| value.is_finite());
+    outcome.items.retain(|_, items| items.iter().all(|value| value.is_finite()));
     outcome.curves.retain(|point| point.value.is_finite());
     if !outcome.train_seconds.is_finite() {
         outcome.train_seconds = 0.0;

@@ -1,4 +1,4 @@
-//! `trials.csv`, `curves.csv` and `methods.csv`, derived from the ledger: one row per recorded trial of the grid, in its order.
+//! `trials.csv`, `curves.csv`, `items.csv` and `methods.csv`, derived from the ledger: one row per recorded trial of the grid, in its order.
 //!
 //! | `trials.csv`                              | |
 //! |-------------------------------------------|---|
@@ -13,12 +13,14 @@
 //! | `task`                                    | the experiment's task |
 //!
 //! `methods.csv` has `name`, `title`, `formula` and `parameters` of each method that the trials have, as the workload tells
-//! them. An empty cell is a missing value. In `curves.csv` a value that was computed in f32 has the digits that an f32 has.
+//! them. An empty cell is a missing value. In `curves.csv` a value that was computed in f32 has the digits that an f32 has. `items.csv` has what each question of a test adds
+//! to a metric, `values` with blanks between them, of trials that have it: see `Outcome::items`; they are rounded to f32.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
+use crate::columns::{BEFORE, BEHIND, CONFIG, DIVERGED_STEP, METHOD, PHASE, TASK};
 use crate::error::Result;
 use crate::experiments::{Experiment, Grid, cell, setting};
 use crate::identity::float;
@@ -31,7 +33,6 @@ use crate::workload::{MethodText, Status};
 
 /// Metric that stands last among the metrics.
 const NUM_PARAMETERS: &str = "num_parameters";
-const DIVERGED_STEP: &str = "diverged_step";
 
 /// Writes every table and the README; returns what is odd about them, if anything.
 ///
@@ -53,6 +54,9 @@ pub(crate) fn write(
         &csv_bytes(trials(experiment, &phased, &rows, &metrics)),
     )?;
     write_atomically(&folder.root.join("curves.csv"), &csv_bytes(curves(&rows)))?;
+    if rows.iter().any(|(_, record)| !record.outcome.items.is_empty()) {
+        write_atomically(&folder.root.join("items.csv"), &csv_bytes(items(&rows)))?;
+    }
     let methods = methods_of(methods, &rows);
     if methods.len() > 1 {
         write_atomically(&folder.root.join("methods.csv"), &csv_bytes(methods))?;
@@ -109,26 +113,15 @@ fn trials(
     let grid = &phased.grid;
     let keys: BTreeSet<String> =
         grid.trials.iter().flat_map(|trial| flat(&trial.config).into_keys()).collect();
-    let has_methods = grid.compared.iter().any(|path| path == "method");
-    let mut header: Vec<String> = ["trial_id", "status", DIVERGED_STEP].map(String::from).into();
-    header.extend(has_methods.then(|| "method".to_string()));
+    let has_methods = grid.compared.iter().any(|path| path == METHOD);
+    let mut header: Vec<String> = BEFORE.map(String::from).into();
+    header.extend(has_methods.then(|| METHOD.to_string()));
     header.extend(experiment.replicates.iter().cloned());
-    header.extend(keys.iter().map(|key| format!("config.{key}")));
+    header.extend(keys.iter().map(|key| format!("{CONFIG}{key}")));
     header.extend(metrics.iter().cloned());
-    let last = [
-        "train_seconds",
-        "commit",
-        "dirty",
-        "device",
-        "libtorch",
-        "protocol",
-        "started",
-        "finished",
-        "message",
-    ];
-    header.extend(last.map(String::from));
-    header.extend(experiment.tuning.as_ref().map(|_| "phase".to_string()));
-    header.push("task".to_string());
+    header.extend(BEHIND.map(String::from));
+    header.extend(experiment.tuning.as_ref().map(|_| PHASE.to_string()));
+    header.push(TASK.to_string());
     let row = move |(trial, record): &Row| {
         let config = flat(&trial.config);
         let Record { outcome, stamp, .. } = &**record;
@@ -139,7 +132,7 @@ fn trials(
         };
         let text = |path: &str| setting(trial, path).map(cell).unwrap_or_default();
         let mut row = vec![trial.id.clone(), outcome.status.name().to_string(), step];
-        row.extend(has_methods.then(|| text("method")));
+        row.extend(has_methods.then(|| text(METHOD)));
         row.extend(experiment.replicates.iter().map(|path| text(path)));
         row.extend(keys.iter().map(|key| config.get(key).cloned().unwrap_or_default()));
         row.extend(
@@ -174,6 +167,18 @@ fn curves(rows: &[Row]) -> impl Iterator<Item = Vec<String>> {
         })
     });
     std::iter::once(header).chain(points)
+}
+
+/// `items.csv`: a row for each trial and metric.
+fn items(rows: &[Row]) -> impl Iterator<Item = Vec<String>> {
+    let header = ["trial_id", "metric", "values"].map(String::from).to_vec();
+    let of_trial = rows.iter().flat_map(|(trial, record)| {
+        record.outcome.items.iter().map(|(metric, values)| {
+            let values: Vec<String> = values.iter().map(|value| measured(f64::from(*value as f32))).collect();
+            vec![trial.id.clone(), metric.clone(), values.join(" ")]
+        })
+    });
+    std::iter::once(header).chain(of_trial)
 }
 
 /// Text of a value of a curve: where it is one of f32, the shortest that reads back as that f32, since curves are long;

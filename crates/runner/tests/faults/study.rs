@@ -135,7 +135,8 @@ impl Study {
             let files = files(&self.root().join(folder));
             files.iter().map(|path| path.file_name().unwrap().to_string_lossy().to_string()).collect()
         };
-        let expected = "README.md checkpoints curves.csv methods.csv pictures summary.csv trials trials.csv";
+        let expected =
+            "README.md checkpoints curves.csv items.csv methods.csv pictures summary.csv trials trials.csv";
         assert_eq!(names("").join(" "), expected);
         assert_eq!(
             (names("checkpoints").len(), names("trials").len(), names("pictures").len()),

@@ -21,7 +21,7 @@ fn table(study: &Study, name: &str) -> String {
 #[test]
 fn tables_give_back_the_ledger_that_they_were_written_from_and_a_run_goes_on_from_it() {
     let study = tables_alone();
-    let names = ["trials.csv", "curves.csv", "summary.csv"];
+    let names = ["trials.csv", "curves.csv", "items.csv", "summary.csv"];
     let before = names.map(|name| table(&study, name));
     let adopted = adopt(&study.experiment(&[]), &study.toy, &study.results()).unwrap();
     assert_eq!((adopted.taken, adopted.known, adopted.failed, adopted.foreign), (8, 0, 0, 0));

@@ -22,7 +22,7 @@ pub fn trial(method: &str, seed: u64) -> TrialConfig {
         learning_rate: BTreeMap::from_iter(groups.iter().copied()),
         optimizer: Default::default(),
         schedule: Default::default(),
-        targets: Some(vec![Role::Query, Role::Key, Role::Value, Role::Output]),
+        targets: Some(delora_core::Target::roles(&[Role::Query, Role::Key, Role::Value, Role::Output])),
         seed,
     }
 }

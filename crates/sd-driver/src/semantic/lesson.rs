@@ -156,7 +156,8 @@ impl<'a> Lesson<'a> {
         if let Some(error) = drawn.broken {
             broken.note(index, step, error);
         }
-        Ok(Finished { metrics: drawn.scores, artifacts: BTreeMap::from([("pictures".to_owned(), file)]) })
+        let artifacts = BTreeMap::from([("pictures".to_owned(), file)]);
+        Ok(Finished { metrics: drawn.scores, artifacts, ..Finished::default() })
     }
 
     /// A picture of every slot for every validation map; `control` is told a round's label maps.

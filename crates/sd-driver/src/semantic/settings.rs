@@ -155,7 +155,7 @@ mod tests {
         let trial = trial_of(&Settings::read(&config()).unwrap());
         let rates = trial.learning_rate;
         assert_eq!((rates[&Group::Angles], rates[&Group::Head], rates[&Group::HeadBias]), (4e-3, 1e-4, 1e-4));
-        assert!(trial.targets.unwrap().contains(&Role::FeedForwardIn));
+        assert!(trial.targets.unwrap().contains(&delora_core::Target::Role(Role::FeedForwardIn)));
     }
 
     #[test]

@@ -101,6 +101,7 @@ impl SemanticTuning {
         let finished = Finished {
             metrics: scorer.scores(&corpus.real)?,
             artifacts: BTreeMap::from([("pictures".to_owned(), file)]),
+            ..Finished::default()
         };
         Ok(untrained(slot.id, finished, &Broken::default()))
     }

@@ -47,6 +47,7 @@ impl Reference {
 ///
 /// - `dino`, `clip_i`: mean cosine over all pairs of a drawn and a real picture, of which there are `pairs`;
 /// - `clip_t`: mean cosine of a drawn picture and its prompt without the identifier, `captions`;
+/// - `dino_x_clip_t`: their product, a negative factor counting as 0: how well the subject is drawn as the prompt asks;
 /// - `clip_i_b32`, `clip_t_b32`: the same of the second CLIP, where there is one;
 /// - `diversity`: one minus the mean DINO cosine over pairs of two drawn pictures.
 ///
@@ -74,7 +75,8 @@ pub fn score(
     let dino = world.dino.features(&drawn);
     let cosines = dino.matmul(&reference.dino.tr()); // [drawn, real]
     let pairs = cosines.numel() as f64;
-    let mut scores = BTreeMap::from([("dino".to_owned(), mean(cosines)), ("pairs".to_owned(), pairs)]);
+    let likeness = mean(cosines);
+    let mut scores = BTreeMap::from([("dino".to_owned(), likeness), ("pairs".to_owned(), pairs)]);
     if drawn.len() > 1 {
         scores.insert("diversity".to_owned(), 1.0 - mean_off_diagonal(&dino));
     }
@@ -85,8 +87,11 @@ pub fn score(
         let text =
             text.repeat_interleave_self_int(pictures_per_prompt as i64, 0, None).index_select(0, &rows);
         scores.insert(format!("clip_i{end}"), mean(own.matmul(&real.tr())));
-        let cosines = (own * text).sum_dim_intlist([-1i64].as_slice(), false, Kind::Float);
-        scores.insert(format!("clip_t{end}"), mean(cosines));
+        let cosines = mean((own * text).sum_dim_intlist([-1i64].as_slice(), false, Kind::Float));
+        scores.insert(format!("clip_t{end}"), cosines);
+        if end.is_empty() {
+            scores.insert("dino_x_clip_t".to_owned(), likeness.max(0.0) * cosines.max(0.0));
+        }
     }
     scores
 }

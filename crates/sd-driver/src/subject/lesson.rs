@@ -149,7 +149,7 @@ impl finetune::Lesson for Lesson<'_> {
             let sheet = |step: &u64| (format!("pictures_{step}"), format!("{}-{step}.png", slot.id));
             let mut artifacts: BTreeMap<String, String> = steps.iter().map(sheet).collect();
             artifacts.insert("pictures".to_owned(), format!("{}.png", slot.id));
-            Finished { metrics, artifacts }
+            Finished { metrics, artifacts, ..Finished::default() }
         };
         let mut scores = self.scores(&drawn);
         if self.shared().scored == Scored::Best {

@@ -51,7 +51,12 @@ fn drawn_pictures_count_as_bytes_and_black_or_broken_ones_do_not_count() {
     assert_ne!(score(&world, &(&good + 0.05).clamp(-1.0, 1.0), &captions[..1], 1, &real), alone);
     for bad in [Tensor::full_like(&good, -0.999), Tensor::full_like(&good, f64::NAN)] {
         let both = score(&world, &Tensor::cat(&[&good, &bad], 0), &captions, 1, &real);
-        assert_eq!(both, alone);
+        assert!(both.keys().eq(alone.keys()), "{both:?}");
+        // Two captions are encoded together, in products of another size, which some processors' kernels round otherwise.
+        assert!(
+            both.iter().all(|(name, value)| (value - alone[name]).abs() < 1e-6),
+            "{both:?} and {alone:?}"
+        );
         assert!(score(&world, &bad, &captions[..1], 1, &real).is_empty());
     }
     assert_eq!(from_tensor(&good), [scene(64, 64, 3)]);
