@@ -19,6 +19,7 @@
 //!
 //! `at` and `than_at` restrict a side to trials with these settings, as in `at = { learning_rate_multiplier = 4 }`; of
 //! a list any of its values, each of which counts alike in a `number`.
+//! `differs` says in what our experiment differs from the paper's; it stands beside a verdict that is not the paper's.
 //! What is unknown, missing or out of place is an error with file and line.
 
 use std::collections::BTreeMap;
@@ -30,7 +31,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use crate::compare::Side;
-use crate::error::{DecideError, Result, read};
+use crate::error::{DecideError, Result};
 use crate::hypothesis::{Claimed, Hypothesis, Margin};
 
 /// What the ledger holds.
@@ -45,6 +46,8 @@ pub struct Claim {
     /// Where in the paper, as in "Table 1".
     pub place: String,
     pub statement: String,
+    /// In what our experiment differs from the paper's, said beside a verdict that is not the paper's.
+    pub differs: Option<String>,
     pub decided: Decided,
 }
 
@@ -100,6 +103,7 @@ struct Entry {
     #[serde(rename = "where")]
     place: String,
     statement: String,
+    differs: Option<String>,
     not_attempted: Option<String>,
     experiment: Option<String>,
     test: Option<Keys>,
@@ -123,7 +127,7 @@ struct Keys {
 impl Ledger {
     /// Reads the file; what is unknown, missing or out of place is an error with file and line.
     pub fn load(path: &Path) -> Result<Self> {
-        let text = read(path, "--claims names the claim ledger")?;
+        let text = results::read(path, "--claims names the claim ledger")?;
         let claims = parse(&text).map_err(|(line, message)| DecideError::Claims {
             path: path.to_path_buf(),
             line,
@@ -168,8 +172,9 @@ fn parse(text: &str) -> std::result::Result<Vec<Claim>, (usize, String)> {
 
 /// The claim, or its mistake and whether that is in the test.
 fn claim(entry: Entry, margins: &Margins) -> std::result::Result<Claim, (bool, String)> {
-    let id = entry.id.into_inner();
-    let decided = match (entry.not_attempted, entry.experiment, entry.test) {
+    let Entry { id, place, statement, differs, not_attempted, experiment, test } = entry;
+    let id = id.into_inner();
+    let decided = match (not_attempted, experiment, test) {
         (Some(reason), None, None) if !reason.trim().is_empty() => Decided::NotAttempted(reason),
         (None, Some(experiment), Some(keys)) => Decided::By {
             experiment,
@@ -182,58 +187,7 @@ fn claim(entry: Entry, margins: &Margins) -> std::result::Result<Claim, (bool, S
             return Err((false, message));
         }
     };
-    Ok(Claim { id, place: entry.place, statement: entry.statement, decided })
-}
-
-impl Test {
-    /// The test with its margin in words, as a design has it; none for a number of the paper, which no trial of ours decides.
-    pub fn text(&self) -> Option<String> {
-        let more = |margin: &Margin| match margin {
-            Margin::Absolute(margin) => format!("{margin}"),
-            Margin::Share(share) => format!("{} %", share * 100.0),
-        };
-        Some(match self {
-            Self::Compared { side, than, metric, hypothesis: Hypothesis { claimed, margin } } => {
-                let (side, than, margin) = (side.text(), than.text(), more(margin));
-                match claimed {
-                    Claimed::Above => format!(
-                        "{metric} of {side} is above that of {than}; less than {margin} does not matter"
-                    ),
-                    Claimed::Alike => {
-                        format!("{metric} of {side} and of {than} differ by less than {margin}")
-                    }
-                    Claimed::NotBelow => {
-                        format!("{metric} of {side} is at worst {margin} below that of {than}")
-                    }
-                }
-            }
-            Self::WidthAbove { method, than, margin } => {
-                let margin = more(margin);
-                format!(
-                    "the robustness width of `{method}` is above that of `{than}`; less than {margin} octaves do not matter"
-                )
-            }
-            Self::CurveAbove { method, than, margin } => {
-                let margin = more(margin);
-                format!(
-                    "the expected dino of `{method}` over the sweep is above that of `{than}`; less than {margin} does not matter"
-                )
-            }
-            Self::Growing { method, margin } => {
-                let margin = more(margin);
-                format!(
-                    "the distance of `{method}` grows in the last third; less than {margin} of its end per 100 steps does not matter"
-                )
-            }
-            Self::Flat { method, share } => {
-                let share = more(&Margin::Share(*share));
-                format!(
-                    "the distance of `{method}` grows by less than {share} of its end per 100 steps in the last third"
-                )
-            }
-            Self::Number { .. } => return None,
-        })
-    }
+    Ok(Claim { id, place, statement, differs, decided })
 }
 
 type Checked<T> = std::result::Result<T, String>;
@@ -412,6 +366,7 @@ mod tests {
             ("table1", "delora", "dino")
         );
         assert_eq!(than.at, [("learning_rate_multiplier".to_owned(), vec!["4".to_owned()])]);
+        assert_eq!(claims.iter().map(|claim| claim.differs.is_some()).collect::<Vec<_>>(), [true, false]);
         assert_eq!(claims[1].decided, Decided::NotAttempted("no language model here".to_owned()));
     }
 
@@ -441,10 +396,10 @@ mod tests {
                 "needs one of `within`",
             ),
             (entry("kind = \"number\", method = \"a\", paper = { dyno = 1.0 }, within = 0.1"), 10, "`dyno`"),
-            (format!("{GOOD}[[claim]]\nid = \"a\"\nwhere = \"\"\nstatement = \"\"\n"), 18, "stands twice"),
-            (GOOD.replace("not_attempted", "experiment"), 13, "needs either `not_attempted`"),
-            (GOOD.replace("where = \"Table 5\"", "were = \"Table 5\""), 14, "unknown field `were`"),
-            (GOOD.replace("id = \"b\"", "id = b"), 13, "string values must be quoted"),
+            (format!("{GOOD}[[claim]]\nid = \"a\"\nwhere = \"\"\nstatement = \"\"\n"), 19, "stands twice"),
+            (GOOD.replace("not_attempted", "experiment"), 14, "needs either `not_attempted`"),
+            (GOOD.replace("where = \"Table 5\"", "were = \"Table 5\""), 15, "unknown field `were`"),
+            (GOOD.replace("id = \"b\"", "id = b"), 14, "string values must be quoted"),
             (entry(&format!("{above}, metric = \"mmlu\"")), 10, "no `[margin.mmlu]`"),
             (entry("kind = \"width_above\", method = \"a\", than = \"b\""), 10, "no `[margin.width]`"),
             (MARGIN.replace("dino", "dyno"), 3, "metric `dyno` is not known"),

@@ -14,8 +14,7 @@ pub struct Side {
 /// The pairs of two sides by a metric; why there is nothing to pair is told as text.
 pub fn paired(trials: &Trials, side: &Side, than: &Side, metric: &str) -> Result<Pairs, String> {
     let (ours, theirs) = (side.unrepeated(trials)?, than.unrepeated(trials)?);
-    let score = |trial: &Trial| trials.score(trial, metric);
-    let pairs = Pairs::new(ours.iter().copied(), theirs.iter().copied(), score);
+    let pairs = Pairs::new(trials, ours.iter().copied(), theirs.iter().copied(), metric);
     let is_done = |id: &str| trials.all().iter().any(|trial| trial.id == id && trial.status == Status::Done);
     if pairs.unscored.iter().any(|(one, other)| is_done(one) && is_done(other)) {
         return Err(format!("the trials have no `{metric}`"));
@@ -136,7 +135,7 @@ mod tests {
         let at = |multiplier| [("learning_rate_multiplier", multiplier)];
         let pairs = |at: &[_]| paired(&results, &side("delora", &[]), &side("lora", at), "dino").unwrap();
         let both = pairs(&at("1"));
-        assert!((both.mean().unwrap() - 0.15).abs() < 1e-12);
+        assert!((both.units.mean().unwrap() - 0.15).abs() < 1e-12);
         assert_eq!((both.references, both.unscored.len()), (vec![0.5, 0.3], 0));
         let one = pairs(&at("4.0"));
         assert_eq!((one.differences.len(), one.unscored.len()), (1, 1));

@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use results::{Trial, Trials};
+use results::{Status, Trial, Trials};
 use serde::{Deserialize, Serialize};
 
 use crate::claims::{Claim, Decided, Ledger, Test};
-use crate::error::{DecideError, Result, read};
+use crate::error::{DecideError, Result};
 
 /// Its name in a folder of results.
 pub const DESIGN_FILE: &str = "design.toml";
@@ -74,7 +74,7 @@ impl Design {
             return Ok(None);
         }
         let fail = |message: String| DecideError::Design { path: path.clone(), message };
-        let design: Self = toml::from_str(&read(&path, "it was there a moment ago")?)
+        let design: Self = toml::from_str(&results::read(&path, "it was there a moment ago")?)
             .map_err(|error| fail(error.message().to_owned()))?;
         let grows = design.looks.windows(2).all(|pair| pair[0].first < pair[1].first);
         let is_last_whole = design.looks.last().is_some_and(|look| look.first == design.values.len());
@@ -129,10 +129,12 @@ impl Design {
         self.values[..first].contains(value)
     }
 
-    /// The looks that can be taken: those whose values have all of their trials.
+    /// The looks that can be taken: those whose values have all of their trials; a failed one is still to be run.
     pub fn taken(&self, trials: &Trials) -> Vec<Look> {
         let is_whole = |look: &&Look| {
-            let of = trials.all().iter().filter(|trial| self.is_of_first(trial, look.first));
+            let is_over =
+                |trial: &&Trial| trial.status != Status::Failed && self.is_of_first(trial, look.first);
+            let of = trials.all().iter().filter(is_over);
             let ids: BTreeSet<&str> = of.map(|trial| trial.id.as_str()).collect();
             ids.len() >= self.trials_per_value * look.first
         };

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use results::prolonged::{Growth, Points};
 use results::robustness::{Scores, Width};
 use results::sweep::{self, DINO, Line, Replicate, replicate};
-use results::{Pairs, Status, Trial, Trials, all_curves, metric_title, stats, unit_means, unit_of};
+use results::{Pairs, Sample, Status, Trial, Trials, all_curves, metric_title, stats, unit_means, unit_of};
 
 use crate::claims::Test;
 use crate::compare::{Side, paired};
@@ -16,12 +17,13 @@ use crate::hypothesis::{Bounds, Claimed, Hypothesis, Levels, Margin};
 const DISTANCE: &str = "distance";
 
 /// Results of an experiment at one scale.
+#[derive(Clone)]
 pub struct Place {
     pub scale: String,
     pub folder: PathBuf,
     trials: Trials,
     /// Distances of the tracked layer over steps, by trial.
-    distances: BTreeMap<String, Points>,
+    distances: Arc<BTreeMap<String, Points>>,
 }
 
 impl Place {
@@ -29,8 +31,8 @@ impl Place {
         let trials = Trials::read_all(folder)?;
         let curves = all_curves(folder, trials.all())?;
         let of_distance = curves.into_iter().filter(|curve| curve.metric == DISTANCE);
-        let distances =
-            of_distance.map(|curve| (trials.all()[curve.trial].id.clone(), curve.points)).collect();
+        let by_trial = of_distance.map(|curve| (trials.all()[curve.trial].id.clone(), curve.points));
+        let distances = Arc::new(by_trial.collect());
         Ok(Self { scale: scale.to_owned(), folder: folder.to_path_buf(), trials, distances })
     }
 
@@ -51,7 +53,7 @@ pub struct Evidence {
     /// What a unit's number is, as in "DINO: DeLoRA − LoRA".
     pub quantity: String,
     pub hypothesis: Hypothesis,
-    pub values: Vec<f64>,
+    pub sample: Sample,
     /// What a margin that is a share is a share of, unit by unit; empty for a margin that is none.
     pub references: Vec<f64>,
     pub bounds: Bounds,
@@ -61,7 +63,7 @@ pub struct Evidence {
 
 impl Evidence {
     pub fn levels(&self) -> Levels {
-        self.hypothesis.levels(&self.values, &self.references, self.bounds)
+        self.hypothesis.levels(&self.sample, &self.references, self.bounds)
     }
 
     /// The smallest difference that matters, beside the mean of the references.
@@ -69,9 +71,14 @@ impl Evidence {
         self.hypothesis.margin.mean(&self.references)
     }
 
-    fn new(quantity: String, hypothesis: Hypothesis, values: Vec<f64>) -> Self {
+    /// The units that would decide it at a level, if the truth is what these show.
+    pub fn units_needed(&self, level: f64) -> Option<usize> {
+        self.hypothesis.units_needed(&self.sample, &self.references, level)
+    }
+
+    fn new(quantity: String, hypothesis: Hypothesis, sample: Sample) -> Self {
         let (references, bounds, note) = (Vec::new(), Bounds::default(), String::new());
-        Self { quantity, hypothesis, values, references, bounds, note }
+        Self { quantity, hypothesis, sample, references, bounds, note }
     }
 }
 
@@ -140,10 +147,15 @@ fn compared(
             format!("{}: {} − {}", metric_title(metric), side.title(results), than.title(results))
         }
     };
-    let Pairs { units: [values, references], unscored, subjects, .. } = pairs;
-    let mut evidence = Evidence { references, ..Evidence::new(quantity, hypothesis, values) };
+    let Pairs { units, unit_references, unscored, subjects, .. } = pairs;
+    let of_items = units.items.first().map(Vec::len);
+    let mut evidence = Evidence::new(quantity, hypothesis, units);
+    evidence.references = unit_references;
+    if let Some(count) = of_items {
+        evidence.note = format!("Paired over {count} questions too. ");
+    }
     if !unscored.is_empty() {
-        evidence.note = format!("{} more pairs have a trial without a score. ", unscored.len());
+        evidence.note += &format!("{} more pairs have a trial without a score. ", unscored.len());
     }
     if side.listed().is_some_and(|(_, values)| values.len() > subjects) {
         evidence.note += &format!("Of the {} both have {subjects}. ", side.setting());
@@ -205,7 +217,8 @@ impl<'a> Sweep<'a> {
             count * all - (count - 1.0) * octaves(&others)
         };
         let values = if units.len() < 2 { vec![all] } else { units.iter().map(pseudo_value).collect() };
-        let mut evidence = Evidence::new(self.quantity("robustness width in octaves"), hypothesis, values);
+        let mut evidence =
+            Evidence::new(self.quantity("robustness width in octaves"), hypothesis, Sample::of(values));
         evidence.bounds = Bounds { is_lower: ours.is_censored(), is_upper: theirs.is_censored() };
         let text =
             |width: &Width| format!("{}{:.1}", if width.is_censored() { "≥ " } else { "" }, width.octaves());
@@ -218,15 +231,12 @@ impl<'a> Sweep<'a> {
 
     /// The difference of the scores that a rate drawn evenly over the octaves of the sweep can expect.
     fn expected(&self, hypothesis: Hypothesis) -> Result<Evidence, Missing> {
-        let difference = |replicate: &Replicate<'a>| {
-            Some((*replicate, self.scores[0].expected(*replicate)? - self.scores[1].expected(*replicate)?))
-        };
-        let differences: Vec<(Replicate, f64)> = self.shared.iter().filter_map(difference).collect();
+        let differences = self.scores[0].expected_above(&self.scores[1]);
         if differences.is_empty() {
             return Err(Missing::Note("no seed and subject has a score at every multiplier".to_owned()));
         }
         let quantity = self.quantity("expected DINO over the sweep");
-        let mut evidence = Evidence::new(quantity, hypothesis, unit_means(&differences));
+        let mut evidence = Evidence::new(quantity, hypothesis, Sample::of(unit_means(&differences)));
         let octaves = self.scores[0].octaves();
         evidence.note = format!("Of a rate drawn evenly over {octaves:.0} octaves. ");
         Ok(evidence)
@@ -246,7 +256,7 @@ fn slope(place: &Place, method: &str, hypothesis: Hypothesis) -> Result<Evidence
     let growth = Growth::of(&curves);
     let title = place.trials.method_name(method);
     let quantity = format!("slope of the distance of {title} per 100 steps");
-    let mut evidence = Evidence::new(quantity, hypothesis, unit_means(&growth.slopes));
+    let mut evidence = Evidence::new(quantity, hypothesis, Sample::of(unit_means(&growth.slopes)));
     evidence.references = unit_means(&growth.distances);
     let end = stats::mean(&evidence.references).unwrap_or_default();
     evidence.note = format!("Distance at the end {end:.3}. ");

@@ -1,5 +1,6 @@
 //! What a statement claims of a mean over units, and at which levels the units decide it.
 
+use results::Sample;
 use results::stats::{self, MeanTest};
 
 use crate::verdict::Verdict;
@@ -69,14 +70,11 @@ pub struct Levels {
 }
 
 impl Hypothesis {
-    /// From a value and a reference of each unit. An answer has half of its level, as each end of an interval has.
-    pub fn levels(&self, values: &[f64], references: &[f64], bounds: Bounds) -> Levels {
+    /// From a sample and a reference of each of its units. An answer has half of its level, as each end of an interval has.
+    pub fn levels(&self, sample: &Sample, references: &[f64], bounds: Bounds) -> Levels {
         // A margin that is a share of a mean is estimated as that mean is: each unit is moved by its own.
-        let test = |sign: f64| {
-            let margin = |index: usize| self.margin.at(references.get(index).copied().unwrap_or_default());
-            let moved = values.iter().enumerate().map(|(index, value)| value + sign * margin(index));
-            MeanTest::of(&moved.collect::<Vec<_>>())
-        };
+        let margin = |unit: usize| self.margin.at(references.get(unit).copied().unwrap_or_default());
+        let test = |sign: f64| sample.moved(|unit| sign * margin(unit));
         let level = |test: Option<MeanTest>, one_sided: fn(&MeanTest, f64) -> f64, bound: bool| match test {
             Some(test) if !bound => (2.0 * one_sided(&test, 0.0)).min(1.0),
             _ => 1.0,
@@ -129,17 +127,17 @@ impl Hypothesis {
         }
     }
 
-    /// The fewest units that decide the claim with power 0.8 at a level, if the truth is what `values` show: either the
-    /// difference or its absence is found. None where no number would, or where the values have no spread.
-    pub fn units_needed(&self, values: &[f64], references: &[f64], level: f64) -> Option<usize> {
-        let (mean, spread) = (stats::mean(values)?, stats::std(values)?);
+    /// The fewest units that decide the claim with power 0.8 at a level, if the truth is what the sample shows: either the
+    /// difference or its absence is found. None where no number would, or where the units have no spread.
+    pub fn units_needed(&self, sample: &Sample, references: &[f64], level: f64) -> Option<usize> {
+        let mean = sample.mean()?;
         let margin = self.margin.mean(references);
         let distances = match self.claimed {
             Claimed::Above => vec![mean.abs(), margin - mean.abs()],
             Claimed::Alike => vec![(margin - mean.abs()).abs()],
             Claimed::NotBelow => vec![(margin + mean).abs()],
         };
-        distances.into_iter().filter_map(|distance| stats::units_needed(distance, spread, level)).min()
+        distances.into_iter().filter_map(|distance| sample.units_needed(distance, level)).min()
     }
 }
 
@@ -152,15 +150,15 @@ mod tests {
     const NOT_BELOW: Hypothesis = Hypothesis { claimed: Claimed::NotBelow, ..ABOVE };
 
     /// Ten units around `mean`, with a standard deviation of `spread`.
-    fn around(mean: f64, spread: f64) -> Vec<f64> {
+    fn around(mean: f64, spread: f64) -> Sample {
         let scale = spread / (82.5_f64 / 9.0).sqrt();
-        (0..10).map(|unit| mean + scale * (f64::from(unit) - 4.5)).collect()
+        Sample::of((0..10).map(|unit| mean + scale * (f64::from(unit) - 4.5)).collect())
     }
 
-    fn outcome(hypothesis: Hypothesis, values: &[f64], level: f64) -> Verdict {
-        let levels = hypothesis.levels(values, &[], Bounds::default());
+    fn outcome(hypothesis: Hypothesis, sample: &Sample, level: f64) -> Verdict {
+        let levels = hypothesis.levels(sample, &[], Bounds::default());
         let (verdict, _) = hypothesis.outcome(&levels, level);
-        assert_eq!(hypothesis.p(&levels) <= level, verdict != Verdict::Undecided, "{values:?}");
+        assert_eq!(hypothesis.p(&levels) <= level, verdict != Verdict::Undecided, "{sample:?}");
         verdict
     }
 
@@ -171,7 +169,7 @@ mod tests {
         {
             let values = around(mean, spread);
             for level in [0.05, 0.01, 0.2] {
-                let (low, high) = MeanTest::of(&values).unwrap().interval(level);
+                let (low, high) = values.test().unwrap().interval(level);
                 let (is_inside, is_outside) = (low >= -0.1 && high <= 0.1, low > 0.1 || high < -0.1);
                 let above = match (low > 0.0, high < 0.0, is_inside) {
                     (true, _, true) => Verdict::Alike,
@@ -194,8 +192,12 @@ mod tests {
                 assert_eq!(outcome(NOT_BELOW, &values, level), not_below, "{mean} {spread} {level}");
             }
         }
-        assert_eq!(outcome(ABOVE, &[0.3; 5], 0.05), Verdict::Undecided, "no spread says nothing");
-        assert_eq!(outcome(ABOVE, &[0.3], 0.05), Verdict::Undecided);
+        assert_eq!(
+            outcome(ABOVE, &Sample::of(vec![0.3; 5]), 0.05),
+            Verdict::Undecided,
+            "no spread says nothing"
+        );
+        assert_eq!(outcome(ABOVE, &Sample::of(vec![0.3]), 0.05), Verdict::Undecided);
     }
 
     #[test]
@@ -203,11 +205,12 @@ mod tests {
         let hypothesis = Hypothesis { margin: Margin::Share(0.05), ..NOT_BELOW };
         // 4 % below everywhere, beside references that differ by far more than that.
         let references: Vec<f64> = (1..=10).map(f64::from).collect();
-        let lost = |share: f64| -> Vec<f64> {
-            references.iter().map(|reference| reference * (-share + 1e-3 * reference.cos())).collect()
+        let lost = |share: f64| {
+            let lost = references.iter().map(|reference| reference * (-share + 1e-3 * reference.cos()));
+            Sample::of(lost.collect())
         };
-        let outcome = |values: &[f64]| {
-            hypothesis.outcome(&hypothesis.levels(values, &references, Bounds::default()), 0.05).0
+        let outcome = |sample: &Sample| {
+            hypothesis.outcome(&hypothesis.levels(sample, &references, Bounds::default()), 0.05).0
         };
         assert_eq!(outcome(&lost(0.04)), Verdict::Reproduced);
         assert_eq!(outcome(&lost(0.06)), Verdict::Refuted);
@@ -228,11 +231,11 @@ mod tests {
     #[test]
     fn the_units_needed_are_those_of_the_answer_that_comes_first() {
         let needed = |hypothesis: Hypothesis, mean| hypothesis.units_needed(&around(mean, 0.2), &[], 0.05);
-        assert_eq!(needed(ABOVE, 0.0), stats::units_needed(0.1, 0.2, 0.05), "its absence");
-        assert_eq!(needed(ABOVE, 0.3), stats::units_needed(0.3, 0.2, 0.05), "a difference");
-        assert_eq!(needed(ABOVE, -0.08), stats::units_needed(0.08, 0.2, 0.05));
+        assert_eq!(needed(ABOVE, 0.0), around(0.0, 0.2).units_needed(0.1, 0.05), "its absence");
+        assert_eq!(needed(ABOVE, 0.3), around(0.3, 0.2).units_needed(0.3, 0.05), "a difference");
+        assert_eq!(needed(ABOVE, -0.08), around(0.0, 0.2).units_needed(0.08, 0.05));
         assert!(needed(ALIKE, 0.1).is_none_or(|count| count > 100_000), "on the margin");
-        assert_eq!(needed(NOT_BELOW, 0.1), stats::units_needed(0.2, 0.2, 0.05));
-        assert_eq!(ABOVE.units_needed(&[1.0], &[], 0.05), None);
+        assert_eq!(needed(NOT_BELOW, 0.1), around(0.0, 0.2).units_needed(0.2, 0.05));
+        assert_eq!(ABOVE.units_needed(&Sample::of(vec![1.0]), &[], 0.05), None);
     }
 }

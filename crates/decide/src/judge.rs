@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use results::sweep::replicate;
-use results::{Trial, Trials, metric_title, stats, unit_means};
+use results::{Sample, Trial, Trials, metric_title, stats, unit_means};
 
 use crate::PAPER_SCALE;
 use crate::claims::{Claim, Decided, Ledger, Test};
@@ -146,8 +146,8 @@ fn judge_family(
 
 fn judgement(settled: &Settled, place: &Place, look: Option<(&Design, Look)>, level: f64) -> Judgement {
     let Settled { decision, evidence, together, .. } = settled;
-    let Evidence { quantity, hypothesis, values, references, note, .. } = evidence;
-    let needed = || hypothesis.units_needed(values, references, level / *together as f64);
+    let Evidence { quantity, sample, note, .. } = evidence;
+    let needed = || evidence.units_needed(level / *together as f64);
     let mut note = note.clone();
     if !decision.way.is_empty() {
         note = format!("{}{}. {note}", decision.way[..1].to_uppercase(), &decision.way[1..]);
@@ -160,9 +160,9 @@ fn judgement(settled: &Settled, place: &Place, look: Option<(&Design, Look)>, le
         scale: place.scale.clone(),
         verdict: decision.verdict,
         quantity: quantity.clone(),
-        value: stats::mean(values),
-        interval: stats::interval(values),
-        n: values.len(),
+        value: sample.mean(),
+        interval: sample.interval(),
+        n: sample.len(),
         p: Some(decision.p),
         p_holm: Some(decision.p_holm),
         margin: Some(evidence.margin()),
@@ -205,7 +205,7 @@ fn number(
         if scale != PAPER_SCALE {
             judgement.note += "Another model and other data than the paper's.";
         } else if missing.is_empty() {
-            let difference: Vec<f64> = scores.iter().map(|score| score - printed).collect();
+            let difference = Sample::of(scores.iter().map(|score| score - printed).collect());
             let hypothesis = Hypothesis { claimed: Claimed::Alike, margin: Margin::Absolute(within) };
             let levels = hypothesis.levels(&difference, &[], Bounds::default());
             (judgement.verdict, _) = hypothesis.outcome(&levels, stats::LEVEL);

@@ -22,6 +22,7 @@ mod judge;
 #[cfg(test)]
 mod simulation;
 mod verdict;
+mod words;
 
 pub use claims::{Claim, Decided, Ledger, Test};
 pub use compare::Side;

@@ -4,6 +4,7 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, Normal};
 use rayon::prelude::*;
+use results::Sample;
 use results::stats::{self, MeanTest};
 
 use crate::design::look_levels;
@@ -48,9 +49,40 @@ fn intervals_hold_the_truth_nineteen_times_in_twenty_with_few_units_too() {
 }
 
 #[test]
+fn intervals_over_trainings_and_questions_hold_the_truth_too() {
+    let normal = |deviation: f64, count: usize, random: &mut ChaCha8Rng| -> Vec<f64> {
+        normal(deviation).sample_iter(random).take(count).collect()
+    };
+    for (units, items) in [(3, 60), (5, 60), (10, 200)] {
+        for (between, of_items, rest) in
+            [(0.0, 0.0, 0.4), (0.02, 0.0, 0.4), (0.0, 0.4, 0.2), (0.05, 0.2, 0.4)]
+        {
+            let covered = share(4_000, |random| {
+                let of_item = normal(of_items, items, random);
+                let rows: Vec<Vec<f64>> = normal(between, units, random)
+                    .into_iter()
+                    .map(|unit| {
+                        let rest = normal(rest, items, random);
+                        of_item.iter().zip(rest).map(|(item, rest)| unit + item + rest).collect()
+                    })
+                    .collect();
+                let (low, high) = MeanTest::crossed(&rows).unwrap().interval(0.05);
+                low <= 0.0 && 0.0 <= high
+            });
+            // Never too narrow; too wide where nothing differs between trainings and between questions.
+            assert!(
+                (0.94..0.995).contains(&covered),
+                "{units} × {items}, {between} {of_items} {rest}: {covered}"
+            );
+        }
+    }
+}
+
+#[test]
 fn as_many_units_as_are_said_to_be_needed_decide_four_times_in_five() {
     for (difference, spread, level) in [(0.02, 0.04, 0.05), (0.02, 0.03, 0.005), (0.05, 0.05, 0.01)] {
-        let units = stats::units_needed(difference, spread, level).unwrap();
+        // Units of exactly this spread.
+        let units = Sample::of(vec![-spread, spread, 0.0]).units_needed(difference, level).unwrap();
         let found = share(10_000, |random| {
             let values: Vec<f64> =
                 subjects(random, units, 1, 0.0, spread).iter().map(|value| value + difference).collect();
@@ -105,7 +137,7 @@ fn family(count: u64, statements: &[Statement]) -> (f64, f64) {
                     claimed: statements[index].claimed,
                     margin: Margin::Absolute(MARGIN),
                 },
-                values: of[index][..subjects_at[look]].to_vec(),
+                sample: Sample::of(of[index][..subjects_at[look]].to_vec()),
                 references: Vec::new(),
                 bounds: Bounds::default(),
                 note: String::new(),

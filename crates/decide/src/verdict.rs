@@ -58,7 +58,7 @@ pub struct Judgement {
     /// What `value` is, as in "DINO of DeLoRA − LoRA".
     pub quantity: String,
     pub value: Option<f64>,
-    /// Of 95 %.
+    /// The 95 % interval of the value.
     pub interval: Option<(f64, f64)>,
     /// Independent units.
     pub n: usize,

@@ -41,10 +41,6 @@ impl FiguresError {
         ResultsError::nothing(path, what, remedy).into()
     }
 
-    pub(crate) fn read(path: &Path, source: std::io::Error) -> Self {
-        ResultsError::read(path, source).into()
-    }
-
     pub(crate) fn write(path: &Path, source: std::io::Error) -> Self {
         Self::Write { path: path.to_path_buf(), source }
     }

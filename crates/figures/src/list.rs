@@ -33,6 +33,7 @@ pub const FIGURES: &[Figure] = &[
     plots::confusion::FIGURE,
     table!("table5", "Table 5, ours beside the paper's"),
     table!("image_classification", "Accuracy of the methods"),
+    table!("text_classification", "Scores of the methods"),
     plots::mmlu::FIGURE,
     plots::score_robustness::INSTRUCT,
     plots::score_robustness::FIGURE,

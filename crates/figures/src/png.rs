@@ -33,7 +33,7 @@ pub struct Packed {
 ///
 /// An error where the file is no PNG, or, before anything is written, where a pixel would not stay.
 pub fn pack_png(path: &Path) -> Result<Packed> {
-    let before = std::fs::read(path).map_err(|source| FiguresError::read(path, source))?;
+    let before = results::read_bytes(path, "name a PNG file that is there")?;
     let bad = |message: String| FiguresError::picture(path, message);
     let after = oxipng::optimize_from_memory(&before, &Options::from_preset(KEPT))
         .map_err(|error| bad(error.to_string()))?;

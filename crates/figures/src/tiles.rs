@@ -7,6 +7,8 @@ use image::imageops::{self, FilterType};
 
 use crate::error::{FiguresError, Result};
 
+/// For a picture or a list of prompts that is not there.
+const REMEDY: &str = "run the experiment here, it writes this file";
 /// Tiles in a row of a trial's picture file.
 const TILES_ACROSS: u32 = 5;
 
@@ -25,7 +27,7 @@ impl Pictures {
     /// The prompts of a subject, and the file they are from.
     pub fn prompts(&self, subject: &str) -> Result<(PathBuf, Vec<String>)> {
         let path = self.0.join(format!("prompts-{subject}.txt"));
-        let text = std::fs::read_to_string(&path).map_err(|source| FiguresError::read(&path, source))?;
+        let text = results::read(&path, REMEDY)?;
         let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
         let prompts = lines.map(str::to_owned).collect();
         Ok((path, prompts))
@@ -64,7 +66,7 @@ impl Pictures {
 }
 
 fn read_picture(path: &Path) -> Result<RgbImage> {
-    let bytes = std::fs::read(path).map_err(|source| FiguresError::read(path, source))?;
+    let bytes = results::read_bytes(path, REMEDY)?;
     let picture =
         image::load_from_memory(&bytes).map_err(|error| FiguresError::picture(path, error))?.to_rgb8();
     if picture.width() < TILES_ACROSS || picture.height() == 0 {

@@ -9,7 +9,7 @@ use std::path::Path;
 use results::{NONE, Trial, Trials, rank};
 use serde::Deserialize;
 
-use crate::error::{ReportError, Result, read};
+use crate::error::{ReportError, Result};
 use crate::html::{Row, Table, escape};
 
 /// Instructions shown, at most.
@@ -101,7 +101,7 @@ fn path(results: &Trials, trial: &Trial) -> std::path::PathBuf {
 }
 
 fn read_answers(path: &Path) -> Result<Vec<Answer>> {
-    let written = read(path, "run the trial again, it writes its answers")?;
+    let written = results::read(path, "run the trial again, it writes its answers")?;
     serde_json::from_str(&written)
         .map_err(|error| ReportError::Answers { path: path.to_path_buf(), message: error.to_string() })
 }

@@ -1,12 +1,9 @@
 //! What can keep a report from being made.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 #[derive(Debug, thiserror::Error)]
 pub enum ReportError {
-    #[error("cannot read `{}`: {source}; {remedy}", path.display())]
-    Read { path: PathBuf, source: std::io::Error, remedy: &'static str },
-
     #[error("`{}` is not an experiment file: {message}", path.display())]
     Experiment { path: PathBuf, message: String },
 
@@ -30,15 +27,3 @@ pub enum ReportError {
 }
 
 pub type Result<T> = std::result::Result<T, ReportError>;
-
-/// The text of a file; the remedy is for one that is not there.
-pub(crate) fn read(path: &Path, remedy: &'static str) -> Result<String> {
-    std::fs::read_to_string(path).map_err(|source| ReportError::Read {
-        path: path.to_path_buf(),
-        remedy: match source.kind() {
-            std::io::ErrorKind::NotFound => remedy,
-            _ => "see that it is a file of text that you may read",
-        },
-        source,
-    })
-}

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use crate::error::{ReportError, Result, read};
+use crate::error::{ReportError, Result};
 
 /// What the page shows of an experiment file; the runner has checked the rest.
 #[derive(Clone, Debug)]
@@ -32,7 +32,7 @@ struct Keys {
 
 impl Experiment {
     pub fn read(path: &Path) -> Result<Self> {
-        let text = read(path, "name an experiment file, as in experiments/table1.toml")?;
+        let text = results::read(path, "name an experiment file, as in experiments/table1.toml")?;
         let keys: Keys = toml::from_str(&text).map_err(|error| ReportError::Experiment {
             path: path.to_path_buf(),
             message: error.message().to_owned(),
@@ -41,7 +41,7 @@ impl Experiment {
         let folder = path.parent().unwrap_or(Path::new("."));
         let with_text = |file: PathBuf| {
             let file = folder.join(file);
-            let text = read(&file, "the experiment includes it")?;
+            let text = results::read(&file, "the experiment includes it")?;
             Ok((file, text))
         };
         let included = include.into_iter().map(with_text).collect::<Result<_>>()?;

@@ -36,14 +36,15 @@ pub fn settled(claims: &[Judged]) -> String {
     };
     let sentence = |(claim, found): &(&Claim, &Judgement)| {
         format!(
-            "<li>{} <a href=\"#claim-{}\">{}</a> {}: {} ({}), n = {}</li>\n",
+            "<li>{} <a href=\"#claim-{}\">{}</a> {}: {} ({}), n = {}{}</li>\n",
             found.verdict.mark(),
             slug(&claim.id),
             inline(&claim.statement),
             inline(&found.quantity),
             found.value.map(with_sign).unwrap_or_default(),
             interval(found, with_sign),
-            found.n
+            found.n,
+            small(&differs(claim, found))
         )
     };
     let is_settled = |(_, found): &&(&Claim, &Judgement)| found.is_registered && found.verdict.is_decided();
@@ -114,7 +115,7 @@ fn row(claim: &Claim, found: &Judgement, shown: fn(f64) -> String, last: Vec<Str
     let mut cells = vec![
         named(claim),
         escape(&claim.place),
-        verdict(found),
+        verdict(claim, found),
         measured(claim, found),
         found.value.map(shown).unwrap_or_default(),
         interval(found, shown),
@@ -128,12 +129,23 @@ fn named(claim: &Claim) -> String {
     format!("<span id=\"claim-{}\">{}</span>", slug(&claim.id), inline(&claim.statement))
 }
 
-fn verdict(found: &Judgement) -> String {
+fn verdict(claim: &Claim, found: &Judgement) -> String {
     let is_exploratory = found.p.is_some() && !found.is_registered;
     let text = format!("{}{}", found.verdict.text(), if is_exploratory { " (exploratory)" } else { "" });
-    let note = found.note.trim();
-    let note = if note.is_empty() { String::new() } else { format!("<br><small>{}</small>", inline(note)) };
-    format!("<b>{} {text}</b>{note}", found.verdict.mark())
+    let note = format!("{}{}", found.note, differs(claim, found));
+    format!("<b>{} {text}</b>{}", found.verdict.mark(), small(&note))
+}
+
+/// In what our experiment differs from the paper's, where the verdict is not the paper's.
+fn differs(claim: &Claim, found: &Judgement) -> String {
+    let is_other = matches!(found.verdict, Verdict::Refuted | Verdict::Alike);
+    claim.differs.as_ref().filter(|_| is_other).cloned().unwrap_or_default()
+}
+
+/// A note on a line of its own; nothing where there is none.
+fn small(note: &str) -> String {
+    let note = note.trim();
+    if note.is_empty() { String::new() } else { format!("<br><small>{}</small>", inline(note)) }
 }
 
 /// The quantity, with a link to the section that it comes from.

@@ -5,7 +5,7 @@ use std::path::Path;
 use image::codecs::jpeg::JpegEncoder;
 use image::imageops::FilterType;
 
-use crate::error::{ReportError, Result, read};
+use crate::error::{ReportError, Result};
 use crate::html::{data_uri, escape};
 
 /// Wider pictures are scaled down to this; the page is 1100 pixels wide.
@@ -16,7 +16,7 @@ const JPEG_QUALITY: u8 = 85;
 
 /// A drawing to stand in the page; `name` sets its ids apart from those of other drawings.
 pub fn svg(path: &Path, name: &str, label: &str) -> Result<String> {
-    let text = read(path, "draw it again with `delora plots`")?;
+    let text = results::read(path, "draw it again with `delora plots`")?;
     let broken =
         || ReportError::Picture { path: path.to_path_buf(), message: "it has no `<svg>`".to_owned() };
     let start = text.find("<svg").ok_or_else(broken)?;
@@ -41,11 +41,7 @@ fn unique_ids(svg: &str, name: &str) -> String {
 /// An `img` element with the picture in it.
 pub fn png(path: &Path, label: &str) -> Result<String> {
     let bad = |message: String| ReportError::Picture { path: path.to_path_buf(), message };
-    let bytes = std::fs::read(path).map_err(|source| ReportError::Read {
-        path: path.to_path_buf(),
-        source,
-        remedy: "draw it again with `delora plots`",
-    })?;
+    let bytes = results::read_bytes(path, "draw it again with `delora plots`")?;
     let picture =
         image::load_from_memory(&bytes).map_err(|error| bad(format!("{error}; draw it again")))?.to_rgb8();
     let (width, height) = picture.dimensions();

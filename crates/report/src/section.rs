@@ -7,7 +7,7 @@ use results::{Status, Trial, metric_title, mmlu, short_name};
 
 use crate::answers;
 use crate::data;
-use crate::error::{Result, read};
+use crate::error::Result;
 use crate::experiments::Experiment;
 use crate::html::{Block, Row, Table, escape, inline, markdown, slug};
 use crate::measured::Measured;
@@ -98,7 +98,7 @@ impl Section<'_> {
             return Ok(drawn);
         }
         let mut html = String::new();
-        let blocks = markdown(&read(&readme, "`delora run` writes it")?);
+        let blocks = markdown(&results::read(&readme, "`delora run` writes it")?);
         let at = blocks.iter().position(|block| matches!(block, Block::Table { .. }));
         for block in at.map_or(&[][..], |at| &blocks[at..]) {
             html += &match block {
@@ -292,7 +292,8 @@ impl Section<'_> {
     fn environment(&self) -> Result<String> {
         let results = &self.results.trials;
         let readme = self.results.folder.join("README.md");
-        let readme = if readme.exists() { read(&readme, "`delora run` writes it")? } else { String::new() };
+        let readme =
+            if readme.exists() { results::read(&readme, "`delora run` writes it")? } else { String::new() };
         let said = |key: &str| {
             let line = readme.lines().find_map(|line| line.strip_prefix(&format!("- {key}: ")));
             line.map(|value| value.replace('`', ""))

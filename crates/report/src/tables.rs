@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use decide::PAPER_SCALE;
 use results::{Frame, metric_title, stats};
 
-use crate::error::{Result, read};
+use crate::error::Result;
 use crate::html::{Block, Row, Table, escape, inline, markdown};
 
 /// Ends the header of a column with the paper's numbers, or begins the end of a row's title.
@@ -24,7 +24,7 @@ pub fn html(plots: &Path, scale: &str) -> Result<String> {
     let mut html = String::new();
     for path in files(plots, "md") {
         let name = stem(&path);
-        let text = read(&path, "draw it again with `delora plots`")?;
+        let text = results::read(&path, "draw it again with `delora plots`")?;
         for block in markdown(&text) {
             html += &match block {
                 Block::Table { header, rows } => of_markdown(&name, &header, &rows, &marks, scale),

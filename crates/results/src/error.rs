@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs)] // the messages say what the fields are
 pub enum ResultsError {
-    #[error("cannot read `{}`: {source}; {}", path.display(), remedy(source))]
-    Read { path: PathBuf, source: std::io::Error },
+    #[error("cannot read `{}`: {source}; {remedy}", path.display())]
+    Read { path: PathBuf, source: std::io::Error, remedy: &'static str },
 
     #[error("`{}` is not a well-formed CSV: {message}", path.display())]
     Csv { path: PathBuf, message: String },
@@ -25,12 +25,14 @@ pub enum ResultsError {
 /// The result of reading.
 pub type Result<T> = std::result::Result<T, ResultsError>;
 
-/// A run helps where the file is not there, and nowhere else.
-fn remedy(error: &std::io::Error) -> &'static str {
-    match error.kind() {
-        std::io::ErrorKind::NotFound => "run the experiment first, it writes this file",
-        _ => "see that it is a file of text that you may read",
-    }
+/// The text of a file; `remedy` is for one that is not there.
+pub fn read(path: &Path, remedy: &'static str) -> Result<String> {
+    std::fs::read_to_string(path).map_err(|source| ResultsError::read(path, source, remedy))
+}
+
+/// The bytes of a file, as [`read`].
+pub fn read_bytes(path: &Path, remedy: &'static str) -> Result<Vec<u8>> {
+    std::fs::read(path).map_err(|source| ResultsError::read(path, source, remedy))
 }
 
 impl ResultsError {
@@ -39,9 +41,13 @@ impl ResultsError {
         matches!(self, Self::MissingColumn { .. } | Self::Nothing { .. })
     }
 
-    /// The error about a file that cannot be read.
-    pub fn read(path: &Path, source: std::io::Error) -> Self {
-        Self::Read { path: path.to_path_buf(), source }
+    /// The error about a file that cannot be read; `remedy` helps where it is not there, and nowhere else.
+    pub fn read(path: &Path, source: std::io::Error, remedy: &'static str) -> Self {
+        let remedy = match source.kind() {
+            std::io::ErrorKind::NotFound => remedy,
+            _ => "see that it is a file that you may read",
+        };
+        Self::Read { path: path.to_path_buf(), source, remedy }
     }
 
     /// The error about a file that has none of `what` is asked of it.
@@ -55,14 +61,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_file_that_is_not_there_says_to_run_the_experiment() {
-        let text =
-            |kind: std::io::ErrorKind| ResultsError::read(Path::new("trials.csv"), kind.into()).to_string();
-        assert!(
-            text(std::io::ErrorKind::NotFound).ends_with("run the experiment first, it writes this file")
-        );
+    fn the_remedy_is_for_a_file_that_is_not_there() {
+        let text = |kind: std::io::ErrorKind| {
+            ResultsError::read(Path::new("trials.csv"), kind.into(), "run the experiment first").to_string()
+        };
+        assert!(text(std::io::ErrorKind::NotFound).ends_with("run the experiment first"));
         for kind in [std::io::ErrorKind::PermissionDenied, std::io::ErrorKind::IsADirectory] {
-            assert!(text(kind).ends_with("see that it is a file of text that you may read"));
+            assert!(text(kind).ends_with("see that it is a file that you may read"));
         }
     }
 }

@@ -16,7 +16,9 @@ pub struct Frame {
 impl Frame {
     /// Reads a file with a header line.
     pub fn read(path: &Path) -> Result<Self> {
-        let file = std::fs::File::open(path).map_err(|source| ResultsError::read(path, source))?;
+        let file = std::fs::File::open(path).map_err(|source| {
+            ResultsError::read(path, source, "run the experiment first, it writes this file")
+        })?;
         let bad =
             |error: csv::Error| ResultsError::Csv { path: path.to_path_buf(), message: error.to_string() };
         let mut reader = csv::Reader::from_reader(file);

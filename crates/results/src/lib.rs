@@ -2,7 +2,7 @@
 //!
 //! A run of `delora` leaves CSV files: `trials.csv` with a row for each training run (a *trial*), `curves.csv` with
 //! what was measured along the way, `summary.csv` with the settings that a search chose, and `methods.csv` with the
-//! names of the methods. This crate reads them, groups trials into series (a method, or a method at one rank), pairs
+//! names of the methods, and `items.csv` with scores question by question. This crate reads them, groups trials into series (a method, or a method at one rank), pairs
 //! trials that share a seed and a subject, and computes means, spreads, intervals, p values, robustness widths
 //! and late slopes. It also holds the two lists that tables and figures share: [`TASKS`] and [`METRICS`]. It
 //! draws nothing, trains nothing and links no libtorch.
@@ -26,12 +26,14 @@ mod curves;
 mod error;
 mod frame;
 pub mod glue;
+mod items;
 mod methods;
 mod metrics;
 pub mod mmlu;
 mod pairs;
 pub mod prolonged;
 pub mod robustness;
+mod sample;
 mod series;
 mod settings;
 mod spread;
@@ -45,11 +47,12 @@ mod trials;
 mod units;
 
 pub use curves::{Band, Curve, Curves, all_curves, band, last_values, smoothed};
-pub use error::{Result, ResultsError};
+pub use error::{Result, ResultsError, read, read_bytes};
 pub use frame::Frame;
 pub use methods::{METHODS, MethodName, NONE, REAL_IMAGES, rank, title};
 pub use metrics::{Direction, METRICS, Metric, Unit, metric, metric_title};
 pub use pairs::{Pairs, at_papers_rank, baseline};
+pub use sample::Sample;
 pub use series::{BLOCKS, RANK, Series};
 pub use settings::short_name;
 pub use spread::{Spread, diverged, num_parameters};

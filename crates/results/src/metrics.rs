@@ -39,7 +39,8 @@ pub struct Metric {
     pub unit: Unit,
     /// Whether larger values are better.
     pub direction: Direction,
-    /// Metrics whose product this one is, a negative factor counting as 0; none where it is measured itself.
+    /// Metrics whose product this one is where its own column is empty, as in tables of before the drivers wrote it; a negative factor
+    /// counts as 0.
     pub factors: &'static [&'static str],
     /// Whether a finished trial without a value counts as 0 when learning rates are compared.
     pub zero_without: bool,
@@ -108,11 +109,11 @@ impl Metric {
 
     /// The value of a trial whatever its status, as in the files.
     pub(crate) fn of(&self, trials: &Trials, trial: &Trial) -> Option<f64> {
-        if !self.factors.is_empty() {
-            return self.factors.iter().map(|name| Some(trials.number(trial, name)?.max(0.0))).product();
-        }
+        let factor = |name: &&str| Some(trials.number(trial, name)?.max(0.0));
+        let product =
+            || if self.factors.is_empty() { None } else { self.factors.iter().map(factor).product() };
         let zero = self.zero_without && trial.status == Status::Done && trials.has(self.name);
-        trials.number(trial, self.name).or(zero.then_some(0.0))
+        trials.number(trial, self.name).or_else(product).or(zero.then_some(0.0))
     }
 }
 

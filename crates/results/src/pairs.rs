@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::sample::Sample;
 use crate::series::{RANK, Series};
-use crate::stats::{self, MeanTest};
 use crate::trials::{Trial, Trials};
 use crate::units::unit_means;
 
@@ -18,8 +18,10 @@ pub struct Pairs {
     pub differences: Vec<f64>,
     /// Theirs, of the same pairs.
     pub references: Vec<f64>,
-    /// Difference and reference of each independent unit, as [`crate::unit_means`] has them.
-    pub units: [Vec<f64>; 2],
+    /// The difference of each independent unit, as [`crate::unit_means`] has them, and of each question where all sat one test.
+    pub units: Sample,
+    /// Theirs, of the same units.
+    pub unit_references: Vec<f64>,
     /// How many subjects or tasks the pairs are of.
     pub subjects: usize,
     /// The trials of the pairs in which one has no score.
@@ -27,14 +29,16 @@ pub struct Pairs {
 }
 
 impl Pairs {
-    /// Pairs the trials that share seed and subject; of several with a score the last counts.
+    /// Pairs the trials that share seed and subject by a metric; of several with a score the last counts.
     pub fn new<'a>(
+        trials: &Trials,
         ours: impl Iterator<Item = &'a Trial>,
         theirs: impl Iterator<Item = &'a Trial>,
-        score: impl Fn(&Trial) -> Option<f64>,
+        metric: &str,
     ) -> Self {
-        let (ours, theirs) = (by_replicate(ours, &score), by_replicate(theirs, &score));
-        let (mut pairs, mut replicates) = (Self::default(), Vec::new());
+        let score = |trial: &Trial| trials.score(trial, metric);
+        let (ours, theirs) = (by_replicate(ours, score), by_replicate(theirs, score));
+        let (mut pairs, mut replicates, mut items) = (Self::default(), Vec::new(), Vec::new());
         for (replicate, (trial, score)) in &ours {
             let Some((other, compared)) = theirs.get(replicate) else { continue };
             let Some((score, compared)) = score.zip(*compared) else {
@@ -44,33 +48,25 @@ impl Pairs {
             pairs.differences.push(score - compared);
             pairs.references.push(compared);
             replicates.push(*replicate);
+            items.extend(differences(trials.items(trial, metric), trials.items(other, metric)));
         }
         pairs.subjects = replicates.iter().map(|(_, subject)| subject).collect::<BTreeSet<_>>().len();
-        pairs.units = [&pairs.differences, &pairs.references].map(|values| {
+        let by_unit = |values: &[f64]| {
             unit_means(&replicates.iter().copied().zip(values.iter().copied()).collect::<Vec<_>>())
-        });
+        };
+        pairs.unit_references = by_unit(&pairs.references);
+        // Only where a unit is a single training do its questions stand for it; units are in the order of their names.
+        let is_by_training = pairs.subjects == 1;
+        pairs.units =
+            Sample::with_items(by_unit(&pairs.differences), if is_by_training { items } else { Vec::new() });
         pairs
     }
+}
 
-    /// Mean difference of the units.
-    pub fn mean(&self) -> Option<f64> {
-        stats::mean(&self.units[0])
-    }
-
-    /// 95 % interval of the mean difference.
-    pub fn interval(&self) -> Option<(f64, f64)> {
-        stats::interval(&self.units[0])
-    }
-
-    /// Two-sided p value of no difference.
-    pub fn p(&self) -> Option<f64> {
-        Some(MeanTest::of(&self.units[0])?.p())
-    }
-
-    /// The smallest true difference that so many units would find.
-    pub fn detectable(&self) -> Option<f64> {
-        stats::detectable_difference(&self.units[0])
-    }
+/// What each item of a test adds to one trial's score beyond what it adds to another's; none where either is not known.
+fn differences(ours: Option<&[f64]>, theirs: Option<&[f64]>) -> Option<Vec<f64>> {
+    let (ours, theirs) = ours.zip(theirs).filter(|(ours, theirs)| ours.len() == theirs.len())?;
+    Some(ours.iter().zip(theirs).map(|(ours, theirs)| ours - theirs).collect())
 }
 
 type Scored<'a> = BTreeMap<(&'a str, &'a str), (&'a Trial, Option<f64>)>;
@@ -111,7 +107,7 @@ mod tests {
     }
 
     fn dino(trials: &Trials, ours: Series, theirs: Series) -> Pairs {
-        Pairs::new(trials.of(ours), trials.of(theirs), |trial| trials.score(trial, "dino"))
+        Pairs::new(trials, trials.of(ours), trials.of(theirs), "dino")
     }
 
     #[test]
@@ -123,11 +119,11 @@ mod tests {
         );
         let pairs = dino(&trials, Series::of("delora"), baseline(&trials));
         assert_eq!((pairs.differences.len(), pairs.subjects), (2, 1));
-        assert!((pairs.mean().unwrap() - 0.15).abs() < 1e-12);
+        assert!((pairs.units.mean().unwrap() - 0.15).abs() < 1e-12);
         assert_eq!(pairs.references, [0.5, 0.1]);
-        assert_eq!(pairs.units[0].len(), 2, "of one subject the seeds are the units");
-        let (low, high) = pairs.interval().unwrap();
-        assert!(low < 0.0 && high > 0.3 && pairs.p().unwrap() > 0.2, "two units say little");
+        assert_eq!(pairs.units.len(), 2, "of one subject the seeds are the units");
+        let (low, high) = pairs.units.interval().unwrap();
+        assert!(low < 0.0 && high > 0.3 && pairs.units.test().unwrap().p() > 0.2, "two units say little");
         assert_eq!(pairs.unscored, [("f".to_owned(), "c".to_owned())]);
     }
 

@@ -22,7 +22,7 @@
 //! A diverged trial counts with its last finite score, else with that of no finetuning; with neither it is
 //! left out.
 //!
-//! Intervals are 95 % percentile bootstrap intervals. Each resample draws replicates with repetition and
+//! Intervals of widths are 95 % percentile bootstrap intervals. Each resample draws replicates with repetition and
 //! keeps all multipliers of a drawn one, so the widths of a resample are those of whole sweeps. The
 //! difference to the baseline's width is over the replicates that both lines have, drawn jointly. The width of
 //! a censored line is a lower bound in its resamples too. So a difference is a lower bound where only the
@@ -30,8 +30,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::sample::Sample;
 use crate::stats;
 use crate::sweep::{Line, Replicate, Unchanged};
+use crate::units::unit_means;
 
 /// The share of the best score that counts as kept.
 pub const KEPT: f64 = 0.95;
@@ -136,6 +138,18 @@ impl<'a> Scores<'a> {
         (points.len() > 1).then(|| areas.sum::<f64>() / self.octaves())
     }
 
+    /// The expected score of each replicate that has one.
+    pub fn all_expected(&self) -> Vec<(Replicate<'a>, f64)> {
+        let expected = |replicate| Some((replicate, self.expected(replicate)?));
+        self.replicates().into_iter().filter_map(expected).collect()
+    }
+
+    /// How far they are above those of another line, of the replicates that have both.
+    pub fn expected_above(&self, other: &Self) -> Vec<(Replicate<'a>, f64)> {
+        let above = |(replicate, own)| Some((replicate, own - other.expected(replicate)?));
+        self.all_expected().into_iter().filter_map(above).collect()
+    }
+
     /// The width over the drawn replicates, one of them as often as it was drawn; `origin` gives where its score starts.
     pub fn width(&self, drawn: &[Replicate], origin: impl Fn(Replicate) -> f64) -> Option<Width> {
         let rows: Vec<&Vec<Option<f64>>> =
@@ -167,6 +181,8 @@ pub struct Robustness {
     pub width: Option<Estimate>,
     /// Measured from no finetuning; absent where that was not run or is not beaten.
     pub gain: Option<Estimate>,
+    /// Expected scores by unit.
+    pub expected: Sample,
 }
 
 impl Robustness {
@@ -179,6 +195,7 @@ impl Robustness {
             n: replicates.len(),
             width: estimate(&scores, &replicates, &|_| 0.0),
             gain: unchanged.is_known(score).then(|| estimate(&scores, &replicates, &start)).flatten(),
+            expected: Sample::of(unit_means(&scores.all_expected())),
         }
     }
 }
@@ -211,7 +228,7 @@ pub enum Bound {
 }
 
 /// A line's width less the baseline's.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Difference {
     /// Replicates that both lines have.
     pub n: usize,
@@ -221,6 +238,8 @@ pub struct Difference {
     pub bound: Bound,
     /// In octaves.
     pub interval: Option<(f64, f64)>,
+    /// Differences of expected scores by unit.
+    pub expected: Sample,
 }
 
 impl Difference {
@@ -245,7 +264,8 @@ impl Difference {
             Some(octaves(&ours, &drawn) - octaves(&theirs, &drawn))
         };
         let interval = stats::bootstrap(shared.len(), resampled);
-        Some(Self { n: shared.len(), octaves: one.octaves() - other.octaves(), bound, interval })
+        let expected = Sample::of(unit_means(&ours.expected_above(&theirs)));
+        Some(Self { n: shared.len(), octaves: one.octaves() - other.octaves(), bound, interval, expected })
     }
 }
 
@@ -309,8 +329,11 @@ mod tests {
         let expected = |line: &Line, subject| Scores::of(line, DINO).expected(("0", subject));
         assert!((expected(&line, "cat").unwrap() - (0.75 + 0.5 + 0.25) / 3.0).abs() < 1e-12);
         assert_eq!((expected(&line, "dog"), Scores::of(&line, DINO).octaves()), (Some(1.0), 3.0));
+        let flat = Scores::of(&line, DINO);
+        assert_eq!(flat.expected_above(&flat), [(("0", "cat"), 0.0), (("0", "dog"), 0.0)]);
         line.points[1].trials[1].scores.clear();
         assert_eq!(expected(&line, "dog"), None);
+        assert_eq!(Scores::of(&line, DINO).all_expected(), [(("0", "cat"), 0.5)]);
         line.points.truncate(1);
         assert_eq!(expected(&line, "cat"), None);
     }

@@ -34,7 +34,7 @@ const NO_FINETUNING: &str = "no finetuning";
 const PICTURES: &[(&str, &str)] = &[(NONE, "No finetuning"), (REAL_IMAGES, "Real Images")];
 
 /// All tasks.
-pub const TASKS: [Task; 5] = [
+pub const TASKS: [Task; 6] = [
     Task {
         name: "subject-driven",
         noun: "subject",
@@ -61,6 +61,15 @@ pub const TASKS: [Task; 5] = [
         references: &[(NONE, "Head only")],
         untrained: "the head alone",
         loss: "loss (cross-entropy, for STS-B squared error)",
+    },
+    Task {
+        name: "text-classification",
+        noun: "subject",
+        subjects: &[],
+        scores: &["score"],
+        references: &[(NONE, "Head only")],
+        untrained: "the head alone",
+        loss: "loss (cross-entropy, or squared error)",
     },
     Task {
         name: "instruct",

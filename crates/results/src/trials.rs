@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::chosen::Chosen;
 use crate::error::{Result, ResultsError};
 use crate::frame::Frame;
+use crate::items::Items;
 use crate::methods::Methods;
 use crate::series::Series;
 use crate::tasks::Task;
@@ -52,9 +53,11 @@ impl Status {
 }
 
 /// Trials of one results folder, all or some of them.
+#[derive(Clone)]
 pub struct Trials {
     frame: Arc<Frame>,
     methods: Arc<Methods>,
+    items: Arc<Items>,
     task: &'static Task,
     trials: Vec<Trial>,
 }
@@ -103,13 +106,15 @@ impl Trials {
             }
         };
         let trials = (0..frame.len()).map(read_row).collect();
-        Ok(Self { frame: Arc::new(frame), methods: Arc::new(Methods::read(results)?), task, trials })
+        let (methods, items) = (Arc::new(Methods::read(results)?), Arc::new(Items::read(results)?));
+        Ok(Self { frame: Arc::new(frame), methods, items, task, trials })
     }
 
     /// Those of its trials that are kept.
     pub fn only(&self, keep: impl Fn(&Trial) -> bool) -> Self {
         let trials = self.trials.iter().filter(|trial| keep(trial)).cloned().collect();
-        Self { frame: Arc::clone(&self.frame), methods: Arc::clone(&self.methods), task: self.task, trials }
+        let (frame, methods) = (Arc::clone(&self.frame), Arc::clone(&self.methods));
+        Self { frame, methods, items: Arc::clone(&self.items), task: self.task, trials }
     }
 
     /// The trials in the order of the file.
@@ -148,6 +153,11 @@ impl Trials {
     /// A number of a trial that ran to its end; a diverged trial has no score.
     pub fn score(&self, trial: &Trial, column: &str) -> Option<f64> {
         (trial.status == Status::Done).then(|| self.frame.number(trial.row, column)).flatten()
+    }
+
+    /// What each item of a test added to a score of a trial that ran to its end; none where no test left any.
+    pub fn items(&self, trial: &Trial, metric: &str) -> Option<&[f64]> {
+        if trial.status == Status::Done { self.items.of(&trial.id, metric) } else { None }
     }
 
     /// A number of a trial whatever its status.

@@ -1,5 +1,6 @@
 //! Tables of robustness widths: how wide each method's range of good learning rates is.
 
+use results::Sample;
 use results::robustness::{Bound, Difference, Estimate, Robustness};
 use results::sweep::{Line, Unchanged};
 
@@ -38,7 +39,8 @@ pub fn csv_header() -> Vec<String> {
         header.extend(parts.map(|part| format!("{name}_{part}")));
     }
     header.extend(listed("baseline, n_pairs, difference_octaves, difference_lo, difference_hi"));
-    header.extend(listed("difference_bound, score"));
+    header.extend(listed("difference_bound, expected, expected_lo, expected_hi"));
+    header.extend(listed("expected_difference, expected_difference_lo, expected_difference_hi, score"));
     header
 }
 
@@ -56,12 +58,16 @@ pub fn csv_row(row: &Row, baseline: &str, score: &str) -> Vec<String> {
                 .map(full),
         );
     }
-    cells.push(row.difference.map_or("", |_| baseline).to_owned());
-    cells.push(row.difference.map_or(String::new(), |difference| difference.n.to_string()));
-    let interval = row.difference.and_then(|difference| difference.interval);
-    cells.push(full(row.difference.map(|difference| difference.octaves)));
-    cells.extend(ends(interval).map(full));
-    cells.push(row.difference.map_or("", |difference| bound_name(difference.bound)).to_owned());
+    let difference = row.difference.as_ref();
+    cells.push(difference.map_or("", |_| baseline).to_owned());
+    cells.push(difference.map_or(String::new(), |difference| difference.n.to_string()));
+    cells.push(full(difference.map(|difference| difference.octaves)));
+    cells.extend(ends(difference.and_then(|difference| difference.interval)).map(full));
+    cells.push(difference.map_or("", |difference| bound_name(difference.bound)).to_owned());
+    for expected in [Some(&row.robustness.expected), difference.map(|difference| &difference.expected)] {
+        cells.push(full(expected.and_then(Sample::mean)));
+        cells.extend(ends(expected.and_then(Sample::interval)).map(full));
+    }
     cells.push(score.to_owned());
     cells
 }
@@ -75,6 +81,10 @@ pub fn table(rows: &[Row], baseline: &str, gained: bool) -> String {
     if gained {
         header.extend(listed("gain width (octaves), 95 % interval"));
     }
+    header.extend(listed("expected score, 95 % interval"));
+    if !baseline.is_empty() {
+        header.extend([format!("Δ vs {baseline}"), "95 % interval".to_owned()]);
+    }
     let cells = |row: &Row| {
         let width = row.robustness.width;
         let mut cells = vec![row.title.clone()];
@@ -83,15 +93,28 @@ pub fn table(rows: &[Row], baseline: &str, gained: bool) -> String {
         cells.push(width.map_or(ABSENT.to_owned(), |estimate| multiplier_label(estimate.width.best)));
         cells.push(width.map_or(ABSENT.to_owned(), |estimate| range(&estimate)));
         if !baseline.is_empty() {
-            cells.extend(row.difference.map_or([ABSENT, ABSENT].map(str::to_owned), compared));
+            cells.extend(row.difference.as_ref().map_or([ABSENT, ABSENT].map(str::to_owned), compared));
         }
         if gained {
             cells.extend(estimated(row.robustness.gain));
+        }
+        cells.extend(expected(Some(&row.robustness.expected), signed));
+        if !baseline.is_empty() {
+            cells.extend(expected(row.difference.as_ref().map(|difference| &difference.expected), with_sign));
         }
         cells
     };
     let cells: Vec<Vec<String>> = rows.iter().map(cells).collect();
     markdown(&header, &cells)
+}
+
+/// Mean and interval of expected scores, or of differences of them.
+fn expected(sample: Option<&Sample>, text: fn(f64, usize) -> String) -> [String; 2] {
+    let ends = |(low, high): (f64, f64)| format!("{} to {}", text(low, 3), text(high, 3));
+    [
+        sample.and_then(Sample::mean).map_or(ABSENT.to_owned(), |mean| text(mean, 3)),
+        sample.and_then(Sample::interval).map_or(ABSENT.to_owned(), ends),
+    ]
 }
 
 /// Width and interval.
@@ -112,7 +135,7 @@ fn bound_name(bound: Bound) -> &'static str {
 }
 
 /// Difference and interval, with a sign where they are only bounds.
-fn compared(difference: Difference) -> [String; 2] {
+fn compared(difference: &Difference) -> [String; 2] {
     let sign = match difference.bound {
         Bound::Exact => "",
         Bound::Lower => "≥ ",
@@ -150,7 +173,8 @@ pub fn explanation(score: &str, replicate: &str, start: &str, gained: bool) -> S
     format!(
         "The robustness width is the number of octaves of learning rate around the best multiplier that keep at least 95 % \
          of the best mean {score}, measured from 0 and interpolated between the tested multipliers; “≥” where the \
-         range reaches the end of those tested.{gain} Intervals: percentile bootstrap over n replicates ({replicate}), drawn with \
+         range reaches the end of those tested.{gain} The expected score is that of a rate drawn evenly over the octaves of the sweep, with an \
+         interval by Student's t over units; it needs a score at every multiplier. Intervals of widths: percentile bootstrap over n replicates ({replicate}), drawn with \
          all their multipliers, and for differences jointly for both methods; where one of two widths is only a bound, so is their difference. \
          A diverged trial counts with its last finite score, else with that of {start}, and with neither is left out.\n"
     )

@@ -58,7 +58,7 @@ fn a_row_is_a_method_at_its_rank_beside_all_that_the_paper_prints() {
     insta::assert_snapshot!("csv", results.text("table3.csv"));
     insta::assert_snapshot!("pairs_md", results.text("pairs.md"));
     insta::assert_snapshot!("dino_svg", texts(&results.text("table3-dino.svg")));
-    let header = "method,title,metric,n_pairs,n_units,delta_vs_lora_r16,lo,hi,p,detectable\n";
+    let header = "method,title,metric,n_pairs,n_units,delta_vs_lora_r16,lo,hi,p,detectable,units_needed,";
     assert!(results.text("pairs.csv").starts_with(header));
 }
 
