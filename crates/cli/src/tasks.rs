@@ -2,18 +2,19 @@
 
 use anyhow::bail;
 use llama_it::Instruct;
-use roberta_glue::Glue;
+use roberta_glue::{Glue, TextClassification};
 use runner::Workload;
 use sd_driver::{SemanticMap, SubjectDriven};
 use vit_classify::ImageClassification;
 
 use crate::libtorch;
 
-fn known(libtorch: &str) -> [Box<dyn Workload>; 5] {
+fn known(libtorch: &str) -> [Box<dyn Workload>; 6] {
     [
         Box::new(SubjectDriven::new(libtorch.to_string())),
         Box::new(SemanticMap::new(libtorch.to_string())),
         Box::new(Glue::new(libtorch.to_string())),
+        Box::new(TextClassification::new(libtorch.to_string())),
         Box::new(Instruct::new(libtorch.to_string())),
         Box::new(ImageClassification::new(libtorch.to_string())),
     ]
@@ -74,9 +75,9 @@ mod tests {
 
     #[test]
     fn the_results_know_tasks_and_methods_by_the_names_of_drivers_and_core() {
-        let spaced = |label: &&str| label.replace('_', " ");
-        for (drawn, run) in results::glue::TASKS.iter().zip(&roberta_glue::tasks::TASKS) {
-            assert_eq!((drawn.name, drawn.title), (run.name, run.title));
+        let spaced = |label: &String| label.replace('_', " ");
+        for (drawn, run) in results::glue::TASKS.iter().zip(roberta_glue::tasks::TASKS.iter()) {
+            assert_eq!((drawn.name, drawn.title), (run.name.as_str(), run.title.as_str()));
             let labels: Vec<String> = run.label_names.iter().map(spaced).collect();
             assert_eq!(drawn.labels, labels, "{}", run.name);
         }

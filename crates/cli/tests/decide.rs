@@ -2,7 +2,7 @@
 //! that is gone.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 const EXPERIMENT: &str = r#"
@@ -94,6 +94,14 @@ impl Study {
         let fixed = ["decide", &file, "--claims", &claims, "--results", &results, "--quiet"];
         self.delora(&[&fixed[..], options].concat())
     }
+
+    /// A design that two subjects do not decide, and its folder.
+    fn undecided() -> (Study, PathBuf) {
+        let study = Study::new();
+        study.write("claims.toml", &CLAIMS.replace("0.02", "1e-7"));
+        let folder = study.path().join("results/tiny/mini-design1");
+        (study, folder)
+    }
 }
 
 fn text(output: &Output) -> String {
@@ -137,6 +145,55 @@ fn a_design_stands_before_its_trials_and_a_changed_one_beside_it() {
     let changed = text(&study.decide(&["--plan"]));
     assert!(changed.contains("tiny/mini-design2"), "{changed}");
     assert_eq!(study.read("results/tiny/mini-design1/design.toml"), design);
+}
+
+#[test]
+fn what_only_tables_have_is_not_run_again_and_other_trials_are_of_another_design() {
+    let (study, folder) = Study::undecided();
+    text(&study.decide(&[]));
+    let design: toml::Table = study.read("results/tiny/mini-design1/design.toml").parse().unwrap();
+    let last = design["values"][2].as_str().unwrap();
+    let trials = study.read("results/tiny/mini-design1/trials.csv");
+    let of_first: Vec<&str> = trials.lines().filter(|line| !line.contains(last)).collect();
+    assert_eq!(of_first.len(), 1 + 4, "{trials}");
+    study.write("results/tiny/mini-design1/trials.csv", &(of_first.join("\n") + "\n"));
+    fs::remove_dir_all(folder.join("trials")).unwrap();
+    let refused = study.decide(&[]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(
+        text(&refused).contains(&format!("`delora adopt {}` takes them in", folder.display())),
+        "{}",
+        text(&refused)
+    );
+    study.delora(&["adopt", folder.to_str().unwrap(), "--experiments", study.path().to_str().unwrap()]);
+    let gone_on = text(&study.decide(&[]));
+    assert!(gone_on.contains("to the look at 3 of 3 subjects"), "{gone_on}");
+    assert_eq!(study.read("results/tiny/mini-design1/trials.csv").lines().count(), 1 + 6);
+    let (file, results) = (study.path().join("tiny.toml"), study.path().join("results"));
+    let plots =
+        ["plots", file.to_str().unwrap(), "--scale", "mini-design1", "--results", results.to_str().unwrap()];
+    assert_eq!(study.delora(&plots).status.code(), Some(0), "the tables of a design are drawn as others are");
+    let set = study.delora(&[&plots[..], &["--set", "train_steps=9"]].concat());
+    assert!(text(&set).contains("results of a design"), "{}", text(&set));
+
+    study.write("tiny.toml", &EXPERIMENT.replace("train_steps = 2", "train_steps = 3"));
+    let plan = text(&study.decide(&["--plan"]));
+    assert!(plan.contains("tiny/mini-design2"), "{plan}");
+}
+
+#[test]
+fn workers_take_banks_of_the_same_look_and_go_on_together() {
+    let (study, _) = Study::undecided();
+    let outputs = std::thread::scope(|scope| {
+        let workers = [(); 2].map(|()| scope.spawn(|| study.decide(&["--worker"])));
+        workers.map(|worker| worker.join().unwrap())
+    });
+    for output in &outputs {
+        assert_eq!(output.status.code(), Some(0), "{}", text(output));
+        assert!(text(output).contains("of 3 units"), "both judge the last look: {}", text(output));
+    }
+    assert_eq!(outputs.iter().filter(|output| text(output).contains("wrote ")).count(), 1, "one design");
+    assert_eq!(study.read("results/tiny/mini-design1/trials.csv").lines().count(), 1 + 6);
 }
 
 #[test]

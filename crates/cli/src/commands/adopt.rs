@@ -2,11 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use ::decide::Design;
 use anyhow::{Context, bail};
 use runner::Experiment;
 
-use super::decide::confirmatory;
+use super::confirmatory::of_design;
 use crate::tasks::workload;
 
 #[derive(clap::Args)]
@@ -58,8 +57,8 @@ fn of_folder(folder: &Path, experiments: &Path) -> anyhow::Result<(PathBuf, Expe
     };
     let results = whole.parent().and_then(Path::parent).unwrap_or(Path::new("/")).to_path_buf();
     let file = experiments.join(format!("{experiment}.toml"));
-    let experiment = match Design::read(&whole)? {
-        Some(design) => confirmatory(&file, &design.scale, &scale)?,
+    let experiment = match of_design(&file, &whole, &scale)? {
+        Some(experiment) => experiment,
         None => Experiment::load(&file, &scale, &[])?,
     };
     Ok((results, experiment))

@@ -2,8 +2,6 @@
 
 mod study;
 
-pub use study::confirmatory;
-
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::Ordering;
@@ -12,7 +10,7 @@ use std::time::{Duration, Instant};
 use ::decide::{Ledger, Verdict};
 use anyhow::bail;
 use device::Cuda;
-use runner::{RunOptions, Selection, duration_text, stop_flag};
+use runner::{RunOptions, Selection, Workload, stop_flag};
 
 use super::devices::DevicesArgs;
 use super::plots::{PlotsArgs, draw};
@@ -48,6 +46,13 @@ pub struct Args {
     /// Time between two checkpoints of a bank: a number with ms, s, m or h
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration)]
     checkpoint_every: Duration,
+    /// Be one of any number of workers, on this machine and others, that share the results folder: all take banks of the same
+    /// look, and go on to the next together
+    #[arg(long)]
+    worker: bool,
+    /// After how much silence a worker of another machine counts as gone, so that its banks go to others
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration)]
+    lease: Duration,
     /// No progress; notices and failures are still printed
     #[arg(long)]
     quiet: bool,
@@ -74,6 +79,16 @@ pub fn run(args: &Args, cuda: &Cuda) -> anyhow::Result<ExitCode> {
     if args.plan {
         return Ok(ExitCode::SUCCESS);
     }
+    let unadopted: Vec<String> =
+        studies.iter().filter_map(Study::is_unadopted).map(|folder| folder.display().to_string()).collect();
+    if !unadopted.is_empty() {
+        bail!(
+            "the tables of {} have trials that this machine's ledger has not, and a run would repeat them; \
+             `delora adopt {}` takes them in",
+            unadopted.join(", "),
+            unadopted.join(" ")
+        );
+    }
     // All of them before any trial: studies share trials.
     studies.iter().try_for_each(Study::write_design)?;
     let deadline = args.budget.map(|budget| begun + budget);
@@ -91,32 +106,65 @@ pub fn run(args: &Args, cuda: &Cuda) -> anyhow::Result<ExitCode> {
             look,
             study.count(),
             study.design.along,
-            duration_text(study.time(look)),
+            study.time_text(look),
         ));
         let options = RunOptions {
             results_dir: args.results.clone(),
-            selection: Selection::default(),
+            selection: Selection { leaves_failed: args.worker, ..Selection::default() },
             max_failures: None,
             checkpoint_every: args.checkpoint_every,
             save_adapters: false,
-            worker: false,
-            lease: Duration::from_secs(60),
+            worker: args.worker,
+            lease: args.lease,
             quiet: args.quiet,
         };
-        let report = runner::run(&experiment, workload(&experiment.task)?.as_ref(), &options)?;
+        let workload = workload(&experiment.task)?;
+        let report = runner::run(&experiment, workload.as_ref(), &options)?;
         if report.exit_code() != 0 && !report.interrupted {
             code = exit::some_trials_failed();
         }
         if report.interrupted {
             break;
         }
-        draw(&experiment, &args.results, &args.plots.folder(&args.results))?;
-        study.looked(look);
-        study.judge(&ledger)?;
+        if args.worker {
+            judge_beside_others(study, look, &ledger, args, workload.as_ref())?;
+        } else {
+            draw(&experiment, &args.results, &args.plots.folder(&args.results))?;
+            study.judge(&ledger)?;
+        }
         terminal::print(study.decided());
+        if study.next_look() == Some(look) {
+            terminal::notice(format_args!(
+                "{}: trials of this look have failed, so it cannot be taken; the same command tries them again",
+                study.folder_name()
+            ));
+            return Ok(exit::some_trials_failed());
+        }
     }
     terminal::line(summary(&studies));
     Ok(code)
+}
+
+/// Workers write no tables while they run, and each needs them to judge: it writes those of all looks, which are the same for all.
+/// One that is a look behind may write what it has read a moment before, so that the last trials are missing: then again.
+fn judge_beside_others(
+    study: &mut Study,
+    look: usize,
+    ledger: &Ledger,
+    args: &Args,
+    workload: &dyn Workload,
+) -> anyhow::Result<()> {
+    const ATTEMPTS: usize = 6;
+    let whole = study.experiment(study.count())?;
+    for attempt in 0..ATTEMPTS {
+        runner::rebuild(&whole, workload, &args.results)?;
+        study.judge(ledger)?;
+        if study.next_look() != Some(look) {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(50 << attempt));
+    }
+    Ok(())
 }
 
 /// The files that were named, or all of the folder `experiments` with a table `[confirm]`.
@@ -145,9 +193,10 @@ fn stop_at(deadline: Instant) {
 
 /// The study whose next look is expected to decide most statements per hour; none where nothing is open.
 fn best(studies: &mut [Study]) -> Option<&mut Study> {
-    let value = |study: &Study| {
-        study.next_look().map(|look| study.expected(look) / study.time(look).as_secs_f64().max(1.0))
-    };
+    // An hour, where nothing is known of a trial's time.
+    let seconds = |time: Option<Duration>| time.map_or(3600.0, |time| time.as_secs_f64().max(1.0));
+    let value =
+        |study: &Study| study.next_look().map(|look| study.expected(look) / seconds(study.time(look)));
     let open = studies.iter_mut().filter_map(|study| Some((value(study)?, study)));
     open.max_by(|one, other| one.0.total_cmp(&other.0)).map(|(_, study)| study)
 }

@@ -3,8 +3,10 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use anyhow::bail;
 use runner::Experiment;
 
+use super::confirmatory::of_design;
 use super::fetch;
 use super::folders::Folders;
 use crate::tasks::is_path;
@@ -40,6 +42,19 @@ impl ExperimentArgs {
             experiment = Experiment::load(&self.file, &self.scale, &sets)?;
         }
         Ok(experiment.with_remedy(fetch::remedy))
+    }
+
+    /// The experiment whose results are to be shown: `--scale mini-design1` names those of a design.
+    pub fn load_shown(&self) -> anyhow::Result<Experiment> {
+        let name = self.file.file_stem().unwrap_or_default();
+        let of_design = of_design(&self.file, &self.results.join(name).join(&self.scale), &self.scale)?;
+        match of_design {
+            Some(_) if !self.sets.is_empty() => {
+                bail!("--set: {} are the results of a design, which has its own settings", self.scale)
+            }
+            Some(experiment) => Ok(experiment),
+            None => self.load(),
+        }
     }
 
     pub fn file(&self) -> &Path {

@@ -1,18 +1,18 @@
-//! `delora export`: an adapter of Stable Diffusion in the forms that other programs read.
+//! `delora export`: adapters in the forms that other programs read.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use anyhow::{Context, Result, ensure};
-use delora_core::{AdapterFile, Site, copy_with, to_diffusers, to_peft};
+use anyhow::Result;
+use delora_core::{AdapterFile, to_diffusers, to_peft, to_peft_lora};
 
 use crate::folder;
+use crate::host::Host;
 
 #[derive(clap::Args)]
 pub struct Args {
-    /// Adapter file, as `run --save-adapters` writes it for a denoiser, and `import`; encoders and decoders are not supported
+    /// Adapter file, as `run --save-adapters` and `import` write it
     adapter: PathBuf,
-    /// The checkpoint that the adapter was trained on, in Stable Diffusion's layout
+    /// The checkpoint that the adapter was trained on: Stable Diffusion, RoBERTa, BERT, or a decoder
     #[arg(long, value_name = "DIR")]
     model: PathBuf,
     #[arg(long, value_enum)]
@@ -24,98 +24,55 @@ pub struct Args {
 
 #[derive(Clone, Copy, clap::ValueEnum)]
 enum Format {
-    /// adapter_config.json and adapter_model.safetensors for `PeftModel.from_pretrained` on the UNet
+    /// adapter_config.json and adapter_model.safetensors for `PeftModel.from_pretrained`, in the method's own form where PEFT has it
     Peft,
+    /// The same as LoRA, whatever the method, where the update is an additive one of low rank
+    Lora,
     /// The checkpoint again, with the adapter in its weights, which are f32 where they changed
     Merged,
-    /// pytorch_lora_weights.safetensors for `load_lora_weights`, where the update is an additive one of low rank
+    /// pytorch_lora_weights.safetensors for `load_lora_weights`, of Stable Diffusion, where the update is an additive one of low rank
     Diffusers,
 }
 
 pub fn run(args: &Args) -> Result<()> {
-    let sites = sites(&args.model)?;
     let adapter = AdapterFile::load(&args.adapter)?;
-    let notes = write(&adapter, &sites, args)?;
+    let host = Host::of(&args.model, &adapter)?;
+    let notes = write(&adapter, &host, args)?;
     notes.iter().for_each(|note| terminal::line(format_args!("note: {note}")));
     terminal::line(args.out.display());
     Ok(())
 }
 
-/// What can be adapted of the denoiser: adapters of other networks are neither exported nor imported.
-pub fn sites(model: &Path) -> Result<Vec<Site>> {
-    ensure!(
-        model.join("unet/config.json").is_file(),
-        "--model {}: has no unet/config.json; adapters of Stable Diffusion alone can be exported and imported so far, not \
-         those of encoders and decoders",
-        model.display()
-    );
-    sd_driver::sites(model)
-}
-
 /// Returns what a reader should know.
-fn write(adapter: &AdapterFile, sites: &[Site], args: &Args) -> Result<Vec<String>> {
+fn write(adapter: &AdapterFile, host: &Host, args: &Args) -> Result<Vec<String>> {
     match args.format {
-        Format::Peft => {
-            let export = to_peft(adapter, sites)?;
+        Format::Peft | Format::Lora => {
+            let write = if matches!(args.format, Format::Peft) { to_peft } else { to_peft_lora };
+            let mut export = write(adapter, &host.sites)?;
+            host.describe(&mut export);
             folder::write_whole(&args.out, |folder| Ok(export.save(folder)?))?;
             Ok(export.notes)
         }
         Format::Diffusers => {
-            let export = to_diffusers(adapter, sites, "unet")?;
+            let export = to_diffusers(adapter, &host.sites, host.in_diffusers()?)?;
             folder::write_whole(&args.out, |folder| Ok(export.save(folder)?))?;
             Ok(export.notes)
         }
         Format::Merged => {
-            let changed = adapter.bank(sites)?.merged_tensors(0)?;
-            folder::write_whole(&args.out, |folder| {
-                copy_but_unet(&args.model, folder)?;
-                Ok(copy_with(&unet_file(&args.model)?, &changed, &folder.join(UNET_FILE))?)
-            })?;
+            folder::write_whole(&args.out, |folder| host.merge(adapter, folder))?;
             Ok(Vec::new())
         }
     }
-}
-
-/// The denoiser's weights in a checkpoint that is written.
-const UNET_FILE: &str = "unet/diffusion_pytorch_model.safetensors";
-
-/// The one file of the denoiser's weights, whose other tensors are copied as they are.
-fn unet_file(model: &Path) -> Result<PathBuf> {
-    let path = models::find_weights(&model.join("unet"))?;
-    let is_whole = path.is_file() && path.extension().is_some_and(|extension| extension == "safetensors");
-    ensure!(
-        is_whole,
-        "{}: the adapter can be merged into a whole safetensors file alone; export it for PEFT, or convert the weights",
-        path.display()
-    );
-    Ok(path)
-}
-
-/// Everything of a checkpoint but the denoiser's weights, of which a folder may hold several forms.
-fn copy_but_unet(model: &Path, out: &Path) -> Result<()> {
-    let copy = |from: PathBuf, to: PathBuf| {
-        fs::copy(&from, to).map(drop).with_context(|| format!("{}: cannot be copied", from.display()))
-    };
-    for entry in fs::read_dir(model).with_context(|| format!("{}: cannot be read", model.display()))? {
-        let path = entry?.path();
-        let target = out.join(path.file_name().expect("an entry has a name"));
-        if path.ends_with("unet") {
-            fs::create_dir(&target).with_context(|| format!("{}: cannot be made", target.display()))?;
-            copy(path.join("config.json"), target.join("config.json"))?;
-        } else if path.is_dir() {
-            folder::copy(&path, &target)?;
-        } else if path.ends_with("model_index.json") {
-            copy(path, target)?;
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
 
-    use delora_core::{Bank, Part, Role, TrialConfig};
+    use std::fs;
+    use std::path::Path;
+
+    use delora_core::{Bank, Part, Role, Site, TrialConfig};
     use serde_json::json;
     use tch::{Device, Tensor};
 
@@ -129,7 +86,7 @@ mod tests {
     /// A trial of the mini UNet's keys, every factor of which differs from its start.
     fn adapter(method: serde_json::Value) -> AdapterFile {
         let trial: TrialConfig = serde_json::from_value(json!({
-            "method": method, "learning_rate": {"angles": 0.1}, "targets": [Role::Key], "seed": 1,
+            "method": method, "learning_rate": {"angles": 0.1}, "targets": [Role::Key.to_string()], "seed": 1,
         }))
         .unwrap();
         let mut bank = Bank::new(&sd_driver::sites(&mini()).unwrap(), &[trial], Device::Cpu).unwrap();
@@ -214,29 +171,16 @@ mod tests {
         let at = |name: &str| root.path().join(name);
         adapter(json!({"name": "ether", "blocks": 1})).save(&at("ether")).unwrap();
         let args = |format| Args { adapter: at("ether"), model: mini(), format, out: at("out") };
-        for (format, reader) in [(Format::Peft, "PEFT"), (Format::Diffusers, "diffusers")] {
+        for (format, reader) in
+            [(Format::Peft, "PEFT"), (Format::Lora, "PEFT"), (Format::Diffusers, "diffusers")]
+        {
             let message = format!("{:#}", run(&args(format)).unwrap_err());
             assert!(message.contains(&format!("`ether` has no form that {reader} reads")), "{message}");
             assert!(message.contains("--format merged"), "{message}");
         }
         let wrong = Args { model: mini().join("vae"), ..args(Format::Peft) };
         let message = format!("{:#}", run(&wrong).unwrap_err());
-        assert!(message.contains("unet/config.json"), "{message}");
+        assert!(message.contains("vae: its `model_type` is null"), "{message}");
         assert_eq!(fs::read_dir(root.path()).unwrap().count(), 1);
-    }
-
-    #[test]
-    fn adapters_of_encoders_and_decoders_are_refused_by_saying_what_is_supported() {
-        let root = tempfile::tempdir().unwrap();
-        for network in ["encoder", "decoder"] {
-            let model = mini().with_file_name(network);
-            let (adapter, out) = (root.path().join("adapter"), root.path().join("out"));
-            let import = import::Args { folder: root.path().into(), model: model.clone(), out: out.clone() };
-            let export = run(&Args { adapter, model, format: Format::Peft, out });
-            for result in [export, import::run(&import)] {
-                let message = result.unwrap_err().to_string();
-                assert!(message.contains("Stable Diffusion alone") && message.contains(network), "{message}");
-            }
-        }
     }
 }

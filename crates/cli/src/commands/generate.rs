@@ -12,7 +12,7 @@ use tch::Kind;
 
 #[derive(clap::Args)]
 pub struct Args {
-    /// Folder of a LLaMA decoder in Hugging Face's layout
+    /// Folder of a Llama, Mistral or Qwen decoder in Hugging Face's layout
     #[arg(long, value_name = "DIR")]
     model: PathBuf,
     /// Adapter file of a decoder, as `run --save-adapters` writes it
@@ -71,7 +71,7 @@ fn texts(args: &Args) -> Result<Vec<String>> {
     };
     let longest = network.max_length();
     let encoded = prompts.iter().map(|prompt| {
-        let mut ids = vec![network.tokenizer.begin];
+        let mut ids = network.tokenizer.begin.clone();
         ids.extend(network.tokenizer.encode(prompt));
         if ids.len() >= longest {
             let found = ids.len();
@@ -92,7 +92,7 @@ fn texts(args: &Args) -> Result<Vec<String>> {
             return text.trim().to_owned();
         }
         // Decoded together, as a tokenizer may drop a blank between.
-        network.tokenizer.decode(&[&rows[row][1..], ids].concat())
+        network.tokenizer.decode(&[&rows[row][network.tokenizer.begin.len()..], ids].concat())
     };
     Ok(generated[0].iter().enumerate().map(with_prompt).collect())
 }

@@ -1,17 +1,17 @@
-//! `delora import`: an adapter of Stable Diffusion that PEFT saved, as one of ours.
+//! `delora import`: an adapter that PEFT saved, as one of ours.
 
 use std::path::PathBuf;
 
 use anyhow::Result;
 use delora_core::from_peft;
 
-use super::export::sites;
+use crate::host::Host;
 
 #[derive(clap::Args)]
 pub struct Args {
-    /// Folder with adapter_config.json and adapter_model.safetensors of a denoiser; encoders and decoders are not supported
+    /// Folder with adapter_config.json and adapter_model.safetensors
     pub folder: PathBuf,
-    /// The checkpoint that the adapter was trained on, in Stable Diffusion's layout
+    /// The checkpoint that the adapter was trained on: Stable Diffusion, RoBERTa, BERT, or a decoder
     #[arg(long, value_name = "DIR")]
     pub model: PathBuf,
     /// Adapter file to write
@@ -20,8 +20,8 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> Result<()> {
-    let sites = sites(&args.model)?;
-    let imported = from_peft(&args.folder, &sites)?;
+    let host = Host::of_peft(&args.model, &args.folder)?;
+    let imported = from_peft(&args.folder, &host.sites)?;
     imported.adapter.save(&args.out)?;
     imported.notes.iter().for_each(|note| terminal::line(format_args!("note: {note}")));
     terminal::line(format_args!("method `{}`, {}", imported.adapter.method.name, args.out.display()));

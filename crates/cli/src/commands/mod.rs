@@ -5,6 +5,7 @@ pub mod bench;
 pub mod cancel;
 pub mod check_weights;
 pub mod clean;
+mod confirmatory;
 pub mod decide;
 mod devices;
 pub mod diff;

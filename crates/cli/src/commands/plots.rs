@@ -42,7 +42,7 @@ impl PlotsArgs {
 
 pub fn run(args: &Args) -> anyhow::Result<()> {
     let results = &args.experiment.results;
-    let experiment = args.experiment.load()?;
+    let experiment = args.experiment.load_shown()?;
     // Workers leave a ledger without tables; a folder of tables alone is drawn as it is.
     match runner::rebuild(&experiment, workload(&experiment.task)?.as_ref(), results) {
         Err(RunnerError::Empty { .. }) => {}

@@ -1,7 +1,7 @@
 //! What a method trains of a model.
 
 use anyhow::{Context, anyhow};
-use delora_core::{MethodConfig, PartShape, Role, SiteShape, find_method};
+use delora_core::{MethodConfig, PartShape, Role, SiteShape, Target, find_method};
 use models::shapes::{ARCHITECTURES, Shapes};
 
 /// A model that is known by its shapes.
@@ -51,6 +51,7 @@ impl Model {
 
     /// Errors name the method or the setting that is wrong, and what is known.
     pub fn count(&self, config: &MethodConfig, targets: &[Role]) -> anyhow::Result<Count> {
+        let named = Target::roles(targets);
         let (method, settings) = (find_method(&config.name)?, &config.settings);
         let wrong = |problem: String| {
             let known = match method.setting_names() {
@@ -62,7 +63,7 @@ impl Model {
         method.structure(settings).map_err(wrong)?;
         let mut count = Count::default();
         for site in &self.shapes.sites {
-            if method.variant(settings, site, Some(targets)).map_err(wrong)?.is_none() {
+            if method.variant(settings, site, Some(&named)).map_err(wrong)?.is_none() {
                 continue;
             }
             method

@@ -3,9 +3,11 @@
 use std::fs;
 use std::path::Path;
 
-use llama_it::{Evaluation, alpaca, tasks};
+use llama_it::conversations::{self, Wording};
+use llama_it::templates::Columns;
+use llama_it::{Evaluation, tasks};
 use roberta_glue::data::{self, Split};
-use roberta_glue::tasks::{GlueTask, TASKS};
+use roberta_glue::tasks::{TASKS, TextTask};
 use roberta_glue::tokens::TextTokenizer;
 
 use crate::case::{Case, Kind, Verdict};
@@ -19,15 +21,13 @@ pub const EXAMS: Kind = Kind { name: "exams", share: 10, attempt: exams };
 const ROWS: usize = 40;
 
 /// A task's validation set as a text file.
-fn tsv(task: &GlueTask) -> String {
+fn tsv(task: &TextTask) -> String {
     let examples =
         data::read(Path::new("assets/mini/glue"), task, Split::Validation).expect("the corpus can be read");
-    let mut text = [task.columns, &["label"][..]].concat().join("\t") + "\n";
+    let mut text = format!("{}\t{}\n", task.columns.join("\t"), task.label);
     for example in examples.into_iter().take(ROWS) {
-        let label = task
-            .label_names
-            .get(example.label as usize)
-            .map_or(example.label.to_string(), |&name| name.into());
+        let label =
+            task.label_names.get(example.label as usize).map_or(example.label.to_string(), String::clone);
         text += &[example.texts, vec![label]].concat().join("\t");
         text += "\n";
     }
@@ -35,21 +35,21 @@ fn tsv(task: &GlueTask) -> String {
 }
 
 fn glue(case: &mut Case, _: &mut Shared) -> Verdict {
-    let known: Vec<&GlueTask> =
-        TASKS.iter().filter(|task| Path::new("assets/mini/glue").join(task.name).is_dir()).collect();
+    let known: Vec<&TextTask> =
+        TASKS.iter().filter(|task| Path::new("assets/mini/glue").join(&task.name).is_dir()).collect();
     let task = *case.random.pick(&known);
     let data = case.folder.join("data");
     if case.random.percent(50) {
-        let folder = data.join(task.name);
+        let folder = data.join(&task.name);
         fs::create_dir_all(&folder).expect("temporary files can be written");
         case.damage_from(&folder.join("dev.tsv"), tsv(task).as_bytes());
     } else {
-        case.linked(&Path::new("assets/mini/glue").join(task.name), &format!("data/{}", task.name));
+        case.linked(&Path::new("assets/mini/glue").join(&task.name), &format!("data/{}", task.name));
         let file = case.any_file(&data, |path| path.to_string_lossy().contains("validation"));
         case.damage(&file);
     }
     // Where the file is gone, the folder lacks it.
-    case.blamed.push(data.join(task.name).display().to_string());
+    case.blamed.push(data.join(&task.name).display().to_string());
     let examples = match data::read(&data, task, Split::Validation) {
         Ok(examples) => examples,
         Err(error) => return Verdict::Refused(format!("{:#}", anyhow::Error::from(error))),
@@ -76,14 +76,26 @@ fn head(name: &str, rows: usize) -> String {
 
 fn instructions(case: &mut Case, _: &mut Shared) -> Verdict {
     let lines = head("alpaca.jsonl", ROWS);
-    let (name, text) = if case.random.percent(50) {
-        ("rows.jsonl", lines)
-    } else {
-        ("rows.json", format!("[{}]", lines.trim().replace('\n', ",\n")))
+    let cells = |separator: &str| {
+        let row = |line: &str| {
+            let row: serde_json::Value = serde_json::from_str(line).expect("the corpus has rows");
+            ["instruction", "input", "output"].map(|name| row[name].to_string()).join(separator) + "\n"
+        };
+        format!(
+            "{}\n{}",
+            ["instruction", "input", "output"].join(separator),
+            lines.lines().map(row).collect::<String>()
+        )
+    };
+    let (name, text) = match *case.random.pick(&["jsonl", "json", "csv", "tsv"]) {
+        "json" => ("rows.json", format!("[{}]", lines.trim().replace('\n', ",\n"))),
+        "csv" => ("rows.csv", cells(",")),
+        "tsv" => ("rows.tsv", cells("\t")),
+        _ => ("rows.jsonl", lines),
     };
     let path = case.folder.join(name);
     case.damage_from(&path, text.as_bytes());
-    match alpaca::read(&path) {
+    match conversations::read(&path, &Wording::Alpaca, &Columns::default()) {
         Ok(rows) if rows.is_empty() => Verdict::Wrong("taken without rows".to_owned()),
         Ok(_) => Verdict::Taken,
         Err(error) => Verdict::Refused(format!("{:#}", anyhow::Error::from(error))),

@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use runner::{Confirm, Experiment, Selection, duration_text};
 use serde_json::Value;
 
+use crate::commands::confirmatory::{at_look, last_look, load};
 use crate::commands::report::commit;
 use crate::tasks::workload;
 
@@ -24,34 +25,30 @@ pub struct Study {
     pub design: Design,
     /// `mini-design1`
     folder: String,
-    /// Seconds that a trial takes.
-    seconds_per_trial: f64,
+    /// Seconds that a trial takes, by its own trials, else by earlier ones, else by the plan.
+    seconds_per_trial: Option<f64>,
     /// What earlier results of the experiment say of each statement.
     pilot: Vec<Option<Evidence>>,
     /// Each statement's id with what is decided of it.
     pub judgements: Vec<(String, Judgement)>,
     /// Looks that have all of their trials.
     looked: usize,
+    /// Trials that are finished.
+    finished: usize,
+    /// Trials of its tables that the ledger beside them has not: they came with the tables.
+    unadopted: usize,
 }
 
 impl Study {
     /// The study of an experiment; none where the ledger has no statement that its trials could decide.
     pub fn open(file: &Path, scale: &str, results: &Path, ledger: &Ledger) -> anyhow::Result<Option<Study>> {
-        let experiment = Experiment::load(file, scale, &[])?;
-        let Some(confirm) = experiment.confirm.clone() else {
-            bail!(
-                "{} has no table [confirm]; it says which trials decide: docs/statistics.md",
-                file.display()
-            );
-        };
-        check(file, &confirm)?;
+        let (experiment, confirm) = load(file, scale)?;
         let statements = Design::statements(ledger, &experiment.name);
         if statements.is_empty() {
             return Ok(None);
         }
-        let last = *confirm.looks.last().expect("it was checked");
-        let folder = format!("{scale}-design1");
-        let whole = at_look(file, scale, &confirm, last, &folder)?;
+        let last = last_look(&confirm);
+        let whole = at_look(file, scale, &confirm, last, &format!("{scale}-design1"))?;
         let plan = runner::plan(&whole, workload(&whole.task)?.as_ref(), results, &Selection::default())?;
         let order =
             order(&plan.grid.trials.iter().map(|trial| &trial.config).collect::<Vec<_>>(), &confirm.along);
@@ -89,10 +86,12 @@ impl Study {
             results: results.to_path_buf(),
             design,
             folder,
-            seconds_per_trial: measured.or(estimated).unwrap_or(f64::NAN),
+            seconds_per_trial: measured.or(estimated),
             pilot,
             judgements: Vec::new(),
             looked: 0,
+            finished: 0,
+            unadopted: 0,
         }))
     }
 
@@ -123,17 +122,21 @@ impl Study {
     }
 
     /// Expected time of the trials that a look still needs.
-    pub fn time(&self, look: usize) -> Duration {
-        let before = self.looked.checked_sub(1).map_or(0, |last| self.design.looks[last].first);
-        let trials = (look - before) * self.design.trials_per_value;
-        Duration::try_from_secs_f64(trials as f64 * self.seconds_per_trial).unwrap_or_default()
+    pub fn time(&self, look: usize) -> Option<Duration> {
+        let trials = (look * self.design.trials_per_value).saturating_sub(self.finished);
+        Duration::try_from_secs_f64(trials as f64 * self.seconds_per_trial?).ok()
     }
 
-    /// How many open statements a look is expected to decide; of one of which nothing is known, a half.
+    /// That time in words.
+    pub fn time_text(&self, look: usize) -> String {
+        self.time(look).map_or("an unknown time".to_owned(), duration_text)
+    }
+
+    /// How many open statements a look is expected to decide; of one of which nothing is known, a half. Where no statement is open, 0.
     pub fn expected(&self, look: usize) -> f64 {
         let open = self.judgements.iter().enumerate().filter(|(_, (_, found))| !found.verdict.is_decided());
         let chance = |needed: Option<usize>| if needed? <= look { Some(1.0) } else { Some(0.1) };
-        open.map(|(index, _)| chance(self.needed(index)).unwrap_or(0.5)).sum()
+        open.map(|(index, _)| chance(self.needed(index)).unwrap_or(0.5)).fold(0.0, |sum, chance| sum + chance)
     }
 
     /// How many units would decide a statement, by what is there so far.
@@ -141,15 +144,13 @@ impl Study {
         let family = &self.design.statement[index].family;
         let count = self.design.statement.iter().filter(|other| other.family == *family).count();
         let level = self.design.looks.last()?.level / count as f64;
-        let by_pilot = || {
-            let evidence = self.pilot[index].as_ref()?;
-            evidence.hypothesis.units_needed(&evidence.values, &evidence.references, level)
-        };
+        let by_pilot = || self.pilot[index].as_ref()?.units_needed(level);
         self.judgements[index].1.needed.or_else(by_pilot)
     }
 
-    pub fn looked(&mut self, look: usize) {
-        self.looked = self.design.looks.iter().take_while(|known| known.first <= look).count();
+    /// Its folder where a run would repeat trials that its tables have.
+    pub fn is_unadopted(&self) -> Option<PathBuf> {
+        (self.unadopted > 0 && self.next_look().is_some()).then(|| self.path())
     }
 
     /// Writes the design beside its results, where none is there yet.
@@ -160,8 +161,16 @@ impl Study {
         }
         std::fs::create_dir_all(self.path())
             .with_context(|| format!("cannot make {}", self.path().display()))?;
-        runner::write_atomically(&path, self.design.text().as_bytes())?;
-        terminal::line(format_args!("wrote {}", path.display()));
+        let own = path.with_extension(format!("{}.toml", std::process::id()));
+        runner::write_atomically(&own, self.design.text().as_bytes())?;
+        // Where workers begin together, the first writes it: whoever has read it may have begun its trials.
+        let linked = std::fs::hard_link(&own, &path);
+        std::fs::remove_file(&own).with_context(|| format!("cannot remove {}", own.display()))?;
+        match linked {
+            Ok(()) => terminal::line(format_args!("wrote {}", path.display())),
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error).with_context(|| format!("cannot write {}", path.display())),
+        }
         Ok(())
     }
 
@@ -171,17 +180,17 @@ impl Study {
         let ledger = Ledger { claims: ledger.claims.iter().filter(ours).cloned().collect() };
         let mut failed = Vec::new();
         let has_trials = self.path().join("trials.csv").exists();
-        let places = |_: &str| {
-            let place = has_trials.then(|| Place::read(&self.path(), &self.folder));
-            place.into_iter().collect()
-        };
-        let judged = judge(&ledger, places, &mut failed);
+        let place = has_trials.then(|| Place::read(&self.path(), &self.folder)).transpose()?;
+        self.looked = place.as_ref().map_or(0, |place| self.design.taken(place.trials()).len());
+        self.seconds_per_trial = place.as_ref().and_then(seconds_per_trial).or(self.seconds_per_trial);
+        let finished = place.iter().flat_map(|place| place.trials().all());
+        let finished: Vec<&results::Trial> =
+            finished.filter(|trial| trial.status != results::Status::Failed).collect();
+        self.finished = finished.len();
+        self.unadopted = finished.iter().filter(|trial| !record(&self.path(), &trial.id).exists()).count();
+        let judged = judge(&ledger, |_| place.iter().cloned().map(Ok).collect(), &mut failed);
         if let Some((name, error)) = failed.into_iter().next() {
             return Err(anyhow::Error::new(error).context(name));
-        }
-        if has_trials {
-            let place = Place::read(&self.path(), &self.folder)?;
-            self.looked = self.design.taken(place.trials()).len();
         }
         let of =
             |(claim, judgements): (Claim, Vec<Judgement>)| (claim.id, judgements.into_iter().next_back());
@@ -201,14 +210,14 @@ impl Study {
             self.design.along,
         );
         let looks = self.design.looks.iter().skip(self.looked);
-        for look in looks {
+        for look in looks.filter(|_| self.next_look().is_some()) {
             let _ = writeln!(
                 text,
-                "  look at {}: level {:.4}, {} trials in all, {} more, {:.0} statements expected",
+                "  look at {}: level {:.4}, {} trials in all, {} more, {:.1} decisions expected",
                 look.first,
                 look.level,
                 look.first * self.design.trials_per_value,
-                duration_text(self.time(look.first)),
+                self.time_text(look.first),
                 self.expected(look.first),
             );
         }
@@ -249,55 +258,6 @@ fn test<'a>(ledger: &'a Ledger, id: &str) -> Option<&'a ::decide::Test> {
     }
 }
 
-fn check(file: &Path, confirm: &Confirm) -> anyhow::Result<()> {
-    let mistake = |key: &str, message: &str| bail!("{}: confirm.{key}: {message}", file.display());
-    let grows =
-        confirm.looks.first().is_some_and(|first| *first > 1) && confirm.looks.is_sorted_by(|a, b| a < b);
-    if !grows {
-        return mistake("looks", "must be numbers from 2 up that grow, as in [10, 20, 30]");
-    }
-    if confirm.along == "seed" && confirm.looks.last() != Some(&confirm.seeds.len()) {
-        return mistake("looks", "must end with the number of seeds, along which trials are added");
-    }
-    if confirm.seeds.is_empty() {
-        return mistake("seeds", "found no seed; name at least one");
-    }
-    Ok(())
-}
-
-/// The experiment of a file with the settings of all of its confirmatory trials, with its results in `folder`.
-pub fn confirmatory(file: &Path, scale: &str, folder: &str) -> anyhow::Result<Experiment> {
-    let experiment = Experiment::load(file, scale, &[])?;
-    let Some(confirm) = &experiment.confirm else {
-        bail!("{} has no table [confirm]; it says which trials decide: docs/statistics.md", file.display());
-    };
-    check(file, confirm)?;
-    at_look(file, scale, confirm, *confirm.looks.last().expect("it was checked"), folder)
-}
-
-/// The experiment with the settings of its confirmatory trials, up to a look, with its results in a folder of its own.
-fn at_look(
-    file: &Path,
-    scale: &str,
-    confirm: &Confirm,
-    look: usize,
-    folder: &str,
-) -> anyhow::Result<Experiment> {
-    let mut sets = Vec::new();
-    for (path, value) in runner::leaves(&confirm.set) {
-        let value = toml::Value::try_from(value).context("a setting of [confirm] was read from TOML")?;
-        sets.push(format!("{}={value}", path.join(".")));
-    }
-    let seeds = if confirm.along == "seed" { &confirm.seeds[..look] } else { &confirm.seeds[..] };
-    sets.push(format!("seeds={seeds:?}"));
-    if confirm.along != "seed" {
-        sets.push(format!("{}.first={look}", confirm.along));
-    }
-    let mut experiment = Experiment::load(file, scale, &sets)?;
-    experiment.scale = folder.to_owned();
-    Ok(experiment.with_remedy(crate::commands::fetch::remedy))
-}
-
 /// The distinct values of an axis, in the order of the trials; of a table its `name`.
 fn order(configs: &[&Value], along: &str) -> Vec<String> {
     let mut found: Vec<String> = Vec::new();
@@ -312,10 +272,16 @@ fn order(configs: &[&Value], along: &str) -> Vec<String> {
     found
 }
 
+/// Where the ledger of a results folder has a trial.
+fn record(folder: &Path, id: &str) -> PathBuf {
+    folder.join("trials").join(format!("{id}.json"))
+}
+
 /// The folder of a design: the one that has it already, which then says when it was written, else the first that is free.
 ///
 /// A run takes finished trials from other experiments' folders of the same name. A folder in which one of these trials is finished is
-/// not free: a design has to be older than its trials.
+/// not free: a design has to be older than its trials. One whose table has other trials is of another design: since they ran,
+/// settings, models or data have changed.
 fn find(results: &Path, scale: &str, design: &mut Design, ids: &[&str]) -> anyhow::Result<String> {
     let experiments: Vec<PathBuf> = std::fs::read_dir(results)
         .into_iter()
@@ -325,14 +291,14 @@ fn find(results: &Path, scale: &str, design: &mut Design, ids: &[&str]) -> anyho
     let is_finished = |folder: &str| {
         experiments
             .iter()
-            .map(|experiment| experiment.join(folder).join("trials"))
-            .any(|trials| trials.is_dir() && ids.iter().any(|id| trials.join(format!("{id}.json")).exists()))
+            .map(|experiment| experiment.join(folder))
+            .any(|folder| ids.iter().any(|id| record(&folder, id).exists()))
     };
     let base = results.join(&design.experiment);
     for number in 1.. {
         let folder = format!("{scale}-design{number}");
         match Design::read(&base.join(&folder))? {
-            Some(found) if found.is_same(design) => {
+            Some(found) if found.is_same(design) && is_of(&base.join(&folder), ids)? => {
                 *design = found;
                 return Ok(folder);
             }
@@ -342,6 +308,16 @@ fn find(results: &Path, scale: &str, design: &mut Design, ids: &[&str]) -> anyho
         }
     }
     unreachable!("one of infinitely many numbers is free")
+}
+
+/// Whether all trials of a folder's table have one of these ids.
+fn is_of(folder: &Path, ids: &[&str]) -> anyhow::Result<bool> {
+    let path = folder.join("trials.csv");
+    if !path.exists() {
+        return Ok(true);
+    }
+    let frame = results::Frame::read(&path)?;
+    Ok((0..frame.len()).all(|row| ids.contains(&frame.text(row, "trial_id"))))
 }
 
 /// Seconds of work for each trial: trials of a bank begin together, so the times that overlap count once.
