@@ -4,12 +4,11 @@
 `tokenizer_config.json` that it needs, and of each conversation
 
 - `text`, by `apply_chat_template`, and `asked`, the text in front of its last answer, by the same with a generation prompt;
-- `ids` by the mini world's tokenizer, and `mask`, transformers' own mask of what the assistant says. For the mask the template
-  has `{% generation %}` around that, which is left out of the file.
+- `ids` by the mini world's tokenizer, and `mask`, transformers' own mask of what the assistant says, around which templates
+  have `{% generation %}`.
 """
 
 import json
-import re
 from pathlib import Path
 
 from transformers import PreTrainedTokenizerFast
@@ -72,10 +71,6 @@ CONVERSATIONS = [
 ]
 
 
-def plain(template):
-    return re.sub(r"{%-? (end)?generation -?%}", "", template)
-
-
 def main():
     mini = ROOT / "assets/mini/decoder/tokenizer.json"
     cases = []
@@ -87,13 +82,13 @@ def main():
             call = lambda messages, template, **more: tokenizer.apply_chat_template(
                 messages, chat_template=template, **more)
             marked = call(messages, template, tokenize=True, return_dict=True, return_assistant_tokens_mask=True)
-            text = call(messages, plain(template), tokenize=False)
-            asked = call(messages[:-1], plain(template), tokenize=False, add_generation_prompt=True)
-            ids = call(messages, plain(template), tokenize=True)
+            text = call(messages, template, tokenize=False)
+            asked = call(messages[:-1], template, tokenize=False, add_generation_prompt=True)
+            ids = call(messages, template, tokenize=True)
             assert ids == marked["input_ids"], name
             mask = marked["assistant_masks"]
             conversations.append(dict(messages=messages, text=text, asked=asked, ids=ids, mask=mask))
-        cases.append(dict(name=name, config=TOKENS | {"chat_template": plain(template)}, conversations=conversations))
+        cases.append(dict(name=name, config=TOKENS | {"chat_template": template}, conversations=conversations))
     (FOLDER / "chat.json").write_text(json.dumps(cases, ensure_ascii=False, indent=1) + "\n")
     print(f"chat: {len(cases)} templates, {sum(len(case['conversations']) for case in cases)} conversations")
 

@@ -1,8 +1,9 @@
-"""Golden files for `crates/cli`: adapters of a text encoder with its head and of decoders, as PEFT saves them.
+"""Golden files for `crates/cli`: adapters of a text encoder and a vision transformer with their heads, and of decoders, as PEFT saves
+them.
 
-The frozen networks are those of `language_models.py` and `decoders.py` in `crates/models/tests/golden/`. A case is a folder in
-`crates/cli/tests/exchange/` with PEFT's two files and `io.safetensors`: `ids` and `mask` [rows, tokens], and the adapted network's
-`logits`, zero at padding where each token has some.
+The frozen networks are those of `language_models.py`, `decoders.py` and `models.py` in `crates/models/tests/golden/`. A case is a folder
+in `crates/cli/tests/exchange/` with PEFT's two files and `io.safetensors`: `ids` and `mask` [rows, tokens] or `image`, and the adapted
+network's `logits`, zero at padding where each token has some.
 
     .tools/goldens/bin/python tools/goldens/exchange_networks.py FOLDER
 
@@ -19,11 +20,11 @@ import torch
 from models import GOLDEN
 from peft import DeloraConfig, IA3Config, LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file, save_file
-from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
+from transformers import AutoModelForCausalLM, AutoModelForImageClassification, AutoModelForSequenceClassification
 
 CASES = Path(__file__).resolve().parents[2] / "crates/cli/tests/exchange"
 TOLERANCE = 1e-5
-CLASSIFIER, DECODER = AutoModelForSequenceClassification, AutoModelForCausalLM
+CLASSIFIER, DECODER, PICTURES = AutoModelForSequenceClassification, AutoModelForCausalLM, AutoModelForImageClassification
 # Case: network, class, PEFT's config.
 ALL = {
     "roberta_lora": ("roberta", CLASSIFIER, LoraConfig(
@@ -38,6 +39,8 @@ ALL = {
         task_type="CAUSAL_LM", r=2, lora_alpha=8, target_modules=r".*layers\.[02]\.mlp\.(gate|up)_proj")),
     "mistral_ia3": ("mistral", DECODER, IA3Config(
         task_type="CAUSAL_LM", target_modules=["k_proj", "v_proj", "down_proj"], feedforward_modules=["down_proj"])),
+    "vit_lora": ("vit", PICTURES, LoraConfig(
+        r=2, lora_alpha=6, target_modules=["query", "value"], modules_to_save=["classifier"])),
 }
 
 
@@ -56,12 +59,15 @@ def stir(model, seed):
 
 
 @torch.no_grad()
-def logits(model, ids, mask, kind):
-    found = model(input_ids=ids, attention_mask=mask).logits
-    return found * mask.unsqueeze(-1) if kind is DECODER else found
+def logits(model, io, kind):
+    if kind is PICTURES:
+        return model(pixel_values=io["image"]).logits
+    found = model(input_ids=io["ids"], attention_mask=io["mask"]).logits
+    return found * io["mask"].unsqueeze(-1) if kind is DECODER else found
 
 
 def write(name, network, kind, config):
+    torch.manual_seed(0)  # a head that the network lacks is drawn
     model = get_peft_model(base(network, kind), config).eval()
     stir(model, 7 + len(name))
     folder = CASES / name
@@ -74,9 +80,9 @@ def write(name, network, kind, config):
     ordered = {key: sorted(set(value)) if isinstance(value, list) else value for key, value in said.items()}
     path.write_text(json.dumps(ordered, indent=2, sort_keys=True) + "\n")
     io = load_file(GOLDEN / network / "io.safetensors")
-    ids, mask = io["ids"], io["mask"]
-    tensors = dict(ids=ids, mask=mask, logits=logits(model, ids, mask, kind))
-    plain = logits(base(network, kind), ids, mask, kind)
+    inputs = {key: io[key] for key in ("ids", "mask", "image") if key in io}
+    tensors = inputs | dict(logits=logits(model, inputs, kind))
+    plain = logits(base(network, kind), inputs, kind)
     save_file({key: value.contiguous() for key, value in tensors.items()}, folder / "io.safetensors")
     print(f"{name}: moves the logits by {(tensors['logits'] - plain).abs().max():.2f}")
 
@@ -90,7 +96,7 @@ def check(folder):
                 model = kind.from_pretrained(form, attn_implementation="eager").eval()
             else:
                 model = PeftModel.from_pretrained(base(network, kind), form).eval()
-            difference = (logits(model, io["ids"], io["mask"], kind) - io["logits"]).abs().max().item()
+            difference = (logits(model, io, kind) - io["logits"]).abs().max().item()
             print(f"{name}, {form.name}: largest difference {difference:.1e}")
             results.append(difference <= TOLERANCE * io["logits"].abs().max().item())
     if not all(results) or not results:

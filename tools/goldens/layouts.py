@@ -49,6 +49,9 @@ UNET = dict(
     norm_num_groups=32,
     norm_eps=1e-5,
 )
+UNET_21 = UNET | dict(
+    sample_size=96, cross_attention_dim=1024, attention_head_dim=[5, 10, 20, 20], use_linear_projection=True
+)
 VAE = dict(
     in_channels=3,
     out_channels=3,
@@ -74,6 +77,14 @@ CLIP_TEXT = dict(
     bos_token_id=0,
     eos_token_id=2,
     pad_token_id=1,
+)
+CLIP_TEXT_21 = CLIP_TEXT | dict(
+    hidden_size=1024,
+    intermediate_size=4096,
+    num_hidden_layers=23,
+    num_attention_heads=16,
+    projection_dim=512,
+    hidden_act="gelu",
 )
 CLIP_VISION = dict(image_size=224, hidden_act="quick_gelu", layer_norm_eps=1e-5)
 CLIP_BASE_32 = dict(
@@ -198,6 +209,14 @@ def networks():
     vit = ViTModel(ViTConfig(**DINO_SMALL_16))
     return {
         "sd15-unet": ({"_class_name": "UNet2DConditionModel"} | UNET, shapes(unet)),
+        "sd21-unet": (
+            {"_class_name": "UNet2DConditionModel"} | UNET_21,
+            shapes(UNet2DConditionModel(**UNET_21)),
+        ),
+        "sd21-text-encoder": (
+            {"architectures": ["CLIPTextModel"]} | CLIP_TEXT_21,
+            shapes(CLIPTextModel(CLIPTextConfig(**CLIP_TEXT_21))),
+        ),
         "sd15-vae": ({"_class_name": "AutoencoderKL"} | VAE, shapes(vae)),
         "sd15-vae-legacy": ({"_class_name": "AutoencoderKL"} | VAE, legacy_vae(vae)),
         "sd15-text-encoder": (

@@ -74,8 +74,8 @@ def save_io(name, tensors):
     save_file({key: value.detach().contiguous() for key, value in tensors.items()}, folder / "io.safetensors")
 
 
-def unet(name, seed, channels, layers, attention, sample_shape):
-    """Stable Diffusion 1.5's layout; `attention` says of each level whether it has cross attention."""
+def unet(name, seed, channels, layers, attention, sample_shape, **settings):
+    """Stable Diffusion 1.5's layout, but for `settings`; `attention` says of each level whether it has cross attention."""
     down = ["CrossAttnDownBlock2D" if has else "DownBlock2D" for has in attention]
     up = ["CrossAttnUpBlock2D" if has else "UpBlock2D" for has in reversed(attention)]
     model = UNet2DConditionModel(
@@ -84,9 +84,8 @@ def unet(name, seed, channels, layers, attention, sample_shape):
         down_block_types=down,
         up_block_types=up,
         layers_per_block=layers,
-        norm_num_groups=4,
-        attention_head_dim=2,
         cross_attention_dim=12,
+        **dict(norm_num_groups=4, attention_head_dim=2) | settings,
     )
     randomize(model, seed)
     generator = torch.Generator().manual_seed(seed + 1)
@@ -126,7 +125,7 @@ def vae(name, seed, channels):
     )
 
 
-def clip_text_config(eos_token_id):
+def clip_text_config(eos_token_id, hidden_act="quick_gelu"):
     """Captions start with token 38 and end with `eos_token_id`, which also pads."""
     return CLIPTextConfig(
         vocab_size=40,
@@ -135,7 +134,7 @@ def clip_text_config(eos_token_id):
         num_hidden_layers=2,
         num_attention_heads=4,
         max_position_embeddings=9,
-        hidden_act="quick_gelu",
+        hidden_act=hidden_act,
         bos_token_id=38,
         eos_token_id=eos_token_id,
     )
@@ -243,19 +242,220 @@ def schedulers(seed):
         add_noise=ddpm.add_noise(start, noise, timesteps),
         alphas_cumprod=ddpm.alphas_cumprod,
     )
+    ddim = dict(clip_sample=False, set_alpha_to_one=False, steps_offset=1)
+    pndm = dict(set_alpha_to_one=False, skip_prk_steps=True, steps_offset=1)
     for num_steps in (10, 25):
         samplers = {
-            "ddim": DDIMScheduler(**SCHEDULE, clip_sample=False, set_alpha_to_one=False, steps_offset=1),
+            "ddim": DDIMScheduler(**SCHEDULE, **ddim),
             # As diffusers 0.17.1, which the reference code used: the last target is t = 0.
             "dpm_sigma_min": DPMSolverMultistepScheduler(**SCHEDULE, final_sigmas_type="sigma_min"),
-            "pndm": PNDMScheduler(**SCHEDULE, set_alpha_to_one=False, skip_prk_steps=True, steps_offset=1),
+            "pndm": PNDMScheduler(**SCHEDULE, **pndm),
             "dpm_zero": DPMSolverMultistepScheduler(**SCHEDULE, final_sigmas_type="zero"),
         }
+        # Stable Diffusion 2.1's prediction, alone and with nothing but noise at the last timestep, from which steps are even.
+        velocity = dict(prediction_type="v_prediction")
+        to_noise = velocity | dict(rescale_betas_zero_snr=True, timestep_spacing="trailing")
+        for kind, settings in dict(velocity=velocity, to_noise=to_noise).items():
+            samplers |= {
+                f"ddim_{kind}": DDIMScheduler(**SCHEDULE, **ddim, **settings),
+                f"dpm_{kind}": DPMSolverMultistepScheduler(**SCHEDULE, **settings, final_sigmas_type="sigma_min"),
+            }
+        trailing = velocity | dict(timestep_spacing="trailing")
+        for kind, settings in dict(velocity=velocity, trailing=trailing).items():
+            samplers[f"pndm_{kind}"] = PNDMScheduler(**SCHEDULE, **pndm, **settings)
         for name, sampler in samplers.items():
             asked, samples = trajectory(sampler, num_steps, start)
             tensors[f"{name}_{num_steps}.timesteps"] = asked
             tensors[f"{name}_{num_steps}.samples"] = samples
+    velocity = DDPMScheduler(**SCHEDULE, prediction_type="v_prediction", rescale_betas_zero_snr=True)
+    tensors |= dict(
+        to_noise_add_noise=velocity.add_noise(start, noise, timesteps),
+        to_noise_velocity=velocity.get_velocity(start, noise, timesteps),
+        to_noise_alphas_cumprod=velocity.alphas_cumprod,
+    )
     save_io("schedulers", tensors)
+
+
+# Beginnings of names in the original layout, and diffusers' for them.
+RESIDUAL = {
+    "norm1": "in_layers.0",
+    "conv1": "in_layers.2",
+    "time_emb_proj": "emb_layers.1",
+    "norm2": "out_layers.0",
+    "conv2": "out_layers.3",
+    "conv_shortcut": "skip_connection",
+}
+ENDS = {
+    "conv_in": "input_blocks.0.0",
+    "time_embedding.linear_1": "time_embed.0",
+    "time_embedding.linear_2": "time_embed.2",
+    "conv_norm_out": "out.0",
+    "conv_out": "out.2",
+    "mid_block.resnets.0": "middle_block.0",
+    "mid_block.attentions.0": "middle_block.1",
+    "mid_block.resnets.1": "middle_block.2",
+}
+VAE = {
+    "conv_norm_out": "norm_out",
+    "mid_block.resnets.0": "mid.block_1",
+    "mid_block.resnets.1": "mid.block_2",
+    "mid_block.attentions.0.group_norm": "mid.attn_1.norm",
+    "mid_block.attentions.0.to_q": "mid.attn_1.q",
+    "mid_block.attentions.0.to_k": "mid.attn_1.k",
+    "mid_block.attentions.0.to_v": "mid.attn_1.v",
+    "mid_block.attentions.0.to_out.0": "mid.attn_1.proj_out",
+}
+OPENCLIP = {
+    "self_attn.out_proj": "attn.out_proj",
+    "layer_norm1": "ln_1",
+    "layer_norm2": "ln_2",
+    "mlp.fc1": "mlp.c_fc",
+    "mlp.fc2": "mlp.c_proj",
+}
+
+
+def replaced(name, names):
+    return next((theirs + name[len(ours) :] for ours, theirs in names.items() if name.startswith(ours + ".")), name)
+
+
+def original_unet_name(name, config):
+    """The original layout's name of a denoiser's tensor."""
+    layers = config.layers_per_block
+    match = re.fullmatch(r"(down|up)_blocks\.(\d+)\.(resnets|attentions|downsamplers|upsamplers)\.(\d+)\.(.+)", name)
+    if not match:
+        new = replaced(name, ENDS)
+        return new if "attentions" in name or new.startswith(("input", "time", "out")) else resnet_end(new)
+    way, level, kind, layer, rest = match[1], int(match[2]), match[3], int(match[4]), match[5]
+    if way == "down":
+        index = 1 + level * (layers + 1) + (layers if kind == "downsamplers" else layer)
+        part, rest = (0, rest.replace("conv.", "op.")) if kind == "downsamplers" else (kind == "attentions", rest)
+        block = f"input_blocks.{index}"
+    else:
+        block = f"output_blocks.{level * (layers + 1) + (layers if kind == 'upsamplers' else layer)}"
+        attends = config.up_block_types[level].startswith("CrossAttn")
+        part = dict(resnets=0, attentions=1, upsamplers=1 + attends)[kind]
+    return f"{block}.{int(part)}.{replaced(rest, RESIDUAL) if kind == 'resnets' else rest}"
+
+
+def resnet_end(name):
+    start, number, rest = name.split(".", 2)
+    return f"{start}.{number}.{replaced(rest, RESIDUAL)}"
+
+
+def original_vae_name(name, levels):
+    half, _, rest = name.partition(".")
+    if half not in ("encoder", "decoder"):
+        return name
+    rest = replaced(rest, VAE).replace("conv_shortcut", "nin_shortcut")
+    rest = re.sub(r"down_blocks\.(\d+)\.resnets", r"down.\1.block", rest)
+    rest = re.sub(r"down_blocks\.(\d+)\.downsamplers\.0", r"down.\1.downsample", rest)
+    up = lambda end: lambda match: f"up.{levels - 1 - int(match[1])}.{end}"
+    rest = re.sub(r"up_blocks\.(\d+)\.resnets", up("block"), rest)
+    rest = re.sub(r"up_blocks\.(\d+)\.upsamplers\.0", up("upsample"), rest)
+    return f"{half}.{rest}"
+
+
+def openclip(state, layers):
+    """A text tower in OpenCLIP's names, with one layer more than Stable Diffusion 2 uses."""
+    found = {
+        "token_embedding.weight": state["text_model.embeddings.token_embedding.weight"],
+        "positional_embedding": state["text_model.embeddings.position_embedding.weight"],
+        "ln_final.weight": state["text_model.final_layer_norm.weight"],
+        "ln_final.bias": state["text_model.final_layer_norm.bias"],
+        "logit_scale": torch.tensor(1.0),
+    }
+    found["text_projection"] = torch.eye(found["ln_final.bias"].numel())
+    for layer in range(layers + 1):
+        own = f"text_model.encoder.layers.{min(layer, layers - 1)}."
+        for end in ("weight", "bias"):
+            joined = [state[f"{own}self_attn.{part}_proj.{end}"] for part in "qkv"]
+            found[f"transformer.resblocks.{layer}.attn.in_proj_{end}"] = torch.cat(joined)
+        for name, value in state.items():
+            part = name.removeprefix(own)
+            if part != name and not re.match(r"self_attn\.[qkv]_proj", part):
+                found[f"transformer.resblocks.{layer}.{replaced(part, OPENCLIP)}"] = value
+    return found
+
+
+def single_file(name, version):
+    """A whole tiny checkpoint in the original layout, beside diffusers' folders with configs alone, and what it computes.
+
+    diffusers' own readers of such files have to give back what was written.
+    """
+    from diffusers.loaders.single_file_utils import (
+        convert_ldm_unet_checkpoint,
+        convert_ldm_vae_checkpoint,
+        convert_open_clip_checkpoint,
+    )
+
+    if version == 1:
+        settings = dict(layers_per_block=2, attention_head_dim=2)
+    else:
+        settings = dict(layers_per_block=1, attention_head_dim=[2, 4], use_linear_projection=True)
+    unet = UNet2DConditionModel(
+        sample_size=8,
+        block_out_channels=[4, 8],
+        down_block_types=["CrossAttnDownBlock2D", "DownBlock2D"],
+        up_block_types=["UpBlock2D", "CrossAttnUpBlock2D"],
+        norm_num_groups=2,
+        cross_attention_dim=16,
+        **settings,
+    )
+    vae = AutoencoderKL(
+        block_out_channels=[4, 8],
+        down_block_types=["DownEncoderBlock2D"] * 2,
+        up_block_types=["UpDecoderBlock2D"] * 2,
+        layers_per_block=1,
+        latent_channels=4,
+        norm_num_groups=4,
+    )
+    text = CLIPTextModel(clip_text_config(2, "quick_gelu" if version == 1 else "gelu"))
+    for index, model in enumerate((unet, vae, text)):
+        randomize(model, 200 + 10 * version + index)
+    parts = {"model.diffusion_model.": {original_unet_name(n, unet.config): v for n, v in unet.state_dict().items()}}
+    parts["first_stage_model."] = {original_vae_name(n, 2): v for n, v in vae.state_dict().items()}
+    for key, value in parts["first_stage_model."].items():
+        if re.search(r"attn_1\.(q|k|v|proj_out)\.weight", key):
+            parts["first_stage_model."][key] = value[:, :, None, None]
+    layers = text.config.num_hidden_layers
+    if version == 1:
+        parts["cond_stage_model.transformer."] = text.state_dict()
+    else:
+        parts["cond_stage_model.model."] = openclip(text.state_dict(), layers)
+    whole = {start + key: value.clone() for start, part in parts.items() for key, value in part.items()}
+    # What finetunes carry besides.
+    whole |= {"model_ema.decay": torch.tensor(0.5), "betas": torch.zeros(3)}
+
+    def assert_equal(found, model):
+        expected = model.state_dict()
+        assert found.keys() == expected.keys(), found.keys() ^ expected.keys()
+        for key, value in expected.items():
+            assert torch.equal(found[key].reshape(value.shape), value), key
+
+    assert_equal(convert_ldm_unet_checkpoint(dict(whole), dict(unet.config)), unet)
+    assert_equal(convert_ldm_vae_checkpoint(dict(whole), dict(vae.config)), vae)
+    if version == 2:
+        converted = convert_open_clip_checkpoint(text, dict(whole), prefix="cond_stage_model.model.")
+        assert_equal({key: value for key, value in converted.items() if key in text.state_dict()}, text)
+
+    generator = torch.Generator().manual_seed(300 + version)
+    sample = torch.randn(2, 4, 8, 8, generator=generator)
+    timesteps = torch.tensor([17, 903])
+    ids = captions(39)
+    context = text(ids).last_hidden_state
+    output = unet(sample, timesteps, encoder_hidden_states=context).sample
+    io = dict(sample=sample, timesteps=timesteps, ids=ids, context=context, output=output)
+    save_io(name, io | dict(decoded=vae.decode(sample).sample))
+    folder = GOLDEN / name
+    for part, model in dict(unet=unet, vae=vae, text_encoder=text).items():
+        (folder / part).mkdir(exist_ok=True)
+        (folder / part / "config.json").write_text(model.config.to_json_string() if part == "text_encoder" else model.to_json_string())
+    prediction = "epsilon" if version == 1 else "v_prediction"
+    DDIMScheduler(
+        **SCHEDULE, clip_sample=False, set_alpha_to_one=False, steps_offset=1, prediction_type=prediction
+    ).save_pretrained(folder / "scheduler")
+    save_file(whole, folder / "model.safetensors")
+    print(f"{name}: {len(whole)} tensors")
 
 
 def main():
@@ -263,6 +463,10 @@ def main():
     with torch.no_grad():
         unet("unet_three_levels", 10, [8, 16, 16], 1, [True, True, False], (2, 4, 8, 12))
         unet("unet_four_levels", 20, [4, 8, 12, 12], 2, [True, True, True, False], (2, 4, 16, 8))
+        # Stable Diffusion 2.1's layout: the number of heads differs from level to level.
+        # A group of one channel would hide the timestep, which moves whole channels.
+        settings = dict(norm_num_groups=2, attention_head_dim=[2, 4, 1], use_linear_projection=True)
+        unet("unet_linear", 100, [4, 8, 4], 2, [True, True, False], (2, 4, 8, 12), **settings)
         vae("vae_two_levels", 30, [8, 16])
         vae("vae_three_levels", 40, [4, 8, 8])
         clip_text("clip_text", 50)
@@ -271,6 +475,8 @@ def main():
         vit("vit", 80)
         schedulers(90)
         pickled("pickled")
+        for version in (1, 2):
+            single_file(f"single_file_{version}", version)
 
 
 if __name__ == "__main__":

@@ -40,6 +40,13 @@ pub struct ClipTextConfig {
     pub eos_token_id: i64,
 }
 
+impl ClipTextConfig {
+    /// The token that ends captions: in OpenAI's configs, which say 2 by mistake, the last one.
+    pub fn end_token(&self) -> i64 {
+        if self.eos_token_id == 2 { self.vocab_size - 1 } else { self.eos_token_id }
+    }
+}
+
 /// `vision_config` of a CLIP model.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ClipVisionConfig {

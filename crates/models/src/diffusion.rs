@@ -1,21 +1,19 @@
 //! Stable Diffusion's parts put together: a checkpoint folder, captions to contexts, and guided sampling.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use tch::{Device, Kind, Tensor, nn};
 
-use crate::checkpoint::DiffusionError;
-use crate::checkpoint::{CheckpointConfigs, SCHEDULE_FILE};
+use crate::checkpoint::{Checkpoint, CheckpointConfigs, DiffusionError};
 use crate::clip::{Clip, ClipConfig, ClipText, ClipTextConfig, ClipVision};
 use crate::layers::Hook;
-use crate::loaded::Loaded;
-use crate::loaded::load_with_config;
+use crate::loaded::{Loaded, filled, load_with_config};
 use crate::scheduler::{Ddim, DpmSolverPlusPlus, FinalStep, NoiseSchedule, Pndm, Sampler};
-use crate::text::{CaptionTokenizer, tokenizer_files};
-use crate::unet::UNet2DCondition;
-use crate::vae::AutoencoderKl;
+use crate::text::CaptionTokenizer;
+use crate::unet::{UNet2DCondition, UNetConfig};
+use crate::vae::{AutoencoderKl, VaeConfig};
 use crate::vit::{Vit, VitConfig};
-use crate::weights::{WeightsError, naming, network_files};
+use crate::weights::{WeightsError, naming};
 
 /// Pixels that the VAE takes at once, four pictures of 512 × 512: its widest activations are 256 floats a pixel. Each
 /// picture is computed by itself, so this changes no result.
@@ -23,12 +21,18 @@ const VAE_PIXELS: i64 = 1 << 20;
 
 /// `unet/` of a checkpoint.
 pub fn load_unet(checkpoint: &Path, device: Device) -> Result<Loaded<UNet2DCondition>, WeightsError> {
-    load_with_config(&checkpoint.join("unet"), &naming::PLAIN, device, UNet2DCondition::new)
+    let checkpoint = Checkpoint::at(checkpoint);
+    let config: UNetConfig = checkpoint.read(&checkpoint.config_file("unet"))?;
+    let build = |path: &nn::Path| Ok(UNet2DCondition::new(path, &config));
+    filled(&checkpoint.unet(&config)?, &naming::PLAIN, Kind::Float, device, build)
 }
 
 /// `vae/` of a checkpoint.
 pub fn load_vae(checkpoint: &Path, device: Device) -> Result<Loaded<AutoencoderKl>, WeightsError> {
-    load_with_config(&checkpoint.join("vae"), &naming::VAE, device, AutoencoderKl::new)
+    let checkpoint = Checkpoint::at(checkpoint);
+    let config: VaeConfig = checkpoint.read(&checkpoint.config_file("vae"))?;
+    let build = |path: &nn::Path| Ok(AutoencoderKl::new(path, &config));
+    filled(&checkpoint.vae(&config)?, &naming::VAE, Kind::Float, device, build)
 }
 
 /// A ViT's folder, such as DINO's: in transformers' layout, or with facebookresearch's weights beside such a
@@ -59,17 +63,12 @@ pub struct CaptionEncoder {
 
 impl CaptionEncoder {
     pub fn load(checkpoint: &Path, device: Device) -> Result<CaptionEncoder, DiffusionError> {
-        let folder = checkpoint.join("text_encoder");
-        let build = |path: &nn::Path, config: &ClipTextConfig| ClipText::new(path, config);
-        let tower = load_with_config(&folder, &naming::CLIP_TEXT, device, build)?;
-        let config = tower.network.config();
-        // SD 1.5 pads with the end token, which its config calls 2 by mistake: it is the last id.
-        let pad = if config.eos_token_id == 2 { config.vocab_size - 1 } else { config.eos_token_id };
-        let tokenizer = CaptionTokenizer::open(
-            &checkpoint.join("tokenizer"),
-            config.max_position_embeddings as usize,
-            pad,
-        )?;
+        let checkpoint = Checkpoint::at(checkpoint);
+        let config: ClipTextConfig = checkpoint.read(&checkpoint.config_file("text_encoder"))?;
+        let build = |path: &nn::Path| Ok::<_, WeightsError>(ClipText::new(path, &config));
+        let weights = checkpoint.text_encoder(&config)?;
+        let tower = filled(&weights, &naming::CLIP_TEXT, Kind::Float, device, build)?;
+        let tokenizer = CaptionTokenizer::open(&checkpoint.tokenizer(), &config)?;
         Ok(CaptionEncoder { tokenizer, tower, device })
     }
 
@@ -101,11 +100,12 @@ pub struct Sampling {
 }
 
 impl Sampling {
-    /// Says which setting a process of `num_train_timesteps` cannot be sampled with, and why.
+    /// Says which setting the process of `schedule` cannot be sampled with, and why.
     ///
     /// A sampler's timesteps have to be the network's, and each smaller than the one before. At a scale of 1 guidance is off;
     /// below, diffusers does not guide, and the formula would lead away from the caption.
-    pub fn check(&self, num_train_timesteps: usize) -> Result<(), (&'static str, String)> {
+    pub fn check(&self, schedule: &NoiseSchedule) -> Result<(), (&'static str, String)> {
+        let num_train_timesteps = schedule.alphas_cumprod().len();
         let Sampling { steps, guidance_scale: scale, sampler } = *self;
         if !scale.is_finite() || scale < 1.0 {
             let message = format!(
@@ -118,13 +118,17 @@ impl Sampling {
                 format!("the model's schedule has {num_train_timesteps} timesteps, which is the most");
             return Err(("steps", format!("found {steps}; it has to be at least 1, and {right}")));
         }
+        if sampler == SamplerName::Pndm && schedule.ends_in_noise() {
+            let message = "found pndm, which divides by what is left of the picture, and at this model's last timestep nothing is: take ddim or dpm_solver";
+            return Err(("sampler", message.to_owned()));
+        }
         let (name, timesteps, end) = match sampler {
-            SamplerName::Ddim => ("DDIM", Ddim::timesteps(num_train_timesteps, steps), None),
+            SamplerName::Ddim => ("DDIM", Ddim::timesteps(schedule, steps), None),
             // It asks at the second of them twice.
-            SamplerName::Pndm => ("PNDM", Ddim::timesteps(num_train_timesteps, steps), None),
+            SamplerName::Pndm => ("PNDM", Ddim::timesteps(schedule, steps), None),
             // It ends at timestep 0, which therefore is no step's.
             SamplerName::DpmSolver => {
-                ("DPM-Solver++", DpmSolverPlusPlus::timesteps(num_train_timesteps, steps), Some(0))
+                ("DPM-Solver++", DpmSolverPlusPlus::timesteps(schedule, steps), Some(0))
             }
         };
         let last = num_train_timesteps - 1;
@@ -173,8 +177,8 @@ pub struct StableDiffusion {
 }
 
 impl StableDiffusion {
-    /// Loads a checkpoint folder in Stable Diffusion's layout: `unet/`, `vae/`, `text_encoder/`, `tokenizer/` and
-    /// `scheduler/`.
+    /// Loads a checkpoint in Stable Diffusion's layout: a folder with `unet/`, `vae/`, `text_encoder/`, `tokenizer/` and
+    /// `scheduler/`, or a single file in the original naming in such a folder, of which it takes the weights.
     pub fn load(checkpoint: &Path, device: Device) -> Result<StableDiffusion, DiffusionError> {
         let CheckpointConfigs { schedule, .. } = CheckpointConfigs::read(checkpoint)?;
         Ok(StableDiffusion {
@@ -184,16 +188,6 @@ impl StableDiffusion {
             schedule: NoiseSchedule::new(&schedule),
             device,
         })
-    }
-
-    /// The files that [`StableDiffusion::load`] reads.
-    pub fn files(checkpoint: &Path) -> Result<Vec<PathBuf>, WeightsError> {
-        let mut files = vec![checkpoint.join(SCHEDULE_FILE)];
-        for part in ["unet", "vae", "text_encoder"] {
-            files.extend(network_files(&checkpoint.join(part))?);
-        }
-        files.extend(tokenizer_files(&checkpoint.join("tokenizer")));
-        Ok(files)
     }
 
     /// Shape `[channels, height, width]` of one latent.

@@ -8,7 +8,7 @@ use tch::{Device, Kind, Tensor, nn};
 use crate::config::Config;
 use crate::layers::Adaptable;
 use crate::weights::naming::Naming;
-use crate::weights::{WeightsError, find_weights, load_named, read_config};
+use crate::weights::{Weights, WeightsError, fill, find_weights, read_config};
 
 /// A frozen network and the store that owns its weights.
 #[derive(Debug)]
@@ -73,16 +73,26 @@ pub(crate) fn load_folder<T, E: From<WeightsError>>(
     device: Device,
     build: impl FnOnce(&nn::Path) -> Result<T, E>,
 ) -> Result<Loaded<T>, E> {
-    let path = find_weights(folder)?;
+    filled(&Weights::open(&find_weights(folder)?)?, naming, kind, device, build)
+}
+
+/// The same as [`load_folder`], from `weights`.
+pub(crate) fn filled<T, E: From<WeightsError>>(
+    weights: &Weights,
+    naming: &Naming,
+    kind: Kind,
+    device: Device,
+    build: impl FnOnce(&nn::Path) -> Result<T, E>,
+) -> Result<Loaded<T>, E> {
     let load = || {
         let mut store = nn::VarStore::new(device);
         store.set_kind(kind);
         let network = build(&store.root())?;
-        load_named(&store, &path, naming)?;
+        fill(&store, weights, naming)?;
         store.freeze();
         Ok(Loaded { network, store })
     };
-    let lacks_memory = |problem| WeightsError::Memory { folder: folder.to_owned(), problem };
+    let lacks_memory = |problem| WeightsError::Memory { path: weights.path().to_owned(), problem };
     out_of_memory::within(load).map_err(lacks_memory)?
 }
 

@@ -16,6 +16,27 @@ pub(crate) fn sd15_unet() -> Value {
     })
 }
 
+pub(crate) fn sd21_unet() -> Value {
+    let mut config = sd15_unet();
+    for (key, value) in [
+        ("sample_size", json!(96)),
+        ("cross_attention_dim", json!(1024)),
+        ("attention_head_dim", json!([5, 10, 20, 20])),
+        ("use_linear_projection", json!(true)),
+    ] {
+        config[key] = value;
+    }
+    config
+}
+
+pub(crate) fn sd21_text_encoder() -> Value {
+    let mut config = clip_text(1024, 16);
+    config["architectures"] = json!(["CLIPTextModel"]);
+    config["num_hidden_layers"] = json!(23);
+    config["hidden_act"] = json!("gelu");
+    config
+}
+
 pub(crate) fn sd15_vae() -> Value {
     json!({
         "_class_name": "AutoencoderKL",

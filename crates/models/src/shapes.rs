@@ -20,12 +20,14 @@ pub struct Architecture {
     pub config: fn() -> Value,
 }
 
-pub static ARCHITECTURES: [Architecture; 11] = [
+pub static ARCHITECTURES: [Architecture; 13] = [
     architecture("sd15", "UNet of Stable Diffusion 1.5", published::sd15_unet),
     architecture("roberta-base", "encoder of RoBERTa-base, without pooler", published::roberta_base),
     architecture("llama2-7b", "LLaMA-2-7B", published::llama2_7b),
-    architecture("sd15-vae", "VAE of Stable Diffusion 1.5", published::sd15_vae),
+    architecture("sd15-vae", "VAE of Stable Diffusion 1.5 and 2.1", published::sd15_vae),
     architecture("sd15-text-encoder", "text encoder of Stable Diffusion 1.5", published::sd15_text_encoder),
+    architecture("sd21", "UNet of Stable Diffusion 2.1", published::sd21_unet),
+    architecture("sd21-text-encoder", "text encoder of Stable Diffusion 2.1", published::sd21_text_encoder),
     architecture("dino-vits16", "DINO ViT-S/16", published::dino_vits16),
     architecture("vit-base", "ViT-B/16 of ImageNet-21k", published::vit_base),
     architecture("clip-vit-base-patch32", "CLIP ViT-B/32", published::clip_base_32),

@@ -1,7 +1,6 @@
-//! UNet2DConditionModel in the layout of Stable Diffusion 1.5 (`unet/` of the checkpoint).
+//! UNet2DConditionModel in the layout of Stable Diffusion 1.x and 2.x (`unet/` of the checkpoint).
 //!
-//! Reference: diffusers' `UNet2DConditionModel` with `use_linear_projection = false`; key names and shapes in
-//! the checkpoint's own state dict. All layers go through the hook.
+//! Reference: diffusers' `UNet2DConditionModel`; key names and shapes in the checkpoint's own state dict. All layers go through the hook.
 
 mod blocks;
 
@@ -25,12 +24,43 @@ pub struct UNetConfig {
     pub block_out_channels: Vec<i64>,
     pub layers_per_block: i64,
     pub cross_attention_dim: i64,
-    /// The number of heads, in spite of its name (a bug of the original configs that stays).
-    pub attention_head_dim: i64,
+    pub attention_head_dim: Heads,
+    /// Transformers take and give pictures through linear layers, and not through convolutions.
+    #[serde(default)]
+    pub use_linear_projection: bool,
     #[serde(default = "default_groups")]
     pub norm_num_groups: i64,
     #[serde(default = "default_eps")]
     pub norm_eps: f64,
+}
+
+/// The number of heads, in spite of the key's name (a bug of the original configs that stays).
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(untagged, expecting = "a number of heads or a list with one for each level")]
+pub enum Heads {
+    Same(i64),
+    /// One number for each level, from the highest resolution down.
+    ByLevel(Vec<i64>),
+}
+
+impl Heads {
+    /// At the level with this number; levels are counted from the highest resolution.
+    pub(crate) fn at(&self, level: usize) -> i64 {
+        match self {
+            Heads::Same(heads) => *heads,
+            Heads::ByLevel(heads) => heads[level],
+        }
+    }
+
+    pub(crate) fn check(&self, levels: usize) -> Result<(), String> {
+        match self {
+            Heads::ByLevel(heads) if heads.len() != levels => Err(format!(
+                "`attention_head_dim` has {} entries and `block_out_channels` {levels}",
+                heads.len()
+            )),
+            _ => Ok(()),
+        }
+    }
 }
 
 fn default_groups() -> i64 {
@@ -39,6 +69,14 @@ fn default_groups() -> i64 {
 
 fn default_eps() -> f64 {
     1e-5
+}
+
+impl UNetConfig {
+    /// Features and heads of each level, from the highest resolution down.
+    fn level_sizes(&self) -> Vec<(i64, i64)> {
+        let channels = self.block_out_channels.iter().enumerate();
+        channels.map(|(level, &features)| (features, self.attention_head_dim.at(level))).collect()
+    }
 }
 
 /// One level: residual blocks, each followed by attention where the level has it, then a change of size.
@@ -92,13 +130,14 @@ impl State {
         State { time: next(), values: next(), skips: tensors.collect() }
     }
 
-    /// The predicted noise, behind the last piece.
+    /// What is predicted, behind the last piece.
     pub fn into_values(self) -> Tensor {
         self.values
     }
 }
 
-/// The denoiser: predicts the noise in a latent picture, given the timestep and the caption's hidden states.
+/// The denoiser: predicts the noise in a latent picture or its velocity, as the schedule says, given the timestep and the
+/// caption's hidden states.
 #[derive(Debug)]
 pub struct UNet2DCondition {
     config: UNetConfig,
@@ -120,6 +159,7 @@ impl UNet2DCondition {
         let time_features = 4 * first;
         let time = path / "time_embedding";
         let middle = path / "mid_block";
+        let last_heads = config.attention_head_dim.at(channels.len() - 1);
         let middle_resnet =
             |index: i64| ResnetBlock::new(&middle / "resnets" / index, (last, last), time_features, config);
         UNet2DCondition {
@@ -129,7 +169,11 @@ impl UNet2DCondition {
             down: down_levels(&(path / "down_blocks"), config),
             middle: Level {
                 resnets: vec![middle_resnet(0), middle_resnet(1)],
-                attentions: vec![SpatialTransformer::new(&middle / "attentions" / 0, last, config)],
+                attentions: vec![SpatialTransformer::new(
+                    &middle / "attentions" / 0,
+                    (last, last_heads),
+                    config,
+                )],
                 resize: None,
             },
             up: up_levels(&(path / "up_blocks"), config),
@@ -144,7 +188,7 @@ impl UNet2DCondition {
         &self.config
     }
 
-    /// Predicted noise, in the shape of `sample`.
+    /// The prediction, in the shape of `sample`.
     ///
     /// `sample` `[N, in_channels, H, W]`, `timesteps` `[N]`, `context` `[N, S, cross_attention_dim]`. Runs in the
     /// kind of `sample`.
@@ -187,7 +231,7 @@ impl UNet2DCondition {
         self.levels().map(|level| level.resnets.len()).sum::<usize>() + 1
     }
 
-    /// Runs one piece; what the last one gives is the predicted noise.
+    /// Runs one piece; what the last one gives is the prediction.
     pub fn piece(&self, index: usize, state: State, step: Step) -> State {
         let State { time, mut values, mut skips } = state;
         let hook = step.hook;
@@ -259,25 +303,25 @@ impl Adaptable for UNet2DCondition {
 fn attentions(
     path: &nn::Path,
     kind: &str,
-    features: i64,
+    sizes: (i64, i64),
     count: i64,
     config: &UNetConfig,
 ) -> Vec<SpatialTransformer> {
     let count = if kind.starts_with("CrossAttn") { count } else { 0 };
-    (0..count).map(|index| SpatialTransformer::new(path / "attentions" / index, features, config)).collect()
+    (0..count).map(|index| SpatialTransformer::new(path / "attentions" / index, sizes, config)).collect()
 }
 
-/// A level for each width; all but the last end with the convolution `resize`, of this stride. `skipped` are the features
-/// that a block takes besides, by level and block.
+/// A level for each of `sizes`, which are features and heads; all but the last end with the convolution `resize`, of this
+/// stride. `skipped` are the features that a block takes besides, by level and block.
 fn levels(
     path: &nn::Path,
     config: &UNetConfig,
-    (channels, kinds): (&[i64], &[String]),
+    (sizes, kinds): (&[(i64, i64)], &[String]),
     (layers, skipped): (i64, impl Fn(usize, i64) -> i64),
     (resize, stride): (&str, i64),
 ) -> Vec<Level> {
-    let mut previous = channels[0];
-    let level = |(index, (&features, kind)): (usize, (&i64, &String))| {
+    let (mut previous, _) = sizes[0];
+    let level = |(index, (&(features, heads), kind)): (usize, (&(i64, i64), &String))| {
         let path = path / index;
         let before = std::mem::replace(&mut previous, features);
         let resnet = |layer: i64| {
@@ -288,27 +332,26 @@ fn levels(
         let convolution = || Conv2d::new(&path / resize / 0 / "conv", (features, features), 3, stride, 1);
         Level {
             resnets: (0..layers).map(resnet).collect(),
-            attentions: attentions(&path, kind, features, layers, config),
-            resize: (index + 1 < channels.len()).then(convolution),
+            attentions: attentions(&path, kind, (features, heads), layers, config),
+            resize: (index + 1 < sizes.len()).then(convolution),
         }
     };
-    channels.iter().zip(kinds).enumerate().map(level).collect()
+    sizes.iter().zip(kinds).enumerate().map(level).collect()
 }
 
 fn down_levels(path: &nn::Path, config: &UNetConfig) -> Vec<Level> {
-    let UNetConfig { block_out_channels, down_block_types, layers_per_block, .. } = config;
-    let levels_of = (&block_out_channels[..], &down_block_types[..]);
-    levels(path, config, levels_of, (*layers_per_block, |_, _| 0), ("downsamplers", 2))
+    let levels_of = (&config.level_sizes()[..], &config.down_block_types[..]);
+    levels(path, config, levels_of, (config.layers_per_block, |_, _| 0), ("downsamplers", 2))
 }
 
 fn up_levels(path: &nn::Path, config: &UNetConfig) -> Vec<Level> {
-    let channels: Vec<i64> = config.block_out_channels.iter().rev().copied().collect();
+    let sizes: Vec<(i64, i64)> = config.level_sizes().into_iter().rev().collect();
     let layers = config.layers_per_block + 1;
     let skipped = |index: usize, layer: i64| {
         let below = index + usize::from(layer + 1 == layers);
-        channels[below.min(channels.len() - 1)]
+        sizes[below.min(sizes.len() - 1)].0
     };
-    levels(path, config, (&channels, &config.up_block_types), (layers, skipped), ("upsamplers", 1))
+    levels(path, config, (&sizes, &config.up_block_types), (layers, skipped), ("upsamplers", 1))
 }
 
 /// Sinusoidal embedding `[N, features]`, cosines first (`flip_sin_to_cos`), frequency shift 0.

@@ -34,11 +34,15 @@ pub fn load_weights(store: &nn::VarStore, path: &Path) -> Result<(), WeightsErro
 
 /// The same as [`load_weights`], from a file that may have the names that `naming` lists.
 pub(crate) fn load_named(store: &nn::VarStore, path: &Path, naming: &Naming) -> Result<(), WeightsError> {
-    let weights = Weights::open(path)?;
+    fill(store, &Weights::open(path)?, naming)
+}
+
+/// The same as [`load_named`], from `weights`.
+pub(crate) fn fill(store: &nn::VarStore, weights: &Weights, naming: &Naming) -> Result<(), WeightsError> {
     let variables = store.variables();
     let layout: Layout = variables.iter().map(|(name, value)| (name.clone(), value.size())).collect();
     let matching = Matching::of(&layout, naming, weights.tensors());
-    matching.demand_fit(&weights)?;
+    matching.demand_fit(weights)?;
     // One tensor at a time, so that no more than it is in memory twice.
     for (name, place) in matching.found {
         let stored = &weights.tensors()[place.index];

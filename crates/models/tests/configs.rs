@@ -60,9 +60,7 @@ fn keys_of_a_denoiser_that_change_results_are_refused_with_their_value() {
             ("class_embed_type", json!("timestep")),
             ("addition_embed_type", json!("text")),
             ("mid_block_scale_factor", json!(1.41)),
-            ("use_linear_projection", json!(true)),
             ("transformer_layers_per_block", json!(2)),
-            ("attention_head_dim", json!([2, 4, 4])),
             ("some_new_key", json!(3)),
             ("quantization_config", json!({"bits": 4})),
         ],
@@ -87,13 +85,12 @@ fn keys_of_the_other_networks_that_change_results_are_refused_with_their_value()
     refused::<ScheduleConfig>(
         &schedule,
         &[
-            ("prediction_type", json!("v_prediction")),
             ("prediction_type", json!("sample")),
             ("rescale_betas_zero_snr", json!(true)),
             ("trained_betas", json!([0.1, 0.2])),
             ("beta_schedule", json!("linear")),
             ("set_alpha_to_one", json!(true)),
-            ("timestep_spacing", json!("trailing")),
+            ("timestep_spacing", json!("karras")),
             ("num_train_timesteps", json!(0)),
             ("beta_end", json!(1.5)),
         ],
@@ -219,6 +216,9 @@ fn keys_of_another_family_and_windows_that_are_none_are_refused() {
 fn values_that_cannot_be_are_refused_before_a_tensor_is_made() {
     for (key, value) in [
         ("attention_head_dim", json!(3)),
+        ("attention_head_dim", json!([2, 4])),
+        ("attention_head_dim", json!([2, 3, 4])),
+        ("attention_head_dim", json!("2")),
         ("attention_head_dim", json!(0)),
         ("norm_num_groups", json!(3)),
         ("norm_num_groups", json!(0)),
@@ -280,6 +280,7 @@ fn configs_of_public_checkpoints_are_taken() {
         "trained_betas": null,
     });
     parse::<ScheduleConfig>(&newer).unwrap();
+    stable_diffusion_2_1();
     // Of 2022, with every default of transformers in it.
     let old: Value = serde_json::from_str(
         r#"{
@@ -322,6 +323,38 @@ fn configs_of_public_checkpoints_are_taken() {
     CheckpointConfigs::read(&mini.join("sd")).unwrap();
     read_config::<ClipConfig>(&mini.join("clip/config.json")).unwrap();
     read_config::<models::control::ConditionEncoderConfig>(&mini.join("condition/config.json")).unwrap();
+}
+
+/// Its files of 2022.
+fn stable_diffusion_2_1() {
+    let schedule = json!({
+        "_class_name": "DDIMScheduler", "_diffusers_version": "0.8.0", "beta_end": 0.012,
+        "beta_schedule": "scaled_linear", "beta_start": 0.00085, "clip_sample": false,
+        "num_train_timesteps": 1000, "prediction_type": "v_prediction", "set_alpha_to_one": false,
+        "skip_prk_steps": true, "steps_offset": 1, "trained_betas": null,
+    });
+    parse::<ScheduleConfig>(&schedule).unwrap();
+    let (down, up) = ("CrossAttnDownBlock2D", "CrossAttnUpBlock2D");
+    let unet = json!({
+        "_class_name": "UNet2DConditionModel", "_diffusers_version": "0.10.0.dev0", "act_fn": "silu",
+        "attention_head_dim": [5, 10, 20, 20], "block_out_channels": [320, 640, 1280, 1280],
+        "center_input_sample": false, "cross_attention_dim": 1024,
+        "down_block_types": [down, down, down, "DownBlock2D"], "downsample_padding": 1,
+        "dual_cross_attention": false, "flip_sin_to_cos": true, "freq_shift": 0, "in_channels": 4,
+        "layers_per_block": 2, "mid_block_scale_factor": 1, "norm_eps": 1e-05, "norm_num_groups": 32,
+        "num_class_embeds": null, "only_cross_attention": false, "out_channels": 4, "sample_size": 96,
+        "up_block_types": ["UpBlock2D", up, up, up], "use_linear_projection": true, "upcast_attention": true,
+    });
+    parse::<UNetConfig>(&unet).unwrap();
+    let text = json!({
+        "architectures": ["CLIPTextModel"], "attention_dropout": 0.0, "bos_token_id": 0, "dropout": 0.0,
+        "eos_token_id": 2, "hidden_act": "gelu", "hidden_size": 1024, "initializer_factor": 1.0,
+        "initializer_range": 0.02, "intermediate_size": 4096, "layer_norm_eps": 1e-05,
+        "max_position_embeddings": 77, "model_type": "clip_text_model", "num_attention_heads": 16,
+        "num_hidden_layers": 23, "pad_token_id": 1, "projection_dim": 512, "torch_dtype": "float32",
+        "transformers_version": "4.25.0.dev0", "vocab_size": 49408,
+    });
+    parse::<ClipTextConfig>(&text).unwrap();
 }
 
 #[test]

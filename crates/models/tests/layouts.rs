@@ -13,11 +13,13 @@ fn path(name: &str) -> PathBuf {
 }
 
 /// Name and, where a listing is of an older generation, another one.
-const LISTINGS: [(&str, &str); 10] = [
+const LISTINGS: [(&str, &str); 12] = [
     ("sd15-unet", "sd15"),
     ("sd15-vae", "sd15-vae"),
     ("sd15-vae-legacy", "sd15-vae"),
     ("sd15-text-encoder", "sd15-text-encoder"),
+    ("sd21-unet", "sd21"),
+    ("sd21-text-encoder", "sd21-text-encoder"),
     ("dino-vits16", "dino-vits16"),
     ("dino-vits16-facebook", "dino-vits16"),
     ("clip-vit-base-patch32", "clip-vit-base-patch32"),
@@ -110,7 +112,7 @@ fn configs_that_are_unknown_or_impossible_are_refused_by_what_is_wrong() {
     for (config, key, value, words) in [
         (&unet, "_class_name", "UNet2DModel".into(), "`UNet2DModel`; known are UNet2DConditionModel"),
         (&unet, "_class_name", serde_json::Value::Null, "names no class"),
-        (&unet, "attention_head_dim", serde_json::json!([5, 10]), "invalid type: sequence"),
+        (&unet, "attention_head_dim", serde_json::json!([5, 10]), "has 2 entries"),
         (&unet, "block_out_channels", serde_json::json!([]), "`block_out_channels` is empty"),
         (&unet, "block_out_channels", serde_json::json!([320, 0, 1, 1]), "`block_out_channels` is 0"),
         (&unet, "up_block_types", serde_json::json!(["UpBlock2D"]), "`up_block_types` has 1 entries"),
@@ -133,5 +135,5 @@ fn sizes_of_public_checkpoints_with_other_settings_are_told_apart() {
     assert_eq!(differences, ["`layer_norm_eps` is 1e-6, not 1e-12"]);
     config["num_hidden_layers"] = 11.into();
     assert!(network.published(&network.read(&config).unwrap()).is_none());
-    assert_eq!(ARCHITECTURES.len(), 11);
+    assert_eq!(ARCHITECTURES.len(), 13);
 }

@@ -60,15 +60,18 @@ impl Draws {
         let picture = |first: i64| drawn.narrow(1, first, size).reshape([rows, channels, height, width]);
         let (latents, noise) = (picture(0), picture(size));
         let timesteps = drawn.select(1, 2 * size).to_kind(Kind::Int64);
-        let noisy = models::scheduler::noised(&latents, &noise, &drawn.select(1, 2 * size + 1));
-        Pass { noisy: noisy.to_kind(kind), noise, timesteps, contexts: contexts.to_kind(kind) }
+        let alphas = drawn.select(1, 2 * size + 1);
+        let noisy = models::scheduler::noised(&latents, &noise, &alphas).to_kind(kind);
+        let target = diffusion.schedule.target(&latents, &noise, &alphas);
+        Pass { noisy, target, timesteps, contexts: contexts.to_kind(kind) }
     }
 }
 
 /// `N` rows, trial-major.
 pub struct Pass {
     noisy: Tensor,
-    noise: Tensor,
+    /// What the network is to predict.
+    target: Tensor,
     timesteps: Tensor,
     contexts: Tensor,
 }
@@ -84,9 +87,9 @@ pub struct Objective<'a> {
 }
 
 impl Pass {
-    /// Mean squared error `[N]` of the predicted noise.
+    /// Mean squared error `[N]` of what is predicted.
     fn errors(&self, predicted: Tensor) -> Tensor {
-        let error = (predicted.to_kind(Kind::Float) - &self.noise).square();
+        let error = (predicted.to_kind(Kind::Float) - &self.target).square();
         error.mean_dim([1i64, 2, 3].as_slice(), false, Kind::Float)
     }
 

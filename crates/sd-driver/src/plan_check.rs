@@ -6,6 +6,7 @@ use std::path::Path;
 use anyhow::Result;
 use models::checkpoint::CheckpointConfigs;
 use models::diffusion::Sampling;
+use models::scheduler::NoiseSchedule;
 use runner::SettingError;
 
 /// Refuses `sampling`, the value of the setting `key`, where the schedule of the checkpoint in `model` does not allow it. Errors
@@ -13,7 +14,7 @@ use runner::SettingError;
 pub fn check_drawing(model: &Path, key: &str, sampling: Sampling) -> Result<()> {
     let configs = CheckpointConfigs::read(model)?;
     sampling
-        .check(configs.schedule.num_train_timesteps)
+        .check(&NoiseSchedule::new(&configs.schedule))
         .map_err(|(setting, message)| SettingError::new(format!("{key}.{setting}"), message).into())
 }
 

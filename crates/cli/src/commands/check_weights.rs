@@ -4,8 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
-use models::checkpoint::CheckpointConfigs;
-use models::checkpoint::DiffusionError;
+use models::checkpoint::{Checkpoint, CheckpointConfigs, DiffusionError};
 use models::listing::{Listing, grouped};
 use models::networks::{Asked, Network};
 use models::scheduler::ScheduleConfig;
@@ -25,8 +24,9 @@ const PARTS: [(&str, &str); 3] =
 
 #[derive(clap::Args)]
 pub struct Args {
-    /// A Stable Diffusion checkpoint, one network's folder, or a JSON listing of names and shapes with a config
-    #[arg(value_name = "FOLDER")]
+    /// A Stable Diffusion checkpoint, as a folder or a single safetensors file in one, a network's folder, or a JSON listing of names
+    /// and shapes with a config
+    #[arg(value_name = "PATH")]
     path: PathBuf,
     /// Read names and shapes only; without it every value is looked at, and NaN and infinity are reported
     #[arg(long)]
@@ -81,7 +81,9 @@ impl Report {
 
 fn check(path: &Path, values: bool) -> Result<Report> {
     let mut report = Report::default();
-    if path.is_file() {
+    let checkpoint = Checkpoint::at(path);
+    let is_listing = path.extension().is_some_and(|ending| ending == "json");
+    if path.is_file() && is_listing {
         let listing = Listing::read(path)?;
         let name = path.display().to_string();
         match asked(&listing.config, None) {
@@ -91,15 +93,19 @@ fn check(path: &Path, values: bool) -> Result<Report> {
                 compare(&mut report, network, &asked, &listing.tensors());
             }
         }
-    } else if path.join("model_index.json").is_file()
+    } else if path.is_file()
+        || path.join("model_index.json").is_file()
         || PARTS.iter().all(|(part, _)| path.join(part).is_dir())
     {
         for (part, class) in PARTS {
-            folder(&mut report, part, &path.join(part), Some(class), values)?;
+            let weights = |config: &Value| weights_of(&checkpoint, part, config);
+            network(&mut report, part, (&checkpoint.config_file(part), Some(class)), weights, values)?;
         }
-        others(&mut report, path);
+        others(&mut report, path, &checkpoint);
     } else if path.join("config.json").is_file() {
-        folder(&mut report, &path.display().to_string(), path, None, values)?;
+        let weights = |_: &Value| Ok(find_weights(path).and_then(|path| Weights::open(&path))?);
+        let name = path.display().to_string();
+        network(&mut report, &name, (&path.join("config.json"), None), weights, values)?;
     } else if path.is_dir() {
         bail!(
             "{}: neither a Stable Diffusion checkpoint, which has model_index.json, nor a network's folder, which has config.json",
@@ -140,15 +146,30 @@ fn title(network: &'static Network, asked: &Asked) -> String {
     }
 }
 
-/// A network's folder.
-fn folder(report: &mut Report, name: &str, folder: &Path, right: Option<&str>, values: bool) -> Result<()> {
-    let path = folder.join("config.json");
+/// Weights of one of [`PARTS`].
+fn weights_of(checkpoint: &Checkpoint, part: &str, config: &Value) -> Result<Weights> {
+    let config = config.clone();
+    Ok(match part {
+        "unet" => checkpoint.unet(&serde_json::from_value(config)?)?,
+        "vae" => checkpoint.vae(&serde_json::from_value(config)?)?,
+        _ => checkpoint.text_encoder(&serde_json::from_value(config)?)?,
+    })
+}
+
+/// A network by its config, which has to be of the class `right`, and the weights that go with it.
+fn network(
+    report: &mut Report,
+    name: &str,
+    (path, right): (&Path, Option<&str>),
+    weights: impl FnOnce(&Value) -> Result<Weights>,
+    values: bool,
+) -> Result<()> {
     if !path.is_file() {
         report.line(&format!("{name}:"));
         report.problem(&format!("{} is not there", path.display()));
         return Ok(());
     }
-    let config: Value = read_json(&path)?;
+    let config: Value = read_json(path)?;
     let (network, asked) = match asked(&config, right) {
         Ok(found) => found,
         Err(problem) => {
@@ -158,10 +179,10 @@ fn folder(report: &mut Report, name: &str, folder: &Path, right: Option<&str>, v
         }
     };
     report.line(&format!("{name}: {}", title(network, &asked)));
-    let weights = match find_weights(folder).and_then(|path| Weights::open(&path)) {
+    let weights = match weights(&asked.config) {
         Ok(weights) => weights,
         Err(error) => {
-            report.problem(&error.to_string());
+            report.problem(&format!("{error:#}"));
             return Ok(());
         }
     };
@@ -239,18 +260,20 @@ fn owner(stored: &[Stored]) -> Option<&'static str> {
 }
 
 /// What of a Stable Diffusion checkpoint is no network.
-fn others(report: &mut Report, checkpoint: &Path) {
+fn others(report: &mut Report, path: &Path, checkpoint: &Checkpoint) {
     let before = report.problems;
     report.line("scheduler and tokenizer:");
-    if let Err(error) = read_config::<ScheduleConfig>(&checkpoint.join("scheduler/scheduler_config.json")) {
+    if let Err(error) = read_config::<ScheduleConfig>(&checkpoint.schedule_file()) {
         report.problem(&error.to_string());
     }
     // Its parts have been reported by themselves.
-    if let Err(error @ DiffusionError::Parts { .. }) = CheckpointConfigs::read(checkpoint).map(drop) {
+    if let Err(error @ DiffusionError::Parts { .. }) = CheckpointConfigs::read(path).map(drop) {
         report.problem(&error.to_string());
     }
-    // Length and padding do not matter here.
-    if let Err(error) = CaptionTokenizer::open(&checkpoint.join("tokenizer"), 77, 0) {
+    let Ok(text_encoder) = read_config(&checkpoint.config_file("text_encoder")) else {
+        return report.line("  the tokenizer was not read, since the text encoder's config could not be");
+    };
+    if let Err(error) = CaptionTokenizer::open(&checkpoint.tokenizer(), &text_encoder) {
         report.problem(&error.to_string());
     }
     if report.problems == before {

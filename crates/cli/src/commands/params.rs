@@ -110,7 +110,7 @@ mod tests {
         let args = Args { model: "sd15-vae".to_owned(), method: None, ..args(&[], None) };
         let text = text(&args).unwrap();
         assert!(
-            text.starts_with("VAE of Stable Diffusion 1.5: 83,653,863 parameters in 248 tensors\n\n"),
+            text.starts_with("VAE of Stable Diffusion 1.5 and 2.1: 83,653,863 parameters in 248 tensors\n\n"),
             "{text}"
         );
         assert!(text.contains("trains no part of it"), "{text}");

@@ -119,8 +119,7 @@ fn clip(folder: &Path) -> Result<(), String> {
     let loaded = load_clip(folder, CPU).map_err(full)?;
     let config: models::clip::ClipConfig = read_config(&folder.join("config.json")).map_err(full)?;
     let text = &config.text_config;
-    let length = usize::try_from(text.max_position_embeddings).map_err(full)?;
-    let tokenizer = CaptionTokenizer::open(folder, length, text.eos_token_id).map_err(full)?;
+    let tokenizer = CaptionTokenizer::open(folder, text).map_err(full)?;
     let ids = tokenizer.encode_batch(&["a photo of a cat"]);
     tensor("features of a text", &gradient_mode::off(|| loaded.network.text_features(&ids, Numbers::Float)))?;
     let size = config.vision_config.image_size;

@@ -6,7 +6,7 @@ use anyhow::Result;
 use models::Frozen;
 use models::diffusion::{CaptionEncoder, load_vae};
 use models::scheduler::{NoiseSchedule, ScheduleConfig};
-use models::unet::{UNet2DCondition, UNetConfig};
+use models::unet::{Heads, UNet2DCondition, UNetConfig};
 use models::vae::AutoencoderKl;
 use rand::{Rng, RngExt};
 use rayon::prelude::*;
@@ -39,7 +39,8 @@ fn config(latent_channels: i64, context_features: i64) -> UNetConfig {
         block_out_channels: vec![64, 96, 128],
         layers_per_block: 1,
         cross_attention_dim: context_features,
-        attention_head_dim: 4,
+        attention_head_dim: Heads::Same(4),
+        use_linear_projection: false,
         norm_num_groups: 16,
         norm_eps: 1e-5,
     }

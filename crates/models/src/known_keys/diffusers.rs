@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use crate::config::{Config, Others, bounded, depth, each_bounded, matrix, multiple, positive_number, shown};
 use crate::control::ConditionEncoderConfig;
-use crate::scheduler::ScheduleConfig;
+use crate::scheduler::{PredictionType, ScheduleConfig};
 use crate::unet::UNetConfig;
 use crate::upernet::UPerNetConfig;
 use crate::vae::VaeConfig;
@@ -16,8 +16,12 @@ const SILU: &[&str] = &["\"silu\"", "\"swish\""];
 
 impl Config for UNetConfig {
     const OTHERS: Others = Others {
-        // Sizes of parts that `addition_embed_type` would switch on.
-        ignored: &[&["addition_embed_type_num_heads"]],
+        ignored: &[
+            // Sizes of parts that `addition_embed_type` would switch on.
+            &["addition_embed_type_num_heads"],
+            // It concerns attention that is written out; the fused kernel, diffusers' own default, adds in f32 anyway.
+            &["upcast_attention"],
+        ],
         only: &[&[
             (
                 "addition_embed_type addition_time_embed_dim class_embed_type cross_attention_norm \
@@ -28,8 +32,7 @@ impl Config for UNetConfig {
             ),
             (
                 "center_input_sample class_embeddings_concat dual_cross_attention \
-                mid_block_only_cross_attention only_cross_attention resnet_skip_time_act upcast_attention \
-                use_linear_projection",
+                mid_block_only_cross_attention only_cross_attention resnet_skip_time_act",
                 OFF,
             ),
             ("act_fn", SILU),
@@ -71,13 +74,17 @@ impl Config for UNetConfig {
         }
         // Half of the time's features are cosines.
         multiple(("block_out_channels[0]", channels[0]), ("2, of cosines and sines,", 2))?;
-        let heads = ("attention_head_dim", self.attention_head_dim);
-        let down = channels.iter().zip(down_block_types);
-        let up = channels.iter().rev().zip(up_block_types);
-        let attends = down.chain(up).filter(|(_, kind)| kind.starts_with("CrossAttn"));
-        let last = &channels[channels.len() - 1];
-        for features in attends.map(|(features, _)| features).chain([last]) {
-            multiple(("block_out_channels", *features), heads)?;
+        self.attention_head_dim.check(channels.len())?;
+        let attends = |level: &usize| {
+            let is_attending = |kind: &String| kind.starts_with("CrossAttn");
+            let is_last = level + 1 == channels.len();
+            is_last
+                || is_attending(&down_block_types[*level])
+                || is_attending(&up_block_types[channels.len() - 1 - level])
+        };
+        for level in (0..channels.len()).filter(attends) {
+            let heads = ("attention_head_dim", self.attention_head_dim.at(level));
+            multiple(("block_out_channels", channels[level]), heads)?;
         }
         positive_number("norm_eps", self.norm_eps)
     }
@@ -143,21 +150,18 @@ impl Config for ScheduleConfig {
         ],
         only: &[&[
             (
-                "clip_sample euler_at_final rescale_betas_zero_snr thresholding use_beta_sigmas \
-                use_exponential_sigmas use_flow_sigmas use_karras_sigmas",
+                "clip_sample euler_at_final thresholding use_beta_sigmas use_exponential_sigmas \
+                use_flow_sigmas use_karras_sigmas",
                 OFF,
             ),
             ("trained_betas", NULL),
             ("algorithm_type", &["\"dpmsolver++\""]),
             ("final_sigmas_type", &["\"sigma_min\"", "\"zero\""]),
             ("lower_order_final", &["true"]),
-            ("prediction_type", &["\"epsilon\""]),
             ("set_alpha_to_one", &["false"]),
             ("solver_order", &["2"]),
             ("solver_type", &["\"midpoint\""]),
             ("steps_offset", &["1"]),
-            // DDIM here is spaced in the first way, DPM-Solver in the second, as in the paper's scripts.
-            ("timestep_spacing", &["\"leading\"", "\"linspace\""]),
         ]],
     };
 
@@ -165,10 +169,21 @@ impl Config for ScheduleConfig {
         let timesteps = i64::try_from(self.num_train_timesteps).unwrap_or(i64::MAX);
         bounded([("num_train_timesteps", timesteps)])?;
         let (start, end) = (self.beta_start, self.beta_end);
-        if 0.0 < start && start <= end && end < 1.0 {
-            return Ok(());
+        if !(0.0 < start && start <= end && end < 1.0) {
+            let right = "betas are above 0, below 1, and rise";
+            return Err(format!("`beta_start` is {start} and `beta_end` {end}; {right}"));
         }
-        Err(format!("`beta_start` is {start} and `beta_end` {end}; betas are above 0, below 1, and rise"))
+        if self.rescale_betas_zero_snr && self.prediction_type == PredictionType::Epsilon {
+            return Err("`rescale_betas_zero_snr` is true and `prediction_type` epsilon: from noise alone, as the last timestep then \
+                has, its prediction gives no picture; supported is v_prediction"
+                .to_owned());
+        }
+        if self.rescale_betas_zero_snr && timesteps < 2 {
+            return Err(format!(
+                "`num_train_timesteps` is {timesteps}; with `rescale_betas_zero_snr` two are the least"
+            ));
+        }
+        Ok(())
     }
 }
 

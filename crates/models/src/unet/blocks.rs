@@ -83,11 +83,34 @@ impl Attention {
     }
 }
 
+/// What leads from pixels to tokens and back.
+#[derive(Debug)]
+enum Projection {
+    Convolution(Conv2d),
+    Linear(Linear),
+}
+
+impl Projection {
+    fn new(path: nn::Path, features: i64, is_linear: bool) -> Projection {
+        match is_linear {
+            true => Projection::Linear(Linear::new(path, features, features, true)),
+            false => Projection::Convolution(Conv2d::new(path, (features, features), 1, 1, 0)),
+        }
+    }
+
+    fn linear(&self) -> Option<&Linear> {
+        match self {
+            Projection::Linear(layer) => Some(layer),
+            Projection::Convolution(_) => None,
+        }
+    }
+}
+
 /// `Transformer2DModel` with one `BasicTransformerBlock`.
 #[derive(Debug)]
 pub struct SpatialTransformer {
     norm: GroupNorm,
-    proj_in: Conv2d,
+    proj_in: Projection,
     norm1: LayerNorm,
     attn1: Attention,
     norm2: LayerNorm,
@@ -95,23 +118,22 @@ pub struct SpatialTransformer {
     norm3: LayerNorm,
     ff_in: Linear,
     ff_out: Linear,
-    proj_out: Conv2d,
+    proj_out: Projection,
     /// Behind `attn1`, `attn2`, the feed-forward block, and of the whole.
     pub hidden: [HiddenSite; 4],
 }
 
 impl SpatialTransformer {
-    pub fn new(path: nn::Path, features: i64, config: &UNetConfig) -> SpatialTransformer {
-        let heads = config.attention_head_dim;
+    pub fn new(path: nn::Path, (features, heads): (i64, i64), config: &UNetConfig) -> SpatialTransformer {
         let block = &path / "transformer_blocks" / 0;
         let prefix = block.components().collect::<Vec<_>>().join(".");
         // The network numbers its blocks when all of them are there.
         let site = |name: &str, place| HiddenSite::new(format!("{prefix}{name}"), place, 0, features);
         let feed_forward = &block / "ff" / "net";
-        let square = (features, features);
+        let projection = |name| Projection::new(&path / name, features, config.use_linear_projection);
         SpatialTransformer {
             norm: GroupNorm::new(&path / "norm", features, config.norm_num_groups, 1e-6),
-            proj_in: Conv2d::new(&path / "proj_in", square, 1, 1, 0),
+            proj_in: projection("proj_in"),
             norm1: LayerNorm::new(&block / "norm1", features, 1e-5),
             attn1: Attention::new(&block / "attn1", features, features, heads),
             norm2: LayerNorm::new(&block / "norm2", features, 1e-5),
@@ -119,7 +141,7 @@ impl SpatialTransformer {
             norm3: LayerNorm::new(&block / "norm3", features, 1e-5),
             ff_in: Linear::new(&feed_forward / 0 / "proj", features, 8 * features, true),
             ff_out: Linear::new(&feed_forward / 2, 4 * features, features, true),
-            proj_out: Conv2d::new(&path / "proj_out", square, 1, 1, 0),
+            proj_out: projection("proj_out"),
             hidden: [
                 site(".attn1", Place::AttentionOutput),
                 site(".attn2", Place::AttentionOutput),
@@ -132,8 +154,15 @@ impl SpatialTransformer {
     /// `input` `[N, C, H, W]` gives the same shape; `context` is `[N, S, cross_attention_dim]`.
     pub fn forward(&self, input: &Tensor, context: &Tensor, hook: &dyn Hook) -> Tensor {
         let (batch, channels, height, width) = input.size4().expect("pictures are [N, C, H, W]");
-        let hidden = hook.conv2d(&self.proj_in, &hook.group_norm(&self.norm, input));
-        let mut hidden = hidden.permute([0, 2, 3, 1]).reshape([batch, height * width, channels]); // [N, T, C]
+        let to_tokens =
+            |picture: &Tensor| picture.permute([0, 2, 3, 1]).reshape([batch, height * width, channels]);
+        let to_picture =
+            |tokens: &Tensor| tokens.reshape([batch, height, width, channels]).permute([0, 3, 1, 2]);
+        let normed = hook.group_norm(&self.norm, input);
+        let mut hidden = match &self.proj_in {
+            Projection::Convolution(layer) => to_tokens(&hook.conv2d(layer, &normed)),
+            Projection::Linear(layer) => hook.linear(layer, &to_tokens(&normed)),
+        }; // [N, T, C]
         let at = |site: &HiddenSite, values: &Tensor| {
             hook.hidden(site, &Hidden { values, lengths: None, normed: None })
         };
@@ -145,12 +174,17 @@ impl SpatialTransformer {
         let wide = hook.linear(&self.ff_in, &hook.layer_norm(&self.norm3, &hidden));
         let gated = fused::gated_gelu(&wide); // [N, T, 4 C]
         hidden = at(behind_block, &(&hidden + at(behind_ff, &hook.linear(&self.ff_out, &gated))));
-        let hidden = hidden.reshape([batch, height, width, channels]).permute([0, 3, 1, 2]);
-        hook.conv2d(&self.proj_out, &hidden) + input
+        let change = match &self.proj_out {
+            Projection::Convolution(layer) => hook.conv2d(layer, &to_picture(&hidden)),
+            Projection::Linear(layer) => to_picture(&hook.linear(layer, &hidden)),
+        };
+        change + input
     }
 
     pub fn linears(&self) -> Vec<(&Linear, Role)> {
         let attention = [&self.attn1, &self.attn2].into_iter().flat_map(Attention::linears);
-        attention.chain([(&self.ff_in, Role::FeedForwardIn), (&self.ff_out, Role::FeedForwardOut)]).collect()
+        let feed_forward = [(&self.ff_in, Role::FeedForwardIn), (&self.ff_out, Role::FeedForwardOut)];
+        let projections = [&self.proj_in, &self.proj_out].into_iter().filter_map(Projection::linear);
+        attention.chain(feed_forward).chain(projections.map(|layer| (layer, Role::Other))).collect()
     }
 }

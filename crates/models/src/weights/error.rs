@@ -48,9 +48,9 @@ pub enum WeightsError {
     Kind { path: PathBuf, name: String, found: Dtype },
     #[error("{path}: tensor `{name}` has {count} values that are NaN or infinite; the training that wrote it diverged or the file is damaged: take another one", path = path.display())]
     NonFinite { path: PathBuf, name: String, count: usize },
-    #[error("{folder}: the network of this size does not fit into memory ({problem}); check the sizes in its config.json, or take a machine with more memory", folder = folder.display())]
+    #[error("{path}: the network of this size does not fit into memory ({problem}); check the sizes in its config.json, or take a machine with more memory", path = path.display())]
     Memory {
-        folder: PathBuf,
+        path: PathBuf,
         /// What libtorch says, which the runner knows as a lack of memory.
         problem: String,
     },

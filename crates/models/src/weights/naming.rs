@@ -57,9 +57,38 @@ pub const VAE: Naming = Naming {
     ..PLAIN
 };
 
-/// A text tower, alone or out of a whole CLIP.
-pub const CLIP_TEXT: Naming =
-    Naming { foreign: &["vision_model.", "visual_projection.", "text_projection.", "logit_scale"], ..PLAIN };
+/// A text tower, alone or out of a whole CLIP, and OpenCLIP's, of Stable Diffusion 2.x in the original naming.
+pub const CLIP_TEXT: Naming = Naming {
+    renames: &[
+        rename("token_embedding.*", &["text_model.embeddings.token_embedding.*"]),
+        rename("positional_embedding", &["text_model.embeddings.position_embedding.weight"]),
+        rename("ln_final.*", &["text_model.final_layer_norm.*"]),
+        rename("transformer.resblocks.*.ln_1.*", &["text_model.encoder.layers.*.layer_norm1.*"]),
+        rename("transformer.resblocks.*.attn.in_proj_weight", &IN_PROJ_WEIGHT),
+        rename("transformer.resblocks.*.attn.in_proj_bias", &IN_PROJ_BIAS),
+        rename(
+            "transformer.resblocks.*.attn.out_proj.*",
+            &["text_model.encoder.layers.*.self_attn.out_proj.*"],
+        ),
+        rename("transformer.resblocks.*.ln_2.*", &["text_model.encoder.layers.*.layer_norm2.*"]),
+        rename("transformer.resblocks.*.mlp.c_fc.*", &["text_model.encoder.layers.*.mlp.fc1.*"]),
+        rename("transformer.resblocks.*.mlp.c_proj.*", &["text_model.encoder.layers.*.mlp.fc2.*"]),
+    ],
+    foreign: &["vision_model.", "visual_projection.", "text_projection", "logit_scale"],
+    ..PLAIN
+};
+
+const IN_PROJ_WEIGHT: [&str; 3] = [
+    "text_model.encoder.layers.*.self_attn.q_proj.weight",
+    "text_model.encoder.layers.*.self_attn.k_proj.weight",
+    "text_model.encoder.layers.*.self_attn.v_proj.weight",
+];
+
+const IN_PROJ_BIAS: [&str; 3] = [
+    "text_model.encoder.layers.*.self_attn.q_proj.bias",
+    "text_model.encoder.layers.*.self_attn.k_proj.bias",
+    "text_model.encoder.layers.*.self_attn.v_proj.bias",
+];
 
 /// A vision tower with its projection, alone or out of a whole CLIP.
 pub const CLIP_VISION: Naming =

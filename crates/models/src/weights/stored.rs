@@ -82,6 +82,19 @@ impl Weights {
         Ok(Weights { whole, files, tensors })
     }
 
+    /// Those tensors that `ours` gives a name, under it.
+    pub fn renamed(mut self, ours: impl Fn(&str) -> Option<String>) -> Weights {
+        let named = |tensor: Stored| Some(Stored { name: ours(&tensor.name)?, ..tensor });
+        self.tensors = self.tensors.into_iter().filter_map(named).collect();
+        self.tensors.sort_by(|one, two| one.name.cmp(&two.name));
+        self
+    }
+
+    /// The file, or the index of the files.
+    pub fn path(&self) -> &Path {
+        &self.whole
+    }
+
     /// Every tensor, by name.
     pub fn tensors(&self) -> &[Stored] {
         &self.tensors

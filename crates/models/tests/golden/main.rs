@@ -7,13 +7,17 @@ mod encoders;
 mod evaluators;
 mod minilm;
 mod pictures;
+mod single_file;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use models::clip::{Clip, ClipConfig, ClipText, ClipTextConfig, ClipVision, ClipVisionConfig};
 use models::config::Config;
-use models::scheduler::{Ddim, DpmSolverPlusPlus, FinalStep, NoiseSchedule, Pndm, Sampler, ScheduleConfig};
+use models::scheduler::{
+    Ddim, DpmSolverPlusPlus, FinalStep, NoiseSchedule, Pndm, PredictionType, Sampler, ScheduleConfig,
+    TimestepSpacing,
+};
 use models::unet::UNet2DCondition;
 use models::vae::AutoencoderKl;
 use models::vit::{Vit, VitConfig};
@@ -77,6 +81,11 @@ fn unet_of_four_levels_in_the_layout_of_stable_diffusion_matches_diffusers() {
 }
 
 #[test]
+fn unet_with_linear_projections_and_heads_by_level_matches_diffusers() {
+    unet_matches("unet_linear");
+}
+
+#[test]
 fn channels_that_lie_last_change_rounding_alone() {
     let case = "unet_four_levels";
     let io = tensors(case);
@@ -109,12 +118,17 @@ impl Hook for Stretch<'_> {
 
 #[test]
 fn every_linear_has_its_state_dict_name_and_reaches_the_output_through_the_hook() {
-    let io = tensors("unet_three_levels");
-    let (store, unet) = load("unet_three_levels", DIFFUSERS, UNet2DCondition::new);
+    reaches_the_output("unet_three_levels", 7); // two levels down, two up with two layers, the middle
+    reaches_the_output("unet_linear", 11); // the same, each with one layer more
+}
+
+fn reaches_the_output(case: &str, transformers: usize) {
+    let io = tensors(case);
+    let (store, unet) = load(case, DIFFUSERS, UNet2DCondition::new);
     let variables = store.variables();
     let is_attention = |role: &Role| matches!(role, Role::Query | Role::Key | Role::Value | Role::Output);
     let attention = || unet.linears().into_iter().filter(|(_, role)| is_attention(role));
-    assert_eq!(attention().count(), 8 * 7); // two levels down, two up with two layers, the middle
+    assert_eq!(attention().count(), 8 * transformers);
     for (layer, _) in unet.linears() {
         assert_eq!(layer.weight, variables[&format!("{}.weight", layer.name)], "{}", layer.name);
         let hook = Stretch(&layer.name);
@@ -195,6 +209,26 @@ fn noise_schedule_matches_diffusers() {
     assert_close("alphas_cumprod", &ours, &io["alphas_cumprod"], SCHEDULE_TOLERANCE);
     let noisy = schedule.add_noise(&io["start"], &io["noise"], &io["add_noise_timesteps"]);
     assert_close("add_noise", &noisy, &io["add_noise"], SCHEDULE_TOLERANCE);
+    let schedule = NoiseSchedule::new(&to_noise());
+    let ours = Tensor::from_slice(schedule.alphas_cumprod()).to_kind(Kind::Float);
+    assert_close("alphas_cumprod down to 0", &ours, &io["to_noise_alphas_cumprod"], SCHEDULE_TOLERANCE);
+    let noisy = schedule.add_noise(&io["start"], &io["noise"], &io["add_noise_timesteps"]);
+    assert_close("add_noise, down to 0", &noisy, &io["to_noise_add_noise"], SCHEDULE_TOLERANCE);
+    let alphas = schedule.at(&io["add_noise_timesteps"]);
+    let velocity = schedule.target(&io["start"], &io["noise"], &alphas);
+    assert_close("velocity, down to 0", &velocity, &io["to_noise_velocity"], SCHEDULE_TOLERANCE);
+}
+
+fn velocity() -> ScheduleConfig {
+    ScheduleConfig { prediction_type: PredictionType::VPrediction, ..ScheduleConfig::default() }
+}
+
+fn trailing() -> ScheduleConfig {
+    ScheduleConfig { timestep_spacing: TimestepSpacing::Trailing, ..velocity() }
+}
+
+fn to_noise() -> ScheduleConfig {
+    ScheduleConfig { rescale_betas_zero_snr: true, ..trailing() }
 }
 
 /// Follows a whole trajectory under the fake network of the script.
@@ -221,6 +255,16 @@ fn samplers_match_diffusers() {
         sampler_matches(&format!("pndm_{steps}"), Pndm::new(&schedule, steps));
         for (name, end) in [("dpm_sigma_min", FinalStep::SigmaMin), ("dpm_zero", FinalStep::Zero)] {
             sampler_matches(&format!("{name}_{steps}"), DpmSolverPlusPlus::new(&schedule, steps, end));
+        }
+        for (name, config) in [("velocity", velocity()), ("to_noise", to_noise())] {
+            let schedule = NoiseSchedule::new(&config);
+            sampler_matches(&format!("ddim_{name}_{steps}"), Ddim::new(&schedule, steps));
+            let solver = DpmSolverPlusPlus::new(&schedule, steps, FinalStep::SigmaMin);
+            sampler_matches(&format!("dpm_{name}_{steps}"), solver);
+        }
+        for (name, config) in [("velocity", velocity()), ("trailing", trailing())] {
+            let sampler = Pndm::new(&NoiseSchedule::new(&config), steps);
+            sampler_matches(&format!("pndm_{name}_{steps}"), sampler);
         }
     }
 }

@@ -10,6 +10,7 @@ use finetune::{
     BankRun, Broken, Finetuning, Finished, Known, Latest, PassCost, Slot, Task, trained_bytes, untrained,
     without_multiplier,
 };
+use models::checkpoint::Checkpoint;
 use models::palette::colored;
 use models::unet::UNetConfig;
 use runner::{BankContext, Estimate, Outcome};
@@ -125,7 +126,7 @@ impl Task for SemanticTuning {
     }
 
     fn network_config(settings: &Settings) -> PathBuf {
-        settings.model.join("unet/config.json")
+        Checkpoint::at(&settings.model).config_file("unet")
     }
 
     fn check(settings: &Settings) -> Result<()> {

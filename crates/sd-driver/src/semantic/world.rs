@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
+use models::checkpoint::Checkpoint;
 use models::control::{ConditionEncoder, ConditionEncoderConfig};
 use models::diffusion::StableDiffusion;
 use tch::{Device, Tensor};
@@ -59,7 +60,7 @@ impl World {
 /// Files that [`World::load`] reads.
 pub fn files(settings: &Settings) -> Result<Vec<PathBuf>> {
     let SemanticSettings { model, evaluators, condition_encoder, .. } = &**settings;
-    let mut files = StableDiffusion::files(model)?;
+    let mut files = Checkpoint::at(model).files()?;
     files.extend(models::network_files(&evaluators.segmenter)?);
     files.extend(FeatureNet::files(&evaluators.features)?);
     if let Some(path) = &condition_encoder.pretrained {

@@ -10,6 +10,7 @@ use finetune::{
     BankRun, Broken, Finetuning, Finished, Known, Latest, PassCost, Task, untrained, without_multiplier,
 };
 use models::Frozen;
+use models::checkpoint::Checkpoint;
 use models::images::{resize_and_crop, to_tensor};
 use models::unet::UNetConfig;
 use rand::RngExt;
@@ -134,7 +135,7 @@ impl Task for SubjectTuning {
     }
 
     fn network_config(settings: &Settings) -> PathBuf {
-        settings.model.join("unet/config.json")
+        Checkpoint::at(&settings.model).config_file("unet")
     }
 
     fn check(settings: &Settings) -> Result<()> {

@@ -6,6 +6,7 @@ use anyhow::Result;
 use delora_core::Site;
 use image::RgbImage;
 use models::Loaded;
+use models::checkpoint::Checkpoint;
 use models::clip::{Clip, ClipConfig};
 use models::diffusion::{StableDiffusion, load_clip, load_unet};
 use models::images::Preprocessor;
@@ -61,9 +62,7 @@ pub struct ClipScorer {
 impl ClipScorer {
     fn load(folder: &Path, device: Device) -> Result<ClipScorer> {
         let config: ClipConfig = read_config(&folder.join("config.json"))?;
-        let text = &config.text_config;
-        let pad = if text.eos_token_id == 2 { text.vocab_size - 1 } else { text.eos_token_id };
-        let tokenizer = CaptionTokenizer::open(folder, text.max_position_embeddings as usize, pad)?;
+        let tokenizer = CaptionTokenizer::open(folder, &config.text_config)?;
         let network = load_clip(folder, device)?;
         Ok(ClipScorer {
             network,
@@ -75,8 +74,9 @@ impl ClipScorer {
 
     /// Files that [`ClipScorer::load`] reads.
     fn files(folder: &Path) -> Result<Vec<PathBuf>> {
+        let config: ClipConfig = read_config(&folder.join("config.json"))?;
         let mut files = network_files(folder)?;
-        files.extend(tokenizer_files(folder));
+        files.extend(tokenizer_files(folder, &config.text_config));
         files.push(Preprocessor::file(folder));
         Ok(files)
     }
@@ -94,7 +94,7 @@ impl ClipScorer {
     }
 }
 
-/// What of the denoiser of a checkpoint folder in Stable Diffusion's layout can be adapted, on the CPU.
+/// What of the denoiser of a checkpoint in Stable Diffusion's layout can be adapted, on the CPU.
 pub fn sites(checkpoint: &Path) -> Result<Vec<Site>> {
     Ok(finetune::sites(&load_unet(checkpoint, Device::Cpu)?))
 }
@@ -102,7 +102,7 @@ pub fn sites(checkpoint: &Path) -> Result<Vec<Site>> {
 /// Files that [`World::load`] reads.
 pub fn files(settings: &Settings) -> Result<Vec<PathBuf>> {
     let SubjectDrivenSettings { model, evaluators, .. } = &**settings;
-    let mut files = StableDiffusion::files(model)?;
+    let mut files = Checkpoint::at(model).files()?;
     files.extend(Dino::files(&evaluators.dino, evaluators.dino_preprocessing)?);
     for folder in [&evaluators.clip].into_iter().chain(&evaluators.clip_b32) {
         files.extend(ClipScorer::files(folder)?);

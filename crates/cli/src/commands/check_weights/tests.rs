@@ -138,11 +138,11 @@ fn keys_that_change_results_are_differences() {
         fs::write(&path, config.to_string()).unwrap();
     };
     set("unet/config.json", "flip_sin_to_cos", false.into());
-    set("scheduler/scheduler_config.json", "prediction_type", "v_prediction".into());
+    set("scheduler/scheduler_config.json", "prediction_type", "sample".into());
     let report = check(&sd, true).unwrap();
     for part in [
         "`flip_sin_to_cos` is false; supported is true",
-        r#"`prediction_type` is "v_prediction"; supported is "epsilon""#,
+        r#"`prediction_type` is "sample": unknown variant `sample`, expected `epsilon` or `v_prediction`"#,
     ] {
         assert!(report.text.contains(part), "{part} is missing in\n{}", report.text);
     }
