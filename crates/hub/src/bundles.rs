@@ -2,8 +2,8 @@
 
 use crate::error::{HubError, Result};
 
-/// Revision of every bundle.
-pub(crate) const REVISION: &str = "main";
+/// Revision of every bundle of the table.
+pub const MAIN: &str = "main";
 
 /// Files of one repository, under a name.
 #[derive(Debug)]
@@ -14,6 +14,8 @@ pub struct Bundle {
     pub kind: Kind,
     /// `owner/name` on the hub.
     pub repo: &'static str,
+    /// Branch, tag or commit.
+    pub revision: &'static str,
     pub files: &'static [Files],
     /// Files that can be chosen by name; all of them when none is.
     pub parts: &'static [Part],
@@ -47,6 +49,8 @@ pub enum Files {
     Each(&'static str),
     /// The first of these sets that the repository has whole.
     FirstOf(&'static [&'static [&'static str]]),
+    /// All files of this name, at least one, where `*` stands for any text, as in `huggingface_hub`'s patterns.
+    Matching(&'static str),
 }
 
 #[derive(Debug)]

@@ -12,13 +12,14 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use crate::bundles::{Bundle, REVISION};
+use crate::bundles::Bundle;
 use crate::error::{HubError, Result};
 use crate::listing::is_commit;
 
 pub(crate) struct RepositoryCache {
     folder: PathBuf,
     locks: PathBuf,
+    revision: &'static str,
 }
 
 /// A lock of the operating system, gone with its process; the file stays.
@@ -29,7 +30,8 @@ pub(crate) struct Lock {
 impl RepositoryCache {
     pub fn new(cache: &Path, bundle: &Bundle) -> RepositoryCache {
         let name = format!("{}--{}", bundle.kind.plural(), bundle.repo.replace('/', "--"));
-        RepositoryCache { folder: cache.join(&name), locks: cache.join(".locks").join(&name) }
+        let (folder, locks) = (cache.join(&name), cache.join(".locks").join(&name));
+        RepositoryCache { folder, locks, revision: bundle.revision }
     }
 
     pub fn snapshot(&self, commit: &str) -> PathBuf {
@@ -50,9 +52,12 @@ impl RepositoryCache {
         size_of(&self.snapshot(commit).join(file))
     }
 
-    /// Commit of the snapshot that was fetched last.
+    /// Commit of the snapshot of the revision that was fetched last.
     pub fn current_commit(&self) -> Option<String> {
-        let commit = fs::read_to_string(self.folder.join("refs").join(REVISION)).ok()?;
+        if is_commit(self.revision) {
+            return Some(self.revision.to_owned()).filter(|commit| self.snapshot(commit).is_dir());
+        }
+        let commit = fs::read_to_string(self.folder.join("refs").join(self.revision)).ok()?;
         Some(commit.trim().to_string()).filter(|commit| is_commit(commit))
     }
 
@@ -105,15 +110,16 @@ impl RepositoryCache {
         }
     }
 
-    /// Makes a snapshot the one that offline runs, Python's too, take.
+    /// Makes a snapshot the one that offline runs, Python's too, take for the revision.
     pub fn set_current(&self, commit: &str) -> Result<()> {
         if self.current_commit().as_deref() == Some(commit) {
             return Ok(());
         }
-        let path = self.folder.join("refs").join(REVISION);
+        let path = self.folder.join("refs").join(self.revision);
         make_folder(path.parent().expect("a reference lies in its folder"))?;
-        let _lock = self.lock(&format!("refs-{REVISION}"), || ())?;
-        let whole = self.folder.join(format!(".{REVISION}"));
+        let name = self.revision.replace('/', "-");
+        let _lock = self.lock(&format!("refs-{name}"), || ())?;
+        let whole = self.folder.join(format!(".{name}"));
         fs::write(&whole, commit).map_err(HubError::write(&whole))?;
         fs::rename(&whole, &path).map_err(HubError::write(&path))
     }

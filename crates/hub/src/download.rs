@@ -10,7 +10,7 @@ use crate::bundles::Bundle;
 use crate::cache::{RepositoryCache, size_of};
 use crate::content::{ContentHash, is_sha256};
 use crate::error::{HubError, Result};
-use crate::http::{Answer, Client, text};
+use crate::http::{Answer, Client, encoded, text};
 use crate::listing::ListedFile;
 use crate::plan::Plan;
 use crate::progress::{AllProgress, FileProgress};
@@ -179,22 +179,4 @@ fn check(remote: &Remote, path: &Path) -> Result<()> {
     fs::remove_file(path).map_err(HubError::write(path))?;
     let (repo, file) = (remote.bundle.repo.to_string(), remote.name.to_string());
     Err(HubError::Content { repo, file, algorithm, expected, found })
-}
-
-/// A file's name as a part of an address.
-fn encoded(name: &str) -> String {
-    let keep = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte);
-    name.bytes()
-        .map(|byte| if keep(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
-        .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_are_encoded_for_addresses() {
-        assert_eq!(encoded("a b/c#1-é.txt"), "a%20b/c%231-%C3%A9.txt");
-    }
 }

@@ -47,6 +47,14 @@ pub enum HubError {
     #[error("{endpoint} has no {kind} `{repo}`, or it is private; for a private one set HF_TOKEN{found}")]
     NoRepository { endpoint: String, kind: &'static str, repo: String, found: &'static str },
 
+    #[error("`{repo}` has no revision `{revision}`; its branches, tags and commits are at {page}")]
+    NoRevision { repo: String, revision: String, page: String },
+
+    #[error(
+        "`{address}` is no repository: {problem}; it is hf:OWNER/NAME, or hf:datasets/OWNER/NAME for data, with @REVISION if need be"
+    )]
+    Address { address: String, problem: String },
+
     #[error("`{repo}` has no file `{file}` in its revision {revision}")]
     NoFile { repo: String, file: String, revision: String },
 

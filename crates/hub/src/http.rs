@@ -7,7 +7,7 @@ use ureq::http::{HeaderMap, Method, Request, header};
 use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
 use ureq::{Agent, Body};
 
-use crate::bundles::{Bundle, Kind, REVISION};
+use crate::bundles::{Bundle, Kind};
 use crate::environment::Environment;
 use crate::error::{HubError, Result};
 use crate::progress::Progress;
@@ -162,9 +162,12 @@ impl Client {
             (_, "GatedRepo") => self.gated(bundle, page),
             (401 | 403, "RepoNotFound" | "") if bundle.gated => self.gated(bundle, page),
             (_, "RepoNotFound") | (401, _) => self.no_repository(bundle),
+            (_, "RevisionNotFound") => {
+                HubError::NoRevision { repo, revision: bundle.revision.to_string(), page }
+            }
             (404, _) => match file {
                 Some(file) => {
-                    HubError::NoFile { repo, file: file.to_string(), revision: REVISION.to_string() }
+                    HubError::NoFile { repo, file: file.to_string(), revision: bundle.revision.to_string() }
                 }
                 None => self.no_repository(bundle),
             },
@@ -210,6 +213,14 @@ impl Client {
             },
         }
     }
+}
+
+/// A name as a part of an address, with its slashes.
+pub(crate) fn encoded(name: &str) -> String {
+    let keep = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte);
+    name.bytes()
+        .map(|byte| if keep(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
+        .collect()
 }
 
 fn certificates(path: &Path) -> Result<RootCerts> {
@@ -325,5 +336,10 @@ mod tests {
         std::fs::write(&path, "none").unwrap();
         let empty = certificates(&path).unwrap_err().to_string();
         assert!(empty.contains("it holds none in PEM form"), "{empty}");
+    }
+
+    #[test]
+    fn names_are_encoded_for_addresses() {
+        assert_eq!(encoded("a b/c#1-é.txt"), "a%20b/c%231-%C3%A9.txt");
     }
 }

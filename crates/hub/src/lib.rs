@@ -9,6 +9,7 @@
 
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
+mod address;
 mod bundles;
 mod by_hand;
 mod cache;
@@ -24,7 +25,8 @@ mod progress;
 mod select;
 mod table;
 
-pub use bundles::{Bundle, Files, Kind, Part};
+pub use address::{PREFIX, repository};
+pub use bundles::{Bundle, Files, Kind, MAIN, Part};
 pub use by_hand::{BY_HAND, ByHand, by_hand};
 pub use environment::Environment;
 pub use error::{HubError, Result};

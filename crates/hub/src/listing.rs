@@ -5,10 +5,10 @@ use std::io::Read;
 use serde::Deserialize;
 use ureq::http::Method;
 
-use crate::bundles::{Bundle, REVISION};
+use crate::bundles::Bundle;
 use crate::content::ContentHash;
 use crate::error::{HubError, Result};
-use crate::http::Client;
+use crate::http::{Client, encoded};
 use crate::progress::Progress;
 
 /// More than any listing that is one.
@@ -63,7 +63,9 @@ struct LargeFile {
 /// Asks the hub for a bundle's repository.
 pub(crate) fn list(client: &Client, bundle: &Bundle, progress: &Progress) -> Result<Listing> {
     let (kind, repo) = (bundle.kind.plural(), bundle.repo);
-    let url = format!("{}/api/{kind}/{repo}/revision/{REVISION}?blobs=true", client.endpoint);
+    // A name as `refs/pr/1` is one part of the address.
+    let revision = encoded(bundle.revision).replace('/', "%2F");
+    let url = format!("{}/api/{kind}/{repo}/revision/{revision}?blobs=true", client.endpoint);
     let answer = client.send(&Method::GET, &url, 0, progress)?;
     if answer.status != 200 {
         return Err(client.refusal(bundle, None, answer));

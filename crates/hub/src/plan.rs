@@ -63,8 +63,13 @@ impl Display for Plan {
             bundle.repo,
             &commit[..12.min(commit.len())]
         )?;
-        let on_hub = self.licence_on_hub.as_ref().map(|licence| format!(" (on the hub: {licence})"));
-        writeln!(formatter, "  licence: {}{}", bundle.licence, on_hub.unwrap_or_default())?;
+        let licence = match (bundle.licence, &self.licence_on_hub) {
+            ("", Some(on_hub)) => on_hub.clone(),
+            ("", None) => "its page states none".to_owned(),
+            (licence, Some(on_hub)) => format!("{licence} (on the hub: {on_hub})"),
+            (licence, None) => licence.to_owned(),
+        };
+        writeln!(formatter, "  licence: {licence}")?;
         let width = files.iter().map(|file| file.name().len()).max().unwrap_or(0);
         for file in files {
             let size = file.size().map_or("unknown".to_string(), |size| DecimalBytes(size).to_string());

@@ -18,6 +18,10 @@ pub(crate) fn select(wanted: &[&Files], names: &[String]) -> Result<Vec<String>,
 fn one(files: &Files, names: &[String]) -> Result<Vec<String>, String> {
     match files {
         Files::Each(pattern) => matching(pattern, names),
+        Files::Matching(pattern) => {
+            let found: Vec<String> = names.iter().filter(|name| is_like(pattern, name)).cloned().collect();
+            if found.is_empty() { Err((*pattern).to_owned()) } else { Ok(found) }
+        }
         Files::FirstOf(sets) => {
             let whole = |set: &&[&str]| -> Option<Vec<String>> {
                 let found: Result<Vec<_>, _> = set.iter().map(|pattern| matching(pattern, names)).collect();
@@ -55,6 +59,17 @@ fn matches(pattern: &str, name: &str) -> bool {
     }
 }
 
+/// Whether `name` is `pattern`, in which `*` stands for any text.
+fn is_like(pattern: &str, name: &str) -> bool {
+    match pattern.split_once('*') {
+        None => pattern == name,
+        Some((before, after)) => name.strip_prefix(before).is_some_and(|rest| {
+            let mut ends = (0..=rest.len()).filter(|&at| rest.is_char_boundary(at));
+            ends.any(|at| is_like(after, &rest[at..]))
+        }),
+    }
+}
+
 /// The first absent file of the series that `name`, as in `train-00000-of-00002.parquet`, belongs to.
 fn missing_shard(name: &str, names: &[String]) -> Option<String> {
     const DIGITS: usize = 5;
@@ -71,7 +86,7 @@ fn missing_shard(name: &str, names: &[String]) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::Files::{Each, FirstOf};
+    use super::Files::{Each, FirstOf, Matching};
     use super::*;
 
     fn selected(wanted: &[Files], names: &[&str]) -> Result<Vec<String>, String> {
@@ -86,6 +101,15 @@ mod tests {
         assert_eq!(selected(&train, &names).unwrap(), [names[0]]);
         assert_eq!(selected(&train, &names[1..]).unwrap_err(), "cola/train-*.parquet");
         assert!(matches("*é*", "aéb") && matches("a*", "a") && !matches("a*b", "a/b"));
+    }
+
+    #[test]
+    fn a_pattern_of_the_hubs_goes_through_folders() {
+        let names = ["a.json", "b/c.json", "b/d.bin"];
+        assert_eq!(selected(&[Matching("*")], &names).unwrap(), names);
+        assert_eq!(selected(&[Matching("*.json")], &names).unwrap(), names[..2]);
+        assert_eq!(selected(&[Matching("b/*"), Matching("*.bin")], &names).unwrap(), names[1..]);
+        assert_eq!(selected(&[Matching("*.txt")], &names).unwrap_err(), "*.txt");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! Sizes are rounded and only for lists that are made without asking the hub; a plan has the hub's own.
 
 use crate::bundles::Files::{Each, FirstOf};
-use crate::bundles::{Bundle, Files, Kind, Part};
+use crate::bundles::{Bundle, Files, Kind, MAIN, Part};
 use crate::by_hand::BY_HAND;
 use crate::error::{HubError, Result};
 
@@ -197,6 +197,7 @@ const fn model(name: &'static str, repo: &'static str, about: &'static str) -> B
         about,
         kind: Kind::Model,
         repo,
+        revision: MAIN,
         files: &[],
         parts: &[],
         models: &[],

@@ -26,12 +26,15 @@ Examples:
   delora fetch table3 --scale paper --list   what Table 3 needs, without asking the hub
   delora fetch table3 --scale paper          fetch it, and print the command to go on with
   delora fetch table3 --scale paper --link . the same; `delora run experiments/table3.toml --scale paper` finds it
-  delora fetch glue --task cola,rte --model  two data sets and the encoder";
+  delora fetch glue --task cola,rte --model  two data sets and the encoder
+  delora fetch hf:Qwen/Qwen2.5-0.5B          any model of the hub; hf:datasets/OWNER/NAME is a data set, @REVISION a branch,
+                                             tag or commit
+  delora fetch hf:datasets/stanfordnlp/imdb --include 'plain_text/*'   only files whose names are like that";
 
 #[derive(clap::Args)]
 #[command(after_help = ENVIRONMENT)]
 pub struct Args {
-    /// Bundles, or experiments as `table3` or a file; without a name, show what there is
+    /// Bundles, experiments as `table3` or a file, or repositories as `hf:owner/name`; without a name, show what there is
     #[arg(value_name = "NAME")]
     names: Vec<String>,
     /// All names are experiments, at this scale; without the option, names that are no bundles are, at scale `paper`
@@ -40,6 +43,9 @@ pub struct Args {
     /// Only these parts of a data set, as in `--task cola,rte`
     #[arg(long = "task", value_name = "TASK", value_delimiter = ',')]
     tasks: Vec<String>,
+    /// Of repositories, only files whose names are like GLOB, in which `*` stands for any text; may be repeated
+    #[arg(long, value_name = "GLOB")]
+    include: Vec<String>,
     /// Fetch the checkpoint too that is trained on the data set
     #[arg(long)]
     model: bool,
@@ -102,7 +108,16 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
 fn wanted(args: &Args) -> anyhow::Result<Wanted> {
     let mut wanted = Wanted::default();
     let scale = args.scale.as_deref().unwrap_or(SCALE);
+    if !args.include.is_empty() && !args.names.iter().any(|name| name.starts_with(hub::PREFIX)) {
+        bail!(
+            "--include chooses files of a repository, as in `delora fetch hf:OWNER/NAME --include '*.json'`"
+        );
+    }
     for name in &args.names {
+        if name.starts_with(hub::PREFIX) {
+            wanted.add(hub::repository(name, &args.include)?, &[], true);
+            continue;
+        }
         let bundle = hub::find(name).ok().filter(|_| args.scale.is_none());
         let by_hand = hub::by_hand(name).filter(|_| args.scale.is_none());
         if let Some(bundle) = bundle {
@@ -120,6 +135,7 @@ fn wanted(args: &Args) -> anyhow::Result<Wanted> {
     }
     let has_options = args.model
         || !args.tasks.is_empty()
+        || !args.include.is_empty()
         || args.dry_run
         || args.list
         || args.to.is_some()

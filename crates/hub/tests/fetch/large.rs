@@ -17,6 +17,7 @@ static LARGE: Bundle = Bundle {
     about: "a network to test with",
     kind: Kind::Model,
     repo: "owner/large",
+    revision: hub::MAIN,
     files: &[Files::Each("model.safetensors")],
     parts: &[],
     models: &[],

@@ -3,6 +3,7 @@
 mod arrives;
 mod bundles;
 mod large;
+mod named;
 mod refused;
 mod repository;
 mod server;
@@ -24,6 +25,7 @@ static NOTES: Bundle = Bundle {
     about: "notes to test with",
     kind: Kind::Dataset,
     repo: "owner/notes",
+    revision: hub::MAIN,
     files: &[Files::Each("card.json")],
     parts: &[
         Part { name: "a", files: &[Files::Each("a/train-*.parquet")] },

@@ -59,6 +59,7 @@ fn a_bundle_that_is_known_as_gated_needs_no_code_from_the_hub() {
         about: "",
         kind: hub::Kind::Model,
         repo: "owner/notes",
+        revision: hub::MAIN,
         files: &[hub::Files::Each("config.json")],
         parts: &[],
         models: &[],

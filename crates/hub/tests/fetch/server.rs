@@ -9,6 +9,8 @@ use std::time::Duration;
 use crate::repository::{Content, Repository};
 
 pub const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
+/// As they stand in addresses.
+const REVISIONS: [&str; 3] = ["main", "refs%2Fpr%2F1", COMMIT];
 /// Content is made and sent in pieces of this size.
 const PIECE_BYTES: u64 = 1 << 20;
 
@@ -181,7 +183,8 @@ impl State {
             |connection: &mut TcpStream, code| answer(connection, 404, &[("X-Error-Code", code)], b"", true);
         let found = self.repositories.iter().enumerate().find_map(|(index, repository)| {
             let (kind, name) = repository.name.split_once('/').unwrap();
-            if path == format!("/api/{kind}/{name}/revision/main") {
+            // It has one commit, which all its revisions are.
+            if path.starts_with(&format!("/api/{kind}/{name}/revision/")) {
                 return Some((index, repository, None));
             }
             let page = if kind == "models" { name } else { &repository.name };
@@ -194,6 +197,9 @@ impl State {
             return not_found(connection, "RepoNotFound");
         };
         let Some(name) = name else {
+            if !REVISIONS.iter().any(|revision| path.ends_with(&format!("/revision/{revision}"))) {
+                return not_found(connection, "RevisionNotFound");
+            }
             let listing = repository.listing(&self.commit.lock().unwrap());
             let headers = [("Content-Type", "application/json")];
             return answer(connection, 200, &headers, listing.as_bytes(), true);

@@ -145,6 +145,10 @@ fn value(plan: &Plan) -> String {
 
 fn described(bundle: &Bundle) -> String {
     let mut text = format!("{:22} {}\n", bundle.name, bundle.about);
+    if bundle.about_bytes == 0 {
+        line(&mut text, "size and licence are the hub's: --dry-run asks it");
+        return text;
+    }
     line(&mut text, &format!("about {} from {}", gigabytes(bundle.about_bytes), bundle.repo));
     let gated = if bundle.gated { ", to be accepted on the hub first" } else { "" };
     line(&mut text, &format!("licence: {}{gated}", bundle.licence));
