@@ -1,15 +1,19 @@
-//! The network that an adapter is of, found by its folder: a denoiser, a text encoder with its head, or a decoder.
+//! The network that an adapter is of, found by its folder: a denoiser, a text encoder or vision transformer with its head, or a decoder.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
-use delora_core::{AdapterFile, Part, PeftAdapter, Site, copy_with};
+use delora_core::{AdapterFile, Part, PeftAdapter, Site, Target, copy_with};
+use models::checkpoint::Checkpoint;
 use models::decoder::ModelType;
+use models::diffusion::load_vit;
 use models::roberta::{ClassificationHead, load_encoder};
+use models::vit::Vit;
+use models::weights::class_of;
 use serde_json::{Value, json};
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Kind, Tensor, nn};
 
 use crate::folder;
 
@@ -17,7 +21,7 @@ use crate::folder;
 pub struct Host {
     folder: PathBuf,
     kind: HostKind,
-    /// What can be adapted, and what trials train besides.
+    /// What can be adapted, and what trials train besides, under Hugging Face's names.
     pub sites: Vec<Site>,
 }
 
@@ -28,8 +32,15 @@ enum HostKind {
     Encoder {
         labels: Option<i64>,
     },
+    /// With as many labels where it has a head.
+    VisionTransformer {
+        labels: Option<i64>,
+    },
     Decoder,
 }
+
+/// What transformers' names of a vision transformer under a head have in front of ours.
+const VIT: &str = "vit.";
 
 /// The head's last layer, `[labels, features]`, of RoBERTa and of BERT.
 const HEADS: [&str; 2] = ["classifier.out_proj.weight", "classifier.weight"];
@@ -38,7 +49,7 @@ impl Host {
     /// The network of `folder`. `rows` gives the first size of a head's tensor that the adapter has, by its name in the network.
     pub fn open(folder: &Path, rows: impl Fn(&str) -> Option<i64>) -> Result<Host> {
         let new = |kind, sites| Ok(Host { folder: folder.to_owned(), kind, sites });
-        if folder.join("unet/config.json").is_file() {
+        if Checkpoint::at(folder).config_file("unet").is_file() {
             return new(HostKind::Denoiser, sd_driver::sites(folder)?);
         }
         let path = folder.join("config.json");
@@ -48,7 +59,9 @@ impl Host {
             folder.display()
         );
         let config: Value = models::read_json(&path)?;
-        match config["model_type"].as_str().unwrap_or_default() {
+        // Ours of before transformers named it so.
+        let is_vit = class_of(&config).is_some_and(|class| class.starts_with("ViT"));
+        match config["model_type"].as_str().unwrap_or(if is_vit { "vit" } else { "" }) {
             "roberta" | "bert" => {
                 let encoder = load_encoder(folder, Device::Cpu)?;
                 let labels = HEADS.iter().find_map(|name| rows(name));
@@ -58,9 +71,21 @@ impl Host {
                 let sites = finetune::sites(&encoder).into_iter().chain(head).collect();
                 new(HostKind::Encoder { labels }, sites)
             }
+            "vit" => {
+                let vit = load_vit(folder, Device::Cpu)?;
+                let labels = HEADS.iter().find_map(|name| rows(name));
+                let config = vit.network.config();
+                let classifier =
+                    |labels| Vit::classifier(&nn::VarStore::new(Device::Cpu).root(), config, labels);
+                let head = labels.map(classifier);
+                let head = head.iter().flat_map(|head| finetune::head_sites(&[head]));
+                let named = |site: Site| Site { name: format!("{VIT}{}", site.name), ..site };
+                let sites = finetune::sites(&vit).into_iter().map(named).chain(head).collect();
+                new(HostKind::VisionTransformer { labels }, sites)
+            }
             _ if serde_json::from_value::<ModelType>(config["model_type"].clone()).is_err() => bail!(
-                "--model {}: its `model_type` is {}; adapters of Stable Diffusion, of RoBERTa and BERT, and of Llama, Mistral and Qwen \
-                 are exported and imported",
+                "--model {}: its `model_type` is {}; adapters of Stable Diffusion, of RoBERTa and BERT, of vision transformers, and of \
+                 Llama, Mistral and Qwen are exported and imported",
                 folder.display(),
                 config["model_type"]
             ),
@@ -72,10 +97,47 @@ impl Host {
         }
     }
 
-    /// [`Host::open`] for an adapter of ours.
-    pub fn of(folder: &Path, adapter: &AdapterFile) -> Result<Host> {
+    /// [`Host::open`] for an adapter of ours, which then has Hugging Face's names.
+    pub fn of(folder: &Path, adapter: AdapterFile) -> Result<(Host, AdapterFile)> {
         let rows = |name: &str| adapter.tensors.get(&format!("{name}.value")).map(|value| value.size()[0]);
-        Host::open(folder, rows)
+        let host = Host::open(folder, rows)?;
+        let adapter =
+            host.renamed(adapter, |name| format!("{VIT}{name}"), |pattern| format!("(?:{VIT})(?:{pattern})"));
+        Ok((host, adapter))
+    }
+
+    /// `adapter`, which has Hugging Face's names, with ours.
+    pub fn ours(&self, adapter: AdapterFile) -> AdapterFile {
+        let own = |name: &str| name.strip_prefix(VIT).unwrap_or(name).to_owned();
+        self.renamed(adapter, own, str::to_owned)
+    }
+
+    /// `adapter` with other names of what is no head, and other regular expressions among its targets.
+    fn renamed(
+        &self,
+        mut adapter: AdapterFile,
+        name: impl Fn(&str) -> String,
+        pattern: impl Fn(&str) -> String,
+    ) -> AdapterFile {
+        if !matches!(self.kind, HostKind::VisionTransformer { .. }) {
+            return adapter;
+        }
+        let is_head = |name: &str| HEADS.iter().any(|head| name.split('.').next() == head.split('.').next());
+        let own = |own: String| if is_head(&own) { own } else { name(&own) };
+        adapter.tensors = adapter.tensors.into_iter().map(|(tensor, value)| (own(tensor), value)).collect();
+        let target = |target: Target| match (&target, target.to_string()) {
+            (Target::Role(_), _) => target,
+            (Target::Named(_), text) => {
+                let renamed = match text.strip_prefix("regex:") {
+                    Some(expression) => format!("regex:{}", pattern(expression)),
+                    // What ends so fits in front of any name.
+                    None => text.strip_prefix(VIT).unwrap_or(&text).to_owned(),
+                };
+                Target::parse(&renamed).expect("it was a target before")
+            }
+        };
+        adapter.targets = adapter.targets.map(|all| all.into_iter().map(target).collect());
+        adapter
     }
 
     /// [`Host::open`] for an adapter in a folder of PEFT's.
@@ -104,6 +166,12 @@ impl Host {
                     if has_pooler { json!(["classifier", "pooler"]) } else { json!(["classifier"]) },
                 );
             }
+            // PEFT has no task type for pictures.
+            HostKind::VisionTransformer { labels } => {
+                if labels.is_some() {
+                    set("modules_to_save", json!(["classifier"]));
+                }
+            }
             HostKind::Decoder => set("task_type", json!("CAUSAL_LM")),
         }
     }
@@ -123,19 +191,33 @@ impl Host {
         let changed = adapter.bank(&self.sites)?.merged_tensors(0)?;
         match self.kind {
             HostKind::Denoiser => {
+                let checkpoint = Checkpoint::at(&self.folder);
+                if let Some(file) = checkpoint.file() {
+                    let names = checkpoint.original_unet_names()?;
+                    let changed =
+                        changed.into_iter().map(|(name, value)| (names[&name].clone(), value)).collect();
+                    let name = file.file_name().expect("a file has a name");
+                    return Ok(copy_with(file, &changed, &out.join(name))?);
+                }
                 copy_but_unet(&self.folder, out)?;
                 Ok(copy_with(&unet_file(&self.folder)?, &changed, &out.join(UNET_FILE))?)
             }
-            HostKind::Encoder { labels } => self.write_whole(changed, out, |config| {
-                let Some(labels) = labels else { return };
-                let of = |index: i64| (index.to_string(), json!(format!("LABEL_{index}")));
-                let class = if config["model_type"] == "bert" { "Bert" } else { "Roberta" };
-                config["architectures"] = json!([format!("{class}ForSequenceClassification")]);
-                config["id2label"] = Value::Object((0..labels).map(of).collect());
-                config["label2id"] = Value::Object(
-                    (0..labels).map(|index| (format!("LABEL_{index}"), json!(index))).collect(),
-                );
-            }),
+            HostKind::Encoder { labels } | HostKind::VisionTransformer { labels } => {
+                self.write_whole(changed, out, |config| {
+                    let Some(labels) = labels else { return };
+                    let of = |index: i64| (index.to_string(), json!(format!("LABEL_{index}")));
+                    let class = match config["model_type"].as_str() {
+                        Some("bert") => "BertForSequenceClassification",
+                        Some("vit") => "ViTForImageClassification",
+                        _ => "RobertaForSequenceClassification",
+                    };
+                    config["architectures"] = json!([class]);
+                    config["id2label"] = Value::Object((0..labels).map(of).collect());
+                    config["label2id"] = Value::Object(
+                        (0..labels).map(|index| (format!("LABEL_{index}"), json!(index))).collect(),
+                    );
+                })
+            }
             HostKind::Decoder => self.write_whole(changed, out, |_| ()),
         }
     }

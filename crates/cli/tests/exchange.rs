@@ -12,15 +12,17 @@ use std::process::{Command, Output};
 use models::Frozen;
 use models::decoder::load_decoder;
 use models::roberta::{Tokens, load_classifier};
+use models::vit::load_image_classifier;
 use tch::{Device, Kind, Tensor};
 
 /// Case, network, and the formats that its method has.
-const CASES: [(&str, &str, &[&str]); 5] = [
+const CASES: [(&str, &str, &[&str]); 6] = [
     ("roberta_lora", "roberta", &["peft", "lora", "merged"]),
     ("bert_dora", "bert", &["peft", "merged"]),
     ("llama_delora", "llama", &["peft", "lora", "merged"]),
     ("qwen2_lora", "qwen2", &["peft", "lora", "merged"]),
     ("mistral_ia3", "mistral", &["peft", "merged"]),
+    ("vit_lora", "vit", &["peft", "lora", "merged"]),
 ];
 /// The largest difference, in parts of the largest logit.
 const TOLERANCE: f64 = 1e-5;
@@ -62,10 +64,15 @@ fn text(path: &Path) -> &str {
 fn distance(name: &str, merged: &Path) -> f64 {
     let io = Tensor::read_safetensors(case(name).join("io.safetensors")).unwrap();
     let of = |key: &str| &io.iter().find(|(name, _)| name == key).unwrap().1;
-    let (ids, mask, expected) = (of("ids"), of("mask"), of("logits"));
+    let expected = of("logits");
+    let labels = expected.size()[1];
     let found = gradient_mode::off(|| {
+        if name.starts_with("vit") {
+            let network = load_image_classifier(merged, labels, Device::Cpu).unwrap().network;
+            return network.forward(of("image"), &Frozen);
+        }
+        let (ids, mask) = (of("ids"), of("mask"));
         if name.starts_with("roberta") || name.starts_with("bert") {
-            let labels = expected.size()[1];
             let network = load_classifier(merged, labels, Device::Cpu).unwrap().network;
             network.forward(&Tokens { ids, mask, types: None }, Kind::Float, &Frozen)
         } else {
@@ -149,7 +156,10 @@ fn an_adapter_of_another_network_or_with_a_pattern_that_is_none_is_refused_by_na
     let two =
         changed("\"layer.0.attention.self.query\": 2", "\"layer.0.attention.self.query\": 2, \"query\": 3");
     assert!(two.contains("has several values for `roberta.encoder.layer.0.attention.self.query`"), "{two}");
-    let vit = refused(&["import", text(&copy), "--model", text(&network("vit")), "--out", text(&out)]);
-    assert!(vit.contains("its `model_type` is \"vit\"; adapters of Stable Diffusion"), "{vit}");
+    let other = folder.path().join("t5");
+    fs::create_dir(&other).unwrap();
+    fs::write(other.join("config.json"), r#"{"model_type": "t5"}"#).unwrap();
+    let t5 = refused(&["import", text(&copy), "--model", text(&other), "--out", text(&out)]);
+    assert!(t5.contains("its `model_type` is \"t5\"; adapters of Stable Diffusion"), "{t5}");
     assert!(!out.exists());
 }

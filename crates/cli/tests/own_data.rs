@@ -29,11 +29,15 @@ fn with_lines(text: &str, lines: &[(&str, &str)]) -> String {
 }
 
 fn run(folder: &Path, experiment: &str, sets: &[&str]) -> Output {
+    run_with(folder, experiment, &["--no-figures"], sets)
+}
+
+fn run_with(folder: &Path, experiment: &str, options: &[&str], sets: &[&str]) -> Output {
     let file = folder.join("own.toml");
     fs::write(&file, experiment).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_delora"));
     command.current_dir(root()).env("OMP_NUM_THREADS", "1");
-    command.arg("run").arg(&file).arg("--quiet").arg("--no-figures");
+    command.arg("run").arg(&file).arg("--quiet").args(options);
     command.arg("--results").arg(folder.join("results"));
     for set in ["bank=3", "seeds=[0]", "epochs=1", "nuisance.learning_rate_multiplier=[1]"].iter().chain(sets)
     {
@@ -150,4 +154,48 @@ fn problems_in_json_lines_and_chats_are_learnt_and_what_rows_lack_is_named() {
         said.contains("line 2") && said.contains("the roles are user and assistant, found tool"),
         "{said}"
     );
+}
+
+/// The last block of TOML on the page that describes exams.
+fn exams() -> String {
+    let page = fs::read_to_string(root().join("docs/own-data.md")).unwrap();
+    let at = page.find("```toml\n[[task]]").unwrap() + "```toml\n".len();
+    page[at..].split("```").next().unwrap().to_owned()
+}
+
+#[test]
+fn exams_of_ones_own_have_a_table_and_a_figure() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    fs::write(folder.join("exams.toml"), exams()).unwrap();
+    let sum = |index: usize| {
+        let choices = format!("[\"{}\", \"{}\", \"none\"]", index + 2, index + 1);
+        format!("{{\"question\": \"What is {index} + 1?\", \"choices\": {choices}, \"answer\": 1}}\n")
+    };
+    fs::write(folder.join("sums.jsonl"), (0..8).map(sum).collect::<String>()).unwrap();
+    let (data, tasks) = (folder.display(), folder.join("exams.toml"));
+    let instructions = "instructions = \"assets/mini/instruct/alpaca.jsonl\"";
+    let evaluation =
+        format!("{instructions}\nevaluation = {{ data = '{data}', tasks = '{}' }}", tasks.display());
+    let experiment = with_lines(
+        &experiments()[1],
+        &[
+            ("figures", "figures = ['exams']"),
+            ("instructions", &evaluation),
+            ("metric", "metric = 'average'"),
+            ("direction", "direction = 'maximize'"),
+        ],
+    );
+    let plots = folder.join("plots");
+    assert_done(&run_with(
+        folder,
+        &experiment,
+        &["--plots", &plots.display().to_string()],
+        &["train_limit=32"],
+    ));
+    assert_eq!(column(folder, "answers", "sums"), column(folder, "answers", "average"));
+    let drawn = plots.join("answers/mini");
+    let table = fs::read_to_string(drawn.join("exams.md")).unwrap();
+    assert!(table.contains("| sums") && table.contains("| DeLoRA"), "{table}");
+    assert!(drawn.join("exams.png").is_file() && drawn.join("pairs.md").is_file());
 }

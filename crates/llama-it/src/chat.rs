@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use finetune::{Row, RowError};
 use minijinja::{Environment, ErrorKind, context};
+use regex::{Captures, Regex};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -79,6 +80,17 @@ pub struct ChatTemplate {
     environment: Environment<'static>,
     begin: Option<String>,
     end: Option<String>,
+}
+
+/// `template` with blocks of Jinja's own in place of transformers' `{% generation %}`, which marks what the assistant says and
+/// writes nothing.
+fn without_marks(template: &str) -> String {
+    let mark = Regex::new(r"\{%([-+]?)\s*(end)?generation\s*([-+]?)%\}").expect("a pattern of this file");
+    let block = |found: &Captures| {
+        let word = if found.get(2).is_some() { "endif" } else { "if true" };
+        format!("{{%{} {word} {}%}}", &found[1], &found[3])
+    };
+    mark.replace_all(template, block).into_owned()
 }
 
 /// What is read of `tokenizer_config.json`.
@@ -162,7 +174,7 @@ impl ChatTemplate {
             Err(minijinja::Error::new(ErrorKind::InvalidOperation, message))
         });
         environment
-            .add_template_owned(NAME, text)
+            .add_template_owned(NAME, without_marks(&text))
             .map_err(|error| ChatError::Template { path, problem: format!("`chat_template`: {error}") })?;
         let text = |token: Option<Token>| token.map(Token::text);
         Ok(ChatTemplate { environment, begin: text(config.bos_token), end: text(config.eos_token) })

@@ -12,8 +12,8 @@ use crate::host::Host;
 pub struct Args {
     /// Adapter file, as `run --save-adapters` and `import` write it
     adapter: PathBuf,
-    /// The checkpoint that the adapter was trained on: Stable Diffusion, RoBERTa, BERT, or a decoder
-    #[arg(long, value_name = "DIR")]
+    /// The checkpoint that the adapter was trained on: Stable Diffusion, RoBERTa, BERT, a vision transformer, or a decoder
+    #[arg(long, value_name = "PATH")]
     model: PathBuf,
     #[arg(long, value_enum)]
     format: Format,
@@ -35,8 +35,7 @@ enum Format {
 }
 
 pub fn run(args: &Args) -> Result<()> {
-    let adapter = AdapterFile::load(&args.adapter)?;
-    let host = Host::of(&args.model, &adapter)?;
+    let (host, adapter) = Host::of(&args.model, AdapterFile::load(&args.adapter)?)?;
     let notes = write(&adapter, &host, args)?;
     notes.iter().for_each(|note| terminal::line(format_args!("note: {note}")));
     terminal::line(args.out.display());
@@ -83,13 +82,17 @@ mod tests {
         Path::new(env!("CARGO_MANIFEST_DIR")).join("../../assets/mini/sd")
     }
 
-    /// A trial of the mini UNet's keys, every factor of which differs from its start.
     fn adapter(method: serde_json::Value) -> AdapterFile {
+        adapter_of(&mini(), method)
+    }
+
+    /// A trial of the keys of a UNet, every factor of which differs from its start.
+    fn adapter_of(model: &Path, method: serde_json::Value) -> AdapterFile {
         let trial: TrialConfig = serde_json::from_value(json!({
             "method": method, "learning_rate": {"angles": 0.1}, "targets": [Role::Key.to_string()], "seed": 1,
         }))
         .unwrap();
-        let mut bank = Bank::new(&sd_driver::sites(&mini()).unwrap(), &[trial], Device::Cpu).unwrap();
+        let mut bank = Bank::new(&sd_driver::sites(model).unwrap(), &[trial], Device::Cpu).unwrap();
         for parameter in bank.parameter_names(0).into_iter().filter(|parameter| parameter.trained) {
             let value = bank.parameter(&parameter.site, 0, parameter.name).unwrap() + 0.01;
             bank.set_parameter(&parameter.site, 0, parameter.name, &value).unwrap();
@@ -137,6 +140,38 @@ mod tests {
         assert!(at("merged/vae/config.json").is_file() && at("merged/model_index.json").is_file());
         let message = format!("{:#}", export("lora", Format::Peft, "peft").unwrap_err());
         assert!(message.contains("peft: is there already"), "{message}");
+    }
+
+    #[test]
+    fn a_single_file_comes_back_merged_under_its_own_names() {
+        let root = tempfile::tempdir().unwrap();
+        let at = |name: &str| root.path().join(name);
+        for case in ["single_file_1", "single_file_2"] {
+            let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/tests/golden").join(case);
+            let model = golden.join("model.safetensors");
+            let lora = adapter_of(&model, json!({"name": "lora", "rank": 2, "alpha": 3.0}));
+            let bank = lora.bank(&sd_driver::sites(&model).unwrap()).unwrap();
+            lora.save(&at(case)).unwrap();
+            let out = at(&format!("{case}-merged"));
+            let merged = Args { adapter: at(case), model, format: Format::Merged, out: out.clone() };
+            run(&merged).unwrap();
+            // With the configs beside it, it is a checkpoint again, of which only what the adapter changed differs.
+            crate::folder::copy(&golden.join("unet"), &out.join("unet")).unwrap();
+            let after = sd_driver::sites(&out.join("model.safetensors")).unwrap();
+            for (name, weight) in weights(&after).into_iter().filter(|(name, _)| bank.adapts(name)) {
+                assert_eq!(*weight, bank.merged(name, 0).unwrap(), "{case}: {name}");
+            }
+            let stored =
+                |path: &Path| Tensor::read_safetensors(path).unwrap().into_iter().collect::<BTreeMap<_, _>>();
+            let (before, after) = (stored(&merged.model), stored(&out.join("model.safetensors")));
+            assert_eq!(before.len(), after.len());
+            let changed = before.iter().filter(|(name, value)| after[*name] != **value).count();
+            assert_eq!(
+                changed,
+                bank.parameter_names(0).iter().filter(|own| own.name == "B").count(),
+                "{case}"
+            );
+        }
     }
 
     #[test]

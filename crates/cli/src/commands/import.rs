@@ -11,8 +11,8 @@ use crate::host::Host;
 pub struct Args {
     /// Folder with adapter_config.json and adapter_model.safetensors
     pub folder: PathBuf,
-    /// The checkpoint that the adapter was trained on: Stable Diffusion, RoBERTa, BERT, or a decoder
-    #[arg(long, value_name = "DIR")]
+    /// The checkpoint that the adapter was trained on: Stable Diffusion, RoBERTa, BERT, a vision transformer, or a decoder
+    #[arg(long, value_name = "PATH")]
     pub model: PathBuf,
     /// Adapter file to write
     #[arg(long, value_name = "FILE")]
@@ -22,8 +22,9 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<()> {
     let host = Host::of_peft(&args.model, &args.folder)?;
     let imported = from_peft(&args.folder, &host.sites)?;
-    imported.adapter.save(&args.out)?;
+    let adapter = host.ours(imported.adapter);
+    adapter.save(&args.out)?;
     imported.notes.iter().for_each(|note| terminal::line(format_args!("note: {note}")));
-    terminal::line(format_args!("method `{}`, {}", imported.adapter.method.name, args.out.display()));
+    terminal::line(format_args!("method `{}`, {}", adapter.method.name, args.out.display()));
     Ok(())
 }
