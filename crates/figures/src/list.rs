@@ -34,6 +34,7 @@ pub const FIGURES: &[Figure] = &[
     table!("table5", "Table 5, ours beside the paper's"),
     table!("image_classification", "Accuracy of the methods"),
     table!("text_classification", "Scores of the methods"),
+    table!("exams", "Scores of the methods in exams of one’s own"),
     plots::mmlu::FIGURE,
     plots::score_robustness::INSTRUCT,
     plots::score_robustness::FIGURE,

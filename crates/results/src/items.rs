@@ -1,6 +1,6 @@
 //! `items.csv`: what each item of a test (a question, an example) adds to a score, by trial and metric.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use crate::error::{Result, ResultsError};
@@ -36,6 +36,11 @@ impl Items {
         Ok(items)
     }
 
+    /// Metrics of which any trial has items.
+    pub fn metrics(&self) -> BTreeSet<&str> {
+        self.0.values().flat_map(BTreeMap::keys).map(String::as_str).collect()
+    }
+
     pub fn of(&self, trial: &str, metric: &str) -> Option<&[f64]> {
         Some(self.0.get(trial)?.get(metric)?)
     }
@@ -54,6 +59,7 @@ mod tests {
             Items::read(folder.path())
         };
         let items = write("a,arc,0 1 0.5\nb,arc,1 1 1\n").unwrap();
+        assert_eq!(items.metrics().into_iter().collect::<Vec<_>>(), ["arc"]);
         assert_eq!((items.of("a", "arc"), items.of("a", "mc1")), (Some([0.0, 1.0, 0.5].as_slice()), None));
         let said = write("a,arc,0 1\nb,arc,1 one\n").unwrap_err().to_string();
         assert!(said.contains("items.csv") && said.contains("row 2") && said.contains("\"one\""), "{said}");

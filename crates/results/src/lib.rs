@@ -50,7 +50,7 @@ pub use curves::{Band, Curve, Curves, all_curves, band, last_values, smoothed};
 pub use error::{Result, ResultsError, read, read_bytes};
 pub use frame::Frame;
 pub use methods::{METHODS, MethodName, NONE, REAL_IMAGES, rank, title};
-pub use metrics::{Direction, METRICS, Metric, Unit, metric, metric_title};
+pub use metrics::{Direction, METRICS, Metric, Unit, metric, metric_title, share_of_answers};
 pub use pairs::{Pairs, at_papers_rank, baseline};
 pub use sample::Sample;
 pub use series::{BLOCKS, RANK, Series};

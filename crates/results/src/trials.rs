@@ -155,6 +155,11 @@ impl Trials {
         (trial.status == Status::Done).then(|| self.frame.number(trial.row, column)).flatten()
     }
 
+    /// Metrics of tests whose items are known, by name.
+    pub fn tested(&self) -> Vec<&str> {
+        self.items.metrics().into_iter().collect()
+    }
+
     /// What each item of a test added to a score of a trial that ran to its end; none where no test left any.
     pub fn items(&self, trial: &Trial, metric: &str) -> Option<&[f64]> {
         if trial.status == Status::Done { self.items.of(&trial.id, metric) } else { None }

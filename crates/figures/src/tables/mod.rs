@@ -49,6 +49,9 @@ pub struct PaperTable {
     /// What stands in the columns; without any, each task of GLUE has one by its score.
     #[serde(default)]
     pub columns: Vec<MetricColumn>,
+    /// Each test that the trials sat has a column in front of these, where one of them at least is not the paper's.
+    #[serde(default)]
+    pub tests: bool,
     /// The paper's rows in its order, with the rows that bound them.
     pub rows: Vec<PaperRow>,
     /// Methods that the paper does not have stand above this many of the last rows; absent leaves them out.

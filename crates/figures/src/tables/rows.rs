@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use results::glue::{self, SCORE};
-use results::{Metric, REAL_IMAGES, Series, Trial, Trials, metric, stats};
+use results::{Metric, REAL_IMAGES, Series, Trial, Trials, metric, share_of_answers, stats};
 
 use super::{Cell, PaperTable, in_percent, mean_and_std};
-use crate::error::Result;
+use crate::error::{FiguresError, Result};
 use crate::figure::Source;
 use crate::paper::{Paper, Reported};
 use crate::tables::ABSENT;
@@ -156,7 +156,7 @@ fn columns(table: &'static PaperTable, trials: &Trials) -> Result<Vec<Column>> {
         };
         return Ok(tasks.into_iter().map(column).collect());
     }
-    let mut found = Vec::new();
+    let mut found = if table.tests { tests(table, trials)? } else { Vec::new() };
     for column in &table.columns {
         if !column.ours_alone {
             trials.column(&[&column.metric])?;
@@ -174,6 +174,22 @@ fn columns(table: &'static PaperTable, trials: &Trials) -> Result<Vec<Column>> {
         });
     }
     Ok(found)
+}
+
+/// A column for each test that the trials sat and that the table does not list.
+fn tests(table: &'static PaperTable, trials: &Trials) -> Result<Vec<Column>> {
+    let mut names = trials.tested();
+    names.retain(|name| table.columns.iter().all(|column| column.metric != *name));
+    if names.iter().all(|name| metric(name).is_some()) {
+        let remedy = "it is for exams of your own; `table5` has the paper's";
+        return Err(FiguresError::nothing(trials.path(), "exam that the paper does not have", remedy));
+    }
+    let column = |name: &str| {
+        let metric = share_of_answers(name);
+        let (title, axis) = (metric.title, metric.axis());
+        Column { name: metric.name, title, heading: title, axis, metric, task: None, reported: true }
+    };
+    Ok(names.into_iter().map(column).collect())
 }
 
 /// All rows; one without a setting becomes one for each rank where the trials have several.
