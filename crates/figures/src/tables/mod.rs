@@ -93,6 +93,8 @@ pub struct MetricColumn {
     pub title: Option<String>,
     /// The heading in the figure, where that is another.
     pub heading: Option<String>,
+    /// What its axis says, where that is not what the metric is elsewhere.
+    pub axis: Option<String>,
     /// Whether the paper does not report it; else the table needs it.
     #[serde(default)]
     pub ours_alone: bool,

@@ -167,7 +167,7 @@ fn columns(table: &'static PaperTable, trials: &Trials) -> Result<Vec<Column>> {
             name: metric.name,
             title,
             heading: column.heading.as_deref().unwrap_or(title),
-            axis: metric.axis(),
+            axis: column.axis.clone().unwrap_or_else(|| metric.axis()),
             metric,
             task: None,
             reported: !column.ours_alone,
