@@ -59,12 +59,12 @@ impl Host {
             folder.display()
         );
         let config: Value = models::read_json(&path)?;
-        // Ours of before transformers named it so.
+        let labels = HEADS.iter().find_map(|name| rows(name));
+        // The mini model's config names its class alone.
         let is_vit = class_of(&config).is_some_and(|class| class.starts_with("ViT"));
         match config["model_type"].as_str().unwrap_or(if is_vit { "vit" } else { "" }) {
             "roberta" | "bert" => {
                 let encoder = load_encoder(folder, Device::Cpu)?;
-                let labels = HEADS.iter().find_map(|name| rows(name));
                 let head = labels
                     .map(|labels| ClassificationHead::alone(encoder.network.config(), labels, Device::Cpu));
                 let head = head.iter().flat_map(|head| finetune::head_sites(&head.linears()));
@@ -73,7 +73,6 @@ impl Host {
             }
             "vit" => {
                 let vit = load_vit(folder, Device::Cpu)?;
-                let labels = HEADS.iter().find_map(|name| rows(name));
                 let config = vit.network.config();
                 let classifier =
                     |labels| Vit::classifier(&nn::VarStore::new(Device::Cpu).root(), config, labels);
@@ -206,9 +205,9 @@ impl Host {
                 self.write_whole(changed, out, |config| {
                     let Some(labels) = labels else { return };
                     let of = |index: i64| (index.to_string(), json!(format!("LABEL_{index}")));
-                    let class = match config["model_type"].as_str() {
-                        Some("bert") => "BertForSequenceClassification",
-                        Some("vit") => "ViTForImageClassification",
+                    let class = match (&self.kind, config["model_type"].as_str()) {
+                        (HostKind::VisionTransformer { .. }, _) => "ViTForImageClassification",
+                        (_, Some("bert")) => "BertForSequenceClassification",
                         _ => "RobertaForSequenceClassification",
                     };
                     config["architectures"] = json!([class]);

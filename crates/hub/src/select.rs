@@ -19,7 +19,8 @@ fn one(files: &Files, names: &[String]) -> Result<Vec<String>, String> {
     match files {
         Files::Each(pattern) => matching(pattern, names),
         Files::Matching(pattern) => {
-            let found: Vec<String> = names.iter().filter(|name| is_like(pattern, name)).cloned().collect();
+            let is_like = |name: &&String| matches(pattern, name, Star::AnyText);
+            let found: Vec<String> = names.iter().filter(is_like).cloned().collect();
             if found.is_empty() { Err((*pattern).to_owned()) } else { Ok(found) }
         }
         Files::FirstOf(sets) => {
@@ -35,7 +36,8 @@ fn one(files: &Files, names: &[String]) -> Result<Vec<String>, String> {
 
 /// Names of this pattern; an error when there are none, or when a part of a numbered series is missing.
 fn matching(pattern: &str, names: &[String]) -> Result<Vec<String>, String> {
-    let mut found: Vec<String> = names.iter().filter(|name| matches(pattern, name)).cloned().collect();
+    let mut found: Vec<String> =
+        names.iter().filter(|name| matches(pattern, name, Star::InFolder)).cloned().collect();
     found.sort();
     if found.is_empty() {
         return Err(pattern.to_string());
@@ -46,28 +48,21 @@ fn matching(pattern: &str, names: &[String]) -> Result<Vec<String>, String> {
     }
 }
 
-/// Whether `name` is `pattern`, in which `*` stands for any text without a `/`.
-fn matches(pattern: &str, name: &str) -> bool {
-    match pattern.split_once('*') {
-        None => pattern == name,
-        Some((before, after)) => {
-            let Some(rest) = name.strip_prefix(before) else { return false };
-            let end = rest.find('/').unwrap_or(rest.len());
-            let mut ends = (0..=end).filter(|&at| rest.is_char_boundary(at));
-            ends.any(|at| matches(after, &rest[at..]))
-        }
-    }
+/// What `*` stands for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Star {
+    AnyText,
+    /// Any text without a `/`.
+    InFolder,
 }
 
-/// Whether `name` is `pattern`, in which `*` stands for any text.
-fn is_like(pattern: &str, name: &str) -> bool {
-    match pattern.split_once('*') {
-        None => pattern == name,
-        Some((before, after)) => name.strip_prefix(before).is_some_and(|rest| {
-            let mut ends = (0..=rest.len()).filter(|&at| rest.is_char_boundary(at));
-            ends.any(|at| is_like(after, &rest[at..]))
-        }),
-    }
+/// Whether `name` is `pattern`.
+fn matches(pattern: &str, name: &str, star: Star) -> bool {
+    let Some((before, after)) = pattern.split_once('*') else { return pattern == name };
+    let Some(rest) = name.strip_prefix(before) else { return false };
+    let end = rest.find('/').filter(|_| star == Star::InFolder).unwrap_or(rest.len());
+    let mut ends = (0..=end).filter(|&at| rest.is_char_boundary(at));
+    ends.any(|at| matches(after, &rest[at..], star))
 }
 
 /// The first absent file of the series that `name`, as in `train-00000-of-00002.parquet`, belongs to.
@@ -100,6 +95,7 @@ mod tests {
         let names = ["cola/train-00000-of-00001.parquet", "cola/train-x/y.parquet", "wcola/train-1.parquet"];
         assert_eq!(selected(&train, &names).unwrap(), [names[0]]);
         assert_eq!(selected(&train, &names[1..]).unwrap_err(), "cola/train-*.parquet");
+        let matches = |pattern, name| matches(pattern, name, Star::InFolder);
         assert!(matches("*é*", "aéb") && matches("a*", "a") && !matches("a*b", "a/b"));
     }
 

@@ -54,11 +54,6 @@ impl Checkpoint {
         self.file.as_deref()
     }
 
-    /// The folder of its configs.
-    pub fn folder(&self) -> &Path {
-        &self.folder
-    }
-
     /// `config.json` of a part: `unet`, `vae` or `text_encoder`.
     pub fn config_file(&self, part: &str) -> PathBuf {
         self.folder.join(part).join("config.json")

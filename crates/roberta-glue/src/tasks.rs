@@ -22,7 +22,7 @@ pub enum Metric {
 /// A classification of texts, or a regression: one of GLUE's, or of a data set of one's own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TextTask {
-    /// As in `glue_task`, and the name of the task's data folder; of one's own data, the file to train on.
+    /// The name in `glue_task` and of the task's data folder; for data of one's own, the file to train on.
     pub name: String,
     /// As in the paper's table.
     pub title: String,

@@ -43,7 +43,7 @@ pub struct Args {
     /// Only these parts of a data set, as in `--task cola,rte`
     #[arg(long = "task", value_name = "TASK", value_delimiter = ',')]
     tasks: Vec<String>,
-    /// Of repositories, only files whose names are like GLOB, in which `*` stands for any text; may be repeated
+    /// Take only those files of a repository whose names are like GLOB, in which `*` stands for any text; may be repeated
     #[arg(long, value_name = "GLOB")]
     include: Vec<String>,
     /// Fetch the checkpoint too that is trained on the data set

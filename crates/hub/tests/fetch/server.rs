@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::repository::{Content, Repository};
 
 pub const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
-/// As they stand in addresses.
+/// Names of its one commit, written as addresses have them.
 const REVISIONS: [&str; 3] = ["main", "refs%2Fpr%2F1", COMMIT];
 /// Content is made and sent in pieces of this size.
 const PIECE_BYTES: u64 = 1 << 20;

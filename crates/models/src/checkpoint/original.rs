@@ -96,7 +96,7 @@ pub(super) fn unet(name: &str, layers: i64) -> Option<String> {
     }
 }
 
-/// Of the denoiser's residual block.
+/// A tensor's name within one of the denoiser's residual blocks.
 fn residual(name: &str) -> String {
     replaced(
         name,
